@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Sees to it that the machine has what the build needs: compiler, CMake, Ninja, Python with pip, the libraries, clang-format.
+# usage: tools/setup.sh STAMP     writes the file STAMP when all is there
+# As root on Debian or Ubuntu it installs what is missing; elsewhere it says which packages to install and ends with 1.
+set -euo pipefail
+
+stamp=${1:?usage: tools/setup.sh STAMP}
+mkdir -p "$(dirname "$stamp")"
+log=$(dirname "$stamp")/setup.log
+
+say() { printf '   %s\n' "$*"; }
+fail() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+have_command() { command -v "$1" >/dev/null 2>&1; }
+have_header() { printf '#include <%s>\n' "$1" | "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
+have_pip() { python3 -m pip --version >/dev/null 2>&1; }
+have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+have_cmake() {
+  have_command cmake || return 1
+  local version
+  version=$(cmake --version | sed -n '1s/[^0-9]*//p')
+  [ "$(printf '%s\n3.24\n' "$version" | sort -V | head -n 1)" = 3.24 ]
+}
+have_openblas() { [ "$(uname)" = Darwin ] || ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0'; }
+
+# What is needed, one line each: a test, then its package in apt, dnf, pacman and Homebrew ("-": comes with the system).
+needs() {
+  cat <<'TABLE'
+have_command,${CXX:-c++}              g++                  gcc-c++                gcc            -
+have_cmake                            cmake                cmake                  cmake          cmake
+have_command,ninja                    ninja-build          ninja-build            ninja          ninja
+have_command,python3                  python3              python3                python         python
+have_pip                              python3-pip          python3-pip            python-pip     python
+have_venv                             python3-venv         python3                python         python
+have_header,nlohmann/json.hpp         nlohmann-json3-dev   json-devel             nlohmann-json  nlohmann-json
+have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
+have_header,fmt/core.h                libfmt-dev           fmt-devel              fmt            fmt
+have_header,gtest/gtest.h             libgtest-dev         gtest-devel            gtest          googletest
+have_header,gmock/gmock.h             libgmock-dev         gmock-devel            gtest          googletest
+have_header,benchmark/benchmark.h     libbenchmark-dev     google-benchmark-devel benchmark      google-benchmark
+have_command,clang-format             clang-format         clang-tools-extra      clang          clang-format
+TABLE
+}
+
+missing_packages() { # COLUMN
+  local test apt dnf pacman brew column=$1
+  while read -r test apt dnf pacman brew; do
+    eval "${test/,/ }" || printf '%s\n' "${!column}"
+  done < <(needs) | { grep -vx -e '-' || true; } | sort -u | paste -sd ' ' -
+}
+
+install_with_apt() { # PACKAGE...
+  local install=(apt-get install -y -q --no-install-recommends "$@")
+  export DEBIAN_FRONTEND=noninteractive
+  say "installing with apt-get: $*"
+  # The package lists of a new machine are empty and those of an old one out of date, so a failure may be cured by an update.
+  if ! "${install[@]}" >"$log" 2>&1; then
+    say "updating the package lists"
+    apt-get update -q >>"$log" 2>&1 || true
+    if ! "${install[@]}" >>"$log" 2>&1; then
+      tail -n 15 "$log" >&2
+      fail "apt-get could not install: $* (the whole output is in $log)"
+    fi
+  fi
+}
+
+if have_command apt-get; then
+  packages=$(missing_packages apt)
+  if [ "$(id -u)" = 0 ]; then
+    # Wanted, not needed: the build fetches an OpenBLAS from PyPI too.
+    have_openblas || packages="$packages libopenblas0-pthread"
+    # shellcheck disable=SC2086 # a list of words
+    [ -z "$packages" ] || install_with_apt $packages
+    packages=$(missing_packages apt)
+    [ -z "$packages" ] || fail "still missing after the installation: $packages"
+  else
+    [ -z "$packages" ] || fail "some packages are missing; install them as root with: apt-get install $packages"
+  fi
+elif have_command brew; then
+  packages=$(missing_packages brew)
+  [ -z "$packages" ] || fail "some packages are missing; install them with: brew install $packages"
+elif have_command dnf; then
+  packages=$(missing_packages dnf)
+  [ -z "$packages" ] || fail "some packages are missing; install them as root with: dnf install $packages"
+elif have_command pacman; then
+  packages=$(missing_packages pacman)
+  [ -z "$packages" ] || fail "some packages are missing; install them as root with: pacman -S $packages"
+else
+  packages=$(missing_packages apt)
+  [ -z "$packages" ] || fail "some packages are missing; their Debian names are: $packages (on macOS install Homebrew first)"
+fi
+
+printf 'complete\n' >"$stamp.partial"
+mv "$stamp.partial" "$stamp"
