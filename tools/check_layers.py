@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""Checks who includes whom in native/: folders are layers, and a folder includes only what stands above it.
+
+usage: tools/check_layers.py [ROOT]     ROOT defaults to the repository
+Prints one line per violation; the exit status is 1 if there is any.
+"""
+
+import pathlib
+import re
+import sys
+
+# From the lowest layer up. A layer may include itself, any layer before it, and the public headers.
+LAYERS = ["mlxc", "tensor", "ops", "program", "transforms", "nn", "io", "llm"]
+
+# Folders of native/ beside src/ and include/ that nothing else may include.
+LEAVES = ["nif", "cli", "tests", "bench", "fuzz", "examples"]
+
+# The one list of function signatures that the core and the bundled mlx-c share.
+SHARED_WITH_BUNDLED = "mlxc/functions.def"
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+SUFFIXES = {".h", ".hpp", ".cpp", ".cc", ".def", ".inc"}
+
+
+def place_of(path):
+    """The layer or leaf a file of native/ belongs to: ("src", "ops"), ("cli", ""), ..."""
+    top = path.parts[0]
+    if top == "src":
+        return top, path.parts[1] if len(path.parts) > 2 else ""
+    return top, ""
+
+
+def include_violation(path, text, quoted):
+    """Why the file `path` (relative to native/) must not include `text`, or None."""
+    top, layer = place_of(path)
+    if ".." in pathlib.PurePosixPath(text).parts:
+        return "includes are written from the include root, without '..'"
+    if text == "erl_nif.h" and top != "nif":
+        return "only nif/ includes erl_nif.h"
+    if text.startswith("mlx/c/"):
+        tested = top == "tests" and path.parts[1] in ("mlxc", "bundled_mlxc")
+        if not (top == "bundled_mlxc" or (top, layer) == ("src", "mlxc") or tested):
+            return "only src/mlxc and bundled_mlxc include mlx/c headers"
+        return None
+    if text.startswith("mlx/"):
+        return None if top == "bundled_mlxc" else "only bundled_mlxc includes the MLX C++ API"
+    if not quoted or text.startswith("mlxnx/"):
+        return None
+
+    if top == "include":
+        return "a public header includes only public headers and libraries"
+    if top == "examples":
+        return "an example includes only public headers and libraries"
+    head = text.split("/")[0] if "/" in text else ""
+    if head in LEAVES and head != top:
+        return f"{head}/ is a leaf"
+    if top == "bundled_mlxc":
+        if head in LAYERS and text != SHARED_WITH_BUNDLED:
+            return f"bundled_mlxc includes nothing of the core but {SHARED_WITH_BUNDLED}"
+        return None
+    if top == "src" and head in LAYERS and layer in LAYERS:
+        if LAYERS.index(head) > LAYERS.index(layer):
+            return f"src/{layer} stands below src/{head}"
+    return None
+
+
+def token_violation(path, text):
+    """Why the contents of `path` break a rule that is not about includes, or None."""
+    if "MLXNX_MLXC_PROVIDER" in text and place_of(path) != ("src", "mlxc"):
+        return "only src/mlxc may tell which mlx-c it got"
+    return None
+
+
+def unlisted_sources(native):
+    """Source files that the CMakeLists.txt of their folder, or of one above it, does not name."""
+    for source in sorted(native.rglob("*.cpp")):
+        folder, listed = source.parent, False
+        while not listed and folder != native.parent:
+            lists = folder / "CMakeLists.txt"
+            if lists.exists():
+                name = source.relative_to(folder).as_posix()
+                text = lists.read_text()
+                listed = re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w.])", text) is not None
+                # Examples are named without their suffix.
+                stem = re.escape(name[: -len(".cpp")])
+                listed = listed or re.search(rf"mlxnx_\w+\({stem}[ )]", text) is not None
+            folder = folder.parent
+        if not listed:
+            yield source
+
+
+def violations(root):
+    native = root / "native"
+    for file in sorted(p for p in native.rglob("*") if p.suffix in SUFFIXES):
+        path = file.relative_to(native)
+        shown = file.relative_to(root)
+        text = file.read_text(encoding="utf-8")
+        if path.parts[0] == "src" and len(path.parts) > 2 and path.parts[1] not in LAYERS:
+            yield f"{shown}: src/{path.parts[1]} is not a known layer; name it in tools/check_layers.py"
+        for match in INCLUDE.finditer(text):
+            reason = include_violation(path, match.group(2), match.group(1) == '"')
+            if reason:
+                line = text.count("\n", 0, match.start(2)) + 1
+                yield f"{shown}:{line}: includes {match.group(2)}: {reason}"
+        reason = token_violation(path, text)
+        if reason:
+            yield f"{shown}: {reason}"
+    for source in unlisted_sources(native):
+        yield f"{source.relative_to(root)}: no CMakeLists.txt names this file, so it is not built"
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent.parent
+    found = list(violations(root.resolve()))
+    for violation in found:
+        print(violation)
+    print(f"layer check: {len(found)} violation{'' if len(found) == 1 else 's'}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
