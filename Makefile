@@ -1,32 +1,94 @@
 # The one entry point. `make` lists what there is; the work is done by native/CMakeLists.txt and tools/.
+# Another configuration beside the usual one: make test BUILD=build/other CMAKE_FLAGS=-DMLXNX_MLX_VERSION=0.32.4
 
 BUILD := build
 CMAKE_FLAGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
 SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
+CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
+GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden/generated)
+BENCH_PEERS := $(BUILD)/deps/bench-peers
+TEST_STEPS := test-format test-layers test-unit test-docs test-golden asan tsan
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build clean
+.PHONY: help run build test $(TEST_STEPS) bench format lint docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
 
 $(SETUP): tools/setup.sh
-	@echo "== checking what the machine has"
+	@echo "== checking what this machine has"
 	@tools/setup.sh $@
 
 $(CONFIGURED): $(SETUP)
 	@echo "== configuring"
-	@cmake --preset release -S native $(CMAKE_FLAGS)
+	@cmake --preset release -S native -B $(BUILD) $(CMAKE_FLAGS)
 
 build: $(CONFIGURED) ## build everything
 	@cmake --build $(BUILD) -j $(JOBS)
 
-run: $(CONFIGURED) ## set up, build and run the quick start
+run: $(CONFIGURED) ## build and run the quick start
 	@cmake --build $(BUILD) -j $(JOBS) --target quick_start
 	@$(BUILD)/bin/quick_start
 
-clean: ## remove everything that was built (downloads included)
+test: $(SETUP) ## run every check and test
+	+@MAKE="$(MAKE)" tools/run_tests.sh $(BUILD) $(TEST_STEPS)
+
+test-format: $(SETUP) ## check the formatting
+	@tools/clang_format.sh check
+
+test-layers: $(SETUP) ## check who includes whom
+	@python3 tools/check_layers.py
+	@python3 tools/check_layers_test.py
+
+test-unit: build ## run the unit tests, the examples and the installation test
+	@$(CTEST) --test-dir $(BUILD)
+
+test-docs: build ## check that docs/ops.md is what the registry says
+	@$(BUILD)/bin/mlxnx ops --format md > $(BUILD)/ops.md
+	@diff -u docs/ops.md $(BUILD)/ops.md || { echo "docs/ops.md is out of date (make docs)"; exit 1; }
+	@echo "docs/ops.md is up to date"
+
+test-golden: build ## replay the recorded answers of Nx
+	@for folder in $(GOLDEN); do \
+	  echo "-- $$folder"; \
+	  $(BUILD)/bin/mlxnx replay $$folder --failures $(BUILD)/golden_failures_$$(basename $$folder).txt || failed=1; \
+	done; exit $${failed:-0}
+
+asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
+	@cmake --preset asan -S native -B $(BUILD)/asan $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@$(CTEST) --test-dir $(BUILD)/asan
+
+tsan: $(SETUP) ## run the engine tests under ThreadSanitizer
+	@cmake --preset tsan -S native -B $(BUILD)/tsan $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)/tsan -j $(JOBS) --target mlxnx_engine_tests
+	@$(CTEST) --test-dir $(BUILD)/tsan --tests-regex '^engine\.'
+
+$(BENCH_PEERS): $(CONFIGURED)
+	@echo "== fetching Python MLX and numpy to compare with"
+	@rm -rf $@.partial
+	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial \
+	  "mlx$(if $(filter Linux,$(shell uname)),[cpu])==$$(cat $(BUILD)/mlx_version.txt)" numpy
+	@mv $@.partial $@
+	@touch $@
+
+bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
+	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD)
+
+format: $(SETUP) ## format the C++ sources
+	@tools/clang_format.sh fix
+
+lint: test-format test-layers ## check formatting, layers and shell scripts
+	@if command -v shellcheck >/dev/null; then shellcheck tools/*.sh .ci/run; else echo "shellcheck is not installed: skipped"; fi
+
+docs: build ## write docs/ops.md
+	@mkdir -p docs
+	@$(BUILD)/bin/mlxnx ops --format md > docs/ops.md.new
+	@mv docs/ops.md.new docs/ops.md
+
+clean: ## remove everything that was built or downloaded
 	rm -rf $(BUILD)

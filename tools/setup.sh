@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that the machine has what the build needs: compiler, CMake, Ninja, Python with pip, the libraries, clang-format.
+# Sees to it that the machine has what the build needs: compiler, CMake, Ninja, Python with pip, and the libraries.
 # usage: tools/setup.sh STAMP     writes the file STAMP when all is there
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says which packages to install and ends with 1.
 set -euo pipefail
@@ -17,7 +17,6 @@ fail() {
 have_command() { command -v "$1" >/dev/null 2>&1; }
 have_header() { printf '#include <%s>\n' "$1" | "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
-have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 have_cmake() {
   have_command cmake || return 1
   local version
@@ -34,19 +33,18 @@ have_cmake                            cmake                cmake                
 have_command,ninja                    ninja-build          ninja-build            ninja          ninja
 have_command,python3                  python3              python3                python         python
 have_pip                              python3-pip          python3-pip            python-pip     python
-have_venv                             python3-venv         python3                python         python
 have_header,nlohmann/json.hpp         nlohmann-json3-dev   json-devel             nlohmann-json  nlohmann-json
 have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
 have_header,fmt/core.h                libfmt-dev           fmt-devel              fmt            fmt
 have_header,gtest/gtest.h             libgtest-dev         gtest-devel            gtest          googletest
 have_header,gmock/gmock.h             libgmock-dev         gmock-devel            gtest          googletest
 have_header,benchmark/benchmark.h     libbenchmark-dev     google-benchmark-devel benchmark      google-benchmark
-have_command,clang-format             clang-format         clang-tools-extra      clang          clang-format
 TABLE
 }
 
 missing_packages() { # COLUMN
   local test apt dnf pacman brew column=$1
+  # shellcheck disable=SC2034 # the names are read through $column
   while read -r test apt dnf pacman brew; do
     eval "${test/,/ }" || printf '%s\n' "${!column}"
   done < <(needs) | { grep -vx -e '-' || true; } | sort -u | paste -sd ' ' -
@@ -66,6 +64,11 @@ install_with_apt() { # PACKAGE...
     fi
   fi
 }
+
+if have_command brew; then
+  CPATH="$(brew --prefix)/include${CPATH:+:$CPATH}" # the compiler does not look there by itself
+  export CPATH
+fi
 
 if have_command apt-get; then
   packages=$(missing_packages apt)

@@ -1,7 +1,7 @@
-# mlxnx_discover_suites(<target> [LABELS ...]): one ctest entry per GoogleTest suite of the program. An entry per test would
-# load libmlx once for each of some thousand tests.
+# mlxnx_discover_suites(<target> [PREFIX prefix]): one ctest entry per GoogleTest suite of the
+# program. An entry per test would load libmlx once for each of some thousand tests.
 #
-# Run with cmake -P (variables PROGRAM, OUTPUT, PREFIX, WORKING_DIRECTORY, LABELS) this file writes the ctest entries.
+# Run with cmake -P (variables PROGRAM, OUTPUT, PREFIX, WORKING_DIRECTORY) this file writes the ctest entries.
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   execute_process(
@@ -12,14 +12,15 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "${PROGRAM} --gtest_list_tests ended with ${status}")
   endif()
-  string(REGEX MATCHALL "(^|\n)[^ \n][^\n#]*\\." suites "${listing}")
+  # A suite is an unindented word with a full stop, perhaps with a comment on its type parameter.
+  string(REGEX MATCHALL "(^|\n)[^ \n]+\\.( +#[^\n]*)?\n" suites "${listing}")
   set(text "")
   foreach(suite IN LISTS suites)
     string(STRIP "${suite}" suite)
-    string(REGEX REPLACE "\\.$" "" suite "${suite}")
+    string(REGEX REPLACE "\\.( +#.*)?$" "" suite "${suite}")
     string(APPEND text "add_test([==[${PREFIX}${suite}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${suite}.*]==])\n")
     string(APPEND text "set_tests_properties([==[${PREFIX}${suite}]==] PROPERTIES"
-           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] LABELS [==[${LABELS}]==] TIMEOUT 600)\n")
+           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] TIMEOUT 600)\n")
   endforeach()
   file(WRITE "${OUTPUT}" "${text}")
   return()
@@ -29,7 +30,7 @@ include_guard(GLOBAL)
 set(MLXNX_DISCOVER_SUITES_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 
 function(mlxnx_discover_suites target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PREFIX" "LABELS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PREFIX" "")
   set(entries "${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake")
   # The list is made after each link; ctest reads it, or says that the program was never built.
   add_custom_command(
@@ -38,7 +39,7 @@ function(mlxnx_discover_suites target)
     BYPRODUCTS "${entries}"
     COMMAND
       "${CMAKE_COMMAND}" -D "PROGRAM=$<TARGET_FILE:${target}>" -D "OUTPUT=${entries}" -D "PREFIX=${arg_PREFIX}" -D
-      "WORKING_DIRECTORY=${CMAKE_CURRENT_SOURCE_DIR}" -D "LABELS=${arg_LABELS}" -P "${MLXNX_DISCOVER_SUITES_SCRIPT}"
+      "WORKING_DIRECTORY=${CMAKE_CURRENT_SOURCE_DIR}" -P "${MLXNX_DISCOVER_SUITES_SCRIPT}"
     VERBATIM)
   set(loader "${CMAKE_CURRENT_BINARY_DIR}/${target}_load.cmake")
   file(WRITE "${loader}" "if(EXISTS [==[${entries}]==])\n  include([==[${entries}]==])\nelse()\n"
