@@ -1,0 +1,46 @@
+// The exceptions that mlxnx throws. Every message reads `[op] what was wrong, with the actual
+// values`. The Elixir package turns each class into the exception named beside it.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace mlxnx {
+
+/// An argument's value is not one the function takes. Elixir: ArgumentError.
+class ArgumentError : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+/// Shapes, ranks, axes or sizes do not fit together. Elixir: ArgumentError.
+class ShapeError : public ArgumentError {
+ public:
+  using ArgumentError::ArgumentError;
+};
+
+/// An element type is not one the function takes. Elixir: ArgumentError.
+class TypeError : public ArgumentError {
+ public:
+  using ArgumentError::ArgumentError;
+};
+
+/// A correct request that this device or version can't serve. Elixir: Mlx.UnsupportedError.
+class UnsupportedError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// A file or a serialized program is not what its format demands. Elixir: Mlx.FormatError.
+class FormatError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// MLX refused: out of memory, device failure, a stopped engine. Elixir: Mlx.Error.
+class BackendError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace mlxnx

@@ -1,0 +1,178 @@
+// Tensor: an immutable n-dimensional array on an MLX device, with Nx's types.
+// Copying a Tensor is cheap (a shared handle). Ops on tensors are lazy: they add to a graph that
+// `eval`, or reading, computes. Tensors may be used, copied and destroyed on any thread. Read next:
+// ops.h (what to do with tensors), device.h (where they live).
+#pragma once
+
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <ostream>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "mlxnx/dtype.h"
+#include "mlxnx/error.h"
+#include "mlxnx/shape.h"
+
+namespace mlxnx {
+
+namespace tensor {
+struct Node;  // the shared handle: MLX array, type, shape (src/tensor/node.h)
+}
+
+/// A number of any kind that a tensor element can be made of, exact.
+using Number = std::variant<std::int64_t, std::uint64_t, double, std::complex<double>>;
+
+/// The element type of C++ values of type T: `float` is f32, `std::int32_t` is s32,
+/// `std::complex<float>` is c64, …
+template <typename T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, std::complex<float>>) {
+    return DType::c64;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return DType::f64;
+  } else if constexpr (std::is_same_v<T, float>) {
+    return DType::f32;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return DType::u8;
+  } else {
+    static_assert(std::is_integral_v<T>, "no tensor element type for this C++ type");
+    constexpr int kLog = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 1 : sizeof(T) == 4 ? 2 : 3;
+    return static_cast<DType>(kLog + (std::is_signed_v<T> ? 4 : 0));
+  }
+}
+
+class Tensor {
+ public:
+  /// The f32 scalar 0.
+  Tensor();
+
+  /// A scalar: s32 from an integer, f32 from a floating point number, c64 from a complex one, as
+  /// `Nx.tensor/1` infers. An integer that does not fit s32 becomes s64 or u64.
+  template <typename T>
+  requires std::is_arithmetic_v<T> Tensor(T value) : Tensor(number(value)) {}
+  Tensor(std::complex<double> value) : Tensor(Number(value)) {}
+  explicit Tensor(const Number& value);
+  Tensor(const Number& value, DType type);
+
+  /// The tensor of `shape` whose elements are `data`, row-major. The data is copied.
+  /// Throws: ShapeError when the number of elements differs.
+  template <typename T>
+  static Tensor from_span(std::span<const T> data, const Shape& shape) {
+    return from_bytes(std::as_bytes(data), {dtype_of<T>(), shape});
+  }
+
+  /// The tensor of `type` whose elements are `bytes`: row-major, native byte order. The bytes are
+  /// copied. Throws: ShapeError when `bytes` is not as long as `type` says. Nx: Nx.from_binary
+  static Tensor from_bytes(std::span<const std::byte> bytes, const TensorType& type);
+
+  const Shape& shape() const;
+  DType dtype() const;
+  const TensorType& type() const;
+  std::size_t rank() const { return shape().size(); }
+  /// Number of elements. Nx: Nx.size
+  std::int64_t size() const { return element_count(shape()); }
+  /// Bytes of all elements. Nx: Nx.byte_size
+  std::size_t byte_size() const { return static_cast<std::size_t>(size()) * size_bytes(dtype()); }
+
+  /// The elements as bytes: row-major, native byte order. Evaluates.
+  /// Nx: Nx.to_binary
+  std::vector<std::byte> to_bytes() const;
+
+  /// The elements. Evaluates.
+  /// Throws: TypeError when T is not the C++ type of `dtype()`.
+  /// Nx: Nx.to_flat_list
+  template <typename T>
+  std::vector<T> to_vector() const {
+    require_type(dtype_of<T>());
+    std::vector<T> values(static_cast<std::size_t>(size()));
+    read(std::as_writable_bytes(std::span(values)));
+    return values;
+  }
+
+  /// The element of a tensor that has exactly one, converted to T. Evaluates.
+  /// Throws: ShapeError when it has more or none.
+  /// Nx: Nx.to_number
+  template <typename T>
+  T item() const {
+    const Number value = to_number();
+    return std::visit(
+        [](auto v) {
+          if constexpr (std::is_same_v<decltype(v), std::complex<double>>) {
+            if constexpr (std::is_constructible_v<T, std::complex<double>>) {
+              return T(v);
+            } else {
+              return static_cast<T>(v.real());
+            }
+          } else {
+            return static_cast<T>(v);
+          }
+        },
+        value);
+  }
+  Number to_number() const;
+
+  /// Copies the elements to `out`, which must be as long as `byte_size()`. Evaluates.
+  void read(std::span<std::byte> out) const;
+
+  /// Type, shape and elements as `Nx.inspect` prints them, e.g. `f32[3] [5.0, 7.0, 9.0]`.
+  /// Evaluates.
+  std::string to_string() const;
+
+  /// For the layers of this library.
+  explicit Tensor(std::shared_ptr<tensor::Node> node) : node_(std::move(node)) {}
+  tensor::Node& node() const { return *node_; }
+  const std::shared_ptr<tensor::Node>& node_ptr() const { return node_; }
+
+ private:
+  template <typename T>
+  static Number number(T value) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return static_cast<double>(value);
+    } else if constexpr (std::is_unsigned_v<T> && sizeof(T) == 8) {
+      return static_cast<std::uint64_t>(value);
+    } else {
+      return static_cast<std::int64_t>(value);
+    }
+  }
+  void require_type(DType expected) const;
+
+  std::shared_ptr<tensor::Node> node_;
+};
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+/// Borrowed, evaluated elements of a tensor, row-major; valid as long as this object lives.
+/// Taking one copies nothing when the elements already lie that way.
+class TensorView {
+ public:
+  explicit TensorView(const Tensor& tensor);
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  Tensor owner_;
+  std::span<const std::byte> bytes_;
+};
+
+/// Computes `tensors` and returns when they are ready; all of them in one evaluation.
+/// Throws: BackendError when MLX can't, e.g. for lack of memory.
+/// MLX: mlx.core.eval
+void eval(std::span<const Tensor> tensors);
+void eval(std::initializer_list<Tensor> tensors);
+void eval(const Tensor& tensor);
+
+/// Starts computing `tensors` and returns at once.
+/// MLX: mlx.core.async_eval
+void async_eval(std::span<const Tensor> tensors);
+
+/// Returns when everything started so far is done, on every device.
+/// MLX: mlx.core.synchronize
+void synchronize();
+
+}  // namespace mlxnx

@@ -1,0 +1,143 @@
+#include "mlxc/array.h"
+
+#include <array>
+#include <string>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::mlxc {
+namespace {
+
+constexpr std::array<mlx_dtype, 13> kToMlx = {
+    MLX_UINT8, MLX_UINT16,  MLX_UINT32,   MLX_UINT64,  MLX_INT8,    MLX_INT16,    MLX_INT32,
+    MLX_INT64, MLX_FLOAT16, MLX_BFLOAT16, MLX_FLOAT32, MLX_FLOAT64, MLX_COMPLEX64};
+
+// Constructors and getters without a status fail by an empty result and a stored text.
+template <typename Result>
+Result checked(Result result, bool ok, const char* function) {
+  if (!ok) [[unlikely]]
+    throw_pending_error(function);
+  return result;
+}
+
+}  // namespace
+
+mlx_dtype to_mlx(DType type) { return kToMlx[static_cast<std::size_t>(type)]; }
+
+DType from_mlx(mlx_dtype type) {
+  if (type == MLX_BOOL) return DType::u8;
+  for (std::size_t i = 0; i < kToMlx.size(); ++i) {
+    if (kToMlx[i] == type) return kDTypes[i];
+  }
+  throw UnsupportedError("[dtype] MLX type number " + std::to_string(static_cast<int>(type)) +
+                         " has no Nx type");
+}
+
+Array::Array(const Array& other) {
+  if (!other.empty()) check(mlx_array_set(&raw_, other.raw_), "mlx_array_set");
+}
+
+Array& Array::operator=(const Array& other) {
+  if (this != &other) *this = Array(other);
+  return *this;
+}
+
+std::span<const int> Array::shape() const {
+  const std::size_t dims = rank();
+  if (dims == 0) return {};
+  const int* data = mlx_array_shape(raw_);
+  return {checked(data, data != nullptr, "mlx_array_shape"), dims};
+}
+
+Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
+  install_error_handler();
+  const mlx_array raw =
+      mlx_array_new_data(data, shape.data(), static_cast<int>(shape.size()), type);
+  return Array::adopt(checked(raw, raw.ctx != nullptr, "mlx_array_new_data"));
+}
+
+const void* data_pointer(const Array& array) {
+  if (array.size() == 0) return nullptr;
+  const mlx_array raw = array.raw();
+  // mlx-c has no getter for f16 and bf16 on x86-64; every getter answers the same address, so the
+  // one for unsigned integers of the same width serves.
+  const void* data = nullptr;
+  switch (array.mlx_type()) {
+    case MLX_BOOL:
+      data = mlx_array_data_bool(raw);
+      break;
+    case MLX_UINT8:
+      data = mlx_array_data_uint8(raw);
+      break;
+    case MLX_INT8:
+      data = mlx_array_data_int8(raw);
+      break;
+    case MLX_INT16:
+      data = mlx_array_data_int16(raw);
+      break;
+    case MLX_UINT16:
+    case MLX_FLOAT16:
+    case MLX_BFLOAT16:
+      data = mlx_array_data_uint16(raw);
+      break;
+    case MLX_UINT32:
+      data = mlx_array_data_uint32(raw);
+      break;
+    case MLX_INT32:
+      data = mlx_array_data_int32(raw);
+      break;
+    case MLX_UINT64:
+      data = mlx_array_data_uint64(raw);
+      break;
+    case MLX_INT64:
+      data = mlx_array_data_int64(raw);
+      break;
+    case MLX_FLOAT32:
+      data = mlx_array_data_float32(raw);
+      break;
+    case MLX_FLOAT64:
+      data = mlx_array_data_float64(raw);
+      break;
+    case MLX_COMPLEX64:
+      data = mlx_array_data_complex64(raw);
+      break;
+  }
+  return checked(data, data != nullptr, "mlx_array_data");
+}
+
+bool is_row_contiguous(const Array& array) {
+  bool result = false;
+  check(_mlx_array_is_row_contiguous(&result, array.raw()), "_mlx_array_is_row_contiguous");
+  return result;
+}
+
+ArrayVector::ArrayVector() : raw_(mlx_vector_array_new()) {
+  checked(0, raw_.ctx != nullptr, "mlx_vector_array_new");
+}
+
+ArrayVector::ArrayVector(std::span<const Array> arrays) {
+  InlineVector<mlx_array, 8> handles;
+  for (const Array& array : arrays) handles.push_back(array.raw());
+  raw_ = mlx_vector_array_new_data(handles.data(), handles.size());
+  checked(0, raw_.ctx != nullptr, "mlx_vector_array_new_data");
+}
+
+ArrayVector::ArrayVector(std::span<const mlx_array> handles)
+    : raw_(mlx_vector_array_new_data(handles.data(), handles.size())) {
+  checked(0, raw_.ctx != nullptr, "mlx_vector_array_new_data");
+}
+
+Array ArrayVector::at(std::size_t index) const {
+  Array result;
+  check(mlx_vector_array_get(result.out(), raw_, index), "mlx_vector_array_get");
+  return result;
+}
+
+std::vector<Array> ArrayVector::to_vector() const {
+  std::vector<Array> arrays;
+  arrays.reserve(size());
+  for (std::size_t i = 0; i < size(); ++i) arrays.push_back(at(i));
+  return arrays;
+}
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,90 @@
+// One RAII owner per mlx-c type. `adopt` takes a C handle over; `raw` lends it; nothing else frees
+// it. An Array names a node of MLX's lazy graph. Handles may be copied, used for building and freed
+// on any thread; evaluation belongs to the engine (engine.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "mlx/c/array.h"
+#include "mlx/c/vector.h"
+#include "mlxc/check.h"
+#include "mlxnx/dtype.h"
+#include "mlxnx/shape.h"
+
+namespace mlxnx::mlxc {
+
+/// MLX's enum value for an Nx type.
+mlx_dtype to_mlx(DType type);
+
+/// The Nx type of an MLX type; MLX's bool is Nx's u8.
+DType from_mlx(mlx_dtype type);
+
+/// Owner of one mlx_array.
+class Array {
+ public:
+  Array() = default;
+  static Array adopt(mlx_array raw) { return Array(raw); }
+  Array(const Array& other);
+  Array(Array&& other) noexcept : raw_(std::exchange(other.raw_, mlx_array{nullptr})) {}
+  Array& operator=(const Array& other);
+  Array& operator=(Array&& other) noexcept {
+    std::swap(raw_, other.raw_);
+    return *this;
+  }
+  ~Array() {
+    if (raw_.ctx != nullptr) mlx_array_free(raw_);
+  }
+
+  bool empty() const { return raw_.ctx == nullptr; }
+  mlx_array raw() const { return raw_; }
+  /// For mlx-c functions that fill a result; an empty handle is filled without a copy.
+  mlx_array* out() { return &raw_; }
+
+  std::size_t rank() const { return mlx_array_ndim(raw_); }
+  std::span<const int> shape() const;
+  std::int64_t size() const { return static_cast<std::int64_t>(mlx_array_size(raw_)); }
+  mlx_dtype mlx_type() const { return mlx_array_dtype(raw_); }
+  DType dtype() const { return from_mlx(mlx_type()); }
+  bool is_bool() const { return mlx_type() == MLX_BOOL; }
+
+ private:
+  explicit Array(mlx_array raw) : raw_(raw) {}
+  mlx_array raw_{nullptr};
+};
+
+/// A new array holding a copy of `data` (row-major, native byte order).
+Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type);
+
+/// The first element's address of an evaluated array, whatever its type; null for an array without
+/// elements. Throws: BackendError when the array is not evaluated.
+const void* data_pointer(const Array& array);
+
+/// Whether the elements of an evaluated array lie in row-major order without gaps.
+bool is_row_contiguous(const Array& array);
+
+/// Owner of one mlx_vector_array.
+class ArrayVector {
+ public:
+  ArrayVector();
+  explicit ArrayVector(std::span<const Array> arrays);
+  /// Borrows the handles; the vector keeps its own references to the nodes.
+  explicit ArrayVector(std::span<const mlx_array> handles);
+  ArrayVector(const ArrayVector&) = delete;
+  ArrayVector& operator=(const ArrayVector&) = delete;
+  ~ArrayVector() { mlx_vector_array_free(raw_); }
+
+  mlx_vector_array raw() const { return raw_; }
+  mlx_vector_array* out() { return &raw_; }
+  std::size_t size() const { return mlx_vector_array_size(raw_); }
+  Array at(std::size_t index) const;
+  std::vector<Array> to_vector() const;
+
+ private:
+  mlx_vector_array raw_{nullptr};
+};
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,120 @@
+// Devices, memory figures and versions: include/mlxnx/device.h over mlx-c.
+#include "mlxnx/device.h"
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+
+#include "mlx/c/device.h"
+#include "mlx/c/memory.h"
+#include "mlx/c/string.h"
+#include "mlx/c/version.h"
+#include "mlxc/check.h"
+#include "mlxc/memory.h"
+#include "mlxnx/error.h"
+
+#ifndef MLXNX_MLXC_PROVIDER
+#define MLXNX_MLXC_PROVIDER "bundled"
+#endif
+
+namespace mlxnx {
+namespace {
+
+constexpr std::size_t kDefaultCacheLimitBytes = std::size_t{1} << 30;
+
+bool query_availability(Device device) {
+  mlxc::install_error_handler();
+  const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+  bool available = false;
+  const int status = mlx_device_is_available(&available, handle);
+  mlx_device_free(handle);
+  mlxc::check(status, "mlx_device_is_available");
+  return available;
+}
+
+std::atomic<Device>& default_slot() {
+  static std::atomic<Device> device{is_available(Device::kGpu) ? Device::kGpu : Device::kCpu};
+  return device;
+}
+
+template <typename Function>
+std::size_t figure(Function function, const char* label) {
+  mlxc::install_error_handler();
+  std::size_t bytes = 0;
+  mlxc::check(function(&bytes), label);
+  return bytes;
+}
+
+}  // namespace
+
+std::string_view name(Device device) { return device == Device::kCpu ? "cpu" : "gpu"; }
+
+Device device_from_name(std::string_view text) {
+  if (text == "cpu") return Device::kCpu;
+  if (text == "gpu") return Device::kGpu;
+  throw ArgumentError("[device] expected \"cpu\" or \"gpu\", got \"" + std::string(text) + "\"");
+}
+
+bool is_available(Device device) {
+  static const bool available[2] = {query_availability(Device::kCpu),
+                                    query_availability(Device::kGpu)};
+  return available[static_cast<std::size_t>(device)];
+}
+
+Device default_device() { return default_slot().load(std::memory_order_relaxed); }
+
+void set_default_device(Device device) {
+  if (!is_available(device)) {
+    throw UnsupportedError("[set_default_device] this machine has no device " +
+                           std::string(name(device)));
+  }
+  default_slot().store(device, std::memory_order_relaxed);
+}
+
+MemoryInfo memory_info() {
+  return {.active_bytes = figure(mlx_get_active_memory, "mlx_get_active_memory"),
+          .peak_bytes = figure(mlx_get_peak_memory, "mlx_get_peak_memory"),
+          .cache_bytes = figure(mlx_get_cache_memory, "mlx_get_cache_memory"),
+          .limit_bytes = figure(mlx_get_memory_limit, "mlx_get_memory_limit")};
+}
+
+void reset_peak_memory() { mlxc::check(mlx_reset_peak_memory(), "mlx_reset_peak_memory"); }
+
+void clear_cache() { mlxc::check(mlx_clear_cache(), "mlx_clear_cache"); }
+
+std::size_t set_cache_limit(std::size_t bytes) {
+  return figure([bytes](std::size_t* before) { return mlx_set_cache_limit(before, bytes); },
+                "mlx_set_cache_limit");
+}
+
+std::size_t set_memory_limit(std::size_t bytes) {
+  return figure([bytes](std::size_t* before) { return mlx_set_memory_limit(before, bytes); },
+                "mlx_set_memory_limit");
+}
+
+std::string mlx_version() {
+  mlxc::install_error_handler();
+  mlx_string text = mlx_string_new();
+  const int status = ::mlx_version(&text);
+  std::string version = status == 0 ? mlx_string_data(text) : "";
+  mlx_string_free(text);
+  mlxc::check(status, "mlx_version");
+  return version;
+}
+
+std::string_view mlxc_provider() { return MLXNX_MLXC_PROVIDER; }
+
+void mlxc::apply_memory_defaults() {
+  std::size_t limit = kDefaultCacheLimitBytes;
+  if (const char* text = std::getenv("MLXNX_CACHE_LIMIT"); text != nullptr) {
+    const auto [end, error] = std::from_chars(text, text + std::strlen(text), limit);
+    if (error != std::errc() || *end != '\0') {
+      throw ArgumentError("[MLXNX_CACHE_LIMIT] expected a number of bytes, got \"" +
+                          std::string(text) + "\"");
+    }
+  }
+  set_cache_limit(limit);
+}
+
+}  // namespace mlxnx

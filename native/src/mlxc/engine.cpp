@@ -1,0 +1,284 @@
+#include "mlxc/engine.h"
+
+#include <array>
+#include <cstdlib>
+#include <string>
+
+#include "mlx/c/device.h"
+#include "mlxc/check.h"
+#include "mlxc/memory.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx::mlxc {
+namespace {
+
+// A job on its way through the queue. `done` is set last; the waiting caller reads `error` after
+// it.
+struct Ticket {
+  Engine::Job job;
+  std::exception_ptr error;
+  std::atomic<bool> done{false};
+
+  void execute() {
+    try {
+      job();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    finish();
+  }
+  void finish() {
+    done.store(true, std::memory_order_release);
+    done.notify_all();
+  }
+};
+using TicketPtr = std::shared_ptr<Ticket>;
+
+std::exception_ptr stopped_error() {
+  return std::make_exception_ptr(
+      BackendError("[engine] the engine is stopped and takes no more work"));
+}
+
+bool any_thread_may_evaluate() {
+  if (is_available(Device::kGpu)) return false;
+  const std::string version = mlx_version();
+  return version.rfind("0.31.", 0) == 0;
+}
+
+}  // namespace
+
+struct Engine::State {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<TicketPtr> queue;
+  bool busy = false;      // some thread is running a job
+  bool stopping = false;  // no further jobs
+  bool started = false;
+  std::exception_ptr start_error;
+  bool callers_may_evaluate = false;
+  std::array<mlx_stream, 2> streams{};
+
+  void start();
+  void loop();
+  TicketPtr pop();
+  void release();
+};
+
+namespace {
+thread_local Engine* scoped_engine = nullptr;
+thread_local const void* default_streams_of = nullptr;
+
+// Marks that this thread runs a job of an engine. A chain, since a job of one engine may wait for
+// another's.
+class InsideScope {
+ public:
+  explicit InsideScope(const void* state) : state_(state), outer_(innermost_) { innermost_ = this; }
+  ~InsideScope() { innermost_ = outer_; }
+  InsideScope(const InsideScope&) = delete;
+  InsideScope& operator=(const InsideScope&) = delete;
+
+  static bool contains(const void* state) {
+    for (const InsideScope* scope = innermost_; scope != nullptr; scope = scope->outer_) {
+      if (scope->state_ == state) return true;
+    }
+    return false;
+  }
+
+ private:
+  static thread_local const InsideScope* innermost_;
+  const void* state_;
+  const InsideScope* outer_;
+};
+thread_local const InsideScope* InsideScope::innermost_ = nullptr;
+}  // namespace
+
+// MLX evaluates with the calling thread's default streams for its own bookkeeping and would make
+// new ones, with a thread each, for every thread that evaluates. This gives every thread the
+// engine's.
+static void lend_default_streams(const void* owner, const std::array<mlx_stream, 2>& streams) {
+  if (default_streams_of == owner) return;
+  for (const mlx_stream stream : streams) {
+    if (stream.ctx != nullptr) check(mlx_set_default_stream(stream), "mlx_set_default_stream");
+  }
+  default_streams_of = owner;
+}
+
+void Engine::State::start() {
+  try {
+    install_error_handler();
+    for (const Device device : {Device::kCpu, Device::kGpu}) {
+      if (!is_available(device)) continue;
+      const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+      const mlx_stream stream = mlx_stream_new_device(handle);
+      mlx_device_free(handle);
+      if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
+      streams[static_cast<std::size_t>(device)] = stream;
+    }
+    lend_default_streams(this, streams);
+    callers_may_evaluate = any_thread_may_evaluate();
+  } catch (...) {
+    start_error = std::current_exception();
+  }
+  const std::lock_guard lock(mutex);
+  started = true;
+  changed.notify_all();
+}
+
+TicketPtr Engine::State::pop() {
+  TicketPtr ticket = std::move(queue.front());
+  queue.pop_front();
+  return ticket;
+}
+
+void Engine::State::release() {
+  const std::lock_guard lock(mutex);
+  busy = false;
+  if (!queue.empty() || stopping) changed.notify_all();
+}
+
+void Engine::State::loop() {
+  start();
+  std::unique_lock lock(mutex);
+  while (true) {
+    changed.wait(lock, [this] { return stopping || (!queue.empty() && !busy); });
+    if (stopping) return;
+    const TicketPtr ticket = pop();
+    busy = true;
+    lock.unlock();
+    {
+      const InsideScope inside(this);
+      ticket->execute();
+    }
+    lock.lock();
+    busy = false;
+    if (stopping) changed.notify_all();
+  }
+}
+
+Engine::Engine() : state_(std::make_shared<State>()) {
+  thread_ = std::thread([state = state_] { state->loop(); });
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [this] { return state_->started; });
+  if (state_->start_error != nullptr) {
+    lock.unlock();
+    stop();
+    std::rethrow_exception(state_->start_error);
+  }
+}
+
+Engine::~Engine() { stop(); }
+
+Engine& Engine::current() {
+  if (scoped_engine != nullptr) return *scoped_engine;
+  // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
+  // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
+  static Engine* const process_engine = [] {
+    auto* const engine = new Engine();
+    apply_memory_defaults();
+    std::atexit([] { Engine::current().stop(); });
+    return engine;
+  }();
+  return *process_engine;
+}
+
+mlx_stream Engine::stream(Device device) const {
+  const mlx_stream stream = state_->streams[static_cast<std::size_t>(device)];
+  if (stream.ctx == nullptr) {
+    throw UnsupportedError("[device] this machine has no device " + std::string(name(device)));
+  }
+  return stream;
+}
+
+bool Engine::inside() const { return InsideScope::contains(state_.get()); }
+
+void Engine::run(const Job& job) {
+  if (inside()) {
+    job();
+    return;
+  }
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  if (state.stopping) std::rethrow_exception(stopped_error());
+  if (state.callers_may_evaluate && !state.busy && state.queue.empty()) {
+    state.busy = true;
+    lock.unlock();
+    const InsideScope inside(&state);
+    struct Release {
+      State& state;
+      ~Release() { state.release(); }
+    } release{state};
+    lend_default_streams(&state, state.streams);
+    job();
+    return;
+  }
+  const auto ticket = std::make_shared<Ticket>();
+  ticket->job = job;
+  state.queue.push_back(ticket);
+  lock.unlock();
+  state.changed.notify_all();
+  ticket->done.wait(false, std::memory_order_acquire);
+  if (ticket->error != nullptr) std::rethrow_exception(ticket->error);
+}
+
+void Engine::post(Job job) {
+  State& state = *state_;
+  const auto ticket = std::make_shared<Ticket>();
+  ticket->job = std::move(job);
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.stopping) return;
+    state.queue.push_back(ticket);
+  }
+  state.changed.notify_all();
+}
+
+void Engine::serve_until(const std::function<bool()>& ready) {
+  if (!inside()) throw BackendError("[engine] serve_until outside of a job");
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  while (!ready()) {
+    if (!state.queue.empty()) {
+      const TicketPtr ticket = state.pop();
+      lock.unlock();
+      ticket->execute();
+      lock.lock();
+      continue;
+    }
+    if (state.stopping) std::rethrow_exception(stopped_error());
+    state.changed.wait(lock);
+  }
+}
+
+void Engine::wake() {
+  // The lock orders this after the check of a server that is about to sleep.
+  { const std::lock_guard lock(state_->mutex); }
+  state_->changed.notify_all();
+}
+
+void Engine::stop(std::chrono::milliseconds patience) {
+  State& state = *state_;
+  std::deque<TicketPtr> abandoned;
+  bool idle = true;
+  {
+    std::unique_lock lock(state.mutex);
+    state.stopping = true;
+    abandoned.swap(state.queue);
+    state.changed.notify_all();
+    if (!inside()) idle = state.changed.wait_for(lock, patience, [&state] { return !state.busy; });
+  }
+  for (const TicketPtr& ticket : abandoned) {
+    ticket->error = stopped_error();
+    ticket->finish();
+  }
+  if (!thread_.joinable()) return;
+  if (idle && thread_.get_id() != std::this_thread::get_id() && !inside()) {
+    thread_.join();
+  } else {
+    thread_.detach();
+  }
+}
+
+EngineScope::EngineScope(Engine& engine) : outer_(scoped_engine) { scoped_engine = &engine; }
+EngineScope::~EngineScope() { scoped_engine = outer_; }
+
+}  // namespace mlxnx::mlxc

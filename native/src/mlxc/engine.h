@@ -1,0 +1,88 @@
+// The engine: the one place where graphs are evaluated, compiled and transformed.
+//
+// MLX binds streams to threads, keeps its compile cache per thread and its tracing state per
+// process, and rewrites the graph nodes that it evaluates. So an engine owns one thread, the
+// streams that this thread made, and a queue of jobs; at any moment at most one thread runs a job
+// of an engine. Building a graph needs no engine, only one of its streams.
+//
+// Where MLX lets any thread evaluate (CPU streams before MLX 0.32), a caller that finds the engine
+// idle runs its job itself and saves the hop to the engine's thread; otherwise the job is queued
+// and the caller waits.
+//
+// A job that has to wait for the outside (a host callback) calls `serve_until`: it runs other jobs
+// meanwhile, so the callback may itself evaluate tensors.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "mlx/c/stream.h"
+#include "mlxnx/device.h"
+
+namespace mlxnx::mlxc {
+
+class Engine {
+ public:
+  using Job = std::function<void()>;
+
+  /// Starts the thread and makes its streams: one for each device of this machine.
+  /// Throws: BackendError when MLX can't make them.
+  Engine();
+  /// Stops as `stop` does.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// The engine of the innermost EngineScope on this thread, else the process's own.
+  static Engine& current();
+
+  /// The stream that nodes for `device` are built with. Owned by the engine.
+  mlx_stream stream(Device device) const;
+
+  /// Runs `job` and returns when it has ended; inside a job it simply runs.
+  /// Throws: what the job throws; BackendError when the engine is stopped.
+  void run(const Job& job);
+
+  /// Runs `job` soon, without waiting; what it throws is dropped.
+  void post(Job job);
+
+  /// Inside a job: serves other jobs until `ready` answers true. Whoever makes it true calls `wake`
+  /// afterwards.
+  void serve_until(const std::function<bool()>& ready);
+
+  /// Makes `serve_until` ask again. Any thread.
+  void wake();
+
+  /// Refuses new jobs, fails those still queued with BackendError, and waits for the running one
+  /// for at most `patience`; an engine whose job outlasts it is left to itself. Idempotent.
+  void stop(std::chrono::milliseconds patience = std::chrono::seconds(5));
+
+  /// Whether the calling thread is running a job of this engine.
+  bool inside() const;
+
+ private:
+  struct State;  // outlives the engine when its thread can't be joined
+  std::shared_ptr<State> state_;
+  std::thread thread_;
+};
+
+/// Makes `engine` the current one on this thread until the scope ends.
+class EngineScope {
+ public:
+  explicit EngineScope(Engine& engine);
+  ~EngineScope();
+  EngineScope(const EngineScope&) = delete;
+  EngineScope& operator=(const EngineScope&) = delete;
+
+ private:
+  Engine* outer_;
+};
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,238 @@
+#include "mlxc/graph.h"
+
+#include <climits>
+#include <string>
+
+#include "mlx/c/fft.h"
+#include "mlx/c/linalg.h"
+#include "mlx/c/ops.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx::mlxc {
+
+Ints::Ints(std::span<const std::int64_t> values) {
+  values_.reserve(values.size());
+  for (const std::int64_t value : values) {
+    if (value < INT_MIN || value > INT_MAX) {
+      throw ShapeError("[shape] MLX counts dimensions in 32 bits, and " + std::to_string(value) +
+                       " does not fit");
+    }
+    values_.push_back(static_cast<int>(value));
+  }
+}
+
+// Calls one mlx-c op that fills one array, with the current stream as its last argument.
+#define MLXC_CALL(function, ...)                                           \
+  Array result;                                                            \
+  check(function(result.out(), __VA_ARGS__, current_stream()), #function); \
+  return result
+
+#define MLXC_UNARY(name) \
+  Array name(const Array& a) { MLXC_CALL(mlx_##name, a.raw()); }
+#define MLXC_BINARY(name) \
+  Array name(const Array& a, const Array& b) { MLXC_CALL(mlx_##name, a.raw(), b.raw()); }
+#define MLXC_REDUCE(name)                                                       \
+  Array name(const Array& a, const Ints& axes, bool keep_axes) {                \
+    MLXC_CALL(mlx_##name##_axes, a.raw(), axes.data(), axes.size(), keep_axes); \
+  }
+#define MLXC_ARG(name)                                      \
+  Array name(const Array& a, int axis, bool keep_axis) {    \
+    MLXC_CALL(mlx_##name##_axis, a.raw(), axis, keep_axis); \
+  }
+#define MLXC_SCAN(name)                                                \
+  Array name(const Array& a, int axis, bool reverse, bool inclusive) { \
+    MLXC_CALL(mlx_##name, a.raw(), axis, reverse, inclusive);          \
+  }
+#define MLXC_SORT(name) \
+  Array name(const Array& a, int axis) { MLXC_CALL(mlx_##name##_axis, a.raw(), axis); }
+#define MLXC_SHAPED(name)                                       \
+  Array name(const Array& a, const Ints& shape) {               \
+    MLXC_CALL(mlx_##name, a.raw(), shape.data(), shape.size()); \
+  }
+#define MLXC_FFT(name)                                                  \
+  Array name(const Array& a, int n, int axis) {                         \
+    MLXC_CALL(mlx_fft_##name, a.raw(), n, axis, MLX_FFT_NORM_BACKWARD); \
+  }
+#include "mlxc/functions.def"
+
+Array arange(double start, double stop, double step, DType type) {
+  MLXC_CALL(mlx_arange, start, stop, step, to_mlx(type));
+}
+
+Array eye(int rows, int columns, int diagonal, DType type) {
+  MLXC_CALL(mlx_eye, rows, columns, diagonal, to_mlx(type));
+}
+
+Array full(const Ints& shape, const Array& value, DType type) {
+  MLXC_CALL(mlx_full, shape.data(), shape.size(), value.raw(), to_mlx(type));
+}
+
+namespace {
+// Half floats and bool have no C++ type here; MLX casts them from a float.
+template <typename Value>
+Array scalar_of(Value value, DType type) {
+  const auto make = [type](auto typed) { return from_bytes(&typed, {}, to_mlx(type)); };
+  switch (type) {
+    case DType::u8:
+      return make(static_cast<std::uint8_t>(value));
+    case DType::u16:
+      return make(static_cast<std::uint16_t>(value));
+    case DType::u32:
+      return make(static_cast<std::uint32_t>(value));
+    case DType::u64:
+      return make(static_cast<std::uint64_t>(value));
+    case DType::s8:
+      return make(static_cast<std::int8_t>(value));
+    case DType::s16:
+      return make(static_cast<std::int16_t>(value));
+    case DType::s32:
+      return make(static_cast<std::int32_t>(value));
+    case DType::s64:
+      return make(static_cast<std::int64_t>(value));
+    case DType::f32:
+      return make(static_cast<float>(value));
+    case DType::f64:
+      return make(static_cast<double>(value));
+    case DType::f16:
+    case DType::bf16:
+      return astype(scalar_of(value, DType::f32), type);
+    case DType::c64: {
+      const float parts[2] = {static_cast<float>(value), 0.0f};
+      return from_bytes(parts, {}, MLX_COMPLEX64);
+    }
+  }
+  throw TypeError("[scalar] unknown type");
+}
+}  // namespace
+
+Array scalar(double value, DType type) { return scalar_of(value, type); }
+Array scalar(std::int64_t value, DType type) { return scalar_of(value, type); }
+
+Array astype(const Array& a, DType type) { MLXC_CALL(mlx_astype, a.raw(), to_mlx(type)); }
+Array asbool(const Array& a) { MLXC_CALL(mlx_astype, a.raw(), MLX_BOOL); }
+Array view(const Array& a, DType type) { MLXC_CALL(mlx_view, a.raw(), to_mlx(type)); }
+Array contiguous(const Array& a) { MLXC_CALL(mlx_contiguous, a.raw(), false); }
+
+Array as_strided(const Array& a, const Ints& shape, std::span<const std::int64_t> strides,
+                 std::size_t offset) {
+  MLXC_CALL(mlx_as_strided, a.raw(), shape.data(), shape.size(), strides.data(), strides.size(),
+            offset);
+}
+
+Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides) {
+  MLXC_CALL(mlx_slice, a.raw(), start.data(), start.size(), stop.data(), stop.size(),
+            strides.data(), strides.size());
+}
+
+Array slice_dynamic(const Array& a, const Array& start, const Ints& axes, const Ints& lengths) {
+  MLXC_CALL(mlx_slice_dynamic, a.raw(), start.raw(), axes.data(), axes.size(), lengths.data(),
+            lengths.size());
+}
+
+Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
+                   const Ints& strides) {
+  MLXC_CALL(mlx_slice_update, a.raw(), update.raw(), start.data(), start.size(), stop.data(),
+            stop.size(), strides.data(), strides.size());
+}
+
+Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
+                           const Ints& axes) {
+  MLXC_CALL(mlx_slice_update_dynamic, a.raw(), update.raw(), start.raw(), axes.data(), axes.size());
+}
+
+Array concatenate(std::span<const Array> arrays, int axis) {
+  const ArrayVector vector(arrays);
+  MLXC_CALL(mlx_concatenate_axis, vector.raw(), axis);
+}
+
+Array stack(std::span<const Array> arrays, int axis) {
+  const ArrayVector vector(arrays);
+  MLXC_CALL(mlx_stack_axis, vector.raw(), axis);
+}
+
+Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value) {
+  MLXC_CALL(mlx_pad, a.raw(), axes.data(), axes.size(), low.data(), low.size(), high.data(),
+            high.size(), value.raw(), "constant");
+}
+
+Array tril(const Array& a, int diagonal) { MLXC_CALL(mlx_tril, a.raw(), diagonal); }
+Array triu(const Array& a, int diagonal) { MLXC_CALL(mlx_triu, a.raw(), diagonal); }
+
+Array where(const Array& condition, const Array& on_true, const Array& on_false) {
+  MLXC_CALL(mlx_where, condition.raw(), on_true.raw(), on_false.raw());
+}
+
+Array take(const Array& a, const Array& indices, int axis) {
+  MLXC_CALL(mlx_take_axis, a.raw(), indices.raw(), axis);
+}
+
+Array take_along_axis(const Array& a, const Array& indices, int axis) {
+  MLXC_CALL(mlx_take_along_axis, a.raw(), indices.raw(), axis);
+}
+
+Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  MLXC_CALL(mlx_put_along_axis, a.raw(), indices.raw(), values.raw(), axis);
+}
+
+Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
+             const Ints& slice_sizes) {
+  const ArrayVector vector(indices);
+  MLXC_CALL(mlx_gather, a.raw(), vector.raw(), axes.data(), axes.size(), slice_sizes.data(),
+            slice_sizes.size());
+}
+
+#define MLXC_SCATTER(name)                                                                 \
+  Array name(const Array& a, std::span<const Array> indices, const Array& updates,         \
+             const Ints& axes) {                                                           \
+    const ArrayVector vector(indices);                                                     \
+    MLXC_CALL(mlx_##name, a.raw(), vector.raw(), updates.raw(), axes.data(), axes.size()); \
+  }
+MLXC_SCATTER(scatter)
+MLXC_SCATTER(scatter_add)
+MLXC_SCATTER(scatter_max)
+MLXC_SCATTER(scatter_min)
+
+Array conv_general(const Array& input, const Array& kernel, const ConvGeometry& geometry) {
+  const auto& [strides, low, high, kernel_dilation, input_dilation, groups] = geometry;
+  MLXC_CALL(mlx_conv_general, input.raw(), kernel.raw(), strides.data(), strides.size(), low.data(),
+            low.size(), high.data(), high.size(), kernel_dilation.data(), kernel_dilation.size(),
+            input_dilation.data(), input_dilation.size(), groups, false);
+}
+
+Array cholesky(const Array& a, bool upper) { MLXC_CALL(mlx_linalg_cholesky, a.raw(), upper); }
+
+std::pair<Array, Array> qr(const Array& a) {
+  std::pair<Array, Array> result;
+  check(mlx_linalg_qr(result.first.out(), result.second.out(), a.raw(), current_stream()),
+        "mlx_linalg_qr");
+  return result;
+}
+
+std::vector<Array> svd(const Array& a) {
+  ArrayVector result;
+  check(mlx_linalg_svd(result.out(), a.raw(), true, current_stream()), "mlx_linalg_svd");
+  return result.to_vector();
+}
+
+std::pair<Array, Array> eigh(const Array& a) {
+  std::pair<Array, Array> result;
+  check(mlx_linalg_eigh(result.first.out(), result.second.out(), a.raw(), "L", current_stream()),
+        "mlx_linalg_eigh");
+  return result;
+}
+
+std::vector<Array> lu(const Array& a) {
+  ArrayVector result;
+  check(mlx_linalg_lu(result.out(), a.raw(), current_stream()), "mlx_linalg_lu");
+  return result.to_vector();
+}
+
+Array solve(const Array& a, const Array& b) { MLXC_CALL(mlx_linalg_solve, a.raw(), b.raw()); }
+
+Array solve_triangular(const Array& a, const Array& b, bool upper) {
+  MLXC_CALL(mlx_linalg_solve_triangular, a.raw(), b.raw(), upper);
+}
+
+Array inverse(const Array& a) { MLXC_CALL(mlx_linalg_inv, a.raw()); }
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,124 @@
+// MLX's ops as C++ functions over Array: mlx-c's names without the prefix, exceptions for status
+// codes, the current stream (stream.h) for the stream argument. Each call adds a node to the lazy
+// graph; nothing is computed here. Types and shapes follow MLX's rules, not Nx's; the op families
+// in src/ops build Nx's meaning out of these.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "mlxc/array.h"
+#include "mlxc/stream.h"
+
+namespace mlxnx::mlxc {
+
+/// MLX's dimensions and axes are 32-bit; ours are 64-bit. Throws: ShapeError for a value that does
+/// not fit.
+class Ints {
+ public:
+  Ints(std::span<const std::int64_t> values);
+  Ints(const Shape& values) : Ints(std::span<const std::int64_t>(values)) {}
+  Ints(std::initializer_list<std::int64_t> values)
+      : Ints(std::span(values.begin(), values.size())) {}
+  const int* data() const { return values_.data(); }
+  std::size_t size() const { return values_.size(); }
+
+ private:
+  InlineVector<int, 6> values_;
+};
+
+#define MLXC_UNARY(name) Array name(const Array& a);
+#define MLXC_BINARY(name) Array name(const Array& a, const Array& b);
+#define MLXC_REDUCE(name) Array name(const Array& a, const Ints& axes, bool keep_axes = false);
+#define MLXC_ARG(name) Array name(const Array& a, int axis, bool keep_axis = false);
+#define MLXC_SCAN(name) \
+  Array name(const Array& a, int axis, bool reverse = false, bool inclusive = true);
+#define MLXC_SORT(name) Array name(const Array& a, int axis);
+#define MLXC_SHAPED(name) Array name(const Array& a, const Ints& shape);
+#define MLXC_FFT(name) Array name(const Array& a, int n, int axis);
+#include "mlxc/functions.def"
+#undef MLXC_UNARY
+#undef MLXC_BINARY
+#undef MLXC_REDUCE
+#undef MLXC_ARG
+#undef MLXC_SCAN
+#undef MLXC_SORT
+#undef MLXC_SHAPED
+#undef MLXC_FFT
+
+// Creation.
+Array arange(double start, double stop, double step, DType type);
+Array eye(int rows, int columns, int diagonal, DType type);
+/// `value` (a scalar or anything that broadcasts) cast to `type` and broadcast to `shape`.
+Array full(const Ints& shape, const Array& value, DType type);
+/// A scalar of `type` with the value cast as C++ casts.
+Array scalar(double value, DType type);
+Array scalar(std::int64_t value, DType type);
+
+// Types and layout.
+Array astype(const Array& a, DType type);
+/// Casts to MLX's bool, which Nx lacks: the form that masks have.
+Array asbool(const Array& a);
+/// Same bytes under another type of the same width (any width: the last axis changes as MLX says).
+Array view(const Array& a, DType type);
+Array contiguous(const Array& a);
+Array as_strided(const Array& a, const Ints& shape, std::span<const std::int64_t> strides,
+                 std::size_t offset);
+
+// Shape.
+Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
+Array slice_dynamic(const Array& a, const Array& start, const Ints& axes, const Ints& lengths);
+Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
+                   const Ints& strides);
+Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
+                           const Ints& axes);
+Array concatenate(std::span<const Array> arrays, int axis);
+Array stack(std::span<const Array> arrays, int axis);
+Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value);
+Array tril(const Array& a, int diagonal = 0);
+Array triu(const Array& a, int diagonal = 0);
+
+// Selection and indexing.
+Array where(const Array& condition, const Array& on_true, const Array& on_false);
+Array take(const Array& a, const Array& indices, int axis);
+Array take_along_axis(const Array& a, const Array& indices, int axis);
+Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis);
+/// MLX's general gather: `indices[i]` (all of one shape) selects along `axes[i]`, `slice_sizes` are
+/// taken at each point.
+Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
+             const Ints& slice_sizes);
+/// MLX's general scatters: `updates` has the shape of the indices followed by one dimension per
+/// axis of `a`.
+Array scatter(const Array& a, std::span<const Array> indices, const Array& updates,
+              const Ints& axes);
+Array scatter_add(const Array& a, std::span<const Array> indices, const Array& updates,
+                  const Ints& axes);
+Array scatter_max(const Array& a, std::span<const Array> indices, const Array& updates,
+                  const Ints& axes);
+Array scatter_min(const Array& a, std::span<const Array> indices, const Array& updates,
+                  const Ints& axes);
+
+// Contraction.
+struct ConvGeometry {
+  Ints strides, padding_low, padding_high, kernel_dilation, input_dilation;
+  int groups = 1;
+};
+/// Input `[N, spatial…, C_in]`, kernel `[C_out, spatial…, C_in / groups]`.
+Array conv_general(const Array& input, const Array& kernel, const ConvGeometry& geometry);
+
+// Linear algebra over the last two axes; CPU streams only in MLX.
+Array cholesky(const Array& a, bool upper = false);
+std::pair<Array, Array> qr(const Array& a);
+/// {U, S, Vt}; U and Vt square.
+std::vector<Array> svd(const Array& a);
+/// {eigenvalues, eigenvectors} from the lower triangle.
+std::pair<Array, Array> eigh(const Array& a);
+/// {row permutation, L, U}.
+std::vector<Array> lu(const Array& a);
+Array solve(const Array& a, const Array& b);
+Array solve_triangular(const Array& a, const Array& b, bool upper);
+Array inverse(const Array& a);
+
+}  // namespace mlxnx::mlxc

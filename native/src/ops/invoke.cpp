@@ -1,0 +1,167 @@
+#include "ops/invoke.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "mlxc/check.h"
+#include "mlxc/engine.h"
+#include "mlxc/graph.h"
+#include "ops/registry.h"
+#include "tensor/node.h"
+
+namespace mlxnx::ops {
+namespace {
+
+void check_operand_count(const OpDef& op, std::size_t count) {
+  const bool enough = static_cast<std::int64_t>(count) >= op.min_operands;
+  const bool not_too_many =
+      op.max_operands == kVariadic || static_cast<std::int64_t>(count) <= op.max_operands;
+  if (enough && not_too_many) return;
+  std::string takes = std::to_string(op.min_operands);
+  if (op.max_operands == kVariadic) takes += " or more";
+  if (op.max_operands > op.min_operands) takes += " to " + std::to_string(op.max_operands);
+  throw ArgumentError("[" + std::string(op.name) + "] takes " + takes + " operands, got " +
+                      std::to_string(count));
+}
+
+Device place(const OpDef& op, std::span<const Operand> operands,
+             std::span<const TensorType> outputs) {
+  const Device device = default_device();
+  if (device == Device::kCpu || op.placement == Placement::kCpuOnly) return Device::kCpu;
+  const bool uses_f64 = std::any_of(operands.begin(), operands.end(),
+                                    [](const Operand& o) { return o.type->dtype == DType::f64; }) ||
+                        std::any_of(outputs.begin(), outputs.end(),
+                                    [](const TensorType& t) { return t.dtype == DType::f64; });
+  if (uses_f64) {
+    throw UnsupportedError("[" + std::string(op.name) +
+                           "] f64 is not supported on the gpu; use the cpu device or f32");
+  }
+  return device;
+}
+
+mlxc::Array cast_to(mlxc::Array array, DType type) {
+  if (array.mlx_type() == mlxc::to_mlx(type)) return array;
+  if (array.is_bool() && type == DType::u8) return array;  // same bytes; see tensor::Node
+  return mlxc::astype(array, type);
+}
+
+void check_wanted(const OpDef& op, std::span<const TensorType> inferred,
+                  std::span<const TensorType> wanted) {
+  bool fits = inferred.size() == wanted.size();
+  for (std::size_t i = 0; fits && i < wanted.size(); ++i)
+    fits = inferred[i].shape == wanted[i].shape;
+  if (fits) return;
+  std::string text = "[" + std::string(op.name) + "] the outputs are";
+  for (const TensorType& type : inferred) text += " " + to_string(type);
+  text += ", and were expected as";
+  for (const TensorType& type : wanted) text += " " + to_string(type);
+  throw ShapeError(text);
+}
+
+// Everything that one eager call needs, kept on the stack.
+class EagerCall {
+ public:
+  EagerCall(const OpDef& op, const Operands& operands, const Attrs& attrs)
+      : op_(op), tensors_(operands), attrs_(&attrs) {
+    check_operand_count(op, operands.size());
+    if (!op.attrs.empty() || !attrs.empty()) {
+      normalised_ = normalise(attrs, op.attrs, op.name);
+      attrs_ = &*normalised_;
+    }
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      tensor::Node& node = operands[i].node();
+      operands_.push_back({&node.type, &node.array, nullptr});
+      depth_ = std::max(depth_, node.depth.load(std::memory_order_relaxed));
+    }
+  }
+
+  OutputTypes infer() const { return op_.infer({op_, operands_, *attrs_}); }
+
+  std::vector<Tensor> run(OutputTypes outputs) {
+    const Device device = place(op_, operands_, outputs);
+    const mlxc::StreamScope stream(mlxc::Engine::current().stream(device));
+    const mlxc::OpScope scope(op_.name.data());
+    find_known_data(device);
+    std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
+    std::vector<Tensor> results;
+    results.reserve(arrays.size());
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      results.push_back(tensor::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
+    }
+    return results;
+  }
+
+ private:
+  // Only ops that index look at their operands' values, and only host memory may be read here.
+  void find_known_data(Device device) {
+    if (op_.group != Group::kIndexing || device != Device::kCpu) return;
+    for (std::size_t i = 0; i < operands_.size(); ++i) {
+      const tensor::Node& node = tensors_[i].node();
+      if (!node.ready.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))
+        continue;
+      operands_[i].known_data = mlxc::data_pointer(node.array);
+    }
+  }
+
+  const OpDef& op_;
+  const Operands& tensors_;
+  const Attrs* attrs_;
+  std::optional<Attrs> normalised_;
+  InlineVector<Operand, 4> operands_;
+  std::uint32_t depth_ = 0;
+};
+
+}  // namespace
+
+void Call::shape_error(const std::string& what) const {
+  throw ShapeError("[" + std::string(op.name) + "] " + what);
+}
+void Call::type_error(const std::string& what) const {
+  throw TypeError("[" + std::string(op.name) + "] " + what);
+}
+void Call::argument_error(const std::string& what) const {
+  throw ArgumentError("[" + std::string(op.name) + "] " + what);
+}
+void Call::unsupported(const std::string& what) const {
+  throw UnsupportedError("[" + std::string(op.name) + "] " + what);
+}
+
+OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands, const Attrs& attrs) {
+  check_operand_count(op, operands.size());
+  InlineVector<Operand, 4> views;
+  for (const TensorType& type : operands) views.push_back({&type, nullptr, nullptr});
+  const Attrs normalised = normalise(attrs, op.attrs, op.name);
+  return op.infer({op, views, normalised});
+}
+
+std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operands,
+                               const Attrs& attrs, std::span<const TensorType> outputs) {
+  const Call call{op, operands, attrs, outputs};
+  std::vector<mlxc::Array> arrays;
+  if (op.eval != nullptr) {
+    arrays.push_back(op.eval(call));
+  } else {
+    arrays = op.eval_many(call);
+  }
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    arrays[i] = cast_to(std::move(arrays[i]), outputs[i].dtype);
+  return arrays;
+}
+
+std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const Attrs& attrs,
+                               std::span<const TensorType> wanted) {
+  EagerCall call(op, operands, attrs);
+  OutputTypes outputs = call.infer();
+  if (!wanted.empty()) {
+    check_wanted(op, outputs, wanted);
+    outputs.assign(wanted.begin(), wanted.end());
+  }
+  return call.run(std::move(outputs));
+}
+
+Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs) {
+  EagerCall call(op, operands, attrs);
+  return std::move(call.run(call.infer()).front());
+}
+
+}  // namespace mlxnx::ops

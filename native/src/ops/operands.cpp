@@ -1,0 +1,34 @@
+#include "ops/operands.h"
+
+namespace mlxnx::ops {
+
+mlxc::Array operand(const Call& call, std::size_t i) {
+  const mlxc::Array& array = call.array(i);
+  return array.is_bool() ? mlxc::view(array, DType::u8) : array;
+}
+
+mlxc::Array operand_as(const Call& call, std::size_t i, DType type) {
+  const mlxc::Array& array = call.array(i);
+  if (array.is_bool()) return mlxc::astype(array, type);
+  return convert(array, call.dtype(i), type);
+}
+
+mlxc::Array operand_mask(const Call& call, std::size_t i) {
+  const mlxc::Array& array = call.array(i);
+  return array.is_bool() ? array : mlxc::asbool(array);
+}
+
+mlxc::Array convert(const mlxc::Array& array, DType from, DType to) {
+  return from == to ? array : mlxc::astype(array, to);
+}
+
+mlxc::Array broadcast_to_shape(const mlxc::Array& array, const Shape& shape) {
+  return shape_of(array) == shape ? array : mlxc::broadcast_to(array, shape);
+}
+
+Shape shape_of(const mlxc::Array& array) {
+  const auto dims = array.shape();
+  return Shape(dims.begin(), dims.end());
+}
+
+}  // namespace mlxnx::ops

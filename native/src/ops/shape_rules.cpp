@@ -1,0 +1,116 @@
+#include "ops/shape_rules.h"
+
+#include <algorithm>
+#include <string>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx {
+
+std::int64_t element_count(std::span<const std::int64_t> shape) {
+  std::int64_t count = 1;
+  bool too_large = false;
+  for (const std::int64_t dim : shape) {
+    if (dim < 0) throw ShapeError("[shape] negative dimension in " + to_string(shape));
+    too_large |= __builtin_mul_overflow(count, dim, &count);
+  }
+  // A zero behind an overflow makes the product 0 after all.
+  if (too_large && std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
+  if (too_large)
+    throw ShapeError("[shape] " + to_string(shape) + " has more elements than can be counted");
+  return count;
+}
+
+std::string to_string(std::span<const std::int64_t> shape) {
+  std::string text = "{";
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
+  return text + "}";
+}
+
+std::string to_string(const TensorType& type) {
+  std::string text(name(type.dtype));
+  for (const std::int64_t dim : type.shape) text += "[" + std::to_string(dim) + "]";
+  return text;
+}
+
+namespace ops {
+
+std::int64_t normalise_axis(const Call& call, std::int64_t axis, const Shape& shape) {
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  if (axis >= rank || axis < -rank) {
+    call.shape_error("axis " + std::to_string(axis) + " is out of bounds for shape " +
+                     to_string(shape));
+  }
+  return axis < 0 ? axis + rank : axis;
+}
+
+Axes normalise_axes(const Call& call, const Axes& axes, const Shape& shape) {
+  Axes result;
+  for (const std::int64_t axis : axes) {
+    const std::int64_t known = normalise_axis(call, axis, shape);
+    if (std::find(result.begin(), result.end(), known) != result.end()) {
+      call.shape_error("axis " + std::to_string(axis) + " is given twice in " + to_string(axes));
+    }
+    result.push_back(known);
+  }
+  return result;
+}
+
+Shape broadcast_shapes(const Call& call, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  const Shape& longer = a.size() >= b.size() ? a : b;
+  const Shape& shorter = a.size() >= b.size() ? b : a;
+  Shape result = longer;
+  const std::size_t offset = longer.size() - shorter.size();
+  for (std::size_t i = 0; i < shorter.size(); ++i) {
+    std::int64_t& dim = result[offset + i];
+    if (dim == shorter[i] || shorter[i] == 1) continue;
+    if (dim != 1)
+      call.shape_error("cannot broadcast tensor of dimensions " + to_string(a) + " to " +
+                       to_string(b));
+    dim = shorter[i];
+  }
+  return result;
+}
+
+Shape remove_axes(const Shape& shape, const Axes& axes, bool keep_axes) {
+  Shape result;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const bool removed =
+        std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(i)) != axes.end();
+    if (!removed) {
+      result.push_back(shape[i]);
+    } else if (keep_axes) {
+      result.push_back(1);
+    }
+  }
+  return result;
+}
+
+Axes all_axes(std::size_t rank) {
+  Axes axes(rank);
+  for (std::size_t i = 0; i < rank; ++i) axes[i] = static_cast<std::int64_t>(i);
+  return axes;
+}
+
+Axes row_major_strides(const Shape& shape) {
+  Axes strides(shape.size(), 1);
+  for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+  return strides;
+}
+
+namespace shapes {
+
+Shape same(const Call& call) { return call.shape(0); }
+
+Shape broadcast(const Call& call) {
+  Shape shape = call.shape(0);
+  for (std::size_t i = 1; i < call.size(); ++i)
+    shape = broadcast_shapes(call, shape, call.shape(i));
+  return shape;
+}
+
+}  // namespace shapes
+}  // namespace ops
+}  // namespace mlxnx

@@ -1,0 +1,36 @@
+// What a Tensor shares with its copies: one node of MLX's graph with Nx's type and shape.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "mlxc/array.h"
+#include "mlxnx/tensor.h"
+
+namespace mlxnx::tensor {
+
+/// Graph depth at which a node is scheduled by itself, so that a long chain that nobody reads holds
+/// bounded memory.
+inline constexpr std::uint32_t kMaxDepth = 256;
+
+struct Node {
+  Node(mlxc::Array array, TensorType type, std::uint32_t depth)
+      : array(std::move(array)), type(std::move(type)), depth(depth) {}
+
+  /// May hold MLX's bool where `type` says u8: the bytes are the same.
+  mlxc::Array array;
+  TensorType type;
+  /// Ops since the last evaluated ancestor; 0 for a value that is ready or being computed.
+  std::atomic<std::uint32_t> depth;
+  /// Whether the elements may be read. Set only after an evaluation on the engine returned.
+  std::atomic<bool> ready{false};
+};
+
+/// Wraps a freshly built node; schedules it when its graph has grown deep.
+Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth);
+
+/// Evaluates the nodes that are not ready. Throws: BackendError.
+void evaluate(std::span<Node* const> nodes);
+
+}  // namespace mlxnx::tensor

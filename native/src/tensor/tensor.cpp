@@ -1,0 +1,106 @@
+// Tensors from host data and back.
+#include "mlxnx/tensor.h"
+
+#include <cstring>
+#include <limits>
+
+#include "mlxc/engine.h"
+#include "mlxc/graph.h"
+#include "tensor/element.h"
+#include "tensor/node.h"
+
+namespace mlxnx {
+namespace {
+
+DType inferred_type(const Number& value) {
+  if (std::holds_alternative<double>(value)) return DType::f32;
+  if (std::holds_alternative<std::complex<double>>(value)) return DType::c64;
+  if (const auto* u = std::get_if<std::uint64_t>(&value)) {
+    if (*u > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
+      return DType::u64;
+    return *u > static_cast<std::uint64_t>(std::numeric_limits<std::int32_t>::max()) ? DType::s64
+                                                                                     : DType::s32;
+  }
+  const std::int64_t i = std::get<std::int64_t>(value);
+  const bool fits = i >= std::numeric_limits<std::int32_t>::min() &&
+                    i <= std::numeric_limits<std::int32_t>::max();
+  return fits ? DType::s32 : DType::s64;
+}
+
+std::shared_ptr<tensor::Node> host_node(const void* data, const TensorType& type) {
+  const mlxc::Ints dims(type.shape);
+  auto node = std::make_shared<tensor::Node>(
+      mlxc::from_bytes(data, std::span(dims.data(), dims.size()), mlxc::to_mlx(type.dtype)), type,
+      0);
+  node->ready.store(true, std::memory_order_release);
+  return node;
+}
+
+}  // namespace
+
+Tensor::Tensor() : Tensor(Number(0.0)) {}
+Tensor::Tensor(const Number& value) : Tensor(value, inferred_type(value)) {}
+
+Tensor::Tensor(const Number& value, DType type) {
+  std::byte bytes[8];
+  tensor::encode(value, type, bytes);
+  node_ = host_node(bytes, {type, {}});
+}
+
+Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const TensorType& type) {
+  const std::int64_t count = element_count(type.shape);
+  if (bytes.size() / size_bytes(type.dtype) != static_cast<std::size_t>(count) ||
+      bytes.size() % size_bytes(type.dtype) != 0) {
+    throw ShapeError("[from_bytes] " + mlxnx::to_string(type) + " takes " + std::to_string(count) +
+                     " elements of " + std::to_string(size_bytes(type.dtype)) + " bytes, got " +
+                     std::to_string(bytes.size()) + " bytes");
+  }
+  return Tensor(host_node(bytes.data(), type));
+}
+
+const Shape& Tensor::shape() const { return node_->type.shape; }
+DType Tensor::dtype() const { return node_->type.dtype; }
+const TensorType& Tensor::type() const { return node_->type; }
+
+std::vector<std::byte> Tensor::to_bytes() const {
+  const TensorView view(*this);
+  return {view.bytes().begin(), view.bytes().end()};
+}
+
+void Tensor::read(std::span<std::byte> out) const {
+  if (out.size() != byte_size()) {
+    throw ShapeError("[read] " + mlxnx::to_string(type()) + " has " + std::to_string(byte_size()) +
+                     " bytes, the destination " + std::to_string(out.size()));
+  }
+  const TensorView view(*this);
+  if (!out.empty()) std::memcpy(out.data(), view.bytes().data(), out.size());
+}
+
+Number Tensor::to_number() const {
+  if (size() != 1)
+    throw ShapeError("[to_number] expected a tensor with one element, got " +
+                     mlxnx::to_string(type()));
+  const TensorView view(*this);
+  return tensor::decode(dtype(), view.bytes().data());
+}
+
+void Tensor::require_type(DType expected) const {
+  if (dtype() == expected) return;
+  throw TypeError("[to_vector] the tensor has type " + std::string(name(dtype())) + ", and " +
+                  std::string(name(expected)) + " was asked for");
+}
+
+TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
+  if (tensor.size() == 0) return;
+  eval(owner_);
+  if (!mlxc::is_row_contiguous(owner_.node().array)) {
+    mlxc::Engine& engine = mlxc::Engine::current();
+    const mlxc::StreamScope scope(engine.stream(default_device()));
+    owner_ = tensor::wrap(mlxc::contiguous(owner_.node().array), owner_.type(), 1);
+    eval(owner_);
+  }
+  bytes_ = {static_cast<const std::byte*>(mlxc::data_pointer(owner_.node().array)),
+            owner_.byte_size()};
+}
+
+}  // namespace mlxnx
