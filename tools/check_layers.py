@@ -10,7 +10,7 @@ import re
 import sys
 
 # From the lowest layer up. A layer may include itself, any layer before it, and the public headers.
-LAYERS = ["mlxc", "tensor", "ops", "program", "transforms", "nn", "io", "llm"]
+LAYERS = ["mlxc", "tensor", "ops", "program", "api", "transforms", "nn", "io", "llm"]
 
 # Folders of native/ beside src/ and include/ that nothing else may include.
 LEAVES = ["nif", "cli", "tests", "bench", "fuzz", "examples"]

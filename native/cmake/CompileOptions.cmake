@@ -2,6 +2,7 @@
 
 include_guard(GLOBAL)
 
+# The sanitizer presets switch it off: GCC's flow warnings are full of false alarms in instrumented code.
 option(MLXNX_WERROR "Treat warnings in our own code as errors" ON)
 set(MLXNX_SANITIZE "" CACHE STRING "Sanitizer build: empty, address (with undefined behaviour) or thread")
 set_property(CACHE MLXNX_SANITIZE PROPERTY STRINGS "" address thread)

@@ -1,0 +1,52 @@
+# What `cmake --install` puts where, and the package that find_package(mlxnx) finds. The installed tree can be moved: an
+# MLX that came as a wheel is installed with it, in the wheel's own layout because libmlx looks for its libraries that way.
+
+include_guard(GLOBAL)
+include(CMakePackageConfigHelpers)
+
+if(APPLE)
+  set(origin "@loader_path")
+else()
+  set(origin "$ORIGIN")
+endif()
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/mlxnx")
+set(private_dir "${CMAKE_INSTALL_LIBDIR}/mlxnx")
+set(run_path "")
+
+# The CUDA wheels need several GB of NVIDIA's: those stay where they are.
+if(MLXNX_MLX_SOURCE STREQUAL "wheel" AND NOT MLXNX_CUDA)
+  cmake_path(GET MLXNX_MLX_ROOT PARENT_PATH wheel_dir)
+  install(DIRECTORY "${MLXNX_MLX_ROOT}/lib/" DESTINATION "${private_dir}/mlx/lib")
+  file(GLOB wheel_libraries RELATIVE "${wheel_dir}" "${wheel_dir}/*.libs")
+  foreach(folder IN LISTS wheel_libraries)
+    install(DIRECTORY "${wheel_dir}/${folder}/" DESTINATION "${private_dir}/${folder}")
+  endforeach()
+  list(APPEND run_path "${origin}/mlxnx/mlx/lib")
+else()
+  list(APPEND run_path "${MLXNX_MLX_LIBRARY_DIR}")
+endif()
+if(MLXNX_OPENBLAS_DIR)
+  install(FILES "${MLXNX_OPENBLAS_DIR}/libscipy_openblas.so" DESTINATION "${private_dir}/openblas")
+  list(APPEND run_path "${origin}/mlxnx/openblas")
+endif()
+
+set_target_properties(mlxnx PROPERTIES INSTALL_RPATH "${run_path}")
+install(TARGETS mlxnx EXPORT mlxnxTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(DIRECTORY include/mlxnx DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+if(TARGET mlxnx_cli)
+  file(RELATIVE_PATH to_lib "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
+  set_target_properties(mlxnx_cli PROPERTIES INSTALL_RPATH "${origin}/${to_lib}")
+  install(TARGETS mlxnx_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+
+install(EXPORT mlxnxTargets NAMESPACE mlxnx:: DESTINATION "${package_dir}")
+configure_package_config_file(
+  cmake/mlxnxConfig.cmake.in "${CMAKE_BINARY_DIR}/mlxnxConfig.cmake"
+  INSTALL_DESTINATION "${package_dir}")
+write_basic_package_version_file(
+  "${CMAKE_BINARY_DIR}/mlxnxConfigVersion.cmake"
+  VERSION "${PROJECT_VERSION}"
+  COMPATIBILITY SameMinorVersion)
+install(
+  FILES "${CMAKE_BINARY_DIR}/mlxnxConfig.cmake" "${CMAKE_BINARY_DIR}/mlxnxConfigVersion.cmake"
+  DESTINATION "${package_dir}")
