@@ -1,0 +1,15 @@
+// A subcommand of the program: one file each, listed in main.cpp.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace mlxnx::cli {
+
+/// What a subcommand does once the command line is read. Returns: the exit status.
+using Action = std::function<int()>;
+
+/// Each adds its options to `app`; the returned action holds what they were set to.
+Action add_replay(CLI::App& app);
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,89 @@
+// mlxnx replay: runs recorded calls of Nx through the registry and compares the answers.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "mlxnx/error.h"
+#include "replay/known_differences.h"
+#include "replay/report.h"
+#include "replay/runner.h"
+
+namespace mlxnx::cli {
+namespace {
+
+struct Options {
+  std::string folder;
+  std::vector<std::string> ops;
+  std::string failures;
+  std::string known;
+  bool check_types = false;
+};
+
+KnownDifferences known_differences(const std::string& path) {
+  if (path.empty()) return KnownDifferences(kKnownDifferencesJson);
+  std::ifstream file(path);
+  if (!file) throw ArgumentError(fmt::format("[replay] can't read {}", path));
+  std::ostringstream text;
+  text << file.rdbuf();
+  return KnownDifferences(text.str());
+}
+
+// The cases to run, those of one op together.
+std::vector<const GoldenCase*> selected(const GoldenData& data, const Options& options) {
+  std::vector<const GoldenCase*> cases;
+  for (const GoldenCase& golden : data.cases()) {
+    const auto& ops = options.ops;
+    if (ops.empty() || std::find(ops.begin(), ops.end(), golden.op) != ops.end())
+      cases.push_back(&golden);
+  }
+  for (const std::string& op : options.ops) {
+    if (std::none_of(cases.begin(), cases.end(), [&](const auto* c) { return c->op == op; }))
+      throw ArgumentError(fmt::format("[replay] {} has no case of {}", options.folder, op));
+  }
+  std::stable_sort(cases.begin(), cases.end(),
+                   [](const auto* a, const auto* b) { return a->op < b->op; });
+  return cases;
+}
+
+int replay(const Options& options) {
+  const GoldenData data(options.folder);
+  const KnownDifferences known = known_differences(options.known);
+  const std::vector<const GoldenCase*> cases = selected(data, options);
+  Report report(cases.size(), options.failures);
+  name_crashing_case();
+  for (std::size_t i = 0; i < cases.size(); ++i) {
+    const GoldenCase& golden = *cases[i];
+    report.begin(golden);
+    const Outcome outcome = run(golden, {.check_types = options.check_types});
+    report.add(golden, outcome, outcome.passed ? nullptr : known.reason(golden));
+    if (i + 1 == cases.size() || cases[i + 1]->op != golden.op) report.end_op(golden.op);
+  }
+  report.finish();
+  return report.counts().failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+Action add_replay(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  app.add_option("DIR", options->folder, "Folder with ops.jsonl and ops.bin")->required();
+  app.add_option("--op", options->ops, "Only the cases of this op (may be repeated)")
+      ->type_name("NAME")
+      ->take_all();
+  app.add_option("--failures", options->failures, "Write each failing case to this file")
+      ->type_name("FILE");
+  app.add_option("--known", options->known,
+                 "List of known differences in place of the one built in")
+      ->type_name("FILE");
+  app.add_flag("--check-types", options->check_types,
+               "An inferred output type that is not the recorded one is a failure");
+  return [options] { return replay(*options); };
+}
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,55 @@
+// What a replay counts and prints.
+#pragma once
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+
+#include "replay/golden_data.h"
+#include "replay/runner.h"
+
+namespace mlxnx::cli {
+
+struct Counts {
+  std::size_t passed = 0;
+  std::size_t failed = 0;
+  std::size_t skipped = 0;
+};
+
+class Report {
+ public:
+  /// `failures` names the file for failing cases; empty for none.
+  /// Throws: ArgumentError when it can't be written.
+  Report(std::size_t total, const std::filesystem::path& failures);
+
+  /// Says where the replay is, so that a crash can be found: on the terminal's last line, and for
+  /// `crash_place`.
+  void begin(const GoldenCase& golden);
+  /// `reason`: why a failure is a known difference; null when it is none.
+  void add(const GoldenCase& golden, const Outcome& outcome, const std::string* reason);
+  /// Prints the reasons of skipped cases, then `N passed, N failed, N skipped`.
+  void finish();
+  /// Prints the counts of an op if it had failures.
+  void end_op(const std::string& op);
+
+  const Counts& counts() const { return total_; }
+
+ private:
+  void clear_progress();
+  void write_failure(const GoldenCase& golden, const Outcome& outcome);
+
+  std::size_t cases_;
+  std::size_t done_ = 0;
+  bool terminal_;
+  std::ofstream failures_;
+  Counts total_;
+  Counts op_;
+  std::map<std::string, std::size_t> reasons_;
+};
+
+/// Lets a crash (SIGSEGV, SIGFPE, SIGABRT, …) name the case that `Report::begin` got last.
+void name_crashing_case();
+
+}  // namespace mlxnx::cli

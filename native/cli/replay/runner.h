@@ -1,0 +1,27 @@
+// Runs one golden call through the op registry and judges the answer.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "replay/golden_data.h"
+
+namespace mlxnx::cli {
+
+struct RunOptions {
+  /// Whether an output type that differs from the one Nx asked for counts as a failure. Otherwise
+  /// the output is cast, as Nx expects of a backend.
+  bool check_types = false;
+};
+
+struct Outcome {
+  bool passed = false;
+  std::string fault;                            ///< why it failed
+  std::vector<TensorType> types;                ///< of the outputs, as far as they were computed
+  std::vector<std::vector<std::byte>> outputs;  ///< their elements
+};
+
+/// The outcome of `golden`; every exception becomes a failure.
+Outcome run(const GoldenCase& golden, const RunOptions& options);
+
+}  // namespace mlxnx::cli
