@@ -94,7 +94,8 @@ class EagerCall {
  private:
   // Only ops that index look at their operands' values, and only host memory may be read here.
   void find_known_data(Device device) {
-    if (op_.group != Group::kIndexing || device != Device::kCpu) return;
+    const bool wants = op_.group == Group::kIndexing || op_.group == Group::kLinalg;
+    if (!wants || device != Device::kCpu) return;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const tensor::Node& node = tensors_[i].node();
       if (!node.ready.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))

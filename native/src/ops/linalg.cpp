@@ -1,7 +1,457 @@
+// Linear algebra over the last two axes. Real matrices go to LAPACK through MLX, complex ones to
+// linalg_complex.h where MLX has nothing. LAPACK runs on a thread of MLX's own, where an error
+// would end the process: every input that LAPACK refuses (NaN for svd and eigh, a zero on a
+// triangular diagonal) is replaced first, and its result by NaN afterwards.
+#include <array>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ops/linalg_complex.h"
+#include "ops/matrix.h"
+#include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/shape_rules.h"
+#include "ops/type_rules.h"
+#include "tensor/element.h"
 
 namespace mlxnx::ops {
+namespace {
 
-std::span<const OpDef> linalg_ops() { return {}; }
+using mlxc::Array;
+
+// Shape rules.
+
+struct MatrixShape {
+  Shape batch;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  Shape with(std::int64_t m, std::int64_t n) const {
+    Shape shape = batch;
+    shape.push_back(m);
+    shape.push_back(n);
+    return shape;
+  }
+  Shape with(std::int64_t n) const {
+    Shape shape = batch;
+    shape.push_back(n);
+    return shape;
+  }
+};
+
+MatrixShape matrix_shape(const Call& call, std::size_t i = 0) {
+  const Shape& shape = call.shape(i);
+  if (shape.size() < 2) {
+    call.shape_error("expected a tensor of rank 2 or more, got rank " +
+                     std::to_string(shape.size()) + " with shape " + to_string(shape));
+  }
+  return {Shape(shape.begin(), shape.end() - 2), shape[shape.size() - 2], shape.back()};
+}
+
+MatrixShape square_shape(const Call& call) {
+  const MatrixShape matrix = matrix_shape(call);
+  if (matrix.rows != matrix.columns) {
+    call.shape_error("expected a square matrix or a batch of them, got shape " +
+                     to_string(call.shape(0)));
+  }
+  return matrix;
+}
+
+// The second operand of a solve is a vector or a matrix for each matrix of the first.
+enum class RightSide { kVector, kMatrix };
+
+RightSide right_side(const Call& call, bool solves_rows) {
+  const MatrixShape a = square_shape(call);
+  const Shape& b = call.shape(1);
+  if (b == a.with(a.rows)) return RightSide::kVector;
+  if (b.size() == a.batch.size() + 2) {
+    const Shape batch(b.begin(), b.end() - 2);
+    const std::int64_t meets = solves_rows ? b.back() : b[b.size() - 2];
+    if (batch == a.batch && meets == a.rows) return RightSide::kMatrix;
+  }
+  call.shape_error("the right side " + to_string(b) + " does not fit the matrices " +
+                   to_string(call.shape(0)));
+}
+
+OutputTypes infer_cholesky(const Call& call) {
+  square_shape(call);
+  return {{types::floating(call), call.shape(0)}};
+}
+
+OutputTypes infer_determinant(const Call& call) {
+  return {{types::floating(call), square_shape(call).batch}};
+}
+
+OutputTypes infer_eigh(const Call& call) {
+  const DType type = types::floating(call);
+  return {{type, square_shape(call).with(call.shape(0).back())}, {type, call.shape(0)}};
+}
+
+OutputTypes infer_lu(const Call& call) {
+  square_shape(call);
+  const DType type = types::floating(call);
+  return {{call.dtype(0), call.shape(0)}, {type, call.shape(0)}, {type, call.shape(0)}};
+}
+
+bool is_reduced(const Call& call) {
+  const std::string& mode = call.attr<std::string>("mode");
+  if (mode != "reduced" && mode != "complete") {
+    call.argument_error("mode is \"reduced\" or \"complete\", got \"" + mode + "\"");
+  }
+  return mode == "reduced";
+}
+
+OutputTypes infer_qr(const Call& call) {
+  const MatrixShape a = matrix_shape(call);
+  const DType type = types::floating(call);
+  const std::int64_t inner = is_reduced(call) ? std::min(a.rows, a.columns) : a.rows;
+  return {{type, a.with(a.rows, inner)}, {type, a.with(inner, a.columns)}};
+}
+
+OutputTypes infer_svd(const Call& call) {
+  const MatrixShape a = matrix_shape(call);
+  const DType type = types::floating(call);
+  if (is_complex(type))
+    call.unsupported("complex matrices are not supported, got " + to_string(call.type(0)));
+  const std::int64_t k = std::min(a.rows, a.columns);
+  const bool full = call.attr<bool>("full_matrices?");
+  return {{type, a.with(a.rows, full ? a.rows : k)},
+          {type, a.with(k)},
+          {type, a.with(full ? a.columns : k, a.columns)}};
+}
+
+OutputTypes infer_solve(const Call& call) {
+  right_side(call, false);
+  return {{types::floating(call), call.shape(1)}};
+}
+
+OutputTypes infer_triangular_solve(const Call& call) {
+  const std::string& transform = call.attr<std::string>("transform_a");
+  if (transform != "none" && transform != "transpose" && transform != "conjugate") {
+    call.argument_error("transform_a is \"none\", \"transpose\" or \"conjugate\", got \"" +
+                        transform + "\"");
+  }
+  right_side(call, !call.attr<bool>("left_side"));
+  return {{types::floating(call), call.shape(1)}};
+}
+
+// Evaluation.
+
+// LAPACK's types: half floats are computed in f32.
+DType lapack_type(DType type) {
+  const DType floating = to_floating(type);
+  return floating == DType::f16 || floating == DType::bf16 ? DType::f32 : floating;
+}
+
+Array lapack_operand(const Call& call, std::size_t i, DType type) {
+  return operand_as(call, i, type);
+}
+
+Array not_a_number(DType type) {
+  return mlxc::scalar(std::numeric_limits<double>::quiet_NaN(), type);
+}
+
+bool has_elements(const Call& call) { return element_count(call.shape(0)) != 0; }
+
+std::vector<Array> empty_outputs(const Call& call) {
+  std::vector<Array> results;
+  for (const TensorType& type : call.outputs) {
+    results.push_back(mlxc::full(type.shape, mlxc::scalar(0.0, DType::f32), type.dtype));
+  }
+  return results;
+}
+
+// `a` with matrices that hold NaN or infinities set to zero, and which ones were finite, `[…, 1,
+// 1]`.
+struct Finite {
+  Array matrix;
+  Array mask;
+};
+
+Finite finite_part(const Array& a, DType type) {
+  const Array mask = all_of_last(mlxc::isfinite(a), 2, true);
+  return {mlxc::where(mask, a, mlxc::scalar(0.0, type)), mask};
+}
+
+Array nan_unless(const Array& mask, const Array& value) {
+  return mlxc::where(mask, value, not_a_number(value.dtype()));
+}
+
+// X of A X = B for triangular `a`; NaN for matrices with a zero on the diagonal.
+Array solve_triangle(const Array& a, const Array& b, bool upper) {
+  const DType type = a.dtype();
+  const Array triangle = upper ? mlxc::triu(a) : mlxc::tril(a);
+  const Array zero = mlxc::scalar(0.0, type);
+  const Array zero_on_diagonal =
+      mlxc::logical_and(mlxc::equal(triangle, zero),
+                        mlxc::asbool(mlxc::eye(axis_size(a, -1), axis_size(a, -1), 0, DType::f32)));
+  const Array regular = mlxc::where(zero_on_diagonal, mlxc::scalar(1.0, type), triangle);
+  const Array solution = is_complex(type) ? complex_solve_triangular(regular, b, upper)
+                                          : mlxc::solve_triangular(regular, b, upper);
+  const Array is_regular = all_of_last(mlxc::logical_not(zero_on_diagonal), 2, true);
+  return nan_unless(is_regular, solution);
+}
+
+struct Lu {
+  Array rows, lower, upper;  // row i of L U is row rows[i] of A
+};
+
+Lu factor(const Array& a) {
+  if (is_complex(a.dtype())) {
+    ComplexLu lu = complex_lu(a);
+    return {lu.rows, lu.lower, lu.upper};
+  }
+  const std::vector<Array> lu = mlxc::lu(a);
+  // MLX answers where each row of A stands in L.
+  return {mlxc::astype(inverse_permutation(lu[0]), DType::s32), lu[1], lu[2]};
+}
+
+Array eval_cholesky(const Call& call) {
+  const DType type = lapack_type(call.dtype(0));
+  const Array a = lapack_operand(call, 0, type);
+  if (!has_elements(call)) return a;
+  if (is_complex(type)) return complex_cholesky(a);
+  const Array factor = mlxc::tril(mlxc::cholesky(a));
+  // LAPACK stops at the first pivot that is not positive and leaves it there.
+  const Array is_definite =
+      mlxc::all(mlxc::greater(diagonal(factor), mlxc::scalar(0.0, type)), {-1}, true);
+  return nan_unless(new_axis(is_definite, -1), factor);
+}
+
+std::vector<Array> eval_eigh(const Call& call) {
+  if (!has_elements(call)) return empty_outputs(call);
+  const DType type = lapack_type(call.dtype(0));
+  const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
+  const auto [values, vectors] = mlxc::eigh(matrix);
+  // Nx orders by magnitude, largest first.
+  const Array order = mlxc::argsort(mlxc::negative(mlxc::abs(values)), -1);
+  const auto dims = vectors.shape();
+  const Array column_order =
+      mlxc::broadcast_to(new_axis(order, -2), Shape(dims.begin(), dims.end()));
+  return {nan_unless(mlxc::squeeze_axes(mask, {-1}), mlxc::take_along_axis(values, order, -1)),
+          nan_unless(mask, mlxc::take_along_axis(vectors, column_order, -1))};
+}
+
+std::vector<Array> eval_lu(const Call& call) {
+  if (!has_elements(call)) return empty_outputs(call);
+  const Lu lu = factor(lapack_operand(call, 0, lapack_type(call.dtype(0))));
+  const int n = axis_size(lu.upper, -1);
+  const Array p = mlxc::equal(mlxc::reshape(iota(n), {n, 1}), new_axis(lu.rows, -2));
+  return {mlxc::astype(p, call.output(0).dtype), lu.lower, lu.upper};
+}
+
+// LAPACK's reflections leave any sign on R's diagonal, Nx's a positive one (but for columns that
+// need no reflection, and the last of a square matrix, where the signs before it decide). Flips
+// columns of Q and rows of R together.
+std::pair<Array, Array> with_signs_of_nx(const Array& a, const Array& q, const Array& r) {
+  const int m = axis_size(a, -2), n = axis_size(a, -1), k = axis_size(r, -2);
+  const DType type = a.dtype();
+  const Array zero = mlxc::scalar(0.0, type), plus = mlxc::scalar(1.0, type),
+              minus = mlxc::scalar(-1.0, type);
+  const Array leading = columns(r, 0, k);
+  Array signs = mlxc::where(mlxc::less(diagonal(leading), zero), minus, plus);
+  // Columns up to the first that has something below its diagonal are upper triangular already.
+  const Array below =
+      mlxc::any(mlxc::not_equal(mlxc::tril(columns(a, 0, std::min(n, k)), -1), zero), {-2});
+  const Array untouched = mlxc::equal(mlxc::cumsum(mlxc::astype(below, DType::s32), -1),
+                                      mlxc::scalar(std::int64_t{0}, DType::s32));
+  signs = mlxc::where(untouched, plus, signs);
+  if (m <= n) {
+    const Array is_last = mlxc::equal(iota(k), mlxc::scalar(std::int64_t{k - 1}, DType::s32));
+    const Array others = mlxc::prod(mlxc::where(is_last, plus, signs), {-1}, true);
+    signs = mlxc::where(is_last, others, signs);
+  }
+  return {mlxc::multiply(q, new_axis(signs, -2)),
+          mlxc::triu(mlxc::multiply(r, new_axis(signs, -1)))};
+}
+
+// `a` with `extra` zero columns.
+Array widen(const Array& a, int extra) {
+  if (extra == 0) return a;
+  return mlxc::pad(a, {static_cast<std::int64_t>(a.rank()) - 1}, {0}, {extra},
+                   mlxc::scalar(0.0, a.dtype()));
+}
+
+std::vector<Array> eval_qr(const Call& call) {
+  if (!has_elements(call)) return empty_outputs(call);
+  const DType type = lapack_type(call.dtype(0));
+  const Array a = lapack_operand(call, 0, type);
+  const int m = axis_size(a, -2), n = axis_size(a, -1);
+  const bool complete = !is_reduced(call) && m > n;
+  if (is_complex(type)) {
+    // A wide matrix is factored by its leading square: the reflections depend on it alone.
+    if (m < n) {
+      const ComplexQr square = complex_qr(columns(a, 0, m));
+      return {square.q, mlxc::matmul(mlxc::conjugate(transpose_matrix(square.q)), a)};
+    }
+    const ComplexQr full = complex_qr(a);
+    if (complete || m == n) return {full.q, full.r};
+    return {columns(full.q, 0, n), rows(full.r, 0, n)};
+  }
+  // Zero columns add no reflections, so they complete Q without changing the rest.
+  const auto [q, r] = mlxc::qr(complete ? widen(a, m - n) : a);
+  const auto [signed_q, signed_r] =
+      with_signs_of_nx(a, columns(q, 0, std::min(m, n)), rows(r, 0, std::min(m, n)));
+  if (!complete) return {signed_q, signed_r};
+  const std::array all_of_q = {signed_q, columns(q, n, m)};
+  return {mlxc::concatenate(all_of_q, -1),
+          columns(mlxc::concatenate(std::array{signed_r, rows(r, n, m)}, -2), 0, n)};
+}
+
+std::vector<Array> eval_svd(const Call& call) {
+  if (!has_elements(call)) return empty_outputs(call);
+  const DType type = lapack_type(call.dtype(0));
+  const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
+  std::vector<Array> usv = mlxc::svd(matrix);
+  if (!call.attr<bool>("full_matrices?")) {
+    const int k = axis_size(usv[1], -1);
+    usv[0] = columns(usv[0], 0, k);
+    usv[2] = rows(usv[2], 0, k);
+  }
+  return {nan_unless(mask, usv[0]), nan_unless(mlxc::squeeze_axes(mask, {-1}), usv[1]),
+          nan_unless(mask, usv[2])};
+}
+
+// The product along wrapped diagonals, `step` columns to the right per row, as Nx writes 2x2 and
+// 3x3 determinants.
+Array small_determinant(const Array& a) {
+  const int n = axis_size(a, -1);
+  const auto at = [&a, n](int r, int c) {
+    return columns(row(a, r), (c % n + n) % n, (c % n + n) % n + 1);
+  };
+  const auto wrapped = [&at, n](int start, int step) {
+    Array product = at(0, start);
+    for (int r = 1; r < n; ++r) product = mlxc::multiply(product, at(r, start + step * r));
+    return product;
+  };
+  Array result = wrapped(0, 1);
+  for (int start = 1; n == 3 && start < n; ++start) result = mlxc::add(result, wrapped(start, 1));
+  for (int start = n - 1; start >= (n == 3 ? 0 : n - 1); --start)
+    result = mlxc::subtract(result, wrapped(start, -1));
+  return mlxc::squeeze_axes(result, {-1, -2});
+}
+
+Array eval_determinant(const Call& call) {
+  const DType type = lapack_type(call.dtype(0));
+  if (!has_elements(call)) return mlxc::full(call.output().shape, mlxc::scalar(1.0, type), type);
+  const Array a = lapack_operand(call, 0, type);
+  const int n = axis_size(a, -1);
+  if (n == 1) return mlxc::squeeze_axes(a, {-1, -2});
+  if (n <= 3) return small_determinant(a);
+  const Lu lu = factor(a);
+  const Array product = mlxc::prod(diagonal(lu.upper), {-1});
+  const Array inversions = mlxc::triu(
+      mlxc::astype(mlxc::greater(new_axis(lu.rows, -1), new_axis(lu.rows, -2)), DType::s32), 1);
+  const Array two = mlxc::scalar(std::int64_t{2}, DType::s32);
+  const Array is_odd = mlxc::asbool(mlxc::remainder(mlxc::sum(inversions, {-1, -2}), two));
+  return mlxc::where(is_odd, mlxc::negative(product), product);
+}
+
+Array as_columns(const Array& b, RightSide side) {
+  return side == RightSide::kVector ? new_axis(b, -1) : b;
+}
+
+Array as_given(const Array& x, RightSide side) {
+  return side == RightSide::kVector ? mlxc::squeeze_axes(x, {-1}) : x;
+}
+
+Array eval_solve(const Call& call) {
+  const DType type = lapack_type(types::merged(call));
+  const Array b = lapack_operand(call, 1, type);
+  if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
+  const RightSide side = right_side(call, false);
+  const Lu lu = factor(lapack_operand(call, 0, type));
+  const Array y = solve_triangle(lu.lower, take_rows(as_columns(b, side), lu.rows), false);
+  return as_given(solve_triangle(lu.upper, y, true), side);
+}
+
+// Refuses a singular matrix where its elements are known.
+void check_known_diagonal(const Call& call) {
+  const auto* data = static_cast<const std::byte*>(call.operands[0].known_data);
+  if (data == nullptr || call.array(0).is_bool()) return;
+  const std::size_t n = static_cast<std::size_t>(call.shape(0).back());
+  const std::size_t width = size_bytes(call.dtype(0));
+  const std::size_t matrices = static_cast<std::size_t>(element_count(call.shape(0))) / (n * n);
+  for (std::size_t i = 0; i < matrices * n; ++i) {
+    const std::size_t at = (i / n) * n * n + (i % n) * (n + 1);
+    const Number value = tensor::decode(call.dtype(0), data + at * width);
+    const bool is_zero = std::visit([](auto v) { return v == decltype(v){}; }, value);
+    if (is_zero)
+      call.argument_error("can't solve for a singular matrix: element {" + std::to_string(i % n) +
+                          ", " + std::to_string(i % n) + "} is zero");
+  }
+}
+
+Array eval_triangular_solve(const Call& call) {
+  const DType type = lapack_type(types::merged(call));
+  Array b = lapack_operand(call, 1, type);
+  if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
+  check_known_diagonal(call);
+  Array a = lapack_operand(call, 0, type);
+  const std::string& transform = call.attr<std::string>("transform_a");
+  const bool left = call.attr<bool>("left_side");
+  const RightSide side = right_side(call, !left);
+  // X op(A) = B is op(A)ᵀ Xᵀ = Bᵀ.
+  const bool transpose_a = (transform == "transpose") == left;
+  const bool transpose_b = !left && side == RightSide::kMatrix;
+  if (transform == "conjugate" && is_complex(type)) a = mlxc::conjugate(a);
+  if (transpose_a) a = transpose_matrix(a);
+  b = as_columns(b, side);
+  if (transpose_b) b = transpose_matrix(b);
+  const bool upper = call.attr<bool>("lower") == transpose_a;
+  const Array x = solve_triangle(a, b, upper);
+  return as_given(transpose_b ? transpose_matrix(x) : x, side);
+}
+
+const AttrDef kEps = {"eps", AttrKind::kFloat, AttrValue(1.0e-10)};
+const std::array kEighAttrs = {AttrDef{"max_iter", AttrKind::kInt, AttrValue(std::int64_t{50'000})},
+                               AttrDef{"eps", AttrKind::kFloat, AttrValue(1.0e-4)}};
+const std::array kLuAttrs = {kEps};
+const std::array kQrAttrs = {AttrDef{"mode", AttrKind::kString, AttrValue(std::string("reduced"))},
+                             kEps};
+const std::array kSvdAttrs = {AttrDef{"max_iter", AttrKind::kInt, AttrValue(std::int64_t{100})},
+                              AttrDef{"full_matrices?", AttrKind::kBool, AttrValue(true)}};
+const std::array kTriangularSolveAttrs = {
+    AttrDef{"lower", AttrKind::kBool, AttrValue(true)},
+    AttrDef{"left_side", AttrKind::kBool, AttrValue(true)},
+    AttrDef{"transform_a", AttrKind::kString, AttrValue(std::string("none"))}};
+
+OpDef row(std::string_view name, std::int8_t operands, std::span<const AttrDef> attrs,
+          InferFn infer, EvalFn eval, EvalManyFn eval_many, std::string_view doc) {
+  return {.name = name,
+          .group = Group::kLinalg,
+          .min_operands = operands,
+          .max_operands = operands,
+          .attrs = attrs,
+          .infer = infer,
+          .eval = eval,
+          .eval_many = eval_many,
+          .placement = Placement::kCpuOnly,
+          .doc = doc};
+}
+
+const std::array kOps = {
+    row("triangular_solve", 2, kTriangularSolveAttrs, infer_triangular_solve, eval_triangular_solve,
+        nullptr, "Solves A X = B or X A = B for a triangular A; NaN where A is singular."),
+    row("block:LinAlg.Cholesky", 1, {}, infer_cholesky, eval_cholesky, nullptr,
+        "Lower triangular L of A = L Lᴴ; NaN where A is not positive definite."),
+    row("block:LinAlg.Determinant", 1, {}, infer_determinant, eval_determinant, nullptr,
+        "Determinant of each square matrix."),
+    row("block:LinAlg.Eigh", 1, kEighAttrs, infer_eigh, nullptr, eval_eigh,
+        "Eigenvalues, largest magnitude first, and eigenvectors of symmetric or Hermitian "
+        "matrices."),
+    row("block:LinAlg.LU", 1, kLuAttrs, infer_lu, nullptr, eval_lu,
+        "Permutation, unit lower and upper triangular factors of A = P L U."),
+    row("block:LinAlg.QR", 1, kQrAttrs, infer_qr, nullptr, eval_qr,
+        "Orthonormal Q and upper triangular R of A = Q R, reduced or complete."),
+    row("block:LinAlg.SVD", 1, kSvdAttrs, infer_svd, nullptr, eval_svd,
+        "U, singular values, largest first, and Vᴴ of A = U S Vᴴ."),
+    row("block:LinAlg.Solve", 2, {}, infer_solve, eval_solve, nullptr,
+        "Solves A X = B for square A; NaN where A is singular."),
+};
+
+}  // namespace
+
+std::span<const OpDef> linalg_ops() { return kOps; }
 
 }  // namespace mlxnx::ops

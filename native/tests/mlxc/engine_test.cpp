@@ -1,0 +1,210 @@
+// The engine's promises. These tests also run under ThreadSanitizer.
+#include "mlxc/engine.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "mlxnx/error.h"
+#include "mlxnx/ops/elementwise.h"
+
+namespace mlxnx {
+namespace {
+
+using mlxc::Engine;
+using mlxc::EngineScope;
+
+Tensor numbers() {
+  const std::array values = {1.0f, 2.0f, 3.0f};
+  return Tensor::from_span<float>(values, {3});
+}
+
+template <typename Body>
+void on_threads(int count, Body body) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) threads.emplace_back([&body, i] { body(i); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(Engine, RunsAJobAndReturnsAfterIt) {
+  bool ran = false;
+  Engine::current().run([&ran] { ran = true; });
+  EXPECT_TRUE(ran);
+}
+
+TEST(Engine, RethrowsWhatTheJobThrowsAndGoesOnWorking) {
+  EXPECT_THROW(Engine::current().run([] { throw ShapeError("[job] bad"); }), ShapeError);
+  bool ran = false;
+  Engine::current().run([&ran] { ran = true; });
+  EXPECT_TRUE(ran);
+}
+
+TEST(Engine, RunsOneJobAtATime) {
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  on_threads(8, [&](int) {
+    for (int i = 0; i < 50; ++i) {
+      Engine::current().run([&] {
+        most = std::max(most.load(), ++inside);
+        --inside;
+      });
+    }
+  });
+  EXPECT_EQ(most, 1);
+}
+
+TEST(Engine, AJobMayRunAnother) {
+  bool ran = false;
+  Engine& engine = Engine::current();
+  engine.run([&] { engine.run([&] { ran = engine.inside(); }); });
+  EXPECT_TRUE(ran);
+  EXPECT_FALSE(engine.inside());
+}
+
+TEST(Engine, PostedJobsRunInOrder) {
+  Engine engine;
+  std::vector<int> order;
+  for (int i = 0; i < 20; ++i) engine.post([&order, i] { order.push_back(i); });
+  engine.run([] {});
+  std::vector<int> seen;
+  engine.run([&] { seen = order; });
+  EXPECT_THAT(seen, testing::SizeIs(20));
+  EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+}
+
+TEST(Engine, APostedJobThatThrowsHarmsNobody) {
+  Engine engine;
+  engine.post([] { throw std::runtime_error("dropped"); });
+  bool ran = false;
+  engine.run([&ran] { ran = true; });
+  EXPECT_TRUE(ran);
+}
+
+TEST(Engine, ServesOtherJobsWhileOneWaits) {
+  Engine engine;
+  std::atomic<bool> ready{false};
+  std::promise<void> waiting;
+  std::thread waiter([&] {
+    engine.run([&] {
+      waiting.set_value();
+      engine.serve_until([&ready] { return ready.load(); });
+    });
+  });
+  waiting.get_future().wait();
+  // A host callback: evaluates on the engine whose job waits for it.
+  bool served = false;
+  engine.run([&served] { served = true; });
+  EXPECT_TRUE(served);
+  ready = true;
+  engine.wake();
+  waiter.join();
+}
+
+TEST(Engine, AHostCallbackMayEvaluateTensors) {
+  std::promise<Tensor> answer;
+  std::future<Tensor> future = answer.get_future();
+  std::atomic<bool> ready{false};
+  Engine& engine = Engine::current();
+  std::thread callback([&] {
+    Tensor sum = add(numbers(), numbers());
+    eval(sum);
+    answer.set_value(sum);
+    ready = true;
+    engine.wake();
+  });
+  engine.run([&] { engine.serve_until([&ready] { return ready.load(); }); });
+  callback.join();
+  EXPECT_THAT(future.get().to_vector<float>(), testing::ElementsAre(2, 4, 6));
+}
+
+TEST(Engine, SeveralEnginesWorkIndependently) {
+  Engine first;
+  Engine second;
+  std::promise<void> blocked;
+  std::promise<void> release;
+  std::thread holder([&] {
+    first.run([&] {
+      blocked.set_value();
+      release.get_future().wait();
+    });
+  });
+  blocked.get_future().wait();
+  {
+    const EngineScope scope(second);
+    EXPECT_EQ(&Engine::current(), &second);
+    EXPECT_THAT(add(numbers(), numbers()).to_vector<float>(), testing::ElementsAre(2, 4, 6));
+  }
+  release.set_value();
+  holder.join();
+}
+
+TEST(Engine, EnginesMayWaitForEachOther) {
+  Engine first;
+  Engine second;
+  bool ran = false;
+  first.run([&] { second.run([&] { first.run([&] { ran = true; }); }); });
+  EXPECT_TRUE(ran);
+}
+
+TEST(Engine, RefusesWorkAfterStop) {
+  Engine engine;
+  engine.stop();
+  engine.stop();
+  EXPECT_THROW(engine.run([] {}), BackendError);
+}
+
+TEST(Engine, StopFailsQueuedJobsAndDoesNotHang) {
+  Engine engine;
+  std::promise<void> started;
+  std::promise<void> release;
+  std::shared_future<void> released = release.get_future().share();
+  std::thread holder([&] {
+    engine.run([&] {
+      started.set_value();
+      released.wait();
+    });
+  });
+  started.get_future().wait();
+  std::thread queued([&] { EXPECT_THROW(engine.run([] {}), BackendError); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto before = std::chrono::steady_clock::now();
+  engine.stop(std::chrono::milliseconds(50));
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
+  queued.join();
+  release.set_value();
+  holder.join();
+}
+
+TEST(Engine, TensorsAreBuiltAndReadOnAnyThread) {
+  const Tensor shared = numbers();
+  on_threads(8, [&shared](int) {
+    for (int i = 0; i < 100; ++i) {
+      Tensor value = shared;
+      for (int j = 0; j < 5; ++j) value = add(value, shared);
+      EXPECT_THAT(value.to_vector<float>(), testing::ElementsAre(6, 12, 18));
+    }
+  });
+}
+
+TEST(Engine, OneLazyTensorMayBeReadByManyThreads) {
+  for (int round = 0; round < 50; ++round) {
+    const Tensor lazy = add(numbers(), numbers());
+    on_threads(
+        4, [&lazy](int) { EXPECT_THAT(lazy.to_vector<float>(), testing::ElementsAre(2, 4, 6)); });
+  }
+}
+
+TEST(Engine, ALongChainThatNobodyReadsStaysBounded) {
+  Tensor value = numbers();
+  for (int i = 0; i < 20'000; ++i) value = add(value, numbers());
+  EXPECT_THAT(value.to_vector<float>(), testing::ElementsAre(20'001, 40'002, 60'003));
+}
+
+}  // namespace
+}  // namespace mlxnx

@@ -1,0 +1,226 @@
+#include "mlxnx/ops/linalg.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <complex>
+#include <random>
+#include <vector>
+
+#include "ops/invoke.h"
+#include "ops/registry.h"
+
+namespace mlxnx {
+namespace {
+
+using testing::ElementsAre;
+using testing::FloatNear;
+using testing::HasSubstr;
+using testing::Pointwise;
+
+Tensor f32(std::vector<float> values, Shape shape) {
+  return Tensor::from_span<float>(values, shape);
+}
+
+template <typename T>
+std::vector<T> random_values(std::size_t count) {
+  std::mt19937 generator(7);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  std::vector<T> values(count);
+  for (T& value : values) {
+    if constexpr (std::is_same_v<T, std::complex<float>>) {
+      value = {uniform(generator), uniform(generator)};
+    } else {
+      value = static_cast<T>(uniform(generator));
+    }
+  }
+  return values;
+}
+
+// Row-major product of `[batch, m, k]` and `[batch, k, n]` in the host's arithmetic.
+template <typename T>
+std::vector<T> product(const std::vector<T>& a, const std::vector<T>& b, std::size_t batch,
+                       std::size_t m, std::size_t k, std::size_t n) {
+  std::vector<T> out(batch * m * n);
+  for (std::size_t i = 0; i < batch; ++i)
+    for (std::size_t r = 0; r < m; ++r)
+      for (std::size_t c = 0; c < n; ++c)
+        for (std::size_t j = 0; j < k; ++j)
+          out[(i * m + r) * n + c] += a[(i * m + r) * k + j] * b[(i * k + j) * n + c];
+  return out;
+}
+
+template <typename T>
+double largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    worst = std::max(worst, static_cast<double>(std::abs(a[i] - b[i])));
+  return worst;
+}
+
+template <typename T>
+class LinalgOf : public testing::Test {};
+using FactorTypes = testing::Types<float, double, std::complex<float>>;
+TYPED_TEST_SUITE(LinalgOf, FactorTypes);
+
+template <typename T>
+constexpr double kTolerance = std::is_same_v<T, double> ? 1e-12 : 2e-5;
+
+TYPED_TEST(LinalgOf, QrOfEveryShapeMultipliesBack) {
+  for (const auto [m, n] :
+       {std::pair<std::size_t, std::size_t>{4, 4}, {5, 3}, {3, 5}, {1, 4}, {4, 1}}) {
+    for (const char* mode : {"reduced", "complete"}) {
+      const auto values = random_values<TypeParam>(2 * m * n);
+      const Shape shape = {2, static_cast<std::int64_t>(m), static_cast<std::int64_t>(n)};
+      const auto [q, r] = linalg::qr(Tensor::from_span<TypeParam>(values, shape), mode);
+      const auto inner = static_cast<std::size_t>(r.shape()[1]);
+      EXPECT_EQ(inner, mode == std::string("reduced") ? std::min(m, n) : m);
+      const auto back = product(q.to_vector<TypeParam>(), r.to_vector<TypeParam>(), 2, m, inner, n);
+      EXPECT_LT(largest_difference(back, values), kTolerance<TypeParam>)
+          << m << "x" << n << " " << mode;
+    }
+  }
+}
+
+TYPED_TEST(LinalgOf, LuMultipliesBack) {
+  const auto values = random_values<TypeParam>(2 * 5 * 5);
+  const auto [p, l, u] = linalg::lu(Tensor::from_span<TypeParam>(values, {2, 5, 5}));
+  const auto lu = product(l.to_vector<TypeParam>(), u.to_vector<TypeParam>(), 2, 5, 5, 5);
+  EXPECT_LT(largest_difference(product(p.to_vector<TypeParam>(), lu, 2, 5, 5, 5), values),
+            kTolerance<TypeParam>);
+}
+
+TYPED_TEST(LinalgOf, SolveAndTriangularSolveAnswerTheRightSide) {
+  const auto a = random_values<TypeParam>(4 * 4);
+  const auto x = random_values<TypeParam>(4 * 2);
+  const Tensor matrix = Tensor::from_span<TypeParam>(a, {4, 4});
+  const auto b = product(a, x, 1, 4, 4, 2);
+  const auto solved = linalg::solve(matrix, Tensor::from_span<TypeParam>(b, {4, 2}))
+                          .template to_vector<TypeParam>();
+  EXPECT_LT(largest_difference(solved, x), 20 * kTolerance<TypeParam>);
+  for (const bool lower : {true, false}) {
+    auto triangle = a;
+    for (std::size_t r = 0; r < 4; ++r) {
+      for (std::size_t c = 0; c < 4; ++c) {
+        if (lower ? c > r : c < r) triangle[r * 4 + c] = 0;
+        if (r == c) triangle[r * 4 + c] += TypeParam(2);
+      }
+    }
+    const auto right = product(triangle, x, 1, 4, 4, 2);
+    const Tensor answer =
+        triangular_solve(Tensor::from_span<TypeParam>(triangle, {4, 4}),
+                         Tensor::from_span<TypeParam>(right, {4, 2}), {.lower = lower});
+    EXPECT_LT(largest_difference(answer.to_vector<TypeParam>(), x), kTolerance<TypeParam>);
+  }
+}
+
+TEST(Linalg, QrHasThePositiveDiagonalOfNx) {
+  const auto [q, r] = linalg::qr(f32({3, 1, 4, 2}, {2, 2}));
+  EXPECT_THAT(r.to_vector<float>(), Pointwise(FloatNear(1e-5f), {5.0f, 2.2f, 0.0f, 0.4f}));
+}
+
+TEST(Linalg, QrLeavesAnUpperTriangularMatrixAsItIs) {
+  const auto [q, r] = linalg::qr(f32({-3, 1, 0, -2}, {2, 2}));
+  EXPECT_THAT(q.to_vector<float>(), ElementsAre(1, 0, 0, 1));
+  EXPECT_THAT(r.to_vector<float>(), ElementsAre(-3, 1, 0, -2));
+}
+
+TEST(Linalg, CholeskyOfADefiniteMatrix) {
+  EXPECT_THAT(linalg::cholesky(f32({4, 2, 2, 5}, {2, 2})).to_vector<float>(),
+              ElementsAre(2, 0, 1, 2));
+}
+
+TEST(Linalg, CholeskyOfAnIndefiniteMatrixIsNan) {
+  for (const float value : linalg::cholesky(f32({1, 2, 2, 1}, {2, 2})).to_vector<float>())
+    EXPECT_TRUE(std::isnan(value));
+}
+
+TEST(Linalg, EighOrdersByMagnitude) {
+  const auto [values, vectors] = linalg::eigh(f32({1, 0, 0, -3}, {2, 2}));
+  EXPECT_THAT(values.to_vector<float>(), Pointwise(FloatNear(1e-6f), {-3.0f, 1.0f}));
+  EXPECT_EQ(vectors.shape(), (Shape{2, 2}));
+}
+
+TEST(Linalg, SvdOfIntegersGivesF32SingularValues) {
+  const std::vector<std::int32_t> values = {3, 0, 0, 0, 4, 0};
+  const auto [u, s, vt] = linalg::svd(Tensor::from_span<std::int32_t>(values, {2, 3}));
+  EXPECT_THAT(s.to_vector<float>(), Pointwise(FloatNear(1e-6f), {4.0f, 3.0f}));
+  EXPECT_EQ(vt.shape(), (Shape{3, 3}));
+  const auto reduced = linalg::svd(Tensor::from_span<std::int32_t>(values, {2, 3}), false);
+  EXPECT_EQ(reduced.vt.shape(), (Shape{2, 3}));
+}
+
+TEST(Linalg, DeterminantsOfEverySize) {
+  EXPECT_FLOAT_EQ(linalg::determinant(f32({5}, {1, 1})).item<float>(), 5);
+  EXPECT_FLOAT_EQ(linalg::determinant(f32({1, 2, 3, 4}, {2, 2})).item<float>(), -2);
+  EXPECT_FLOAT_EQ(linalg::determinant(f32({2, 0, 1, 1, 3, 2, 1, 1, 4}, {3, 3})).item<float>(), 18);
+  EXPECT_FLOAT_EQ(linalg::determinant(f32({0, 2, 0, 0, 1, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 4}, {4, 4}))
+                      .item<float>(),
+                  -24);
+}
+
+TEST(Linalg, ASingularMatrixGivesNanAndNoCrash) {
+  for (const float value :
+       linalg::solve(f32({1, 2, 2, 4}, {2, 2}), f32({1, 2}, {2})).to_vector<float>()) {
+    EXPECT_TRUE(std::isnan(value));
+  }
+  EXPECT_EQ(linalg::determinant(f32(std::vector<float>(16, 1.0f), {4, 4})).item<float>(), 0);
+  const auto [p, l, u] = linalg::lu(f32({0, 0, 0, 0}, {2, 2}));
+  EXPECT_THAT(u.to_vector<float>(), ElementsAre(0, 0, 0, 0));
+}
+
+TEST(Linalg, NanInOneMatrixLeavesTheOthersOfTheBatchAlone) {
+  const Tensor a = f32({NAN, 1, 1, 2, 2, 0, 0, 1}, {2, 2, 2});
+  const auto values = linalg::eigh(a).eigenvalues.to_vector<float>();
+  EXPECT_TRUE(std::isnan(values[0]) && std::isnan(values[1]));
+  EXPECT_FLOAT_EQ(values[2], 2);
+  const auto singular = linalg::svd(a).s.to_vector<float>();
+  EXPECT_TRUE(std::isnan(singular[0]));
+  EXPECT_FLOAT_EQ(singular[2], 2);
+}
+
+TEST(Linalg, TriangularSolveKnowsSidesAndTransforms) {
+  const Tensor a = f32({2, 0, 1, 1}, {2, 2});
+  EXPECT_THAT(triangular_solve(a, f32({4, 3}, {2})).to_vector<float>(), ElementsAre(2, 1));
+  EXPECT_THAT(
+      triangular_solve(a, f32({4, 3}, {2}), {.transform_a = "transpose"}).to_vector<float>(),
+      ElementsAre(0.5, 3));
+  EXPECT_THAT(triangular_solve(a, f32({4, 3}, {1, 2}), {.left_side = false}).to_vector<float>(),
+              ElementsAre(0.5, 3));
+}
+
+TEST(Linalg, ErrorsNameTheOpAndTheShapes) {
+  const auto message = [](auto call) -> std::string {
+    try {
+      call();
+    } catch (const ArgumentError& error) {
+      return error.what();
+    }
+    return "nothing was thrown";
+  };
+  const Tensor wide = f32({1, 2, 3, 4, 5, 6}, {2, 3});
+  EXPECT_EQ(message([&] { linalg::lu(wide); }),
+            "[block:LinAlg.LU] expected a square matrix or a batch of them, got shape {2, 3}");
+  EXPECT_THAT(message([&] { linalg::cholesky(f32({1}, {1})); }),
+              HasSubstr("rank 2 or more, got rank 1"));
+  EXPECT_THAT(message([&] {
+                linalg::solve(f32({1, 0, 0, 1}, {2, 2}), f32({1, 2, 3}, {3}));
+              }),
+              HasSubstr("{3} does not fit"));
+  EXPECT_THAT(message([&] { linalg::qr(wide, "full"); }), HasSubstr("got \"full\""));
+  EXPECT_THAT(message([&] {
+                triangular_solve(f32({0, 0, 1, 1}, {2, 2}), f32({1, 1}, {2}));
+              }),
+              HasSubstr("singular"));
+}
+
+TEST(Linalg, HalfFloatsKeepTheirType) {
+  const ops::OpDef& row = ops::op("block:LinAlg.Cholesky");
+  const TensorType type{DType::bf16, {3, 3}};
+  EXPECT_EQ(ops::infer_types(row, {&type, 1})[0].dtype, DType::bf16);
+}
+
+}  // namespace
+}  // namespace mlxnx
