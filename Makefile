@@ -12,6 +12,13 @@ GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden asan tsan
 
+# $(call configure,PRESET,FOLDER)
+define configure
+@mkdir -p $(2)
+@cmake --preset $(1) -S native -B $(2) $(CMAKE_FLAGS) > $(2)/configure.log 2>&1 || { tail -n 40 $(2)/configure.log; exit 1; }
+@sed -n "/^-- MLX /p; /^-- mlx-c:/p; /can't be had/p" $(2)/configure.log
+endef
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run build test $(TEST_STEPS) bench format lint docs clean
@@ -24,8 +31,8 @@ $(SETUP): tools/setup.sh
 	@tools/setup.sh $@
 
 $(CONFIGURED): $(SETUP)
-	@echo "== configuring"
-	@cmake --preset release -S native -B $(BUILD) $(CMAKE_FLAGS)
+	@echo "== configuring (the first time this fetches MLX)"
+	$(call configure,release,$(BUILD))
 
 build: $(CONFIGURED) ## build everything
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -59,12 +66,12 @@ test-golden: build ## replay the recorded answers of Nx
 	done; exit $${failed:-0}
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
-	@cmake --preset asan -S native -B $(BUILD)/asan $(CMAKE_FLAGS)
+	$(call configure,asan,$(BUILD)/asan)
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@$(CTEST) --test-dir $(BUILD)/asan
 
 tsan: $(SETUP) ## run the engine tests under ThreadSanitizer
-	@cmake --preset tsan -S native -B $(BUILD)/tsan $(CMAKE_FLAGS)
+	$(call configure,tsan,$(BUILD)/tsan)
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target mlxnx_engine_tests
 	@$(CTEST) --test-dir $(BUILD)/tsan --tests-regex '^engine\.'
 
