@@ -1,0 +1,244 @@
+// The matrix products that libmlx imports, exported in front of the wheel's slow ones.
+//
+// A product with a vector goes to gemv, which is several times faster; a large product is split
+// over threads. The library itself is kept at one thread: OpenBLAS's own threads spin, and on a
+// machine with other work a small product then takes hundreds of times longer. Here a late thread
+// costs at most one part.
+
+#include <algorithm>
+#include <atomic>
+#include <complex>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <thread>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "mlxc/blas_library.h"
+
+namespace mlxnx::mlxc {
+namespace {
+
+enum Order : int { kRowMajor = 101, kColumnMajor = 102 };
+enum Transpose : int { kNoTranspose = 111, kTranspose = 112, kConjugateTranspose = 113 };
+
+/// C = alpha op(A) op(B) + beta C in row-major order, with C of shape [m, n] and k columns in
+/// op(A).
+template <typename T>
+struct Product {
+  int trans_a, trans_b;
+  int m, n, k;
+  BlasScalar<T> alpha;
+  const T* a;
+  int lda;
+  const T* b;
+  int ldb;
+  BlasScalar<T> beta;
+  T* c;
+  int ldc;
+
+  bool a_transposed() const { return trans_a != kNoTranspose; }
+  bool b_transposed() const { return trans_b != kNoTranspose; }
+
+  /// The same product of column-major matrices is the row-major product of the operands in the
+  /// other order.
+  void swap_order() {
+    std::swap(trans_a, trans_b);
+    std::swap(m, n);
+    std::swap(a, b);
+    std::swap(lda, ldb);
+  }
+
+  void run(Gemm<T> gemm) const {
+    gemm(kRowMajor, trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+  }
+
+  /// The part that fills rows [row, row + rows) and columns [column, column + columns) of C.
+  Product block(int row, int rows, int column, int columns) const {
+    Product part = *this;
+    part.m = rows;
+    part.n = columns;
+    part.a += a_transposed() ? row : std::ptrdiff_t{row} * lda;
+    part.b += b_transposed() ? std::ptrdiff_t{column} * ldb : column;
+    part.c += std::ptrdiff_t{row} * ldc + column;
+    return part;
+  }
+};
+
+/// y = alpha op(A) x + beta y, with a row-major A.
+template <typename T>
+struct VectorProduct {
+  int trans;
+  int outputs, inputs;
+  T alpha;
+  const T* a;
+  int lda;
+  const T* x;
+  int incx;
+  T beta;
+  T* y;
+  int incy;
+
+  /// A product with one row (`m` is 1) or one column.
+  explicit VectorProduct(const Product<T>& p) : alpha(p.alpha), beta(p.beta), y(p.c) {
+    inputs = p.k;
+    if (p.m == 1) {
+      trans = p.b_transposed() ? kNoTranspose : kTranspose;
+      outputs = p.n;
+      a = p.b, lda = p.ldb;
+      x = p.a, incx = p.a_transposed() ? p.lda : 1;
+      incy = 1;
+    } else {
+      trans = p.a_transposed() ? kTranspose : kNoTranspose;
+      outputs = p.m;
+      a = p.a, lda = p.lda;
+      x = p.b, incx = p.b_transposed() ? 1 : p.ldb;
+      incy = p.ldc;
+    }
+  }
+
+  /// Computes outputs [first, first + count).
+  void run(Gemv<T> gemv, int first, int count) const {
+    T* out = y + std::ptrdiff_t{first} * incy;
+    T scale = beta;
+    if (beta == T(0)) {
+      // y may hold anything then; some OpenBLAS versions multiply a NaN there by 0 and keep it.
+      for (int i = 0; i < count; ++i) out[std::ptrdiff_t{i} * incy] = T(0);
+      scale = T(1);
+    }
+    if (trans == kNoTranspose) {
+      gemv(kRowMajor, trans, count, inputs, alpha, a + std::ptrdiff_t{first} * lda, lda, x, incx,
+           scale, out, incy);
+    } else {
+      gemv(kRowMajor, trans, inputs, count, alpha, a + first, lda, x, incx, scale, out, incy);
+    }
+  }
+};
+
+/// Calls `body` with each of 0 … parts-1, on this thread and `threads - 1` others. A thread that
+/// starts late, or never, leaves its parts to the rest.
+template <typename Body>
+void run_parts(int parts, int threads, const Body& body) {
+  std::atomic<int> next{0};
+  const auto work = [&] {
+    for (int i = next.fetch_add(1); i < parts; i = next.fetch_add(1)) body(i);
+  };
+  std::vector<std::jthread> helpers;
+  try {
+    for (int i = 1; i < std::min(threads, parts); ++i) helpers.emplace_back(work);
+  } catch (const std::exception&) {
+    // No more threads to be had.
+  }
+  work();
+}
+
+/// Where part `i` of `parts` begins; parts keep to whole tiles of the kernels.
+int part_begin(int size, int parts, int i) {
+  constexpr int kTile = 16;
+  return i == parts ? size : static_cast<int>(std::int64_t{size} * i / parts) / kTile * kTile;
+}
+
+/// How many threads work for `cost` is worth, when each should have `least` of it.
+int threads_for(double cost, double least) {
+  return std::clamp(static_cast<int>(std::min(cost / least, 1024.0)), 1, blas_threads());
+}
+
+// What each thread should get, a few milliseconds of a core: starting a thread takes some 20 µs,
+// but it may share the caller's core for a while, and cores share the memory that a product with a
+// vector waits for.
+constexpr double kLeastMultiplications = 1 << 27;
+constexpr double kLeastElements = 1 << 24;
+
+template <typename T>
+void multiply_vector(const VectorProduct<T>& p, Gemv<T> gemv, bool split) {
+  const double cost = double(p.outputs) * p.inputs * (sizeof(T) / sizeof(float));
+  const int threads = split ? threads_for(cost, kLeastElements) : 1;
+  if (threads == 1) return p.run(gemv, 0, p.outputs);
+  const int parts = 2 * threads;
+  run_parts(parts, threads, [&](int i) {
+    const int first = part_begin(p.outputs, parts, i);
+    const int count = part_begin(p.outputs, parts, i + 1) - first;
+    if (count > 0) p.run(gemv, first, count);
+  });
+}
+
+template <typename T>
+void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
+  const double cost = double(p.m) * p.n * p.k * (sizeof(T) / sizeof(float));
+  const int threads = split ? threads_for(cost, kLeastMultiplications) : 1;
+  if (threads == 1) return p.run(gemm);
+  constexpr int kLeastSide = 64;
+  int row_parts = 1;
+  int column_parts = 1;
+  while (row_parts * column_parts < 2 * threads) {
+    const int height = p.m / row_parts;
+    const int width = p.n / column_parts;
+    if (std::max(height, width) < 2 * kLeastSide) break;
+    (height >= width ? row_parts : column_parts) *= 2;
+  }
+  run_parts(row_parts * column_parts, threads, [&](int i) {
+    const int row = part_begin(p.m, row_parts, i / column_parts);
+    const int row_end = part_begin(p.m, row_parts, i / column_parts + 1);
+    const int column = part_begin(p.n, column_parts, i % column_parts);
+    const int column_end = part_begin(p.n, column_parts, i % column_parts + 1);
+    p.block(row, row_end - row, column, column_end - column).run(gemm);
+  });
+}
+
+template <typename T>
+void route(int order, Product<T> p, Gemm<T> gemm, Gemv<T> gemv, bool split) {
+  const auto known = [](int trans) {
+    return kNoTranspose <= trans && trans <= kConjugateTranspose;
+  };
+  const bool regular = (order == kRowMajor || order == kColumnMajor) && known(p.trans_a) &&
+                       known(p.trans_b) && p.m > 0 && p.n > 0 && p.k > 0;
+  if (!regular) {
+    gemm(order, p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta, p.c,
+         p.ldc);
+    return;
+  }
+  if (order == kColumnMajor) p.swap_order();
+  if constexpr (std::is_floating_point_v<T>) {
+    if (gemv != nullptr && (p.m == 1 || p.n == 1)) {
+      return multiply_vector(VectorProduct<T>(p), gemv, split);
+    }
+  }
+  multiply(p, gemm, split);
+}
+
+}  // namespace
+}  // namespace mlxnx::mlxc
+
+using mlxnx::mlxc::blas_library;
+using mlxnx::mlxc::BlasLibrary;
+
+#define MLXNX_EXPORT extern "C" __attribute__((visibility("default")))
+
+MLXNX_EXPORT void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
+                              const float* a, int lda, const float* b, int ldb, float beta,
+                              float* c, int ldc) {
+  const BlasLibrary& blas = blas_library();
+  mlxnx::mlxc::route<float>(order, {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc},
+                            blas.sgemm, blas.sgemv, blas.single_threaded);
+}
+
+MLXNX_EXPORT void cblas_dgemm(int order, int trans_a, int trans_b, int m, int n, int k,
+                              double alpha, const double* a, int lda, const double* b, int ldb,
+                              double beta, double* c, int ldc) {
+  const BlasLibrary& blas = blas_library();
+  mlxnx::mlxc::route<double>(order,
+                             {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc},
+                             blas.dgemm, blas.dgemv, blas.single_threaded);
+}
+
+MLXNX_EXPORT void cblas_cgemm(int order, int trans_a, int trans_b, int m, int n, int k,
+                              const std::complex<float>* alpha, const std::complex<float>* a,
+                              int lda, const std::complex<float>* b, int ldb,
+                              const std::complex<float>* beta, std::complex<float>* c, int ldc) {
+  const BlasLibrary& blas = blas_library();
+  mlxnx::mlxc::route<std::complex<float>>(
+      order, {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc}, blas.cgemm, nullptr,
+      blas.single_threaded);
+}
