@@ -23,22 +23,28 @@ mlx_dtype to_mlx(DType type);
 /// The Nx type of an MLX type; MLX's bool is Nx's u8.
 DType from_mlx(mlx_dtype type);
 
-/// Owner of one mlx_array.
+/// Owner of one mlx_array, or a view of somebody else's for the length of a call.
 class Array {
  public:
   Array() = default;
-  static Array adopt(mlx_array raw) { return Array(raw); }
+  static Array adopt(mlx_array raw) { return Array(raw, true); }
+  /// Uses `owner`'s handle without a copy; `owner` must outlive the result. A copy of the result
+  /// owns its handle.
+  static Array view(const Array& owner) { return Array(owner.raw_, false); }
   Array(const Array& other);
-  Array(Array&& other) noexcept : raw_(std::exchange(other.raw_, mlx_array{nullptr})) {}
+  Array(Array&& other) noexcept
+      : raw_(std::exchange(other.raw_, mlx_array{nullptr})), owned_(other.owned_) {}
   Array& operator=(const Array& other);
   Array& operator=(Array&& other) noexcept {
     std::swap(raw_, other.raw_);
+    std::swap(owned_, other.owned_);
     return *this;
   }
   ~Array() {
-    if (raw_.ctx != nullptr) mlx_array_free(raw_);
+    if (owned_ && raw_.ctx != nullptr) mlx_array_free(raw_);
   }
 
+  bool is_view() const { return !owned_; }
   bool empty() const { return raw_.ctx == nullptr; }
   mlx_array raw() const { return raw_; }
   /// For mlx-c functions that fill a result; an empty handle is filled without a copy.
@@ -52,8 +58,9 @@ class Array {
   bool is_bool() const { return mlx_type() == MLX_BOOL; }
 
  private:
-  explicit Array(mlx_array raw) : raw_(raw) {}
+  Array(mlx_array raw, bool owned) : raw_(raw), owned_(owned) {}
   mlx_array raw_{nullptr};
+  bool owned_ = true;
 };
 
 /// A new array holding a copy of `data` (row-major, native byte order).

@@ -39,10 +39,13 @@ Device place(const OpDef& op, std::span<const Operand> operands,
   return device;
 }
 
-mlxc::Array cast_to(mlxc::Array array, DType type) {
-  if (array.mlx_type() == mlxc::to_mlx(type)) return array;
-  if (array.is_bool() && type == DType::u8) return array;  // same bytes; see tensor::Node
-  return mlxc::astype(array, type);
+// An evaluator's result as the array of an output: of the output's type, and not a view of an
+// operand.
+mlxc::Array finish(mlxc::Array array, DType type) {
+  const mlx_dtype found = array.mlx_type();
+  const bool same_bytes = found == mlxc::to_mlx(type) || (found == MLX_BOOL && type == DType::u8);
+  if (!same_bytes) return mlxc::astype(array, type);
+  return array.is_view() ? mlxc::Array(std::as_const(array)) : std::move(array);
 }
 
 void check_wanted(const OpDef& op, std::span<const TensorType> inferred,
@@ -77,11 +80,16 @@ class EagerCall {
 
   OutputTypes infer() const { return op_.infer({op_, operands_, *attrs_}); }
 
-  std::vector<Tensor> run(OutputTypes outputs) {
-    const Device device = place(op_, operands_, outputs);
-    const mlxc::StreamScope stream(mlxc::Engine::current().stream(device));
-    const mlxc::OpScope scope(op_.name.data());
-    find_known_data(device);
+  Tensor run_one(OutputTypes outputs) {
+    const Scope scope(*this, outputs);
+    const Call call{op_, operands_, *attrs_, outputs};
+    return tensor::wrap(finish(op_.eval(call), outputs[0].dtype), std::move(outputs[0]),
+                        depth_ + 1);
+  }
+
+  std::vector<Tensor> run_all(OutputTypes outputs) {
+    if (op_.eval != nullptr) return {run_one(std::move(outputs))};
+    const Scope scope(*this, outputs);
     std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
     std::vector<Tensor> results;
     results.reserve(arrays.size());
@@ -92,10 +100,27 @@ class EagerCall {
   }
 
  private:
+  // Opens what graph building needs on this thread: the stream of the device, and the op's name for
+  // errors.
+  class Scope {
+   public:
+    Scope(EagerCall& call, std::span<const TensorType> outputs)
+        : device_(place(call.op_, call.operands_, outputs)),
+          stream_(mlxc::Engine::current().stream(device_)),
+          name_(call.op_.name.data()) {
+      call.find_known_data();
+    }
+
+   private:
+    Device device_;
+    mlxc::StreamScope stream_;
+    mlxc::OpScope name_;
+  };
+
   // Only ops that index look at their operands' values, and only host memory may be read here.
-  void find_known_data(Device device) {
+  void find_known_data() {
     const bool wants = op_.group == Group::kIndexing || op_.group == Group::kLinalg;
-    if (!wants || device != Device::kCpu) return;
+    if (!wants || default_device() != Device::kCpu) return;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const tensor::Node& node = tensors_[i].node();
       if (!node.ready.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))
@@ -145,7 +170,7 @@ std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operand
     arrays = op.eval_many(call);
   }
   for (std::size_t i = 0; i < arrays.size(); ++i)
-    arrays[i] = cast_to(std::move(arrays[i]), outputs[i].dtype);
+    arrays[i] = finish(std::move(arrays[i]), outputs[i].dtype);
   return arrays;
 }
 
@@ -155,14 +180,14 @@ std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const 
   OutputTypes outputs = call.infer();
   if (!wanted.empty()) {
     check_wanted(op, outputs, wanted);
-    outputs.assign(wanted.begin(), wanted.end());
+    outputs.assign(wanted);
   }
-  return call.run(std::move(outputs));
+  return call.run_all(std::move(outputs));
 }
 
 Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs) {
   EagerCall call(op, operands, attrs);
-  return std::move(call.run(call.infer()).front());
+  return call.run_one(call.infer());
 }
 
 }  // namespace mlxnx::ops

@@ -212,10 +212,18 @@ Array eval_cholesky(const Call& call) {
   if (!has_elements(call)) return a;
   if (is_complex(type)) return complex_cholesky(a);
   const Array factor = mlxc::tril(mlxc::cholesky(a));
-  // LAPACK stops at the first pivot that is not positive and leaves it there.
-  const Array is_definite =
-      mlxc::all(mlxc::greater(diagonal(factor), mlxc::scalar(0.0, type)), {-1}, true);
-  return nan_unless(new_axis(is_definite, -1), factor);
+  // LAPACK stops at the first pivot that is not positive and leaves it there. When it is the last,
+  // all else is computed, and its root completes the factor of a semidefinite matrix.
+  const int n = axis_size(a, -1);
+  const Array pivots = diagonal(factor);
+  const Array is_last = mlxc::equal(iota(n), mlxc::scalar(std::int64_t{n - 1}, DType::s32));
+  const Array is_positive = mlxc::greater(pivots, mlxc::scalar(0.0, type));
+  const Array is_computed = mlxc::all(mlxc::logical_or(is_positive, is_last), {-1}, true);
+  const Array on_last_pivot = mlxc::logical_and(is_last, new_axis(is_last, -1));
+  const Array replace =
+      mlxc::logical_and(on_last_pivot, mlxc::logical_not(new_axis(is_positive, -2)));
+  const Array complete = mlxc::where(replace, mlxc::sqrt(factor), factor);
+  return nan_unless(new_axis(is_computed, -1), complete);
 }
 
 std::vector<Array> eval_eigh(const Call& call) {

@@ -4,8 +4,12 @@
 // rows), invoke.h (an eager call).
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
+#include <stdexcept>
 #include <string_view>
 #include <vector>
 
@@ -60,7 +64,29 @@ struct Call {
   [[noreturn]] void unsupported(const std::string& what) const;
 };
 
-using OutputTypes = std::vector<TensorType>;
+/// Types and shapes of a call's outputs: no op has more than three, so they need no heap.
+class OutputTypes {
+ public:
+  OutputTypes() = default;
+  OutputTypes(std::initializer_list<TensorType> types) { assign(types); }
+  void assign(std::span<const TensorType> types) {
+    if (types.size() > kMost) throw std::logic_error("op with more than three outputs");
+    std::copy(types.begin(), types.end(), types_.begin());
+    size_ = types.size();
+  }
+  std::size_t size() const { return size_; }
+  TensorType& operator[](std::size_t i) { return types_[i]; }
+  const TensorType& operator[](std::size_t i) const { return types_[i]; }
+  const TensorType* begin() const { return types_.data(); }
+  const TensorType* end() const { return begin() + size_; }
+  operator std::span<const TensorType>() const { return {types_.data(), size_}; }
+
+ private:
+  static constexpr std::size_t kMost = 3;
+  std::array<TensorType, kMost> types_;
+  std::size_t size_ = 0;
+};
+
 using InferFn = OutputTypes (*)(const Call&);
 /// Builds the graph. The result has the shape of `call.output(i)`; its type may differ, the caller
 /// casts it.

@@ -4,18 +4,19 @@ namespace mlxnx::ops {
 
 mlxc::Array operand(const Call& call, std::size_t i) {
   const mlxc::Array& array = call.array(i);
-  return array.is_bool() ? mlxc::view(array, DType::u8) : array;
+  return array.is_bool() ? mlxc::view(array, DType::u8) : mlxc::Array::view(array);
 }
 
 mlxc::Array operand_as(const Call& call, std::size_t i, DType type) {
   const mlxc::Array& array = call.array(i);
   if (array.is_bool()) return mlxc::astype(array, type);
+  if (call.dtype(i) == type) return mlxc::Array::view(array);
   return convert(array, call.dtype(i), type);
 }
 
 mlxc::Array operand_mask(const Call& call, std::size_t i) {
   const mlxc::Array& array = call.array(i);
-  return array.is_bool() ? array : mlxc::asbool(array);
+  return array.is_bool() ? mlxc::Array::view(array) : mlxc::asbool(array);
 }
 
 mlxc::Array convert(const mlxc::Array& array, DType from, DType to) {

@@ -1,4 +1,5 @@
-// What evaluators do with operands all the time.
+// What evaluators do with operands all the time. Where nothing has to change the result is a view
+// of the operand's handle, which is valid for the length of the call; a view may be returned.
 #pragma once
 
 #include "mlxc/graph.h"
