@@ -27,7 +27,7 @@ const char* const kForwarded[] = {
     "cblas_sgemm",
     "cblas_dgemm",
     "cblas_cgemm",
-#define MLXNX_LAPACK(name) #name,
+#define MLXNX_LAPACK(name, count) #name,
 #include "mlxc/blas_symbols.def"
 #undef MLXNX_LAPACK
 };
@@ -35,8 +35,8 @@ const char* const kForwarded[] = {
 /// Runs this program again; the answer is all that it writes.
 std::string run_self(const std::string& environment, const std::string& arguments) {
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command =
-      "env -u MLXNX_BLAS " + environment + " '" + program + "' " + arguments + " 2>&1";
+  const std::string command = "env -u MLXNX_BLAS -u MLXNX_BLAS_THREADS " + environment + " '" +
+                              program + "' " + arguments + " 2>&1";
   std::string output;
   FILE* pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return "popen failed";
