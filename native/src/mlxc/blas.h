@@ -31,6 +31,10 @@ struct BlasInfo {
 /// The BLAS in use; chooses it when no call has done so. Any thread.
 BlasInfo blas_info();
 
+/// Whether a LAPACK failure, such as an exactly singular matrix, arrives as a result. Elsewhere MLX
+/// 0.31 ends the process over it, so that callers have to avoid it.
+bool lapack_failure_is_a_result();
+
 /// Sets the most threads that one large matrix product may use; below 1 restores the default.
 /// Smaller products and LAPACK run on the calling thread. No effect on a library that decides by
 /// itself. Any thread.

@@ -1,157 +1,92 @@
 // The LAPACK names that libmlx imports, exported in front of the wheel's slow ones.
 //
-// Each function jumps through its slot and leaves registers and stack as the caller made them,
-// which is right for any signature. A slot first leads to mlxnx_blas_first_use, which has all slots
-// filled and jumps again. Only the integer argument registers are kept across that: Fortran passes
-// everything by address, and the lengths of texts as integers.
-// On CPUs other than these two libmlx keeps the LAPACK that it came with.
+// Each function forwards to the chosen library and then looks at `info`. MLX 0.31 throws when it is
+// not zero, on a thread of its own, which ends the process, be it only for a singular matrix. So a
+// failure is told by the result instead: an exactly singular factor is returned as it is, and
+// values that did not converge become NaN.
 
+#include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstddef>
-#include <iterator>
+#include <limits>
+#include <string_view>
+#include <utility>
 
 #include "mlxc/blas_library.h"
 
-#if defined(__x86_64__) || defined(__aarch64__)
+namespace mlxnx::mlxc {
+namespace {
 
-using mlxnx::mlxc::blas_library;
-using mlxnx::mlxc::LapackFunction;
+enum LapackSlot : std::size_t {
+#define MLXNX_LAPACK(name, count) k_##name,
+#include "mlxc/blas_symbols.def"
+#undef MLXNX_LAPACK
+};
 
-using Slots = std::array<LapackFunction, std::size(mlxnx::mlxc::kLapackNames)>;
+// Fortran passes the lengths of text arguments behind all others; every text here has one
+// character.
+constexpr std::size_t kTextLength = 1;
 
-extern "C" {
-[[gnu::visibility("hidden")]] void mlxnx_blas_first_use();
-[[gnu::visibility("hidden")]] void mlxnx_blas_fill_slots() noexcept;
-[[gnu::visibility("hidden")]] extern Slots mlxnx_blas_slots;
+template <std::size_t... I>
+void call(LapackFunction function, void* const* arguments, std::index_sequence<I...>) {
+  using Typed = void (*)(decltype((void)I, static_cast<void*>(nullptr))..., std::size_t,
+                         std::size_t, std::size_t);
+  reinterpret_cast<Typed>(function)(arguments[I]..., kTextLength, kTextLength, kTextLength);
 }
 
-[[gnu::used]] constinit Slots mlxnx_blas_slots = [] {
-  Slots slots;
-  slots.fill(&mlxnx_blas_first_use);
-  return slots;
-}();
+template <typename Real>
+void fill_with_nan(void* values, int count) {
+  std::fill_n(static_cast<Real*>(values), std::max(count, 0),
+              std::numeric_limits<Real>::quiet_NaN());
+}
 
-[[gnu::used]] void mlxnx_blas_fill_slots() noexcept {
-  const Slots& functions = blas_library().lapack;
-  for (std::size_t i = 0; i < functions.size(); ++i) {
-    std::atomic_ref(mlxnx_blas_slots[i]).store(functions[i], std::memory_order_release);
+// Eigenvalues and singular values are the sixth argument of all functions that find them.
+void spoil_values(std::string_view name, void* const* arguments) {
+  const bool singular_values = name.find("gesdd") != std::string_view::npos;
+  const bool eigenvalues = name.find("ev") != std::string_view::npos;
+  if (!singular_values && !eigenvalues) return;
+  int count = *static_cast<const int*>(arguments[2]);
+  if (singular_values) count = std::min(count, *static_cast<const int*>(arguments[1]));
+  if (name.front() == 'd') {
+    fill_with_nan<double>(arguments[5], count);
+  } else {
+    fill_with_nan<float>(arguments[5], count);
   }
 }
 
-#endif
+template <std::size_t count>
+void forward(LapackSlot slot, std::string_view name, std::array<void*, count> arguments) {
+  call(blas_library().lapack[slot], arguments.data(), std::make_index_sequence<count>());
+  int& info = *static_cast<int*>(arguments.back());
+  if (info == 0) return;
+  spoil_values(name, arguments.data());
+  info = 0;
+}
 
-// clang-format off
-#if defined(__x86_64__)
+}  // namespace
+}  // namespace mlxnx::mlxc
 
-// r11 holds the address of the slot. Seven saved registers and the return address keep the stack aligned to 16.
-asm(R"(
-.text
-.type mlxnx_blas_first_use, @function
-.globl mlxnx_blas_first_use
-.hidden mlxnx_blas_first_use
-mlxnx_blas_first_use:
-  .cfi_startproc
-  endbr64
-  pushq %rdi
-  pushq %rsi
-  pushq %rdx
-  pushq %rcx
-  pushq %r8
-  pushq %r9
-  pushq %r11
-  .cfi_adjust_cfa_offset 56
-  call mlxnx_blas_fill_slots
-  popq %r11
-  popq %r9
-  popq %r8
-  popq %rcx
-  popq %rdx
-  popq %rsi
-  popq %rdi
-  .cfi_adjust_cfa_offset -56
-  jmp *(%r11)
-  .cfi_endproc
-.size mlxnx_blas_first_use, . - mlxnx_blas_first_use
+#define MLXNX_PARAMETERS_5 void *a1, void *a2, void *a3, void *a4, void *a5
+#define MLXNX_PARAMETERS_6 MLXNX_PARAMETERS_5, void* a6
+#define MLXNX_PARAMETERS_7 MLXNX_PARAMETERS_6, void* a7
+#define MLXNX_PARAMETERS_8 MLXNX_PARAMETERS_7, void* a8
+#define MLXNX_PARAMETERS_9 MLXNX_PARAMETERS_8, void* a9
+#define MLXNX_PARAMETERS_11 MLXNX_PARAMETERS_9, void *a10, void *a11
+#define MLXNX_PARAMETERS_13 MLXNX_PARAMETERS_11, void *a12, void *a13
+#define MLXNX_PARAMETERS_14 MLXNX_PARAMETERS_13, void* a14
+#define MLXNX_PARAMETERS_15 MLXNX_PARAMETERS_14, void* a15
+#define MLXNX_ARGUMENTS_5 a1, a2, a3, a4, a5
+#define MLXNX_ARGUMENTS_6 MLXNX_ARGUMENTS_5, a6
+#define MLXNX_ARGUMENTS_7 MLXNX_ARGUMENTS_6, a7
+#define MLXNX_ARGUMENTS_8 MLXNX_ARGUMENTS_7, a8
+#define MLXNX_ARGUMENTS_9 MLXNX_ARGUMENTS_8, a9
+#define MLXNX_ARGUMENTS_11 MLXNX_ARGUMENTS_9, a10, a11
+#define MLXNX_ARGUMENTS_13 MLXNX_ARGUMENTS_11, a12, a13
+#define MLXNX_ARGUMENTS_14 MLXNX_ARGUMENTS_13, a14
+#define MLXNX_ARGUMENTS_15 MLXNX_ARGUMENTS_14, a15
 
-.set mlxnx_blas_slot, 0
-.macro mlxnx_blas_forward name
-  .p2align 4
-  .type \name, @function
-  .globl \name
-\name:
-  .cfi_startproc
-  endbr64
-  leaq mlxnx_blas_slots + 8 * mlxnx_blas_slot(%rip), %r11
-  jmp *(%r11)
-  .cfi_endproc
-  .size \name, . - \name
-  .set mlxnx_blas_slot, mlxnx_blas_slot + 1
-.endm
-)"
-#define MLXNX_LAPACK(name) "mlxnx_blas_forward " #name "\n"
+#define MLXNX_LAPACK(name, count)                                                         \
+  extern "C" [[gnu::visibility("default")]] void name(MLXNX_PARAMETERS_##count) {         \
+    mlxnx::mlxc::forward<count>(mlxnx::mlxc::k_##name, #name, {MLXNX_ARGUMENTS_##count}); \
+  }
 #include "mlxc/blas_symbols.def"
-#undef MLXNX_LAPACK
-);
-
-#elif defined(__aarch64__)
-
-// x16 holds the address of the slot. `hint #34` is `bti c`, which CPUs without it pass over.
-asm(R"(
-.text
-.p2align 2
-.type mlxnx_blas_first_use, %function
-.globl mlxnx_blas_first_use
-.hidden mlxnx_blas_first_use
-mlxnx_blas_first_use:
-  .cfi_startproc
-  hint #34
-  stp x29, x30, [sp, #-96]!
-  .cfi_def_cfa_offset 96
-  .cfi_offset 29, -96
-  .cfi_offset 30, -88
-  mov x29, sp
-  stp x0, x1, [sp, #16]
-  stp x2, x3, [sp, #32]
-  stp x4, x5, [sp, #48]
-  stp x6, x7, [sp, #64]
-  str x16, [sp, #80]
-  bl mlxnx_blas_fill_slots
-  ldr x16, [sp, #80]
-  ldp x6, x7, [sp, #64]
-  ldp x4, x5, [sp, #48]
-  ldp x2, x3, [sp, #32]
-  ldp x0, x1, [sp, #16]
-  ldp x29, x30, [sp], #96
-  .cfi_def_cfa_offset 0
-  .cfi_restore 29
-  .cfi_restore 30
-  ldar x17, [x16]
-  br x17
-  .cfi_endproc
-.size mlxnx_blas_first_use, . - mlxnx_blas_first_use
-
-.set mlxnx_blas_slot, 0
-.macro mlxnx_blas_forward name
-  .p2align 4
-  .type \name, %function
-  .globl \name
-\name:
-  .cfi_startproc
-  hint #34
-  adrp x16, mlxnx_blas_slots + 8 * mlxnx_blas_slot
-  add x16, x16, :lo12:mlxnx_blas_slots + 8 * mlxnx_blas_slot
-  ldar x17, [x16]
-  br x17
-  .cfi_endproc
-  .size \name, . - \name
-  .set mlxnx_blas_slot, mlxnx_blas_slot + 1
-.endm
-)"
-#define MLXNX_LAPACK(name) "mlxnx_blas_forward " #name "\n"
-#include "mlxc/blas_symbols.def"
-#undef MLXNX_LAPACK
-);
-
-#endif
-// clang-format on

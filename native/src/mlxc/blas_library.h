@@ -23,7 +23,7 @@ using Gemv = void (*)(int order, int trans, int rows, int columns, BlasScalar<T>
                       int lda, const T* x, int incx, BlasScalar<T> beta, T* y, int incy);
 
 inline constexpr const char* kLapackNames[] = {
-#define MLXNX_LAPACK(name) #name,
+#define MLXNX_LAPACK(name, count) #name,
 #include "mlxc/blas_symbols.def"
 #undef MLXNX_LAPACK
 };

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mlxc/blas.h"
 #include "ops/linalg_complex.h"
 #include "ops/matrix.h"
 #include "ops/operands.h"
@@ -197,8 +198,8 @@ struct Lu {
 };
 
 Lu factor(const Array& a) {
-  if (is_complex(a.dtype())) {
-    ComplexLu lu = complex_lu(a);
+  if (is_complex(a.dtype()) || !mlxc::lapack_failure_is_a_result()) {
+    ColumnwiseLu lu = columnwise_lu(a);
     return {lu.rows, lu.lower, lu.upper};
   }
   const std::vector<Array> lu = mlxc::lu(a);

@@ -39,12 +39,15 @@ Array exchange(int size, int k, const Array& pivot) {
 
 }  // namespace
 
-ComplexLu complex_lu(const Array& a) {
+ColumnwiseLu columnwise_lu(const Array& a) {
+  const DType type = a.dtype();
+  const Array zero = mlxc::scalar(0.0, type), one = mlxc::scalar(1.0, type);
   const int n = axis_size(a, -1);
   Array work = a;
   const auto dims = a.shape();
   Array order = mlxc::broadcast_to(iota(n), Shape(dims.begin(), dims.end() - 1));
-  const Array minus_infinity = mlxc::scalar(-std::numeric_limits<double>::infinity(), DType::f32);
+  const Array minus_infinity =
+      mlxc::scalar(-std::numeric_limits<double>::infinity(), is_complex(type) ? DType::f32 : type);
   for (int k = 0; k < n; ++k) {
     const Array magnitude =
         mlxc::where(rows_from(n, k), mlxc::abs(column(work, k)), minus_infinity);
@@ -56,16 +59,16 @@ ComplexLu complex_lu(const Array& a) {
 
     const Array below = rows_from(n, k + 1);
     const Array pivot_value = columns(row(work, k), k, k + 1);
-    const Array divisor = mlxc::where(mlxc::equal(pivot_value, zero()), one(), pivot_value);
-    const Array factors = mlxc::where(below, mlxc::divide(column(work, k), divisor), zero());
+    const Array divisor = mlxc::where(mlxc::equal(pivot_value, zero), one, pivot_value);
+    const Array factors = mlxc::where(below, mlxc::divide(column(work, k), divisor), zero);
     const Array right_of = mlxc::greater(iota(n), mlxc::scalar(std::int64_t{k}, DType::s32));
-    const Array pivot_row = mlxc::where(right_of, row(work, k), zero());
+    const Array pivot_row = mlxc::where(right_of, row(work, k), zero);
     work = mlxc::subtract(work, outer(factors, pivot_row));
     const Array is_factor =
         mlxc::logical_and(below, mlxc::equal(iota(n), mlxc::scalar(std::int64_t{k}, DType::s32)));
     work = mlxc::where(is_factor, factors, work);
   }
-  const Array unit = mlxc::eye(n, n, 0, DType::c64);
+  const Array unit = mlxc::eye(n, n, 0, type);
   return {order, mlxc::add(mlxc::tril(work, -1), unit), mlxc::triu(work, 0)};
 }
 

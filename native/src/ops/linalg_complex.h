@@ -6,14 +6,14 @@
 
 namespace mlxnx::ops {
 
-struct ComplexLu {
+struct ColumnwiseLu {
   mlxc::Array rows;   ///< s32 `[…, N]`: row `i` of L U is row `rows[i]` of `a`
   mlxc::Array lower;  ///< unit lower triangular
   mlxc::Array upper;
 };
 
-/// LU with partial pivoting of square matrices.
-ComplexLu complex_lu(const mlxc::Array& a);
+/// LU with partial pivoting of square matrices; of real ones too, where LAPACK can't be had safely.
+ColumnwiseLu columnwise_lu(const mlxc::Array& a);
 
 /// L of L Lᴴ. A matrix that is not positive definite gives complex numbers or NaN, as in Nx.
 mlxc::Array complex_cholesky(const mlxc::Array& a);
