@@ -1,7 +1,217 @@
+// Elements picked from, added to or put into a tensor by index.
+#include <algorithm>
+#include <array>
+
+#include "ops/index_values.h"
+#include "ops/operands.h"
 #include "ops/registry.h"
+#include "ops/shape_rules.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::ops {
+namespace {
 
-std::span<const OpDef> indexing_ops() { return {}; }
+using mlxc::Array;
+
+bool contains(const Axes& axes, std::size_t axis) {
+  return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
+}
+
+Array without_elements(const TensorType& type) {
+  return mlxc::broadcast_to(mlxc::scalar(std::int64_t{0}, type.dtype), type.shape);
+}
+
+// Refuses to index an axis that has no elements.
+void check_not_empty(const Call& call, const Axes& axes) {
+  for (const std::int64_t axis : axes) {
+    if (call.shape(0)[static_cast<std::size_t>(axis)] > 0 || element_count(call.shape(1)) == 0)
+      continue;
+    call.shape_error("axis " + std::to_string(axis) + " of " + to_string(call.shape(0)) +
+                     " has no elements to index");
+  }
+}
+
+// The axes that the last axis of the indices, operand 1, stands for.
+Axes indexed_axes(const Call& call) {
+  const Shape& shape = call.shape(0);
+  const auto width = static_cast<std::size_t>(call.shape(1).back());
+  if (const auto* given = call.attr_if<Axes>("axes")) {
+    const Axes axes = normalise_axes(call, *given, shape);
+    if (!std::is_sorted(axes.begin(), axes.end()))
+      call.shape_error("the axes must ascend, got " + to_string(axes));
+    if (axes.size() == width) return axes;
+    call.shape_error("expected one axis for each of the " + std::to_string(width) +
+                     " indices in the last axis of " + to_string(call.shape(1)) + ", got " +
+                     to_string(*given));
+  }
+  if (width > shape.size()) {
+    call.shape_error("the last axis of indices " + to_string(call.shape(1)) +
+                     " must not be longer than the rank of " + to_string(shape));
+  }
+  return all_axes(width);
+}
+
+void check_index_width(const Call& call) {
+  require_integers(call, 1);
+  if (call.rank(1) == 0) call.shape_error("indices need a rank of at least 1, got a scalar");
+  if (call.shape(1).back() < 1)
+    call.shape_error("the last axis of indices must not be empty, got " + to_string(call.shape(1)));
+}
+
+// ---- gather
+
+OutputTypes infer_gather(const Call& call) {
+  check_index_width(call);
+  const Axes axes = indexed_axes(call);
+  check_not_empty(call, axes);
+  Shape to = call.shape(1);
+  to.pop_back();
+  for (const std::int64_t dim : remove_axes(call.shape(0), axes, false)) to.push_back(dim);
+  element_count(to);
+  return {{call.dtype(0), to}};
+}
+
+Array eval_gather(const Call& call) {
+  if (element_count(call.output().shape) == 0) return without_elements(call.output());
+  const Axes axes = indexed_axes(call);
+  Shape sizes = call.shape(0);
+  for (const std::int64_t axis : axes) sizes[static_cast<std::size_t>(axis)] = 1;
+  const std::vector<Array> columns = safe_index_columns(call, 1, axes, call.shape(0));
+  return mlxc::reshape(mlxc::gather(call.array(0), columns, axes, sizes), call.output().shape);
+}
+
+// ---- indexed_add, indexed_put
+
+OutputTypes infer_indexed(const Call& call) {
+  check_index_width(call);
+  const Shape& into = call.shape(0);
+  const Shape& indices = call.shape(1);
+  const Shape& updates = call.shape(2);
+  if (indices.size() != 2) call.shape_error("indices need rank 2, got shape " + to_string(indices));
+  const Axes axes = indexed_axes(call);
+  check_not_empty(call, axes);
+  const Shape rest = remove_axes(into, axes, false);
+  bool fits = updates.size() == rest.size() + 1 && updates[0] == indices[0];
+  for (std::size_t i = 0; fits && i < rest.size(); ++i) fits = updates[i + 1] <= rest[i];
+  if (!fits) {
+    Shape expected = rest;
+    expected.insert(expected.begin(), indices[0]);
+    call.shape_error("updates for indices " + to_string(indices) + " of " + to_string(into) +
+                     " need shape " + to_string(expected) + " or less after the first axis, got " +
+                     to_string(updates));
+  }
+  return {{merge(call.dtype(0), call.dtype(2)), into}};
+}
+
+using ScatterFn = Array (*)(const Array&, std::span<const Array>, const Array&, const mlxc::Ints&);
+
+Array scatter_as(const Call& call, DType type, ScatterFn scatter) {
+  const Array into = operand_as(call, 0, type);
+  if (element_count(call.shape(2)) == 0) return into;
+  const Axes axes = indexed_axes(call);
+  // MLX wants the updates' axes as those of the tensor, with 1 at the indexed ones.
+  Shape window = {call.shape(1)[0]};
+  std::size_t next = 1;
+  for (std::size_t i = 0; i < call.rank(0); ++i)
+    window.push_back(contains(axes, i) ? 1 : call.shape(2)[next++]);
+  const Array updates = mlxc::reshape(operand_as(call, 2, type), window);
+  return scatter(into, safe_index_columns(call, 1, axes, call.shape(0)), updates, axes);
+}
+
+Array eval_indexed_put(const Call& call) {
+  return scatter_as(call, call.output().dtype, mlxc::scatter);
+}
+
+Array eval_indexed_add(const Call& call) {
+  const DType type = call.output().dtype;
+  // Half floats would round after every single addition.
+  const bool is_half = is_float(type) && size_bytes(type) == 2;
+  return scatter_as(call, is_half ? DType::f32 : type, mlxc::scatter_add);
+}
+
+// ---- take, take_along_axis
+
+std::int64_t taken_axis(const Call& call) {
+  return normalise_axis(call, call.attr<std::int64_t>("axis"), call.shape(0));
+}
+
+OutputTypes infer_take(const Call& call) {
+  require_integers(call, 1);
+  const std::int64_t axis = taken_axis(call);
+  check_not_empty(call, {axis});
+  const Shape& from = call.shape(0);
+  Shape to(from.begin(), from.begin() + axis);
+  for (const std::int64_t dim : call.shape(1)) to.push_back(dim);
+  for (const std::int64_t* dim = from.begin() + axis + 1; dim != from.end(); ++dim)
+    to.push_back(*dim);
+  element_count(to);
+  return {{call.dtype(0), to}};
+}
+
+Array eval_take(const Call& call) {
+  if (element_count(call.output().shape) == 0) return without_elements(call.output());
+  const std::int64_t axis = taken_axis(call);
+  return mlxc::take(call.array(0), safe_indices(call, 1, axis, call.shape(0)),
+                    static_cast<int>(axis));
+}
+
+OutputTypes infer_take_along_axis(const Call& call) {
+  require_integers(call, 1);
+  const std::int64_t axis = taken_axis(call);
+  check_not_empty(call, {axis});
+  const Shape& from = call.shape(0);
+  const Shape& indices = call.shape(1);
+  bool fits = from.size() == indices.size();
+  for (std::size_t i = 0; fits && i < from.size(); ++i)
+    fits = static_cast<std::int64_t>(i) == axis || from[i] == indices[i];
+  if (!fits) {
+    call.shape_error("indices must have the shape " + to_string(from) + " but for axis " +
+                     std::to_string(axis) + ", got " + to_string(indices));
+  }
+  return {{call.dtype(0), indices}};
+}
+
+Array eval_take_along_axis(const Call& call) {
+  if (element_count(call.output().shape) == 0) return without_elements(call.output());
+  const std::int64_t axis = taken_axis(call);
+  return mlxc::take_along_axis(call.array(0), safe_indices(call, 1, axis, call.shape(0)),
+                               static_cast<int>(axis));
+}
+
+// ---- rows
+
+const std::array kAxesAttrs = {AttrDef{.name = "axes", .kind = AttrKind::kInts, .optional = true}};
+const std::array kAxisAttrs = {
+    AttrDef{.name = "axis", .kind = AttrKind::kInt, .fallback = std::int64_t{0}}};
+
+OpDef indexing(std::string_view name, std::int8_t operands, std::span<const AttrDef> attrs,
+               InferFn infer, EvalFn eval, std::string_view doc) {
+  return {.name = name,
+          .group = Group::kIndexing,
+          .min_operands = operands,
+          .max_operands = operands,
+          .attrs = attrs,
+          .infer = infer,
+          .eval = eval,
+          .doc = doc};
+}
+
+const std::array kOps = {
+    indexing("gather", 2, kAxesAttrs, infer_gather, eval_gather,
+             "The parts of the tensor that the indices in the last axis of the second point at."),
+    indexing("indexed_add", 3, kAxesAttrs, infer_indexed, eval_indexed_add,
+             "The tensor with updates added where the indices point; repeated ones add up."),
+    indexing("indexed_put", 3, kAxesAttrs, infer_indexed, eval_indexed_put,
+             "The tensor with updates put where the indices point; the last of repeated ones "
+             "stays, but on a GPU it may be any."),
+    indexing("block:Take", 2, kAxisAttrs, infer_take, eval_take,
+             "Slices of the tensor along an axis, one for each index."),
+    indexing("block:TakeAlongAxis", 2, kAxisAttrs, infer_take_along_axis, eval_take_along_axis,
+             "Elements picked along an axis by indices of the tensor's own rank."),
+};
+
+}  // namespace
+
+std::span<const OpDef> indexing_ops() { return kOps; }
 
 }  // namespace mlxnx::ops

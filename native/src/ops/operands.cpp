@@ -14,9 +14,16 @@ mlxc::Array operand_as(const Call& call, std::size_t i, DType type) {
   return convert(array, call.dtype(i), type);
 }
 
+mlxc::Array moved_as(const Call& call, std::size_t i, DType type) {
+  return call.dtype(i) == type ? mlxc::Array::view(call.array(i)) : operand_as(call, i, type);
+}
+
 mlxc::Array operand_mask(const Call& call, std::size_t i) {
   const mlxc::Array& array = call.array(i);
-  return array.is_bool() ? mlxc::Array::view(array) : mlxc::asbool(array);
+  if (array.is_bool()) return mlxc::Array::view(array);
+  // MLX's cast of a complex number to bool looks at the real part only.
+  if (call.dtype(i) == DType::c64) return mlxc::not_equal(array, mlxc::scalar(0.0, DType::c64));
+  return mlxc::asbool(array);
 }
 
 mlxc::Array convert(const mlxc::Array& array, DType from, DType to) {

@@ -13,6 +13,10 @@ mlxc::Array operand(const Call& call, std::size_t i);
 /// Operand `i` cast to `type` as Nx casts (see `convert`).
 mlxc::Array operand_as(const Call& call, std::size_t i, DType type);
 
+/// Operand `i` for an op that only moves elements: cast to `type` as Nx casts, but MLX's bool stays
+/// where u8 is wanted.
+mlxc::Array moved_as(const Call& call, std::size_t i, DType type);
+
 /// Operand `i` as a mask of MLX's bool: true where the element is not zero (NaN is not zero).
 mlxc::Array operand_mask(const Call& call, std::size_t i);
 

@@ -1,0 +1,154 @@
+#include "ops/index_values.h"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "mlxc/graph.h"
+#include "ops/operands.h"
+#include "tensor/element.h"
+
+namespace mlxnx::ops {
+namespace {
+
+using mlxc::Array;
+
+// Calls `visit` with the integers at `data` under their C++ type.
+template <typename Visit>
+auto with_integers(DType type, const void* data, Visit visit) {
+  switch (type) {
+    case DType::u8:
+      return visit(static_cast<const std::uint8_t*>(data));
+    case DType::u16:
+      return visit(static_cast<const std::uint16_t*>(data));
+    case DType::u32:
+      return visit(static_cast<const std::uint32_t*>(data));
+    case DType::u64:
+      return visit(static_cast<const std::uint64_t*>(data));
+    case DType::s8:
+      return visit(static_cast<const std::int8_t*>(data));
+    case DType::s16:
+      return visit(static_cast<const std::int16_t*>(data));
+    case DType::s32:
+      return visit(static_cast<const std::int32_t*>(data));
+    default:
+      return visit(static_cast<const std::int64_t*>(data));
+  }
+}
+
+template <typename Int>
+bool is_inside(Int index, std::int64_t size) {
+  if constexpr (std::is_signed_v<Int>) {
+    if (index < 0) return false;
+  }
+  return static_cast<std::uint64_t>(index) < static_cast<std::uint64_t>(size);
+}
+
+template <typename Int>
+void check_index(const Call& call, Int index, std::int64_t axis, const Shape& shape) {
+  if (is_inside(index, shape[static_cast<std::size_t>(axis)])) return;
+  call.argument_error("index " + std::to_string(index) + " is out of bounds for axis " +
+                      std::to_string(axis) + " of shape " + to_string(shape));
+}
+
+std::int64_t largest(DType type) {
+  const int value_bits = bits(type) - (is_unsigned(type) ? 0 : 1);
+  return value_bits >= 63 ? std::numeric_limits<std::int64_t>::max()
+                          : (std::int64_t{1} << value_bits) - 1;
+}
+
+Array array_of(const Axes& values, DType type) {
+  std::vector<std::byte> bytes(values.size() * size_bytes(type));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    tensor::encode(Number(values[i]), type, bytes.data() + i * size_bytes(type));
+  const mlxc::Ints shape{static_cast<std::int64_t>(values.size())};
+  return mlxc::from_bytes(bytes.data(), std::span(shape.data(), shape.size()), mlxc::to_mlx(type));
+}
+
+// Known indices, checked, as columns of s32: MLX's dimensions fit it.
+std::vector<Array> known_columns(const Call& call, std::size_t i, const Axes& axes,
+                                 const Shape& shape, const Shape& outer) {
+  const std::size_t width = axes.size();
+  const auto rows = static_cast<std::size_t>(element_count(outer));
+  const mlxc::Ints dims(outer);
+  std::vector<Array> columns;
+  columns.reserve(width);
+  std::vector<std::int32_t> column(rows);
+  with_integers(call.dtype(i), call.operands[i].known_data, [&](const auto* values) {
+    for (std::size_t c = 0; c < width; ++c) {
+      for (std::size_t row = 0; row < rows; ++row) {
+        const auto index = values[row * width + c];
+        check_index(call, index, axes[c], shape);
+        column[row] = static_cast<std::int32_t>(index);
+      }
+      columns.push_back(mlxc::from_bytes(column.data(), std::span(dims.data(), dims.size()),
+                                         mlxc::to_mlx(DType::s32)));
+    }
+  });
+  return columns;
+}
+
+}  // namespace
+
+void require_integers(const Call& call, std::size_t i) {
+  if (is_integer(call.dtype(i))) return;
+  call.type_error("indices must be integers, got " + to_string(call.type(i)));
+}
+
+std::optional<std::int64_t> known_integer(const Call& call, std::size_t i) {
+  const void* data = call.operands[i].known_data;
+  if (data == nullptr) return std::nullopt;
+  return with_integers(call.dtype(i), data, [](const auto* value) {
+    constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+    return std::cmp_greater(*value, kMax) ? kMax : static_cast<std::int64_t>(*value);
+  });
+}
+
+Array clamp_indices(const Array& indices, DType type, const Axes& last) {
+  Axes limits;
+  for (const std::int64_t value : last) limits.push_back(std::min(value, largest(type)));
+  const Array lifted =
+      is_unsigned(type) ? indices : mlxc::maximum(indices, mlxc::scalar(std::int64_t{0}, type));
+  const bool can_exceed = std::any_of(limits.begin(), limits.end(), [type](std::int64_t limit) {
+    return limit < largest(type) || type == DType::u64;
+  });
+  if (!can_exceed) return lifted;
+  return mlxc::minimum(lifted,
+                       limits.size() == 1 ? mlxc::scalar(limits[0], type) : array_of(limits, type));
+}
+
+Array safe_indices(const Call& call, std::size_t i, std::int64_t axis, const Shape& shape) {
+  const Array indices = operand(call, i);
+  const void* data = call.operands[i].known_data;
+  if (data == nullptr)
+    return clamp_indices(indices, call.dtype(i), {shape[static_cast<std::size_t>(axis)] - 1});
+  const std::int64_t count = element_count(call.shape(i));
+  with_integers(call.dtype(i), data, [&](const auto* values) {
+    for (std::int64_t at = 0; at < count; ++at) check_index(call, values[at], axis, shape);
+  });
+  return indices;
+}
+
+std::vector<Array> safe_index_columns(const Call& call, std::size_t i, const Axes& axes,
+                                      const Shape& shape) {
+  Shape outer = call.shape(i);
+  outer.pop_back();
+  if (axes.size() == 1) return {mlxc::reshape(safe_indices(call, i, axes[0], shape), outer)};
+  if (call.operands[i].known_data != nullptr) return known_columns(call, i, axes, shape, outer);
+  Axes last;
+  for (const std::int64_t axis : axes) last.push_back(shape[static_cast<std::size_t>(axis)] - 1);
+  const Array clamped = clamp_indices(operand(call, i), call.dtype(i), last);
+  std::vector<Array> columns;
+  Axes start(call.rank(i), 0);
+  Axes stop = call.shape(i);
+  for (std::size_t c = 0; c < axes.size(); ++c) {
+    start.back() = static_cast<std::int64_t>(c);
+    stop.back() = start.back() + 1;
+    const Array column = mlxc::slice(clamped, start, stop, Axes(start.size(), 1));
+    columns.push_back(mlxc::squeeze_axes(column, {static_cast<std::int64_t>(outer.size())}));
+  }
+  return columns;
+}
+
+}  // namespace mlxnx::ops
