@@ -105,6 +105,12 @@ const void* data_pointer(const Array& array) {
   return checked(data, data != nullptr, "mlx_array_data");
 }
 
+bool is_computed(const Array& array) {
+  bool result = false;
+  check(_mlx_array_is_available(&result, array.raw()), "_mlx_array_is_available");
+  return result;
+}
+
 bool is_row_contiguous(const Array& array) {
   bool result = false;
   check(_mlx_array_is_row_contiguous(&result, array.raw()), "_mlx_array_is_row_contiguous");

@@ -70,6 +70,9 @@ Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type);
 /// elements. Throws: BackendError when the array is not evaluated.
 const void* data_pointer(const Array& array);
 
+/// Whether the elements of `array` are there; for arrays that no evaluation is working on.
+bool is_computed(const Array& array);
+
 /// Whether the elements of an evaluated array lie in row-major order without gaps.
 bool is_row_contiguous(const Array& array);
 

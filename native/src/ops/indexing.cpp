@@ -87,18 +87,24 @@ OutputTypes infer_indexed(const Call& call) {
   const Shape& into = call.shape(0);
   const Shape& indices = call.shape(1);
   const Shape& updates = call.shape(2);
-  if (indices.size() != 2) call.shape_error("indices need rank 2, got shape " + to_string(indices));
+  if (indices.size() > 2)
+    call.shape_error("indices need rank 1 or 2, got shape " + to_string(indices));
   const Axes axes = indexed_axes(call);
+  if (indices.size() == 1 && axes.size() != into.size()) {
+    call.shape_error("a single index needs a number for each axis of " + to_string(into) +
+                     ", got shape " + to_string(indices));
+  }
   check_not_empty(call, axes);
-  const Shape rest = remove_axes(into, axes, false);
-  bool fits = updates.size() == rest.size() + 1 && updates[0] == indices[0];
-  for (std::size_t i = 0; fits && i < rest.size(); ++i) fits = updates[i + 1] <= rest[i];
+  // The dimensions that are not indexed may be smaller: the updates then start at 0 in them.
+  Shape expected(indices.begin(), indices.end() - 1);
+  const std::size_t outer = expected.size();
+  for (const std::int64_t dim : remove_axes(into, axes, false)) expected.push_back(dim);
+  bool fits = updates.size() == expected.size();
+  for (std::size_t i = 0; fits && i < expected.size(); ++i)
+    fits = i < outer ? updates[i] == expected[i] : updates[i] <= expected[i];
   if (!fits) {
-    Shape expected = rest;
-    expected.insert(expected.begin(), indices[0]);
     call.shape_error("updates for indices " + to_string(indices) + " of " + to_string(into) +
-                     " need shape " + to_string(expected) + " or less after the first axis, got " +
-                     to_string(updates));
+                     " need shape " + to_string(expected) + ", got " + to_string(updates));
   }
   return {{merge(call.dtype(0), call.dtype(2)), into}};
 }
@@ -110,8 +116,8 @@ Array scatter_as(const Call& call, DType type, ScatterFn scatter) {
   if (element_count(call.shape(2)) == 0) return into;
   const Axes axes = indexed_axes(call);
   // MLX wants the updates' axes as those of the tensor, with 1 at the indexed ones.
-  Shape window = {call.shape(1)[0]};
-  std::size_t next = 1;
+  std::size_t next = call.rank(1) - 1;
+  Shape window(call.shape(2).begin(), call.shape(2).begin() + next);
   for (std::size_t i = 0; i < call.rank(0); ++i)
     window.push_back(contains(axes, i) ? 1 : call.shape(2)[next++]);
   const Array updates = mlxc::reshape(operand_as(call, 2, type), window);

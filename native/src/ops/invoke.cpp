@@ -94,7 +94,10 @@ class EagerCall {
     std::vector<Tensor> results;
     results.reserve(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
+      // A scalar constant needs no evaluation, so that ops may look at it as an index.
+      const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(arrays[i]);
       results.push_back(tensor::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
+      if (is_ready) results.back().node().ready.store(true, std::memory_order_release);
     }
     return results;
   }
