@@ -83,8 +83,12 @@ class EagerCall {
   Tensor run_one(OutputTypes outputs) {
     const Scope scope(*this, outputs);
     const Call call{op_, operands_, *attrs_, outputs};
-    return tensor::wrap(finish(op_.eval(call), outputs[0].dtype), std::move(outputs[0]),
-                        depth_ + 1);
+    mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
+    // A scalar constant needs no evaluation, so that ops may look at it as an index.
+    const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(array);
+    Tensor result = tensor::wrap(std::move(array), std::move(outputs[0]), depth_ + 1);
+    if (is_ready) result.node().ready.store(true, std::memory_order_release);
+    return result;
   }
 
   std::vector<Tensor> run_all(OutputTypes outputs) {
@@ -94,10 +98,7 @@ class EagerCall {
     std::vector<Tensor> results;
     results.reserve(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
-      // A scalar constant needs no evaluation, so that ops may look at it as an index.
-      const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(arrays[i]);
       results.push_back(tensor::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
-      if (is_ready) results.back().node().ready.store(true, std::memory_order_release);
     }
     return results;
   }
