@@ -126,7 +126,6 @@ target_include_directories(mlx INTERFACE "${MLXNX_MLX_ROOT}/include")
 if(IS_DIRECTORY "${MLXNX_MLX_ROOT}/include/metal_cpp")
   target_include_directories(mlx INTERFACE "${MLXNX_MLX_ROOT}/include/metal_cpp")
 endif()
-cmake_path(GET MLXNX_MLX_LIBRARY PARENT_PATH MLXNX_MLX_LIBRARY_DIR)
 message(STATUS "MLX ${MLXNX_MLX_FOUND_VERSION} (${MLXNX_MLX_SOURCE}): ${MLXNX_MLX_ROOT}")
 # For the benchmarks, which fetch the Python MLX of the same version.
 file(WRITE "${CMAKE_BINARY_DIR}/mlx_version.txt" "${MLXNX_MLX_FOUND_VERSION}\n")

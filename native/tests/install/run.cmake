@@ -5,10 +5,14 @@ set(work "${BUILD}/install-test")
 file(REMOVE_RECURSE "${work}")
 
 function(run)
-  execute_process(COMMAND ${ARGN} RESULT_VARIABLE status)
+  execute_process(
+    COMMAND ${ARGN}
+    RESULT_VARIABLE status
+    OUTPUT_VARIABLE output
+    ERROR_VARIABLE output)
   if(NOT status EQUAL 0)
     list(JOIN ARGN " " command)
-    message(FATAL_ERROR "ended with ${status}: ${command}")
+    message(FATAL_ERROR "ended with ${status}: ${command}\n${output}")
   endif()
 endfunction()
 
