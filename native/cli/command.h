@@ -10,6 +10,7 @@ namespace mlxnx::cli {
 using Action = std::function<int()>;
 
 /// Each adds its options to `app`; the returned action holds what they were set to.
+Action add_bench(CLI::App& app);
 Action add_replay(CLI::App& app);
 
 }  // namespace mlxnx::cli

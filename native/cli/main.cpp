@@ -19,6 +19,7 @@ struct Command {
 };
 
 constexpr std::array kCommands = {
+    Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
 };
 

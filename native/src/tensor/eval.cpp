@@ -2,9 +2,9 @@
 #include <initializer_list>
 #include <vector>
 
-#include "mlx/c/transforms.h"
 #include "mlxc/check.h"
 #include "mlxc/engine.h"
+#include "mlxc/evaluate.h"
 #include "tensor/node.h"
 
 namespace mlxnx {
@@ -28,7 +28,7 @@ void evaluate(std::span<Node* const> nodes) {
   mlxc::Engine::current().run([&pending] {
     const mlxc::OpScope scope("eval");
     const mlxc::ArrayVector arrays = arrays_of(pending);
-    mlxc::check(mlx_eval(arrays.raw()), "mlx_eval");
+    mlxc::eval(arrays);
   });
   for (Node* node : pending) {
     node->depth.store(0, std::memory_order_relaxed);
@@ -47,7 +47,7 @@ void schedule(std::vector<std::shared_ptr<Node>> nodes) {
     }
     if (pending.empty()) return;
     const mlxc::ArrayVector arrays = arrays_of(pending);
-    mlxc::check(mlx_async_eval(arrays.raw()), "mlx_async_eval");
+    mlxc::async_eval(arrays);
   });
 }
 }  // namespace
@@ -86,8 +86,7 @@ void synchronize() {
   mlxc::Engine& engine = mlxc::Engine::current();
   engine.run([&engine] {
     for (const Device device : {Device::kCpu, Device::kGpu}) {
-      if (is_available(device))
-        mlxc::check(mlx_synchronize(engine.stream(device)), "mlx_synchronize");
+      if (is_available(device)) mlxc::synchronize(engine.stream(device));
     }
   });
 }

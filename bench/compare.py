@@ -1,0 +1,216 @@
+"""Times the cases of `mlxnx bench` against Python MLX and numpy, in one run on the same inputs.
+
+For each case the systems take turns, a block of measurements each, so that a machine whose speed drifts slows all of them;
+every figure is the median of all its measurements. Prints a table and writes bench.json into the build folder.
+"""
+
+import argparse
+import json
+import math
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+BLOCKS = 4
+PER_BLOCK = 8  # 32 measurements of each system
+SECONDS = 0.02  # least duration of a measurement
+
+
+def measure(body):
+    """Microseconds a call, PER_BLOCK times; each measurement repeats the call to last SECONDS."""
+    body()
+    start = time.perf_counter()
+    body()
+    once = max(time.perf_counter() - start, 1e-7)
+    count = max(1, math.ceil(SECONDS / once))
+    results = []
+    for _ in range(PER_BLOCK):
+        start = time.perf_counter()
+        for _ in range(count):
+            body()
+        results.append((time.perf_counter() - start) / count * 1e6)
+    return results
+
+
+def measure_ours(program, name):
+    """The same by `mlxnx bench`, in a process of its own."""
+    command = [program, "bench", "--filter", f"^{name}/", "--format", "json",
+               "--repetitions", str(PER_BLOCK), "--seconds", str(SECONDS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+    rows = json.loads(done.stdout)["benchmarks"]
+    return [row["real_time"] for row in rows if row["run_type"] == "iteration"]
+
+
+def waves(np, *shape):
+    return np.sin(np.arange(math.prod(shape), dtype=np.float64)).astype(np.float32).reshape(shape)
+
+
+def definite(np, size):
+    values = waves(np, size, size)
+    return (0.5 * (values + values.T) + size * np.eye(size)).astype(np.float32)
+
+
+def python_mlx_cases(mx, np):
+    """name -> function that makes inputs and answers what is timed."""
+    mx.set_default_device(mx.cpu)
+
+    def array(*shape, dtype=mx.float32):
+        value = mx.array(waves(np, *shape)).astype(dtype)
+        mx.eval(value)
+        return value
+
+    def forced(function, *inputs):
+        return lambda: mx.eval(function(*inputs))
+
+    def chain(length):
+        a, b = array(10), array(10)
+
+        def body():
+            value = a
+            for _ in range(length):
+                value = mx.add(value, b)
+            mx.eval(value)
+        return body
+
+    def elementwise():
+        x = array(1000)
+
+        def body():
+            value = x
+            for _ in range(5):
+                value = mx.subtract(mx.tanh(mx.add(mx.multiply(value, x), x)), x)
+            mx.eval(value)
+        return body
+
+    def build_add():
+        a, b, add = array(10), array(10), mx.add
+        return lambda: add(a, b)
+
+    def read_back():
+        a = array(1024, 1024)
+        return lambda: bytes(memoryview(a))
+
+    def product(left, right, dtype=mx.float32):
+        return lambda: forced(mx.matmul, array(*left, dtype=dtype), array(*right, dtype=dtype))
+
+    def factor(function):
+        return lambda: forced(function, mx.array(definite(np, 512)))
+
+    cpu = mx.cpu
+    return {
+        "build_add_f32_10": build_add,
+        "build_eval_add_f32_10": lambda: forced(mx.add, array(10), array(10)),
+        "chain_100_adds_f32_10": lambda: chain(100),
+        "elementwise_20_f32_1000": elementwise,
+        "read_4_mib": read_back,
+        "dot_1024_f32": product((1024, 1024), (1024, 1024)),
+        "dot_1x4096x4096_f32": product((1, 4096), (4096, 4096)),
+        "dot_512_f16": product((512, 512), (512, 512), mx.float16),
+        "dot_512_bf16": product((512, 512), (512, 512), mx.bfloat16),
+        "dot_batch_64x128x128_f32": product((64, 128, 128), (64, 128, 128)),
+        "conv2d_8x56x56x64_3x3_f32":
+            lambda: forced(lambda x, w: mx.conv2d(x, w, padding=1), array(8, 56, 56, 64), array(64, 3, 3, 64)),
+        "svd_512_f32": factor(lambda a: mx.linalg.svd(a, stream=cpu)),
+        "qr_512_f32": factor(lambda a: mx.linalg.qr(a, stream=cpu)),
+        "cholesky_512_f32": factor(lambda a: mx.linalg.cholesky(a, stream=cpu)),
+        "eigh_512_f32": factor(lambda a: mx.linalg.eigh(a, stream=cpu)),
+        "exp_1m_f32": lambda: forced(mx.exp, array(1000000)),
+        "sum_1m_f32": lambda: forced(mx.sum, array(1000000)),
+        "sort_1m_f32": lambda: forced(mx.sort, array(1000000)),
+    }
+
+
+def numpy_cases(np):
+    def body(function, *inputs):
+        return lambda: function(*inputs)
+
+    def elementwise():
+        x = waves(np, 1000)
+
+        def run():
+            value = x
+            for _ in range(5):
+                value = np.tanh(value * x + x) - x
+            return value
+        return run
+
+    return {
+        "build_eval_add_f32_10": lambda: body(np.add, waves(np, 10), waves(np, 10)),
+        "elementwise_20_f32_1000": elementwise,
+        "read_4_mib": lambda: body(np.ndarray.tobytes, waves(np, 1024, 1024)),
+        "dot_1024_f32": lambda: body(np.matmul, waves(np, 1024, 1024), waves(np, 1024, 1024)),
+        "dot_1x4096x4096_f32": lambda: body(np.matmul, waves(np, 1, 4096), waves(np, 4096, 4096)),
+        "dot_batch_64x128x128_f32": lambda: body(np.matmul, waves(np, 64, 128, 128), waves(np, 64, 128, 128)),
+        "svd_512_f32": lambda: body(np.linalg.svd, definite(np, 512)),
+        "qr_512_f32": lambda: body(np.linalg.qr, definite(np, 512)),
+        "cholesky_512_f32": lambda: body(np.linalg.cholesky, definite(np, 512)),
+        "eigh_512_f32": lambda: body(np.linalg.eigh, definite(np, 512)),
+        "exp_1m_f32": lambda: body(np.exp, waves(np, 1000000)),
+        "sum_1m_f32": lambda: body(np.sum, waves(np, 1000000)),
+        "sort_1m_f32": lambda: body(np.sort, waves(np, 1000000)),
+    }
+
+
+def compare(program, name, peers):
+    """One row of bench.json."""
+    figures = {"ours": []}
+    bodies = {}
+    for peer, cases in peers.items():
+        if name in cases:
+            bodies[peer] = cases[name]()
+            figures[peer] = []
+    for _ in range(BLOCKS):
+        figures["ours"] += measure_ours(program, name)
+        for peer, body in bodies.items():
+            figures[peer] += measure(body)
+    medians = {system: round(statistics.median(values), 3) for system, values in figures.items()}
+    return {"name": name, "unit": "us", "ours": medians.pop("ours"), "peers": medians}
+
+
+def row_text(row):
+    def ratio(peer):
+        return f"{row['ours'] / row['peers'][peer]:8.3f}" if peer in row["peers"] else f"{'-':>8}"
+
+    def figure(peer):
+        return f"{row['peers'][peer]:12.2f}" if peer in row["peers"] else f"{'-':>12}"
+
+    return (f"{row['name']:28}{row['ours']:12.2f}{figure('python_mlx')}{figure('numpy')}"
+            f"{ratio('python_mlx')}{ratio('numpy')}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
+    parser.add_argument("--only", help="only cases whose name contains this")
+    options = parser.parse_args()
+
+    import mlx.core as mx
+    import numpy as np
+
+    program = str(options.build / "bin" / "mlxnx")
+    listed = subprocess.run([program, "bench", "--list"], capture_output=True, text=True, check=True)
+    names = [name for name in listed.stdout.split() if not options.only or options.only in name]
+    if not names:
+        raise SystemExit(f"no case has {options.only!r} in its name; `{program} bench --list` lists them")
+    peers = {"python_mlx": python_mlx_cases(mx, np), "numpy": numpy_cases(np)}
+
+    print(f"medians of {BLOCKS * PER_BLOCK} measurements in microseconds; a ratio below 1 means that ours is faster")
+    print(f"{'case':28}{'ours':>12}{'Python MLX':>12}{'numpy':>12}{'/MLX':>8}{'/numpy':>8}", flush=True)
+    rows = []
+    for name in names:
+        rows.append(compare(program, name, peers))
+        print(row_text(rows[-1]), flush=True)
+    target = options.build / "bench.json"
+    target.write_text(json.dumps(rows, indent=1) + "\n")
+    print(f"written: {target}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
