@@ -1,0 +1,185 @@
+// mlxnx ops: the op registry as a table, for people (text), documents (md) and programs (json).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "command.h"
+#include "ops/registry.h"
+
+namespace mlxnx::cli {
+namespace {
+
+using ops::AttrDef;
+using ops::AttrValue;
+using ops::OpDef;
+using json = nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 11> kGroupNames = {"Creation",
+                                                          "Element-wise, one operand",
+                                                          "Element-wise, several operands",
+                                                          "Shape",
+                                                          "Indexing",
+                                                          "Reduction and scan",
+                                                          "Window",
+                                                          "Contraction",
+                                                          "Sorting",
+                                                          "Fourier transform",
+                                                          "Linear algebra"};
+
+std::string_view group_name(const OpDef& op) {
+  return kGroupNames[static_cast<std::size_t>(op.group)];
+}
+
+json number_json(const Number& value) {
+  return std::visit(
+      [](auto v) -> json {
+        if constexpr (std::is_same_v<decltype(v), std::complex<double>>) {
+          return {{"re", v.real()}, {"im", v.imag()}};
+        } else {
+          return v;
+        }
+      },
+      value);
+}
+
+json start_json(const ops::Start& start) {
+  if (const auto* dynamic = std::get_if<ops::DynamicStart>(&start))
+    return {{"operand", dynamic->operand}};
+  return std::get<std::int64_t>(start);
+}
+
+template <typename T>
+json to_json(const T& value) {
+  if constexpr (std::is_same_v<T, std::monostate>) {
+    return nullptr;
+  } else if constexpr (std::is_same_v<T, DType>) {
+    return name(value);
+  } else if constexpr (std::is_same_v<T, Number>) {
+    return number_json(value);
+  } else if constexpr (std::is_same_v<T, Axes>) {
+    return std::vector<std::int64_t>(value.begin(), value.end());
+  } else if constexpr (std::is_same_v<T, std::vector<ops::Start>>) {
+    json list = json::array();
+    for (const ops::Start& start : value) list.push_back(start_json(start));
+    return list;
+  } else if constexpr (std::is_same_v<T, std::shared_ptr<const ops::Function>>) {
+    return value->name;
+  } else {
+    return value;
+  }
+}
+
+json default_json(const AttrValue& value) {
+  return std::visit([](const auto& v) { return to_json(v); }, value);
+}
+
+std::string operands_text(const OpDef& op) {
+  if (op.max_operands == ops::kVariadic) return fmt::format("{} or more", op.min_operands);
+  if (op.max_operands == op.min_operands) return std::to_string(op.min_operands);
+  return fmt::format("{} to {}", op.min_operands, op.max_operands);
+}
+
+std::string placement_text(const OpDef& op) {
+  return op.placement == ops::Placement::kCpuOnly ? "CPU" : "any";
+}
+
+std::string attr_text(const AttrDef& def) {
+  if (def.fallback)
+    return fmt::format("{} = {}", name(def.kind), default_json(*def.fallback).dump());
+  return fmt::format("{}{}", name(def.kind), def.optional ? ", may be nil" : "");
+}
+
+std::string json_text() {
+  json table = json::array();
+  for (const OpDef* op : ops::all_ops()) {
+    json attrs = json::array();
+    for (const AttrDef& def : op->attrs) {
+      json row = {{"name", def.name}, {"kind", name(def.kind)}};
+      if (def.fallback) row["default"] = default_json(*def.fallback);
+      row["required"] = !def.fallback && !def.optional;
+      attrs.push_back(std::move(row));
+    }
+    const json max =
+        op->max_operands == ops::kVariadic ? json(nullptr) : json(int{op->max_operands});
+    table.push_back({{"name", op->name},
+                     {"group", group_name(*op)},
+                     {"operands", {{"min", int{op->min_operands}}, {"max", max}}},
+                     {"attrs", std::move(attrs)},
+                     {"device", placement_text(*op)},
+                     {"doc", op->doc}});
+  }
+  return table.dump(2) + "\n";
+}
+
+std::string markdown_text() {
+  std::string text = fmt::format(
+      "# Ops\n\n"
+      "The {} ops of the registry, one row each, as `mlxnx ops --format md` prints them. The names "
+      "are\nthose of `Nx.Backend` callbacks, and `block:` with the name of an `Nx.Block` struct. "
+      "An "
+      "attribute\nwith neither a default nor \"may be nil\" has to be given.\n",
+      ops::all_ops().size());
+  for (std::size_t group = 0; group < kGroupNames.size(); ++group) {
+    bool opened = false;
+    for (const OpDef* op : ops::all_ops()) {
+      if (static_cast<std::size_t>(op->group) != group) continue;
+      if (!opened) {
+        text += fmt::format(
+            "\n## {}\n\n| op | operands | attributes | device | |\n|---|---|---|---|---|\n",
+            kGroupNames[group]);
+        opened = true;
+      }
+      std::string attrs;
+      for (const AttrDef& def : op->attrs)
+        attrs += fmt::format("{}`{}` {}", attrs.empty() ? "" : "<br>", def.name, attr_text(def));
+      text += fmt::format("| `{}` | {} | {} | {} | {} |\n", op->name, operands_text(*op), attrs,
+                          placement_text(*op), op->doc);
+    }
+  }
+  return text;
+}
+
+std::string plain_text() {
+  std::string text;
+  for (const OpDef* op : ops::all_ops()) {
+    std::string attrs;
+    for (const AttrDef& def : op->attrs)
+      attrs += fmt::format("{}{}: {}", attrs.empty() ? "" : "; ", def.name, attr_text(def));
+    text += fmt::format("{} ({}, operands: {}, device: {})\n    {}\n", op->name, group_name(*op),
+                        operands_text(*op), placement_text(*op), op->doc);
+    if (!attrs.empty()) text += fmt::format("    {}\n", attrs);
+  }
+  return text;
+}
+
+struct Format {
+  const char* name;
+  std::string (*text)();
+};
+
+constexpr std::array kFormats = {Format{"text", plain_text}, Format{"md", markdown_text},
+                                 Format{"json", json_text}};
+
+}  // namespace
+
+Action add_ops(CLI::App& app) {
+  auto chosen = std::make_shared<std::string>("text");
+  std::vector<std::string> names;
+  for (const Format& format : kFormats) names.emplace_back(format.name);
+  app.add_option("--format", *chosen, "text, md or json")
+      ->check(CLI::IsMember(names))
+      ->capture_default_str();
+  return [chosen] {
+    for (const Format& format : kFormats) {
+      if (*chosen == format.name) fmt::print("{}", format.text());
+    }
+    return 0;
+  };
+}
+
+}  // namespace mlxnx::cli
