@@ -91,8 +91,8 @@ std::optional<std::string> difference(const GoldenTensor& expected, const Golden
     const std::byte* e = expected.bytes.data() + i * step;
     const std::byte* g = got.bytes.data() + i * step;
     if (std::memcmp(e, g, step) == 0) continue;
-    const Number wanted = tensor::decode(type, e);
-    const Number given = tensor::decode(type, g);
+    const Number wanted = tensors::decode(type, e);
+    const Number given = tensors::decode(type, g);
     if (equal(wanted, given, tolerance(type))) continue;
     if (different++ == 0) {
       first = fmt::format("{} is {}, expected {}", index_text(i, expected.type.shape), text(given),
@@ -109,7 +109,7 @@ std::string elements_text(const GoldenTensor& tensor, std::size_t limit) {
   std::string result = "[";
   for (std::size_t i = 0; i < std::min(count, limit); ++i) {
     result += (i == 0 ? "" : ", ") +
-              text(tensor::decode(tensor.type.dtype, tensor.bytes.data() + i * step));
+              text(tensors::decode(tensor.type.dtype, tensor.bytes.data() + i * step));
   }
   return result + (count > limit ? ", …]" : "]");
 }

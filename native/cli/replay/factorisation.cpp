@@ -35,7 +35,7 @@ Complex element(const GoldenTensor& tensor, std::size_t index) {
           return static_cast<double>(v);
         }
       },
-      tensor::decode(tensor.type.dtype, tensor.bytes.data() + index * step));
+      tensors::decode(tensor.type.dtype, tensor.bytes.data() + index * step));
 }
 
 // Matrix number `batch` of a stack of them.

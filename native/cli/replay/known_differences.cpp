@@ -54,7 +54,7 @@ bool number_is(const json& wanted, double value) {
 bool holds(const json& wanted, const GoldenTensor& tensor) {
   const std::size_t step = size_bytes(tensor.type.dtype);
   for (std::size_t at = 0; at < tensor.bytes.size(); at += step) {
-    const Number value = tensor::decode(tensor.type.dtype, tensor.bytes.data() + at);
+    const Number value = tensors::decode(tensor.type.dtype, tensor.bytes.data() + at);
     if (const auto* real = std::get_if<double>(&value)) {
       if (number_is(wanted, *real)) return true;
     } else if (const auto* complex = std::get_if<std::complex<double>>(&value)) {

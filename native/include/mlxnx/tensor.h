@@ -1,7 +1,7 @@
 // Tensor: an immutable n-dimensional array on an MLX device, with Nx's types.
 // Copying a Tensor is cheap (a shared handle). Ops on tensors are lazy: they add to a graph that
 // `eval`, or reading, computes. Tensors may be used, copied and destroyed on any thread. Read next:
-// ops.h (what to do with tensors), device.h (where they live).
+// literal.h (making tensors), ops/*.h (what to do with them), device.h (where they live).
 #pragma once
 
 #include <complex>
@@ -22,7 +22,7 @@
 
 namespace mlxnx {
 
-namespace tensor {
+namespace tensors {
 struct Node;  // the shared handle: MLX array, type, shape (src/tensor/node.h)
 }
 
@@ -53,13 +53,16 @@ class Tensor {
   /// The f32 scalar 0.
   Tensor();
 
-  /// A scalar: s32 from an integer, f32 from a floating point number, c64 from a complex one, as
-  /// `Nx.tensor/1` infers. An integer that does not fit s32 becomes s64 or u64.
+  /// A scalar: s32 from an integer, f32 from a floating point number, c64 from a complex one, u8
+  /// from a bool, as `Nx.tensor/1` infers. An integer that does not fit s32 becomes s64 or u64.
   template <typename T>
-  requires std::is_arithmetic_v<T> Tensor(T value) : Tensor(number(value)) {}
+  requires std::is_arithmetic_v<T> Tensor(T value)
+      : Tensor(number(value), std::is_same_v<T, bool> ? DType::u8 : inferred_type(number(value))) {}
   Tensor(std::complex<double> value) : Tensor(Number(value)) {}
   explicit Tensor(const Number& value);
   Tensor(const Number& value, DType type);
+  /// The type that a scalar of `value` gets.
+  static DType inferred_type(const Number& value);
 
   /// The tensor of `shape` whose elements are `data`, row-major. The data is copied.
   /// Throws: ShapeError when the number of elements differs.
@@ -121,14 +124,19 @@ class Tensor {
   /// Copies the elements to `out`, which must be as long as `byte_size()`. Evaluates.
   void read(std::span<std::byte> out) const;
 
-  /// Type, shape and elements as `Nx.inspect` prints them, e.g. `f32[3] [5.0, 7.0, 9.0]`.
-  /// Evaluates.
+  /// Type, shape and elements as Nx's inspect prints them, the elements in Elixir's notation
+  /// (`1.0`, `1.0e-5`, `NaN`, `-Inf`, `1.0+2.0i`). After 50 elements it ends with `...`. Evaluates.
+  ///
+  ///     #Nx.Tensor<
+  ///       f32[3]
+  ///       [5.0, 7.0, 9.0]
+  ///     >
   std::string to_string() const;
 
   /// For the layers of this library.
-  explicit Tensor(std::shared_ptr<tensor::Node> node) : node_(std::move(node)) {}
-  tensor::Node& node() const { return *node_; }
-  const std::shared_ptr<tensor::Node>& node_ptr() const { return node_; }
+  explicit Tensor(std::shared_ptr<tensors::Node> node) : node_(std::move(node)) {}
+  tensors::Node& node() const { return *node_; }
+  const std::shared_ptr<tensors::Node>& node_ptr() const { return node_; }
 
  private:
   template <typename T>
@@ -143,9 +151,10 @@ class Tensor {
   }
   void require_type(DType expected) const;
 
-  std::shared_ptr<tensor::Node> node_;
+  std::shared_ptr<tensors::Node> node_;
 };
 
+/// Writes `tensor.to_string()`.
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 /// Borrowed, evaluated elements of a tensor, row-major; valid as long as this object lives.

@@ -29,7 +29,7 @@ OutputTypes infer_constant(const Call& call) {
 Array eval_constant(const Call& call) {
   const auto& [type, shape] = call.output();
   std::byte bytes[8];
-  tensor::encode(call.attr<Number>("value"), type, bytes);
+  tensors::encode(call.attr<Number>("value"), type, bytes);
   return broadcast_to_shape(mlxc::from_bytes(bytes, {}, mlxc::to_mlx(type)), shape);
 }
 

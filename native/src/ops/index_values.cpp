@@ -61,7 +61,7 @@ std::int64_t largest(DType type) {
 Array array_of(const Axes& values, DType type) {
   std::vector<std::byte> bytes(values.size() * size_bytes(type));
   for (std::size_t i = 0; i < values.size(); ++i)
-    tensor::encode(Number(values[i]), type, bytes.data() + i * size_bytes(type));
+    tensors::encode(Number(values[i]), type, bytes.data() + i * size_bytes(type));
   const mlxc::Ints shape{static_cast<std::int64_t>(values.size())};
   return mlxc::from_bytes(bytes.data(), std::span(shape.data(), shape.size()), mlxc::to_mlx(type));
 }

@@ -72,7 +72,7 @@ class EagerCall {
       attrs_ = &*normalised_;
     }
     for (std::size_t i = 0; i < operands.size(); ++i) {
-      tensor::Node& node = operands[i].node();
+      tensors::Node& node = operands[i].node();
       operands_.push_back({&node.type, &node.array, nullptr});
       depth_ = std::max(depth_, node.depth.load(std::memory_order_relaxed));
     }
@@ -86,7 +86,7 @@ class EagerCall {
     mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
     // A scalar constant needs no evaluation, so that ops may look at it as an index.
     const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(array);
-    Tensor result = tensor::wrap(std::move(array), std::move(outputs[0]), depth_ + 1);
+    Tensor result = tensors::wrap(std::move(array), std::move(outputs[0]), depth_ + 1);
     if (is_ready) result.node().ready.store(true, std::memory_order_release);
     return result;
   }
@@ -98,7 +98,7 @@ class EagerCall {
     std::vector<Tensor> results;
     results.reserve(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
-      results.push_back(tensor::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
+      results.push_back(tensors::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
     }
     return results;
   }
@@ -126,7 +126,7 @@ class EagerCall {
     const bool wants = op_.group == Group::kIndexing || op_.group == Group::kLinalg;
     if (!wants || default_device() != Device::kCpu) return;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
-      const tensor::Node& node = tensors_[i].node();
+      const tensors::Node& node = tensors_[i].node();
       if (!node.ready.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))
         continue;
       operands_[i].known_data = mlxc::data_pointer(node.array);

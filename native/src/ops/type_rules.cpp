@@ -1,6 +1,7 @@
 #include "ops/type_rules.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
 #include "mlxnx/error.h"
@@ -43,6 +44,12 @@ int merge_rank(DType type) {
   return 0;
 }
 
+// The smallest integer size that holds `value` and `sign_bits` more; 64 at most.
+int bits_needed(std::uint64_t value, int sign_bits) {
+  const int used = static_cast<int>(std::bit_width(value)) + sign_bits;
+  return used <= 8 ? 8 : used <= 16 ? 16 : used <= 32 ? 32 : 64;
+}
+
 }  // namespace
 
 DType merge(DType a, DType b) {
@@ -56,6 +63,21 @@ DType merge(DType a, DType b) {
   if (low == DType::f64)
     throw UnsupportedError("[type] f64 and c64 meet in c128, which MLX lacks on every device");
   return high;
+}
+
+DType merge_number(DType type, const Number& number) {
+  if (std::holds_alternative<std::complex<double>>(number)) return merge(type, DType::c64);
+  if (!is_integer(type)) return type;
+  if (std::holds_alternative<double>(number)) return DType::f32;
+  const auto* integer = std::get_if<std::int64_t>(&number);
+  if (integer != nullptr && *integer < 0) {
+    const int wide = is_unsigned(type) ? std::min(bits(type) * 2, 64) : bits(type);
+    return sized(Kind::kSigned,
+                 std::max(wide, bits_needed(~static_cast<std::uint64_t>(*integer), 1)));
+  }
+  const std::uint64_t value =
+      integer != nullptr ? static_cast<std::uint64_t>(*integer) : std::get<std::uint64_t>(number);
+  return sized(kind(type), std::max(bits(type), bits_needed(value, is_unsigned(type) ? 0 : 1)));
 }
 
 DType to_floating(DType type) { return is_integer(type) ? DType::f32 : type; }

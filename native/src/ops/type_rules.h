@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mlxnx/dtype.h"
+#include "mlxnx/tensor.h"
 #include "ops/op_def.h"
 
 namespace mlxnx::ops {
@@ -9,6 +10,10 @@ namespace mlxnx::ops {
 /// The type that operands of `a` and `b` meet in. Nx: Nx.Type.merge
 /// Throws: UnsupportedError where Nx would answer c128.
 DType merge(DType a, DType b);
+
+/// The type that a tensor of `type` and a number written beside it meet in: `type` where it can
+/// hold the number. Nx: Nx.Type.merge_number Throws: UnsupportedError where Nx would answer c128.
+DType merge_number(DType type, const Number& number);
 
 /// Floating or complex types as they are, integers as f32. Nx: Nx.Type.to_floating
 DType to_floating(DType type);

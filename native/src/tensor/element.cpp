@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-namespace mlxnx::tensor {
+namespace mlxnx::tensors {
 namespace {
 
 // Rounds a double to a 16-bit float with `mantissa_bits` of mantissa: once, straight from the
@@ -146,4 +146,4 @@ Number decode(DType type, const std::byte* in) {
   throw TypeError("[decode] unknown element type");
 }
 
-}  // namespace mlxnx::tensor
+}  // namespace mlxnx::tensors

@@ -5,7 +5,7 @@
 
 #include "mlxnx/tensor.h"
 
-namespace mlxnx::tensor {
+namespace mlxnx::tensors {
 
 /// Writes `value` as one element of `type`. Integers wrap, floats round to nearest even, a complex
 /// value for a real type keeps its real part.
@@ -14,4 +14,4 @@ void encode(const Number& value, DType type, std::byte* out);
 /// Reads one element of `type`.
 Number decode(DType type, const std::byte* in);
 
-}  // namespace mlxnx::tensor
+}  // namespace mlxnx::tensors

@@ -8,7 +8,7 @@
 #include "tensor/node.h"
 
 namespace mlxnx {
-namespace tensor {
+namespace tensors {
 namespace {
 
 mlxc::ArrayVector arrays_of(std::span<Node* const> nodes) {
@@ -59,12 +59,12 @@ Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth) {
   return Tensor(std::move(node));
 }
 
-}  // namespace tensor
+}  // namespace tensors
 
 void eval(std::span<const Tensor> tensors) {
-  InlineVector<tensor::Node*, 8> nodes;
+  InlineVector<tensors::Node*, 8> nodes;
   for (const Tensor& value : tensors) nodes.push_back(&value.node());
-  tensor::evaluate(nodes);
+  tensors::evaluate(nodes);
 }
 
 void eval(std::initializer_list<Tensor> tensors) {
@@ -72,14 +72,14 @@ void eval(std::initializer_list<Tensor> tensors) {
 }
 
 void eval(const Tensor& value) {
-  tensor::Node* node = &value.node();
-  tensor::evaluate({&node, 1});
+  tensors::Node* node = &value.node();
+  tensors::evaluate({&node, 1});
 }
 
 void async_eval(std::span<const Tensor> tensors) {
-  std::vector<std::shared_ptr<tensor::Node>> nodes;
+  std::vector<std::shared_ptr<tensors::Node>> nodes;
   for (const Tensor& value : tensors) nodes.push_back(value.node_ptr());
-  tensor::schedule(std::move(nodes));
+  tensors::schedule(std::move(nodes));
 }
 
 void synchronize() {

@@ -8,7 +8,7 @@
 #include "mlxc/array.h"
 #include "mlxnx/tensor.h"
 
-namespace mlxnx::tensor {
+namespace mlxnx::tensors {
 
 /// Graph depth at which a node is scheduled by itself, so that a long chain that nobody reads holds
 /// bounded memory.
@@ -33,4 +33,4 @@ Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth);
 /// Evaluates the nodes that are not ready. Throws: BackendError.
 void evaluate(std::span<Node* const> nodes);
 
-}  // namespace mlxnx::tensor
+}  // namespace mlxnx::tensors

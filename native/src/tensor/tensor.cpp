@@ -12,7 +12,18 @@
 namespace mlxnx {
 namespace {
 
-DType inferred_type(const Number& value) {
+std::shared_ptr<tensors::Node> host_node(const void* data, const TensorType& type) {
+  const mlxc::Ints dims(type.shape);
+  auto node = std::make_shared<tensors::Node>(
+      mlxc::from_bytes(data, std::span(dims.data(), dims.size()), mlxc::to_mlx(type.dtype)), type,
+      0);
+  node->ready.store(true, std::memory_order_release);
+  return node;
+}
+
+}  // namespace
+
+DType Tensor::inferred_type(const Number& value) {
   if (std::holds_alternative<double>(value)) return DType::f32;
   if (std::holds_alternative<std::complex<double>>(value)) return DType::c64;
   if (const auto* u = std::get_if<std::uint64_t>(&value)) {
@@ -27,23 +38,12 @@ DType inferred_type(const Number& value) {
   return fits ? DType::s32 : DType::s64;
 }
 
-std::shared_ptr<tensor::Node> host_node(const void* data, const TensorType& type) {
-  const mlxc::Ints dims(type.shape);
-  auto node = std::make_shared<tensor::Node>(
-      mlxc::from_bytes(data, std::span(dims.data(), dims.size()), mlxc::to_mlx(type.dtype)), type,
-      0);
-  node->ready.store(true, std::memory_order_release);
-  return node;
-}
-
-}  // namespace
-
 Tensor::Tensor() : Tensor(Number(0.0)) {}
 Tensor::Tensor(const Number& value) : Tensor(value, inferred_type(value)) {}
 
 Tensor::Tensor(const Number& value, DType type) {
   std::byte bytes[8];
-  tensor::encode(value, type, bytes);
+  tensors::encode(value, type, bytes);
   node_ = host_node(bytes, {type, {}});
 }
 
@@ -81,7 +81,7 @@ Number Tensor::to_number() const {
     throw ShapeError("[to_number] expected a tensor with one element, got " +
                      mlxnx::to_string(type()));
   const TensorView view(*this);
-  return tensor::decode(dtype(), view.bytes().data());
+  return tensors::decode(dtype(), view.bytes().data());
 }
 
 void Tensor::require_type(DType expected) const {
@@ -96,7 +96,7 @@ TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
   if (!mlxc::is_row_contiguous(owner_.node().array)) {
     mlxc::Engine& engine = mlxc::Engine::current();
     const mlxc::StreamScope scope(engine.stream(default_device()));
-    owner_ = tensor::wrap(mlxc::contiguous(owner_.node().array), owner_.type(), 1);
+    owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type(), 1);
     eval(owner_);
   }
   bytes_ = {static_cast<const std::byte*>(mlxc::data_pointer(owner_.node().array)),

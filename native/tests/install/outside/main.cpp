@@ -4,7 +4,7 @@
 #include <iostream>
 
 int main() {
-  const mlxnx::Tensor sum = mlxnx::add(mlxnx::Tensor{1.0F, 2.0F}, mlxnx::Tensor{10.0F, 20.0F});
+  const mlxnx::Tensor sum = mlxnx::add(mlxnx::tensor({1.0, 2.0}), mlxnx::tensor({10.0, 20.0}));
   std::cout << sum << '\n';
   return sum.to_vector<float>() == std::vector<float>{11.0F, 22.0F} ? 0 : 1;
 }

@@ -1,0 +1,21 @@
+// All of mlxnx: tensors, devices and every op under its Nx name.
+//
+//     #include <mlxnx/mlxnx.h>
+//
+//     mlxnx::Tensor a = mlxnx::tensor({1.0, 2.0, 3.0});
+//     mlxnx::Tensor b = mlxnx::tensor({4.0, 5.0, 6.0});
+//     std::cout << mlxnx::add(a, b) << '\n';
+#pragma once
+
+#include "mlxnx/device.h"
+#include "mlxnx/dtype.h"
+#include "mlxnx/error.h"
+#include "mlxnx/literal.h"
+#include "mlxnx/operators.h"
+#include "mlxnx/ops/creation.h"
+#include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/indexing.h"
+#include "mlxnx/ops/linalg.h"
+#include "mlxnx/ops/shape.h"
+#include "mlxnx/shape.h"
+#include "mlxnx/tensor.h"
