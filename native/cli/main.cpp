@@ -19,7 +19,9 @@ struct Command {
 };
 
 constexpr std::array kCommands = {
+#ifdef MLXNX_WITH_BENCH
     Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
+#endif
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
