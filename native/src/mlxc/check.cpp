@@ -10,7 +10,6 @@ namespace {
 
 thread_local std::string pending_text;
 thread_local bool pending = false;
-thread_local const char* current_op = nullptr;
 
 void keep_first_error(const char* message, void*) noexcept {
   if (pending) return;
@@ -50,11 +49,8 @@ void throw_pending_error(const char* function) {
   std::string text = pending ? pending_text : std::string("MLX failed without a message");
   clear_pending_error();
   strip_source_location(text);
-  throw BackendError("[" + std::string(current_op != nullptr ? current_op : function) + "] " +
-                     text);
+  throw BackendError("[" + std::string(thread_state.op != nullptr ? thread_state.op : function) +
+                     "] " + text);
 }
-
-OpScope::OpScope(const char* op) : outer_(current_op) { current_op = op; }
-OpScope::~OpScope() { current_op = outer_; }
 
 }  // namespace mlxnx::mlxc

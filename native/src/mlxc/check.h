@@ -6,6 +6,8 @@
 
 #include <string>
 
+#include "mlxc/thread_state.h"
+
 namespace mlxnx::mlxc {
 
 /// Installs the error handler. Idempotent; called before the first mlx-c call of the process,
@@ -30,12 +32,13 @@ inline void check(int status, const char* function) {
 /// Names the op that the calls on this thread belong to, for error texts.
 class OpScope {
  public:
-  explicit OpScope(const char* op);
-  ~OpScope();
+  explicit OpScope(const char* op) : state_(thread_state), outer_(state_.op) { state_.op = op; }
+  ~OpScope() { state_.op = outer_; }
   OpScope(const OpScope&) = delete;
   OpScope& operator=(const OpScope&) = delete;
 
  private:
+  ThreadState& state_;
   const char* outer_;
 };
 

@@ -56,6 +56,7 @@ struct Engine::State {
   bool started = false;
   std::exception_ptr start_error;
   bool callers_may_evaluate = false;
+  Engine* owner = nullptr;
   std::array<mlx_stream, 2> streams{};
 
   void start();
@@ -65,7 +66,6 @@ struct Engine::State {
 };
 
 namespace {
-thread_local Engine* scoped_engine = nullptr;
 thread_local const void* default_streams_of = nullptr;
 
 // Marks that this thread runs a job of an engine. A chain, since a job of one engine may wait for
@@ -137,6 +137,7 @@ void Engine::State::release() {
 }
 
 void Engine::State::loop() {
+  thread_state.engine = owner;  // what a job evaluates belongs to the engine that runs it
   start();
   std::unique_lock lock(mutex);
   while (true) {
@@ -156,6 +157,7 @@ void Engine::State::loop() {
 }
 
 Engine::Engine() : state_(std::make_shared<State>()) {
+  state_->owner = this;
   thread_ = std::thread([state = state_] { state->loop(); });
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->started; });
@@ -169,7 +171,7 @@ Engine::Engine() : state_(std::make_shared<State>()) {
 Engine::~Engine() { stop(); }
 
 Engine& Engine::current() {
-  if (scoped_engine != nullptr) return *scoped_engine;
+  if (thread_state.engine != nullptr) return *thread_state.engine;
   // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
   // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
   static Engine* const process_engine = [] {
@@ -277,8 +279,5 @@ void Engine::stop(std::chrono::milliseconds patience) {
     thread_.detach();
   }
 }
-
-EngineScope::EngineScope(Engine& engine) : outer_(scoped_engine) { scoped_engine = &engine; }
-EngineScope::~EngineScope() { scoped_engine = outer_; }
 
 }  // namespace mlxnx::mlxc

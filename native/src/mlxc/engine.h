@@ -24,6 +24,7 @@
 #include <thread>
 
 #include "mlx/c/stream.h"
+#include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
 
 namespace mlxnx::mlxc {
@@ -76,12 +77,15 @@ class Engine {
 /// Makes `engine` the current one on this thread until the scope ends.
 class EngineScope {
  public:
-  explicit EngineScope(Engine& engine);
-  ~EngineScope();
+  explicit EngineScope(Engine& engine) : state_(thread_state), outer_(state_.engine) {
+    state_.engine = &engine;
+  }
+  ~EngineScope() { state_.engine = outer_; }
   EngineScope(const EngineScope&) = delete;
   EngineScope& operator=(const EngineScope&) = delete;
 
  private:
+  ThreadState& state_;
   Engine* outer_;
 };
 

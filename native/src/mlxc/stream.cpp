@@ -3,17 +3,9 @@
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
-namespace {
-thread_local mlx_stream current{nullptr};
-}
 
-mlx_stream current_stream() {
-  if (current.ctx == nullptr) [[unlikely]]
-    throw BackendError("[stream] no stream is open on this thread");
-  return current;
-}
+constinit thread_local ThreadState thread_state;
 
-StreamScope::StreamScope(mlx_stream stream) : outer_(current) { current = stream; }
-StreamScope::~StreamScope() { current = outer_; }
+void throw_no_stream() { throw BackendError("[stream] no stream is open on this thread"); }
 
 }  // namespace mlxnx::mlxc

@@ -4,24 +4,37 @@
 #pragma once
 
 #include "mlx/c/stream.h"
+#include "mlxc/thread_state.h"
 
 namespace mlxnx::mlxc {
 
 /// The stream of the innermost scope on this thread.
 /// Throws: BackendError when no scope is open.
-mlx_stream current_stream();
+inline mlx_stream current_stream();
+
+[[noreturn]] void throw_no_stream();
 
 /// Makes `stream` the current one until the scope ends. The stream is borrowed: engines own
 /// streams.
 class StreamScope {
  public:
-  explicit StreamScope(mlx_stream stream);
-  ~StreamScope();
+  explicit StreamScope(mlx_stream stream) : state_(thread_state), outer_(state_.stream) {
+    state_.stream = stream;
+  }
+  ~StreamScope() { state_.stream = outer_; }
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
 
  private:
+  ThreadState& state_;
   mlx_stream outer_;
 };
+
+inline mlx_stream current_stream() {
+  const mlx_stream stream = thread_state.stream;
+  if (stream.ctx == nullptr) [[unlikely]]
+    throw_no_stream();
+  return stream;
+}
 
 }  // namespace mlxnx::mlxc

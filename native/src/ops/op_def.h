@@ -11,6 +11,7 @@
 #include <span>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "mlxc/array.h"
@@ -68,6 +69,10 @@ struct Call {
 class OutputTypes {
  public:
   OutputTypes() = default;
+  OutputTypes(DType type, Shape shape) : size_(1) {
+    types_[0].dtype = type;
+    types_[0].shape = std::move(shape);
+  }
   OutputTypes(std::initializer_list<TensorType> types) { assign(types); }
   void assign(std::span<const TensorType> types) {
     if (types.size() > kMost) throw std::logic_error("op with more than three outputs");
@@ -134,7 +139,7 @@ inline constexpr std::int8_t kVariadic = -1;
 /// An `infer` for ops with one output: `shape_rule` gives its shape, `type_rule` its type.
 template <Shape (*shape_rule)(const Call&), DType (*type_rule)(const Call&)>
 OutputTypes infer(const Call& call) {
-  return {{type_rule(call), shape_rule(call)}};
+  return OutputTypes(type_rule(call), shape_rule(call));
 }
 
 }  // namespace mlxnx::ops

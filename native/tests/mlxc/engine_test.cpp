@@ -144,6 +144,13 @@ TEST(Engine, SeveralEnginesWorkIndependently) {
   holder.join();
 }
 
+TEST(Engine, AJobEvaluatesOnTheEngineThatRunsIt) {
+  Engine engine;
+  std::promise<Engine*> current;
+  engine.post([&current] { current.set_value(&Engine::current()); });
+  EXPECT_EQ(current.get_future().get(), &engine);
+}
+
 TEST(Engine, EnginesMayWaitForEachOther) {
   Engine first;
   Engine second;

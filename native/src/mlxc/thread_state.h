@@ -1,0 +1,19 @@
+// What the calling thread is building: one thread-local for all of it, because each access to one
+// in a shared library costs a call.
+#pragma once
+
+#include "mlx/c/stream.h"
+
+namespace mlxnx::mlxc {
+
+class Engine;
+
+struct ThreadState {
+  mlx_stream stream{nullptr};  ///< of the innermost StreamScope
+  const char* op = nullptr;    ///< of the innermost OpScope
+  Engine* engine = nullptr;    ///< of the innermost EngineScope
+};
+
+extern constinit thread_local ThreadState thread_state;
+
+}  // namespace mlxnx::mlxc
