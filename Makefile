@@ -12,6 +12,8 @@ GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden asan tsan
 
+export PIP_ROOT_USER_ACTION := ignore
+
 # $(call configure,PRESET,FOLDER)
 define configure
 @mkdir -p $(2)
@@ -24,7 +26,7 @@ endef
 .PHONY: help run build test $(TEST_STEPS) bench format lint docs clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-12s %s\n", $$1, $$2 }'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(SETUP): tools/setup.sh
 	@echo "== checking what this machine has"
@@ -75,7 +77,7 @@ tsan: $(SETUP) ## run the engine tests under ThreadSanitizer
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target mlxnx_engine_tests
 	@$(CTEST) --test-dir $(BUILD)/tsan --tests-regex '^engine\.'
 
-$(BENCH_PEERS): $(CONFIGURED)
+$(BENCH_PEERS): | $(CONFIGURED)
 	@echo "== fetching Python MLX and numpy to compare with"
 	@rm -rf $@.partial
 	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial \
