@@ -128,6 +128,11 @@ int mlx_stack_axis(mlx_array* res, const mlx_vector_array arrays, int axis, cons
   return MLXC_CALL(res, core::stack, arrays, axis, s);
 }
 
+int mlx_argpartition_axis(mlx_array* res, const mlx_array a, int kth, int axis,
+                          const mlx_stream s) {
+  return MLXC_CALL(res, core::argpartition, a, kth, axis, s);
+}
+
 int mlx_gather(mlx_array* res, const mlx_array a, const mlx_vector_array indices, const int* axes,
                size_t axes_num, const int* slice_sizes, size_t slice_sizes_num,
                const mlx_stream s) {

@@ -158,6 +158,10 @@ Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, c
 Array tril(const Array& a, int diagonal) { MLXC_CALL(mlx_tril, a.raw(), diagonal); }
 Array triu(const Array& a, int diagonal) { MLXC_CALL(mlx_triu, a.raw(), diagonal); }
 
+Array argpartition(const Array& a, int kth, int axis) {
+  MLXC_CALL(mlx_argpartition_axis, a.raw(), kth, axis);
+}
+
 Array where(const Array& condition, const Array& on_true, const Array& on_false) {
   MLXC_CALL(mlx_where, condition.raw(), on_true.raw(), on_false.raw());
 }

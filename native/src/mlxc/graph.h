@@ -80,6 +80,11 @@ Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, c
 Array tril(const Array& a, int diagonal = 0);
 Array triu(const Array& a, int diagonal = 0);
 
+// Order.
+/// Positions that bring the `kth` smallest element to its place, smaller ones before and larger
+/// ones behind it; the lower position is the smaller among equals.
+Array argpartition(const Array& a, int kth, int axis);
+
 // Selection and indexing.
 Array where(const Array& condition, const Array& on_true, const Array& on_false);
 Array take(const Array& a, const Array& indices, int axis);

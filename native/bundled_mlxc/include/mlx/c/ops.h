@@ -78,6 +78,9 @@ int mlx_slice_update_dynamic(mlx_array* res, const mlx_array src, const mlx_arra
                              const mlx_stream s);
 int mlx_stack_axis(mlx_array* res, const mlx_vector_array arrays, int axis, const mlx_stream s);
 
+// Order.
+int mlx_argpartition_axis(mlx_array* res, const mlx_array a, int kth, int axis, const mlx_stream s);
+
 // Selection and indexing. `updates` of a scatter has the shape of the indices and then one
 // dimension per axis of `a`.
 int mlx_gather(mlx_array* res, const mlx_array a, const mlx_vector_array indices, const int* axes,
