@@ -1,5 +1,7 @@
 #include "ops/operands.h"
 
+#include <limits>
+
 namespace mlxnx::ops {
 
 mlxc::Array operand(const Call& call, std::size_t i) {
@@ -32,6 +34,18 @@ mlxc::Array convert(const mlxc::Array& array, DType from, DType to) {
 
 mlxc::Array broadcast_to_shape(const mlxc::Array& array, const Shape& shape) {
   return shape_of(array) == shape ? array : mlxc::broadcast_to(array, shape);
+}
+
+mlxc::Array complex_nan() {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const float parts[2] = {kNan, kNan};
+  return mlxc::from_bytes(parts, {}, mlxc::to_mlx(DType::c64));
+}
+
+mlxc::Array complex_is_finite(const mlxc::Array& array) {
+  // NaN where a part is NaN or infinite, 0 elsewhere.
+  const mlxc::Array difference = mlxc::subtract(array, array);
+  return mlxc::equal(difference, difference);
 }
 
 Shape shape_of(const mlxc::Array& array) {

@@ -28,6 +28,13 @@ mlxc::Array convert(const mlxc::Array& array, DType from, DType to);
 /// `array` broadcast to `shape`; the array itself where it has that shape already.
 mlxc::Array broadcast_to_shape(const mlxc::Array& array, const Shape& shape);
 
+/// The c64 scalar NaN + NaNi.
+mlxc::Array complex_nan();
+
+/// A mask of MLX's bool: whether both parts of each element are finite. MLX's own looks at whole
+/// numbers.
+mlxc::Array complex_is_finite(const mlxc::Array& array);
+
 /// Dimension sizes of `array` in the form that shape rules use.
 Shape shape_of(const mlxc::Array& array);
 

@@ -4,12 +4,12 @@
 #include <optional>
 #include <string>
 
+#include "ops/axis_views.h"
 #include "ops/fold.h"
 #include "ops/function.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
-#include "ops/axis_views.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::ops {
@@ -89,6 +89,18 @@ template <const Fold& how, std::int64_t empty>
 Array accumulate(const Call& call) {
   const bool half = is_half(call.dtype(0));
   return reduce_with(call, half ? operand_as(call, 0, DType::f32) : operand(call, 0), how, empty);
+}
+
+// Nx multiplies complex numbers by the textbook, from 1 + 0i on, so that an infinity ends in NaN;
+// C++ and MLX repair it.
+Array product(const Call& call) {
+  const Array result = accumulate<kProduct, 1>(call);
+  if (!is_complex(call.dtype(0)) || element_count(call.shape(0)) == 0) return result;
+  const Axes axes = reduced_axes(call);
+  if (axes.empty()) return result;
+  const Array finite =
+      mlxc::all(complex_is_finite(operand(call, 0)), axes, call.attr<bool>("keep_axes"));
+  return mlxc::where(finite, result, complex_nan());
 }
 
 template <const Fold& how>
@@ -292,7 +304,7 @@ const std::array kOps = {
               "1 where some element along the axes is not zero (NaN is not zero), else 0."),
     reduction("sum", kReduceAttrs, infer<reduced_shape, aggregate>, accumulate<kSum, 0>,
               "Sum along the axes; integers become 32 or 64 bits wide and wrap."),
-    reduction("product", kReduceAttrs, infer<reduced_shape, aggregate>, accumulate<kProduct, 1>,
+    reduction("product", kReduceAttrs, infer<reduced_shape, aggregate>, product,
               "Product along the axes; integers become 32 or 64 bits wide and wrap."),
     reduction("reduce_max", kReduceAttrs, infer_extreme, extreme<kMax>,
               "Largest element along the axes; NaN where there is one."),

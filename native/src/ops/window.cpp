@@ -5,11 +5,11 @@
 #include <limits>
 #include <string>
 
+#include "ops/axis_views.h"
 #include "ops/function.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
-#include "ops/axis_views.h"
 #include "ops/type_rules.h"
 #include "ops/window_geometry.h"
 
@@ -79,13 +79,10 @@ Array combine_axis(const Array& array, const Shape& shape, const WindowGeometry&
   return result;
 }
 
-template <Combine combine, Array (*neutral)(DType)>
-Array reduce_windows(const Call& call) {
-  const WindowGeometry geometry = window_geometry(call);
-  const bool half = call.dtype(0) == DType::f16 || call.dtype(0) == DType::bf16;
-  const DType type = half ? DType::f32 : call.dtype(0);
-  const Array operand = half ? operand_as(call, 0, type) : ops::operand(call, 0);
-  Array result = pad_edges(operand, call.shape(0), geometry, neutral(type));
+// `array` padded with `edge`, and each of its windows combined to one element.
+Array combine_windows(const Array& array, const Shape& operand_shape,
+                      const WindowGeometry& geometry, const Array& edge, Combine combine) {
+  Array result = pad_edges(array, operand_shape, geometry, edge);
   Shape shape = geometry.padded;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     if (geometry.window[axis] == 1 && geometry.strides[axis] == 1) continue;
@@ -93,6 +90,25 @@ Array reduce_windows(const Call& call) {
     shape[axis] = geometry.output[axis];
   }
   return result;
+}
+
+template <Combine combine, Array (*neutral)(DType)>
+Array reduce_windows(const Call& call) {
+  const WindowGeometry geometry = window_geometry(call);
+  const bool half = call.dtype(0) == DType::f16 || call.dtype(0) == DType::bf16;
+  const DType type = half ? DType::f32 : call.dtype(0);
+  const Array operand = half ? operand_as(call, 0, type) : ops::operand(call, 0);
+  return combine_windows(operand, call.shape(0), geometry, neutral(type), combine);
+}
+
+// An infinity ends in NaN, as in `product`.
+Array window_product(const Call& call) {
+  const Array result = reduce_windows<mlxc::multiply, one>(call);
+  if (!is_complex(call.dtype(0))) return result;
+  const Array finite =
+      combine_windows(complex_is_finite(operand(call, 0)), call.shape(0), window_geometry(call),
+                      mlxc::asbool(mlxc::scalar(std::int64_t{1}, DType::u8)), mlxc::logical_and);
+  return mlxc::where(finite, result, complex_nan());
 }
 
 // Windows with a function.
@@ -149,7 +165,7 @@ constexpr InferFn kSame = infer<windows, types::same>;
 const std::array kOps = {
     window("window_sum", kSame, reduce_windows<mlxc::add, zero>,
            "Sum of each window; integers wrap; the padding is 0."),
-    window("window_product", kSame, reduce_windows<mlxc::multiply, one>,
+    window("window_product", kSame, window_product,
            "Product of each window; integers wrap; the padding is 1."),
     window("window_max", infer_extreme, reduce_windows<mlxc::maximum, smallest>,
            "Largest element of each window, NaN where there is one; the padding is the type's "
