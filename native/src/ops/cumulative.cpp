@@ -2,10 +2,10 @@
 #include <array>
 #include <limits>
 
+#include "ops/axis_views.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
-#include "ops/axis_views.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::ops {

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "ops/axis_views.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
-#include "ops/axis_views.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::ops {

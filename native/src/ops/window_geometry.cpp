@@ -5,8 +5,8 @@
 #include <limits>
 #include <string>
 
-#include "ops/shape_rules.h"
 #include "ops/axis_views.h"
+#include "ops/shape_rules.h"
 
 namespace mlxnx::ops {
 namespace {
