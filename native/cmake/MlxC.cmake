@@ -6,9 +6,13 @@ include_guard(GLOBAL)
 set(MLXNX_MLXC auto CACHE STRING "Where mlx-c comes from: auto, system, fetch or bundled")
 set_property(CACHE MLXNX_MLXC PROPERTY STRINGS auto system fetch bundled)
 
-# The commit after v0.6.0 that was made for MLX 0.31.2.
+# The commit after v0.6.0 that was made for MLX 0.31.2; MLX 0.32 has changed functions that it calls.
 set(MLXNX_MLXC_REPOSITORY https://github.com/ml-explore/mlx-c.git)
 set(MLXNX_MLXC_COMMIT fba4470b89073180056c9ea46c443051375f7399)
+set(MLXNX_MLXC_FITS FALSE)
+if(DEFINED FETCHCONTENT_SOURCE_DIR_MLX-C OR MLXNX_MLX_FOUND_VERSION MATCHES "^0\\.31\\.")
+  set(MLXNX_MLXC_FITS TRUE)
+endif()
 
 function(_mlxnx_mlxc_repository_answers out_var)
   set(${out_var} FALSE PARENT_SCOPE)
@@ -36,6 +40,8 @@ if(MLXNX_MLXC STREQUAL "auto")
     set(MLXNX_MLXC_PROVIDER system)
   elseif(DEFINED FETCHCONTENT_SOURCE_DIR_MLX-C)
     set(MLXNX_MLXC_PROVIDER fetch)
+  elseif(NOT MLXNX_MLXC_FITS)
+    set(MLXNX_MLXC_PROVIDER bundled)
   elseif(DEFINED CACHE{MLXNX_MLXC_AUTO_CHOICE})
     set(MLXNX_MLXC_PROVIDER "${MLXNX_MLXC_AUTO_CHOICE}")
   else()
@@ -52,6 +58,9 @@ endif()
 if(MLXNX_MLXC_PROVIDER STREQUAL "system")
   find_package(MLXC CONFIG REQUIRED)
 elseif(MLXNX_MLXC_PROVIDER STREQUAL "fetch")
+  if(NOT MLXNX_MLXC_FITS)
+    message(FATAL_ERROR "The pinned mlx-c does not compile against MLX ${MLXNX_MLX_FOUND_VERSION}; use MLXNX_MLXC=bundled")
+  endif()
   include(FetchContent)
   FetchContent_Declare(
     mlx-c
