@@ -114,20 +114,34 @@ Fault require_triangular(const char* what, const Matrix& a, bool upper, double a
   return std::nullopt;
 }
 
-// Values that are unique up to what rounding in Nx's own factors allows: `expected_error` is how
-// far Nx's product is from the input, and eigenvalues and singular values move by no more than
-// that.
+// How far the value number i of Nx may be from the true one, given how inexact Nx's factors are.
+struct ExpectedError {
+  double absolute = 0.0;  ///< distance of Nx's product from the input (Weyl's bound)
+  double relative = 0.0;  ///< distance of Nx's vectors from orthonormal ones (Ostrowski's bound)
+};
+
+// Values that are unique, eigenvalues and singular values, on the diagonals of the arguments.
 Fault require_values(const char* what, const Matrix& expected, const Matrix& got, double allowed,
-                     double expected_error) {
+                     const ExpectedError& error) {
   const std::size_t count = std::min(expected.rows, expected.columns);
   for (std::size_t i = 0; i < count; ++i) {
-    const double found = std::abs(expected.at(i, i) - got.at(i, i));
-    if (!(found <= allowed + expected_error)) {
+    const Complex wanted = expected.at(i, i);
+    const double found = std::abs(wanted - got.at(i, i));
+    if (!(found <= allowed + error.absolute + std::abs(wanted) * error.relative)) {
       return fmt::format("{} {} is {:.9g}, expected {:.9g}", what, i, got.at(i, i).real(),
-                         expected.at(i, i).real());
+                         wanted.real());
     }
   }
   return std::nullopt;
+}
+
+// How far the first `count` columns are from orthonormal.
+double orthonormality_error(const Matrix& columns, std::size_t count) {
+  Matrix first(columns.rows, count);
+  for (std::size_t i = 0; i < columns.rows; ++i) {
+    for (std::size_t j = 0; j < count; ++j) first.at(i, j) = columns.at(i, j);
+  }
+  return distance(adjoint(first) * first, identity(count));
 }
 
 struct Problem {
@@ -186,8 +200,14 @@ Fault svd_fault(const Problem& p) {
   if (auto fault = require_near("U S V^H is not the input", u * s * vt, p.input, p.scale))
     return fault;
   const auto& out = p.golden.outputs;
+  const Matrix u0 = matrix(out[0], p.batch);
   const Matrix s0 = diagonal(out[1], p.batch, u.columns, vt.rows);
-  const double error = distance(matrix(out[0], p.batch) * s0 * matrix(out[2], p.batch), p.input);
+  const Matrix vt0 = matrix(out[2], p.batch);
+  std::size_t rank = 0;  // vectors of vanishing values say nothing about the others
+  while (rank < std::min(s0.rows, s0.columns) && s0.at(rank, rank).real() > p.scale) ++rank;
+  const ExpectedError error{
+      distance(u0 * s0 * vt0, p.input),
+      orthonormality_error(u0, rank) + orthonormality_error(adjoint(vt0), rank)};
   return require_values("singular value", s0, s, p.scale, error);
 }
 
@@ -201,7 +221,7 @@ Fault eigh_fault(const Problem& p) {
   const auto& out = p.golden.outputs;
   const Matrix v0 = matrix(out[1], p.batch);
   const Matrix w0 = diagonal(out[0], p.batch, v.columns, v.columns);
-  return require_values("eigenvalue", w0, w, p.scale, distance(p.input * v0, v0 * w0));
+  return require_values("eigenvalue", w0, w, p.scale, {distance(p.input * v0, v0 * w0), 0.0});
 }
 
 struct Check {
