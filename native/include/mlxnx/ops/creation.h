@@ -24,7 +24,7 @@ Tensor fill(const Tensor& tensor, const Tensor& value);
 
 /// Options of `iota`; the defaults are Nx's.
 struct IotaOptions {
-  std::optional<std::int64_t> axis;  ///< the axis to count along; none: through all elements
+  std::optional<std::int64_t> axis = std::nullopt;  ///< none: count through all elements
   DType type = DType::s32;
 };
 

@@ -19,7 +19,7 @@ using SliceStart = std::variant<std::int64_t, Tensor>;
 
 /// Options of `slice`; the default is Nx's.
 struct SliceOptions {
-  std::optional<Axes> strides;  ///< a step of at least 1 for each axis; none: 1
+  std::optional<Axes> strides = std::nullopt;  ///< a step of at least 1 for each axis; none: 1
 };
 
 /// The part of a tensor with `lengths` elements in each axis from `starts` on, of which every
@@ -70,15 +70,14 @@ struct TakeAlongAxisOptions {
 /// Elements picked along an axis; `indices` has the shape of `tensor` but for that axis.
 /// Throws: TypeError, ArgumentError for indices; ShapeError. Nx: Nx.take_along_axis
 ///
-///     take_along_axis(tensor({{5, 6}}), tensor({{1, 1, 0}}), {.axis = 1});  // s32[1][3] [[6, 6,
-///     5]]
+///     take_along_axis(tensor({{5, 6}}), tensor({{1, 0}}), {.axis = 1});  // s32[1][2] [[6, 5]]
 Tensor take_along_axis(const Tensor& tensor, const Tensor& indices,
                        const TakeAlongAxisOptions& options = {});
 
 /// Options of `gather`, `indexed_add` and `indexed_put`.
 struct IndexedOptions {
-  std::optional<Axes> axes;  ///< the axes that the numbers in an index stand for, ascending; none:
-                             ///< the first ones
+  /// The axes that the numbers in an index stand for, ascending; none: the first ones.
+  std::optional<Axes> axes = std::nullopt;
 };
 
 /// The elements, or parts, at the indices in the last axis of `indices`.

@@ -33,7 +33,7 @@ Tensor reshape(const Tensor& tensor, const Shape& shape);
 
 /// Options of `flatten`.
 struct FlattenOptions {
-  std::optional<Axes> axes;  ///< consecutive axes to join; none: all
+  std::optional<Axes> axes = std::nullopt;  ///< consecutive axes to join; none: all
 };
 
 /// The tensor with some, or all, of its axes joined to one.
@@ -50,7 +50,7 @@ Tensor new_axis(const Tensor& tensor, std::int64_t axis);
 
 /// Options of `squeeze`.
 struct SqueezeOptions {
-  std::optional<Axes> axes;  ///< none: all axes of size 1
+  std::optional<Axes> axes = std::nullopt;  ///< none: all axes of size 1
 };
 
 /// The tensor without axes of size 1.
@@ -61,7 +61,7 @@ Tensor squeeze(const Tensor& tensor, const SqueezeOptions& options = {});
 
 /// Options of `transpose`.
 struct TransposeOptions {
-  std::optional<Axes> axes;  ///< the axes in their new order; none: reversed
+  std::optional<Axes> axes = std::nullopt;  ///< the axes in their new order; none: reversed
 };
 
 /// The axes in another order.
@@ -72,7 +72,7 @@ Tensor transpose(const Tensor& tensor, const TransposeOptions& options = {});
 
 /// Options of `reverse`.
 struct ReverseOptions {
-  std::optional<Axes> axes;  ///< none: all
+  std::optional<Axes> axes = std::nullopt;  ///< none: all
 };
 
 /// The elements in reverse order along some, or all, axes.
@@ -83,8 +83,8 @@ Tensor reverse(const Tensor& tensor, const ReverseOptions& options = {});
 
 /// Options of `broadcast`.
 struct BroadcastOptions {
-  std::optional<Axes> axes;  ///< for each axis of the tensor, the one of the result it maps to,
-                             ///< ascending; none: the last ones
+  /// For each axis of the tensor the axis of the result that it maps to, ascending; none: the last.
+  std::optional<Axes> axes = std::nullopt;
 };
 
 /// The tensor repeated to fill `shape`: each of its dimensions is 1 or the one it maps to.
