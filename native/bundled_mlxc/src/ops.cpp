@@ -2,6 +2,7 @@
 
 #include "convert.h"
 #include "mlx/ops.h"
+#include "mlx/primitives.h"
 
 // MLXC_SHAPED rows by their C names, which for three of them are not the C++ names.
 namespace bundled_mlxc::shaped {
@@ -22,6 +23,41 @@ array transpose_axes(const array& a, const std::vector<int>& axes, Stream s) {
 }  // namespace
 }  // namespace bundled_mlxc::shaped
 
+// MLXC_BINARY rows by MLX's names; those written out here take a shorter way. MLX promotes and
+// broadcasts before it makes the primitive, which is half of the work; two arrays of one type and
+// shape need neither, and elementwise primitives have no state but their stream, so one serves many
+// nodes.
+namespace bundled_mlxc::binary {
+namespace {
+
+using namespace mlx::core;
+
+template <array (*general)(const array&, const array&, StreamOrDevice)>
+array same_type_and_shape(const array& a, const array& b, Stream s) {
+  if (a.dtype() != b.dtype() || a.shape() != b.shape()) return general(a, b, s);
+  static thread_local std::shared_ptr<Primitive> primitive;
+  if (primitive == nullptr || primitive->stream() != s) {
+    array first = general(a, b, s);
+    primitive = first.primitive_ptr();
+    return first;
+  }
+  return array(a.shape(), a.dtype(), primitive, {a, b});
+}
+
+#define MLXC_DIRECT(name)                                \
+  array name(const array& a, const array& b, Stream s) { \
+    return same_type_and_shape<core::name>(a, b, s);     \
+  }
+MLXC_DIRECT(add)
+MLXC_DIRECT(maximum)
+MLXC_DIRECT(minimum)
+MLXC_DIRECT(multiply)
+MLXC_DIRECT(subtract)
+#undef MLXC_DIRECT
+
+}  // namespace
+}  // namespace bundled_mlxc::binary
+
 using namespace bundled_mlxc;
 
 extern "C" {
@@ -32,7 +68,7 @@ extern "C" {
   }
 #define MLXC_BINARY(name)                                                                    \
   int mlx_##name(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_stream s) { \
-    return MLXC_CALL(res, core::name, a, b, s);                                              \
+    return MLXC_CALL(res, binary::name, a, b, s);                                            \
   }
 #define MLXC_REDUCE(name)                                                                    \
   int mlx_##name##_axes(mlx_array* res, const mlx_array a, const int* axes, size_t axes_num, \
