@@ -1,5 +1,7 @@
 #include "mlxc/stream.h"
 
+#include "mlx/c/device.h"
+#include "mlxc/check.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -7,5 +9,16 @@ namespace mlxnx::mlxc {
 constinit thread_local ThreadState thread_state;
 
 void throw_no_stream() { throw BackendError("[stream] no stream is open on this thread"); }
+
+Device current_device() {
+  if (!is_available(Device::kGpu)) return Device::kCpu;
+  mlx_device device{nullptr};
+  check(mlx_stream_get_device(&device, current_stream()), "mlx_stream_get_device");
+  mlx_device_type type = MLX_CPU;
+  const int status = mlx_device_get_type(&type, device);
+  mlx_device_free(device);
+  check(status, "mlx_device_get_type");
+  return type == MLX_CPU ? Device::kCpu : Device::kGpu;
+}
 
 }  // namespace mlxnx::mlxc

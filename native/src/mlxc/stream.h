@@ -5,6 +5,7 @@
 
 #include "mlx/c/stream.h"
 #include "mlxc/thread_state.h"
+#include "mlxnx/device.h"
 
 namespace mlxnx::mlxc {
 
@@ -13,6 +14,9 @@ namespace mlxnx::mlxc {
 inline mlx_stream current_stream();
 
 [[noreturn]] void throw_no_stream();
+
+/// The device that the current stream belongs to.
+Device current_device();
 
 /// Makes `stream` the current one until the scope ends. The stream is borrowed: engines own
 /// streams.

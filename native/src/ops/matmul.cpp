@@ -1,0 +1,27 @@
+#include "ops/matmul.h"
+
+#include <utility>
+
+#include "mlxc/graph.h"
+#include "ops/operands.h"
+#include "ops/shape_rules.h"
+
+namespace mlxnx::ops {
+
+using mlxc::Array;
+
+Array swap_last_axes(const Array& array) {
+  Axes order = all_axes(array.rank());
+  std::swap(order[order.size() - 1], order[order.size() - 2]);
+  return mlxc::transpose_axes(array, order);
+}
+
+Array matmul(const Array& left, const Array& right, DType type) {
+  if (is_integer(type)) return integer_matmul(left, right, type);
+  // MLX 0.31 multiplies 16-bit floats on the CPU in a scalar loop that BLAS can't replace.
+  const bool is_slow = bits(type) == 16 && mlxc::current_device() == Device::kCpu;
+  const DType inner = is_slow ? DType::f32 : type;
+  return mlxc::matmul(convert(left, left.dtype(), inner), convert(right, right.dtype(), inner));
+}
+
+}  // namespace mlxnx::ops
