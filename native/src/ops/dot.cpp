@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ops/matmul.h"
+#include "ops/matrix.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
@@ -140,7 +141,7 @@ Array as_matrices(const Array& array, const Side& side, bool contract_last) {
     shape.push_back(ends_contract_last ? contract_size : free_size);
     result = mlxc::reshape(result, shape);
   }
-  return ends_contract_last == contract_last ? result : swap_last_axes(result);
+  return ends_contract_last == contract_last ? result : transpose_matrix(result);
 }
 
 // Nothing is contracted: every element of one with every element of the other.

@@ -10,6 +10,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
 #include "ops/matmul.h"
+#include "ops/matrix.h"
 #include "ops/operands.h"
 #include "ops/shape_rules.h"
 
@@ -78,7 +79,7 @@ Array part_of(const Array& array, std::size_t axis, std::int64_t from, std::int6
 Array multiply_and_sum(const Array& left, const Array& right, DType type) {
   Array a = convert(left, left.dtype(), type);
   Array b = convert(right, right.dtype(), type);
-  if (b.rank() >= 2) b = swap_last_axes(b);
+  if (b.rank() >= 2) b = transpose_matrix(b);
   if (a.rank() >= 2 && b.rank() >= 2) a = mlxc::expand_dims_axes(a, {-2});
   if (b.rank() >= 3) b = mlxc::expand_dims_axes(b, {-3});
   // MLX sums 8 and 16 bits as 32: the cast back is the wrapping.

@@ -1,20 +1,11 @@
 #include "ops/matmul.h"
 
-#include <utility>
-
 #include "mlxc/graph.h"
 #include "ops/operands.h"
-#include "ops/shape_rules.h"
 
 namespace mlxnx::ops {
 
 using mlxc::Array;
-
-Array swap_last_axes(const Array& array) {
-  Axes order = all_axes(array.rank());
-  std::swap(order[order.size() - 1], order[order.size() - 2]);
-  return mlxc::transpose_axes(array, order);
-}
 
 Array matmul(const Array& left, const Array& right, DType type) {
   if (is_integer(type)) return integer_matmul(left, right, type);

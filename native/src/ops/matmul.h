@@ -14,7 +14,4 @@ mlxc::Array matmul(const mlxc::Array& left, const mlxc::Array& right, DType type
 /// `matmul` for integers, whose types may differ. MLX has no integer products; see the source.
 mlxc::Array integer_matmul(const mlxc::Array& left, const mlxc::Array& right, DType type);
 
-/// `array` with its last two axes exchanged, as a view.
-mlxc::Array swap_last_axes(const mlxc::Array& array);
-
 }  // namespace mlxnx::ops
