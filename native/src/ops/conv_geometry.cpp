@@ -105,6 +105,14 @@ std::int64_t output_size(const SpatialAxis& axis) {
 
 }  // namespace
 
+SpatialAxis::Cut SpatialAxis::cut() const {
+  const std::int64_t step = input_dilation;
+  const auto dropped = [step](std::int64_t pad) { return pad < 0 ? (step - 1 - pad) / step : 0; };
+  const std::int64_t from_low = dropped(low);
+  const std::int64_t from_high = dropped(high);
+  return {from_low, input - from_high, low + from_low * step, high + from_high * step};
+}
+
 Shape ConvGeometry::output_shape() const {
   Shape canonical{output_batch(), filters};
   for (const SpatialAxis& axis : spatial) canonical.push_back(axis.output);

@@ -17,6 +17,13 @@ struct SpatialAxis {
   std::int64_t low, high;  ///< padding after dilation; negative values cut
   std::int64_t input_dilation;
   std::int64_t kernel_dilation;
+
+  /// What negative padding leaves.
+  struct Cut {
+    std::int64_t begin, end;  ///< the elements of the input that stay; none when begin >= end
+    std::int64_t low, high;   ///< the padding that stays, not negative
+  };
+  Cut cut() const;
 };
 
 struct ConvGeometry {

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "ops/matmul.h"
-#include "ops/matrix.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
@@ -120,9 +119,9 @@ Axes joined(const Axes& a, const Axes& b, const Axes& c) {
   return result;
 }
 
-// The operand as `[batch…, rows, columns]` with the contracted axes as columns, or as rows.
-// Matrices that lie the other way round become a transposed view, which MLX multiplies as it is.
-Array as_matrices(const Array& array, const Side& side, bool contract_last) {
+// The operand as `[batch…, rows, columns]` with the contracted axes as columns, or as rows; without
+// a copy where its axes lie in either of these orders.
+Matrices as_matrices(const Array& array, const Side& side, bool contract_last) {
   const Axes free = side.free_axes();
   const Axes identity = all_axes(side.shape.size());
   const Axes free_first = joined(side.batch, free, side.contract);
@@ -141,7 +140,7 @@ Array as_matrices(const Array& array, const Side& side, bool contract_last) {
     shape.push_back(ends_contract_last ? contract_size : free_size);
     result = mlxc::reshape(result, shape);
   }
-  return ends_contract_last == contract_last ? result : transpose_matrix(result);
+  return {result, ends_contract_last != contract_last};
 }
 
 // Nothing is contracted: every element of one with every element of the other.
@@ -171,12 +170,8 @@ Array eval_dot(const Call& call) {
   if (left.contract.empty()) return outer_product(call, left, right, type);
   if (element_count(left.shape) == 0 || element_count(right.shape) == 0) return zeros(shape, type);
   sort_contractions(left, right);
-  const Array a = operand(call, 0);
-  const Array b = operand(call, 1);
-  // MLX takes vectors without batches as they are; its result then has the right shape at once.
-  const bool is_plain = left.batch.empty() && left.shape.size() == 1 && right.shape.size() == 1;
-  if (is_plain) return matmul(a, b, type);
-  const Array product = matmul(as_matrices(a, left, true), as_matrices(b, right, false), type);
+  const Array product = matmul(as_matrices(operand(call, 0), left, true),
+                               as_matrices(operand(call, 1), right, false), type);
   return shape_of(product) == shape ? product : mlxc::reshape(product, shape);
 }
 

@@ -1,8 +1,7 @@
-// Integer matrix products through floating ones. MLX multiplies floating matrices only, and f64
-// holds every integer up to 2^53: so each operand is split into limbs of 16 bits, the limbs are
-// multiplied as f64 matrices, and the partial products are put together in wrapping 64-bit
-// arithmetic. A type of up to 16 bits is one limb and needs one product, 32 bits need three, 64
-// ten.
+// Integer matrix products. MLX multiplies floating matrices only, and f64 holds every integer up to
+// 2^53: so each operand is split into limbs of 16 bits, the limbs are multiplied as f64 matrices,
+// and the partial products are put together in wrapping 64-bit arithmetic. A type of up to 16 bits
+// is one limb and needs one product, 32 bits need three, 64 ten.
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -12,7 +11,6 @@
 #include "ops/matmul.h"
 #include "ops/matrix.h"
 #include "ops/operands.h"
-#include "ops/shape_rules.h"
 
 namespace mlxnx::ops {
 namespace {
@@ -22,10 +20,7 @@ using mlxc::Array;
 constexpr int kLimbBits = 16;
 
 // A product of limbs is below 2^32, and at most 4 of them meet in one partial product.
-constexpr std::int64_t kMaxContraction = std::int64_t{1} << 19;
-
-// Multiplications up to which one broadcast product and a sum are quicker than splitting.
-constexpr std::int64_t kSmallProduct = 1 << 13;
+constexpr std::int64_t kMaxDepth = std::int64_t{1} << 19;
 
 int limb_count(DType type) { return std::max(1, bits(type) / kLimbBits); }
 
@@ -43,70 +38,82 @@ std::vector<Array> limbs_of(const Array& array) {
   return limbs;
 }
 
-// The product modulo 2^64, as s64, of which the lowest `result_limbs` limbs are right.
-Array product_of_limbs(const Array& left, const Array& right, int result_limbs) {
+// The sum of the products of limbs that weigh 2^(16 order), as s64.
+Array partial_product(const std::vector<Array>& left, const std::vector<Array>& right, int order) {
+  Array sum;
+  for (int i = 0; i < static_cast<int>(left.size()); ++i) {
+    const int j = order - i;
+    if (j < 0 || j >= static_cast<int>(right.size())) continue;
+    Array product =
+        mlxc::matmul(left[static_cast<std::size_t>(i)], right[static_cast<std::size_t>(j)]);
+    sum = sum.empty() ? product : mlxc::add(sum, product);
+  }
+  return mlxc::astype(sum, DType::s64);
+}
+
+// The product modulo 2^(16 limbs), in the low bits of an s64.
+Array product_of_limbs(const Array& left, const Array& right, int limbs) {
   const std::vector<Array> lefts = limbs_of(left);
   const std::vector<Array> rights = limbs_of(right);
-  const int orders = std::min(result_limbs, static_cast<int>(lefts.size() + rights.size()) - 1);
+  const Array base = mlxc::scalar(std::int64_t{1} << kLimbBits, DType::s64);
+  const int orders = static_cast<int>(lefts.size() + rights.size()) - 1;
   Array total;
-  for (int order = orders; order-- > 0;) {
-    Array partial;
-    for (int i = 0; i < static_cast<int>(lefts.size()); ++i) {
-      const int j = order - i;
-      if (j < 0 || j >= static_cast<int>(rights.size())) continue;
-      Array product = mlxc::matmul(lefts[i], rights[j]);
-      partial = partial.empty() ? product : mlxc::add(partial, product);
-    }
-    partial = mlxc::astype(partial, DType::s64);
-    if (!total.empty()) {
-      total = mlxc::multiply(total, mlxc::scalar(std::int64_t{1} << kLimbBits, DType::s64));
-      partial = mlxc::add(total, partial);
-    }
-    total = partial;
+  for (int order = std::min(limbs, orders); order-- > 0;) {
+    const Array partial = partial_product(lefts, rights, order);
+    total = total.empty() ? partial : mlxc::add(mlxc::multiply(total, base), partial);
   }
   return total;
 }
 
-// Positions `from` to `to` of `axis`.
-Array part_of(const Array& array, std::size_t axis, std::int64_t from, std::int64_t to) {
-  Shape start(array.rank(), 0);
-  Shape stop = shape_of(array);
-  start[axis] = from;
-  stop[axis] = to;
-  return mlxc::slice(array, start, stop, Shape(array.rank(), 1));
+// The product by blocks of the contracted axis in which f64 is exact.
+Array exact_product(const Array& left, const Array& right, DType type) {
+  const std::int64_t depth = left.shape().back();
+  Array total;
+  for (std::int64_t from = 0; from < depth; from += kMaxDepth) {
+    const std::int64_t to = std::min(depth, from + kMaxDepth);
+    const bool is_all = to - from == depth;
+    const Array product = product_of_limbs(
+        is_all ? left : columns(left, static_cast<int>(from), static_cast<int>(to)),
+        is_all ? right : rows(right, static_cast<int>(from), static_cast<int>(to)),
+        limb_count(type));
+    total = total.empty() ? product : mlxc::add(total, product);
+  }
+  return mlxc::astype(total, type);
 }
 
-Array multiply_and_sum(const Array& left, const Array& right, DType type) {
-  Array a = convert(left, left.dtype(), type);
-  Array b = convert(right, right.dtype(), type);
-  if (b.rank() >= 2) b = transpose_matrix(b);
-  if (a.rank() >= 2 && b.rank() >= 2) a = mlxc::expand_dims_axes(a, {-2});
-  if (b.rank() >= 3) b = mlxc::expand_dims_axes(b, {-3});
-  // MLX sums 8 and 16 bits as 32: the cast back is the wrapping.
-  return mlxc::astype(mlxc::sum(mlxc::multiply(a, b), {-1}), type);
+// Whether M * K * N multiplications, each stored, are quicker than splitting M * K + K * N numbers
+// into limbs.
+bool is_better_elementwise(const Matrices& left, const Matrices& right) {
+  constexpr std::int64_t kFewProducts = 1 << 13;
+  constexpr std::int64_t kManyProducts = 1 << 22;
+  constexpr std::int64_t kFewRows = 4;
+  const std::int64_t least = std::min(left.rows(), right.columns());
+  if (least == 1) return true;
+  return left.array.size() <= (least <= kFewRows ? kManyProducts : kFewProducts) / right.columns();
+}
+
+// Multiplies `[…, M, K]` and `[…, K, N]` element by element and sums over K. Which of the two
+// layouts of the M * K * N products is taken decides whether the larger operand is read in order.
+Array elementwise_product(const Matrices& left, const Matrices& right, DType type) {
+  if (left.transposed && right.columns() < left.rows())
+    return transpose_matrix(elementwise_product(right.transpose(), left.transpose(), type));
+  const bool sums_columns = right.transposed || right.columns() < left.rows();
+  const Array a = convert(left.view(), left.array.dtype(), type);
+  const Array b =
+      convert((sums_columns ? right.transpose() : right).view(), right.array.dtype(), type);
+  // [.., M, 1, K] * [.., 1, N, K], or [.., M, K, 1] * [.., 1, K, N].
+  const Array products = mlxc::multiply(new_axis(a, sums_columns ? -2 : -1), new_axis(b, -3));
+  // MLX sums 8 and 16 bits as 32; casting back is the wrapping.
+  return mlxc::astype(mlxc::sum(products, {sums_columns ? -1 : -2}), type);
 }
 
 }  // namespace
 
-Array integer_matmul(const Array& left, const Array& right, DType type) {
-  const std::int64_t depth = left.shape().back();
-  const std::int64_t columns = right.rank() >= 2 ? right.shape().back() : 1;
-  if (left.size() <= kSmallProduct / columns) return multiply_and_sum(left, right, type);
-
+Array integer_matmul(const Matrices& left, const Matrices& right, DType type) {
+  if (is_better_elementwise(left, right)) return elementwise_product(left, right, type);
   // Only the CPU has f64.
   const mlxc::StreamScope cpu(mlxc::Engine::current().stream(Device::kCpu));
-  const std::size_t left_axis = left.rank() - 1;
-  const std::size_t right_axis = right.rank() >= 2 ? right.rank() - 2 : 0;
-  Array total;
-  for (std::int64_t from = 0; from < depth; from += kMaxContraction) {
-    const std::int64_t to = std::min(depth, from + kMaxContraction);
-    const bool is_whole = to - from == depth;
-    const Array product =
-        product_of_limbs(is_whole ? left : part_of(left, left_axis, from, to),
-                         is_whole ? right : part_of(right, right_axis, from, to), limb_count(type));
-    total = total.empty() ? product : mlxc::add(total, product);
-  }
-  return mlxc::astype(total, type);
+  return exact_product(left.view(), right.view(), type);
 }
 
 }  // namespace mlxnx::ops

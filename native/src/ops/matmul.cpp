@@ -1,18 +1,42 @@
 #include "ops/matmul.h"
 
+#include <algorithm>
+
 #include "mlxc/graph.h"
+#include "ops/matrix.h"
 #include "ops/operands.h"
 
 namespace mlxnx::ops {
+namespace {
 
 using mlxc::Array;
 
-Array matmul(const Array& left, const Array& right, DType type) {
+// MLX 0.31 multiplies 16-bit floats on the CPU in a loop of its own that no BLAS speeds up, so f32
+// is better except where casting costs more than multiplying: a few numbers, or a few rows against
+// a matrix that no cache holds.
+bool is_better_as_f32(const Matrices& left, const Matrices& right) {
+  constexpr std::int64_t kFewProducts = 1 << 13;
+  constexpr std::int64_t kFewRows = 4;
+  constexpr std::int64_t kLargeMatrix = 1 << 22;
+  if (mlxc::current_device() != Device::kCpu) return false;
+  if (left.array.size() <= kFewProducts / right.columns()) return false;
+  const bool is_thin = std::min(left.rows(), right.columns()) <= kFewRows;
+  return !is_thin || std::max(left.array.size(), right.array.size()) < kLargeMatrix;
+}
+
+Array view_as(const Matrices& matrices, DType type) {
+  return Matrices{convert(matrices.array, matrices.array.dtype(), type), matrices.transposed}
+      .view();
+}
+
+}  // namespace
+
+Array Matrices::view() const { return transposed ? transpose_matrix(array) : array; }
+
+Array matmul(const Matrices& left, const Matrices& right, DType type) {
   if (is_integer(type)) return integer_matmul(left, right, type);
-  // MLX 0.31 multiplies 16-bit floats on the CPU in a scalar loop that BLAS can't replace.
-  const bool is_slow = bits(type) == 16 && mlxc::current_device() == Device::kCpu;
-  const DType inner = is_slow ? DType::f32 : type;
-  return mlxc::matmul(convert(left, left.dtype(), inner), convert(right, right.dtype(), inner));
+  const DType inner = bits(type) == 16 && is_better_as_f32(left, right) ? DType::f32 : type;
+  return mlxc::matmul(view_as(left, inner), view_as(right, inner));
 }
 
 }  // namespace mlxnx::ops
