@@ -54,10 +54,11 @@ Tensor dot(const Tensor& left, const Axes& left_contract, const Axes& left_batch
 }
 
 Tensor outer(const Tensor& left, const Tensor& right) {
+  const Tensor row = reshape(right, {right.size()});
+  const Tensor column = reshape(left, {left.size()});
+  if (!is_complex(right.dtype())) return dot(column, {}, row, {});
   static const ops::OpDef& conjugate = ops::op("conjugate");
-  const Tensor columns = reshape(right, {right.size()});
-  return dot(reshape(left, {left.size()}), {},
-             is_complex(right.dtype()) ? ops::invoke(conjugate, {columns}) : columns, {});
+  return dot(column, {}, ops::invoke(conjugate, {row}), {});
 }
 
 Tensor conv(const Tensor& tensor, const Tensor& kernel, const ConvOptions& options) {

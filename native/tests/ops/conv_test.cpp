@@ -256,7 +256,7 @@ std::optional<Tensor> convolve_natively(const Tensor& input, const Tensor& kerne
                   [](const ops::SpatialAxis& axis) { return axis.cut().begin >= axis.cut().end; });
   if (is_cut_off || !ops::is_native_convolution(geometry, DType::f32)) return std::nullopt;
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(Device::kCpu));
-  return tensor::wrap(
+  return tensors::wrap(
       ops::convolve_natively(geometry, input.node().array, kernel.node().array, DType::f32),
       {DType::f32, geometry.output_shape()}, 1);
 }

@@ -19,7 +19,7 @@ Tensor generate(DType type, const Shape& shape, Value value) {
   const auto count = static_cast<std::size_t>(element_count(shape));
   std::vector<std::byte> bytes(count * size_bytes(type));
   for (std::size_t i = 0; i < count; ++i)
-    tensor::encode(Number(value(i)), type, bytes.data() + i * size_bytes(type));
+    tensors::encode(Number(value(i)), type, bytes.data() + i * size_bytes(type));
   return Tensor::from_bytes(bytes, {type, shape});
 }
 
@@ -27,7 +27,7 @@ inline std::vector<Number> numbers_of(const Tensor& tensor) {
   const std::vector<std::byte> bytes = tensor.to_bytes();
   std::vector<Number> result;
   for (std::size_t at = 0; at < bytes.size(); at += size_bytes(tensor.dtype()))
-    result.push_back(tensor::decode(tensor.dtype(), bytes.data() + at));
+    result.push_back(tensors::decode(tensor.dtype(), bytes.data() + at));
   return result;
 }
 
