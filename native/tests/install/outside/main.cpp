@@ -1,4 +1,5 @@
-// A program outside this project: it knows the installed headers and the installed package, nothing else.
+// A program outside this project: it knows the installed headers and the installed package, nothing
+// else.
 #include <mlxnx/mlxnx.h>
 
 #include <iostream>
