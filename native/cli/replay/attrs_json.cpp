@@ -113,7 +113,7 @@ ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema,
   ops::Attrs attrs;
   for (const auto& [name, value] : values.items()) {
     const auto def = std::find_if(schema.begin(), schema.end(),
-                                  [&](const AttrDef& row) { return row.name == name; });
+                                  [&name = name](const AttrDef& row) { return row.name == name; });
     try {
       attrs.set(name,
                 def == schema.end() ? value_of_any_kind(value) : value_of_kind(value, def->kind));
