@@ -10,9 +10,9 @@
 
 #include "command.h"
 #include "mlxnx/error.h"
+#include "replay/isolated_runner.h"
 #include "replay/known_differences.h"
 #include "replay/report.h"
-#include "replay/runner.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -23,6 +23,7 @@ struct Options {
   std::string failures;
   std::string known;
   bool check_types = false;
+  bool in_process = false;
 };
 
 KnownDifferences known_differences(const std::string& path) {
@@ -56,11 +57,14 @@ int replay(const Options& options) {
   const KnownDifferences known = known_differences(options.known);
   const std::vector<const GoldenCase*> cases = selected(data, options);
   Report report(cases.size(), options.failures);
-  name_crashing_case();
+  IsolatedRunner::Options run_options;
+  run_options.run.check_types = options.check_types;
+  if (options.in_process) run_options.use_child = false;
+  IsolatedRunner runner(cases, run_options);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const GoldenCase& golden = *cases[i];
     report.begin(golden);
-    const Outcome outcome = run(golden, {.check_types = options.check_types});
+    const Outcome outcome = runner.next();
     report.add(golden, outcome, outcome.passed ? nullptr : known.reason(golden));
     if (i + 1 == cases.size() || cases[i + 1]->op != golden.op) report.end_op(golden.op);
   }
@@ -83,6 +87,8 @@ Action add_replay(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--check-types", options->check_types,
                "An inferred output type that is not the recorded one is a failure");
+  app.add_flag("--in-process", options->in_process,
+               "Run the calls in this process, for a debugger; a crash then ends the replay");
   return [options] { return replay(*options); };
 }
 

@@ -3,10 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
-#include <csignal>
-#include <cstring>
-
 #include "mlxnx/error.h"
 #include "replay/compare.h"
 
@@ -15,26 +11,12 @@ namespace {
 
 constexpr std::size_t kElementsShown = 64;
 
-// Written before each case, read by the signal handler: no allocation may happen there.
-std::array<char, 256> crash_text{};
-
-void on_crash(int signal) {
-  const auto ignored = ::write(STDERR_FILENO, crash_text.data(), std::strlen(crash_text.data()));
-  static_cast<void>(ignored);
-  std::signal(signal, SIG_DFL);
-  std::raise(signal);
-}
-
 std::string tensor_line(const char* what, std::size_t i, const GoldenTensor& tensor) {
   return fmt::format("{}[{}]: {} {}\n", what, i, to_string(tensor.type),
                      elements_text(tensor, kElementsShown));
 }
 
 }  // namespace
-
-void name_crashing_case() {
-  for (const int signal : {SIGSEGV, SIGFPE, SIGABRT, SIGILL, SIGBUS}) std::signal(signal, on_crash);
-}
 
 Report::Report(std::size_t total, const std::filesystem::path& failures)
     : cases_(total), terminal_(::isatty(STDERR_FILENO) != 0) {
@@ -44,10 +26,6 @@ Report::Report(std::size_t total, const std::filesystem::path& failures)
 }
 
 void Report::begin(const GoldenCase& golden) {
-  const auto end =
-      fmt::format_to_n(crash_text.data(), crash_text.size() - 1,
-                       "\nmlxnx: [replay] crashed in {}, line {}\n", golden.op, golden.line);
-  *end.out = '\0';
   ++done_;
   if (terminal_ && done_ % 64 == 1) {
     fmt::print(stderr, "\r\033[K{:3}% {} of {}: {}", 100 * done_ / cases_, done_, cases_,

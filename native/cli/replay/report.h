@@ -24,8 +24,7 @@ class Report {
   /// Throws: ArgumentError when it can't be written.
   Report(std::size_t total, const std::filesystem::path& failures);
 
-  /// Says where the replay is, so that a crash can be found: on the terminal's last line, and for
-  /// `crash_place`.
+  /// Shows on a terminal where the replay is.
   void begin(const GoldenCase& golden);
   /// `reason`: why a failure is a known difference; null when it is none.
   void add(const GoldenCase& golden, const Outcome& outcome, const std::string* reason);
@@ -48,8 +47,5 @@ class Report {
   Counts op_;
   std::map<std::string, std::size_t> reasons_;
 };
-
-/// Lets a crash (SIGSEGV, SIGFPE, SIGABRT, …) name the case that `Report::begin` got last.
-void name_crashing_case();
 
 }  // namespace mlxnx::cli
