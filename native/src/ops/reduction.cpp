@@ -228,10 +228,16 @@ Array position_of(const Call& call) {
 
 // Reduce with a function.
 
+// An empty list of axes: in Nx the tensor stays as it is, without the accumulator.
+bool folds_nothing(const Call& call) {
+  const auto* axes = call.attr_if<Axes>("axes");
+  return axes != nullptr && axes->empty();
+}
+
 OutputTypes infer_reduce(const Call& call) {
   if (call.rank(1) != 0)
     call.shape_error("the accumulator must be a scalar, got " + to_string(call.type(1)));
-  if (reduced_axes(call).empty()) return {call.type(0)};
+  if (folds_nothing(call)) return {call.type(0)};
   const auto* type = call.attr_if<DType>("type");
   return {{type != nullptr ? *type : merge(call.dtype(0), call.dtype(1)), reduced_shape(call)}};
 }
@@ -246,9 +252,9 @@ Array reduced_axes_first(const Array& array, const Axes& axes, std::size_t rank)
 }
 
 Array eval_reduce(const Call& call) {
+  if (folds_nothing(call)) return operand(call, 0);
   const Axes axes = reduced_axes(call);
   const TensorType& output = call.output();
-  if (axes.empty()) return operand(call, 0);
   const Shape kept = remove_axes(call.shape(0), axes, false);
   Array result = mlxc::broadcast_to(operand_as(call, 1, output.dtype), kept);
   const std::int64_t steps = count_along(call.shape(0), axes);

@@ -47,12 +47,13 @@ Candidate better(const Candidate& sooner, const Candidate& later, Wins wins) {
           mlxc::where(is_better, later.position, sooner.position)};
 }
 
-// The last of the best elements of each window, found along one axis after the other. NaN is never
-// better than a number, but in Nx nothing beats one in the first place of a window.
+// The last of the best elements of each window in row-major order, found along one axis after the
+// other, from the last axis on. NaN is never better than a number, but in Nx nothing beats one in
+// the first place of a window.
 Array best_positions(const Candidate& padded, const WindowGeometry& geometry, Wins wins) {
   Candidate best = padded;
   Shape shape = geometry.padded;
-  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
     const auto at = [&](std::int64_t i) {
       return Candidate{elements_along(best.value, shape, geometry, axis, i),
                        elements_along(best.position, shape, geometry, axis, i)};
