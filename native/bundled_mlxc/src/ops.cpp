@@ -178,6 +178,10 @@ int mlx_put_along_axis(mlx_array* res, const mlx_array a, const mlx_array indice
                        const mlx_array values, int axis, const mlx_stream s) {
   return MLXC_CALL(res, core::put_along_axis, a, indices, values, axis, s);
 }
+int mlx_scatter_add_axis(mlx_array* res, const mlx_array a, const mlx_array indices,
+                         const mlx_array values, int axis, const mlx_stream s) {
+  return MLXC_CALL(res, core::scatter_add_axis, a, indices, values, axis, s);
+}
 #define MLXC_SCATTER(name)                                                                        \
   int mlx_##name(mlx_array* res, const mlx_array a, const mlx_vector_array indices,               \
                  const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s) { \

@@ -178,6 +178,10 @@ Array put_along_axis(const Array& a, const Array& indices, const Array& values, 
   MLXC_CALL(mlx_put_along_axis, a.raw(), indices.raw(), values.raw(), axis);
 }
 
+Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  MLXC_CALL(mlx_scatter_add_axis, a.raw(), indices.raw(), values.raw(), axis);
+}
+
 Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
              const Ints& slice_sizes) {
   const ArrayVector vector(indices);

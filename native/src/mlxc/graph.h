@@ -90,6 +90,7 @@ Array where(const Array& condition, const Array& on_true, const Array& on_false)
 Array take(const Array& a, const Array& indices, int axis);
 Array take_along_axis(const Array& a, const Array& indices, int axis);
 Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis);
+Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis);
 /// MLX's general gather: `indices[i]` (all of one shape) selects along `axes[i]`, `slice_sizes` are
 /// taken at each point.
 Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,

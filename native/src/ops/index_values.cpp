@@ -7,6 +7,7 @@
 
 #include "mlxc/graph.h"
 #include "ops/operands.h"
+#include "ops/shape_rules.h"
 #include "tensor/element.h"
 
 namespace mlxnx::ops {
@@ -37,12 +38,15 @@ auto with_integers(DType type, const void* data, Visit visit) {
   }
 }
 
+// Compares in the index's own width, which the compiler can do for many at once.
 template <typename Int>
 bool is_inside(Int index, std::int64_t size) {
-  if constexpr (std::is_signed_v<Int>) {
-    if (index < 0) return false;
-  }
-  return static_cast<std::uint64_t>(index) < static_cast<std::uint64_t>(size);
+  using Unsigned = std::make_unsigned_t<Int>;
+  constexpr std::int64_t kMax = std::is_same_v<Int, std::uint64_t>
+                                    ? std::numeric_limits<std::int64_t>::max()
+                                    : static_cast<std::int64_t>(std::numeric_limits<Int>::max());
+  if (size > kMax) return index >= 0;
+  return static_cast<Unsigned>(index) < static_cast<Unsigned>(size);
 }
 
 template <typename Int>
@@ -89,7 +93,51 @@ std::vector<Array> known_columns(const Call& call, std::size_t i, const Axes& ax
   return columns;
 }
 
+// Known indices, checked, as positions.
+Array known_positions(const Call& call, std::size_t i, const Shape& shape) {
+  const std::size_t width = shape.size();
+  const Axes strides = row_major_strides(shape);
+  const std::int64_t count = element_count(call.shape(i)) / static_cast<std::int64_t>(width);
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(count));
+  with_integers(call.dtype(i), call.operands[i].known_data, [&](const auto* index) {
+    for (std::int32_t& position : positions) {
+      std::int64_t sum = 0;
+      for (std::size_t axis = 0; axis < width; ++axis, ++index) {
+        check_index(call, *index, static_cast<std::int64_t>(axis), shape);
+        sum += static_cast<std::int64_t>(*index) * strides[axis];
+      }
+      position = static_cast<std::int32_t>(sum);
+    }
+  });
+  const mlxc::Ints dims{count};
+  return mlxc::from_bytes(positions.data(), std::span(dims.data(), dims.size()),
+                          mlxc::to_mlx(DType::s32));
+}
+
+// The largest valid index of each axis.
+Axes last_indices(const Shape& shape, const Axes& axes) {
+  Axes last;
+  for (const std::int64_t axis : axes) last.push_back(shape[static_cast<std::size_t>(axis)] - 1);
+  return last;
+}
+
 }  // namespace
+
+bool has_flat_positions(const Shape& shape) {
+  return element_count(shape) <= std::numeric_limits<std::int32_t>::max();
+}
+
+Array safe_positions(const Call& call, std::size_t i, const Shape& shape) {
+  if (shape.size() == 1) return mlxc::reshape(safe_indices(call, i, 0, shape), {-1});
+  if (call.operands[i].known_data != nullptr) return known_positions(call, i, shape);
+  const DType type = call.dtype(i);
+  const Array clamped =
+      clamp_indices(operand(call, i), type, last_indices(shape, all_axes(shape.size())));
+  const Array weighted = mlxc::multiply(convert(clamped, type, DType::s32),
+                                        array_of(row_major_strides(shape), DType::s32));
+  const Array sums = mlxc::sum(weighted, {static_cast<std::int64_t>(call.rank(i)) - 1});
+  return mlxc::reshape(sums, {-1});
+}
 
 void require_integers(const Call& call, std::size_t i) {
   if (is_integer(call.dtype(i))) return;
@@ -124,8 +172,12 @@ Array safe_indices(const Call& call, std::size_t i, std::int64_t axis, const Sha
   if (data == nullptr)
     return clamp_indices(indices, call.dtype(i), {shape[static_cast<std::size_t>(axis)] - 1});
   const std::int64_t count = element_count(call.shape(i));
+  const std::int64_t size = shape[static_cast<std::size_t>(axis)];
   with_integers(call.dtype(i), data, [&](const auto* values) {
-    for (std::int64_t at = 0; at < count; ++at) check_index(call, values[at], axis, shape);
+    bool all_inside = true;
+    for (std::int64_t at = 0; at < count; ++at) all_inside &= is_inside(values[at], size);
+    for (std::int64_t at = 0; at < count && !all_inside; ++at)
+      check_index(call, values[at], axis, shape);
   });
   return indices;
 }
@@ -136,9 +188,7 @@ std::vector<Array> safe_index_columns(const Call& call, std::size_t i, const Axe
   outer.pop_back();
   if (axes.size() == 1) return {mlxc::reshape(safe_indices(call, i, axes[0], shape), outer)};
   if (call.operands[i].known_data != nullptr) return known_columns(call, i, axes, shape, outer);
-  Axes last;
-  for (const std::int64_t axis : axes) last.push_back(shape[static_cast<std::size_t>(axis)] - 1);
-  const Array clamped = clamp_indices(operand(call, i), call.dtype(i), last);
+  const Array clamped = clamp_indices(operand(call, i), call.dtype(i), last_indices(shape, axes));
   std::vector<Array> columns;
   Axes start(call.rank(i), 0);
   Axes stop = call.shape(i);

@@ -28,6 +28,14 @@ mlxc::Array safe_indices(const Call& call, std::size_t i, std::int64_t axis, con
 std::vector<mlxc::Array> safe_index_columns(const Call& call, std::size_t i, const Axes& axes,
                                             const Shape& shape);
 
+/// Whether the elements of `shape` can be numbered in the type of flat positions, s32.
+bool has_flat_positions(const Shape& shape);
+
+/// Operand `i` of shape `[…, rank]`, whose last axis holds an index for every axis of `shape`, as
+/// one-dimensional positions in the row-major elements.
+/// Throws: ArgumentError for a known index outside its axis.
+mlxc::Array safe_positions(const Call& call, std::size_t i, const Shape& shape);
+
 /// `indices` of `type` limited to 0 … `last`: one value for all, or one for each column.
 mlxc::Array clamp_indices(const mlxc::Array& indices, DType type, const Axes& last);
 

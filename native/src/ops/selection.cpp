@@ -1,11 +1,15 @@
 // Ops that choose between elements: select and clip.
 #include <array>
 #include <limits>
+#include <optional>
+#include <type_traits>
+#include <variant>
 
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
 #include "ops/type_rules.h"
+#include "tensor/element.h"
 
 namespace mlxnx::ops {
 namespace {
@@ -52,15 +56,40 @@ Array ordered_as(const Call& call, std::size_t i, DType type) {
   return convert(mlxc::minimum(operand(call, i), limit), DType::u64, type);
 }
 
+// Whether min is less than max, where the call knows both.
+std::optional<bool> known_order(const Call& call) {
+  const auto value = [&call](std::size_t i) {
+    const auto* bytes = static_cast<const std::byte*>(call.operands[i].known_data);
+    return std::visit(
+        [](auto number) {
+          if constexpr (std::is_arithmetic_v<decltype(number)>) {
+            return static_cast<double>(number);
+          } else {
+            return number.real();
+          }
+        },
+        tensors::decode(call.dtype(i), bytes));
+  };
+  if (call.operands[1].known_data == nullptr || call.operands[2].known_data == nullptr)
+    return std::nullopt;
+  return value(1) < value(2);
+}
+
+// What becomes of NaN and of everything below: `low` unless `high` comes first or is no number. A
+// NaN is neither above `low` nor below `high` in Nx, where MLX's maximum and minimum keep it.
+Array lowest_result(const Call& call, const Array& low, const Array& high) {
+  if (const auto ordered = known_order(call)) return Array::view(*ordered ? low : high);
+  return mlxc::where(mlxc::less(low, high), low, high);
+}
+
 Array eval_clip(const Call& call) {
   const DType type = types::merged(call);
   const Array x = ordered_as(call, 0, type);
   const Array low = ordered_as(call, 1, type);
   const Array high = ordered_as(call, 2, type);
   if (is_integer(type)) return mlxc::minimum(mlxc::maximum(x, low), high);
-  // NaN is not greater than `low` and so becomes it; MLX's maximum would keep it.
-  const Array lifted = mlxc::where(mlxc::greater(x, low), x, low);
-  return mlxc::where(mlxc::less(lifted, high), lifted, high);
+  const Array lowest = lowest_result(call, low, high);
+  return mlxc::where(mlxc::isnan(x), lowest, mlxc::minimum(mlxc::maximum(x, lowest), high));
 }
 
 OpDef selection(std::string_view name, InferFn infer, EvalFn eval, std::string_view doc) {

@@ -176,6 +176,16 @@ TEST(Gather, PicksElementsAndParts) {
   EXPECT_EQ(gather(iota({2, 0}), numbers(DType::s32, {3, 1}, {0, 1, 0})).shape(), (Shape{3, 0}));
 }
 
+TEST(Gather, PicksFromLargeTensorsThatLieInAnyOrder) {
+  const Tensor t = transpose(iota({10, 10}));
+  const Tensor point = numbers(DType::s32, {1, 2}, {2, 7});
+  const Tensor many = broadcast(point, {20, 2});
+  EXPECT_THAT(elements(gather(t, point)), ElementsAre(72));
+  EXPECT_THAT(elements(gather(t, unknown(point))), ElementsAre(72));
+  EXPECT_THAT(elements(gather(t, many)), testing::AllOf(testing::SizeIs(20), testing::Each(72)));
+  EXPECT_EQ(elements(indexed_put(t, point, ints({-1})))[27], -1);
+}
+
 TEST(Indexing, TakesIndicesOfEveryIntegerType) {
   const Tensor t = iota({3}, {.type = DType::f64});
   for (const DType type : kIntegers) {
@@ -423,8 +433,18 @@ TEST(Clip, LimitsElementsOfEveryType) {
 
 TEST(Clip, MakesNaNTheLowerBound) {
   const Tensor t = numbers(DType::f32, {4}, {kNaN, kInfinity, -kInfinity, 0.5});
-  EXPECT_THAT(elements(clip(t, 0, 1)), ElementsAre(0, 1, 0, 0.5));
-  EXPECT_THAT(elements(clip(t, Tensor(kNaN), 1)), ElementsAre(1, 1, 1, 1));
+  for (const bool known : {true, false}) {
+    const auto clipped = [&](double min, double max) {
+      return elements(
+          clip(t, known ? Tensor(min) : unknown(min), known ? Tensor(max) : unknown(max)));
+    };
+    EXPECT_THAT(clipped(0, 1), ElementsAre(0, 1, 0, 0.5));
+    EXPECT_THAT(clipped(3, 1), ElementsAre(1, 1, 1, 1)) << "max wins over min";
+    EXPECT_THAT(clipped(kNaN, 1), ElementsAre(1, 1, 1, 1));
+    EXPECT_THAT(clipped(0, kNaN), testing::Each(testing::IsNan()));
+    EXPECT_THAT(clipped(-kInfinity, kInfinity),
+                ElementsAre(-kInfinity, kInfinity, -kInfinity, 0.5));
+  }
   EXPECT_THAT(elements(clip(ints({5}), 3, 1)), ElementsAre(1)) << "max wins over min";
 }
 

@@ -91,6 +91,8 @@ int mlx_scatter(mlx_array* res, const mlx_array a, const mlx_vector_array indice
                 const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s);
 int mlx_scatter_add(mlx_array* res, const mlx_array a, const mlx_vector_array indices,
                     const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s);
+int mlx_scatter_add_axis(mlx_array* res, const mlx_array a, const mlx_array indices,
+                         const mlx_array values, int axis, const mlx_stream s);
 int mlx_scatter_max(mlx_array* res, const mlx_array a, const mlx_vector_array indices,
                     const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s);
 int mlx_scatter_min(mlx_array* res, const mlx_array a, const mlx_vector_array indices,
