@@ -1,5 +1,7 @@
 #include "ops/attrs.h"
 
+#include <algorithm>
+
 #include "mlxnx/error.h"
 
 namespace mlxnx::ops {
@@ -77,6 +79,13 @@ const AttrValue* Attrs::find(std::string_view name) const {
 
 void Attrs::throw_missing(std::string_view name) {
   throw ArgumentError("[attributes] " + std::string(name) + " is missing or of another kind");
+}
+
+bool is_normal(const Attrs& attrs, std::span<const AttrDef> schema) {
+  return std::equal(attrs.entries().begin(), attrs.entries().end(), schema.begin(), schema.end(),
+                    [](const auto& entry, const AttrDef& def) {
+                      return entry.first == def.name && kind_of(entry.second) == def.kind;
+                    });
 }
 
 Attrs normalise(const Attrs& attrs, std::span<const AttrDef> schema, std::string_view op) {

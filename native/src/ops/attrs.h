@@ -78,6 +78,7 @@ class Attrs {
  public:
   Attrs() = default;
   Attrs(std::initializer_list<std::pair<std::string_view, AttrValue>> values) {
+    entries_.reserve(values.size());
     for (const auto& [name, value] : values) set(name, value);
   }
 
@@ -107,6 +108,9 @@ class Attrs {
   [[noreturn]] static void throw_missing(std::string_view name);
   std::vector<std::pair<std::string, AttrValue>> entries_;
 };
+
+/// Whether `attrs` is already what `normalise` would make of it.
+bool is_normal(const Attrs& attrs, std::span<const AttrDef> schema);
 
 /// `attrs` with defaults filled in and numbers widened (an int where a float is wanted, an empty
 /// int list for any list). Throws: ArgumentError for an unknown name, a missing value or a value of

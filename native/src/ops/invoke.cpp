@@ -67,7 +67,7 @@ class EagerCall {
   EagerCall(const OpDef& op, const Operands& operands, const Attrs& attrs)
       : op_(op), tensors_(operands), attrs_(&attrs) {
     check_operand_count(op, operands.size());
-    if (!op.attrs.empty() || !attrs.empty()) {
+    if (!is_normal(attrs, op.attrs)) {
       normalised_ = normalise(attrs, op.attrs, op.name);
       attrs_ = &*normalised_;
     }
