@@ -13,6 +13,7 @@
 #include "ops/conv_paths.h"
 #include "ops/invoke.h"
 #include "ops/number_tensors.h"
+#include "ops/numbers.h"
 #include "ops/registry.h"
 #include "tensor/node.h"
 
@@ -321,6 +322,12 @@ TEST(Conv, SamePaddingKeepsTheSize) {
   // An even kernel has the odd one out at the end.
   EXPECT_EQ(conv(iota({1, 1, 3}), iota({1, 1, 2}), {.padding = Padding::same()}).to_vector<float>(),
             (std::vector<float>{1, 2, 0}));
+}
+
+TEST(Conv, TakesWhatComparisonsLeave) {
+  const Tensor mask = reshape(testing_support::mask({1, 0, 1}), {1, 1, 3});
+  EXPECT_EQ(conv(mask, mask).type(), (TensorType{DType::f32, {1, 1, 1}}));
+  EXPECT_EQ(conv(mask, mask).item<float>(), 2.0f);
 }
 
 TEST(Conv, NanStaysWhereTheKernelMeetsIt) {

@@ -10,6 +10,7 @@
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/number_tensors.h"
+#include "ops/numbers.h"
 
 namespace mlxnx {
 namespace {
@@ -284,6 +285,16 @@ TEST(Dot, TakesViewsAsOperands) {
       EXPECT_EQ(dot(turned, {0}, repeated, {1}).shape(), (Shape{size, size}));
     }
   }
+}
+
+TEST(Dot, TakesWhatComparisonsLeave) {
+  const Tensor mask = testing_support::mask({1, 0, 1});
+  EXPECT_EQ(dot(mask, mask).type(), (TensorType{DType::u8, {}}));
+  EXPECT_EQ(dot(mask, mask).item<int>(), 2);
+  EXPECT_EQ(dot(mask, {}, mask, {}).to_vector<std::uint8_t>(),
+            (std::vector<std::uint8_t>{1, 0, 1, 0, 0, 0, 1, 0, 1}));
+  EXPECT_EQ(dot(mask, generate(DType::f16, {3}, [](std::size_t) { return 2.0; })).dtype(),
+            DType::f16);
 }
 
 TEST(Dot, NanAndInfinityStayInTheirRow) {

@@ -9,6 +9,7 @@
 
 #include "mlxnx/ops/shape.h"
 #include "ops/number_tensors.h"
+#include "ops/numbers.h"
 
 namespace mlxnx {
 namespace {
@@ -144,6 +145,12 @@ TEST(Fft, NanReachesEveryPoint) {
   const auto result = complex_of(fft(in));
   for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(std::isnan(result[i].real())) << i;
   EXPECT_EQ(result[3], Complex(3, 0));
+}
+
+TEST(Fft, TakesWhatComparisonsLeave) {
+  const Tensor mask = testing_support::mask({1, 0, 1});
+  expect_near(complex_of(fft(mask, {.length = 4})), {2, 0, 2, 0}, "mask");
+  expect_near(complex_of(irfft(mask, {.length = 2})), {0.5, 0.5}, "mask");
 }
 
 TEST(Fft, EmptyAxesGiveZeros) {
