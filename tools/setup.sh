@@ -17,11 +17,12 @@ fail() {
 have_command() { command -v "$1" >/dev/null 2>&1; }
 have_header() { printf '#include <%s>\n' "$1" | "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
+cmake_needed=3.24
 have_cmake() {
   have_command cmake || return 1
   local version
   version=$(cmake --version | sed -n '1s/[^0-9]*//p')
-  [ "$(printf '%s\n3.24\n' "$version" | sort -V | head -n 1)" = 3.24 ]
+  [ "$(printf '%s\n' "$version" "$cmake_needed" | sort -V | head -n 1)" = "$cmake_needed" ]
 }
 have_openblas() { [ "$(uname)" = Darwin ] || ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0'; }
 
@@ -78,7 +79,7 @@ if have_command apt-get; then
     # shellcheck disable=SC2086 # a list of words
     [ -z "$packages" ] || install_with_apt $packages
     packages=$(missing_packages apt)
-    [ -z "$packages" ] || fail "still missing after the installation: $packages"
+    [ -z "$packages" ] || fail "still missing, or too old, after the installation: $packages (CMake must be $cmake_needed or newer)"
   else
     [ -z "$packages" ] || fail "some packages are missing; install them as root with: apt-get install $packages"
   fi
