@@ -73,7 +73,7 @@ class EagerCall {
     }
     for (std::size_t i = 0; i < operands.size(); ++i) {
       tensors::Node& node = operands[i].node();
-      operands_.push_back({&node.type, &node.array, nullptr});
+      operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       depth_ = std::max(depth_, node.depth.load(std::memory_order_relaxed));
     }
   }
@@ -159,7 +159,7 @@ void Call::unsupported(const std::string& what) const {
 OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands, const Attrs& attrs) {
   check_operand_count(op, operands.size());
   InlineVector<Operand, 4> views;
-  for (const TensorType& type : operands) views.push_back({&type, nullptr, nullptr});
+  for (const TensorType& type : operands) views.push_back({&type, nullptr, nullptr, nullptr});
   const Attrs normalised = normalise(attrs, op.attrs, op.name);
   return op.infer({op, views, normalised});
 }

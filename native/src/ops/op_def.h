@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <span>
@@ -31,6 +32,9 @@ struct Operand {
   /// computed on the host's memory), row-major; null otherwise. Lets an op refuse an index that is
   /// out of bounds.
   const void* known_data = nullptr;
+  /// Set once the elements may be read on the host; null where nobody knows. Read by
+  /// `known_scalar`.
+  const std::atomic<bool>* ready = nullptr;
 };
 
 /// One call of an op, as rules and evaluators see it.

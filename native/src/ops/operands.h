@@ -2,7 +2,10 @@
 // of the operand's handle, which is valid for the length of the call; a view may be returned.
 #pragma once
 
+#include <optional>
+
 #include "mlxc/graph.h"
+#include "mlxnx/tensor.h"
 #include "ops/op_def.h"
 
 namespace mlxnx::ops {
@@ -17,13 +20,32 @@ mlxc::Array operand_as(const Call& call, std::size_t i, DType type);
 /// where u8 is wanted.
 mlxc::Array moved_as(const Call& call, std::size_t i, DType type);
 
+/// The element of operand `i` where it is a scalar and known without evaluating anything. Constants
+/// are cast on the host, and guards against values they don't have are left out.
+std::optional<Number> known_scalar(const Call& call, std::size_t i);
+
 /// Operand `i` as a mask of MLX's bool: true where the element is not zero (NaN is not zero).
 mlxc::Array operand_mask(const Call& call, std::size_t i);
 
 /// `array`, whose elements are of `from`, cast to `to` with Nx's rules where C++ and MLX leave them
-/// open: a float or complex becomes an integer by truncation, NaN becomes 0 and values beyond the
-/// type's range saturate or wrap as in Nx.
+/// open. A float becomes an integer by truncation: NaN is 0, infinities saturate, finite values
+/// wrap (those of 2^63 and more as if their low bits were 0). A complex number keeps its real part.
 mlxc::Array convert(const mlxc::Array& array, DType from, DType to);
+
+/// A scalar of `type`. Unlike mlxc::scalar it takes no graph node for half floats.
+mlxc::Array constant(const Number& value, DType type);
+
+/// Whether `value` is exactly one of the values of `type`.
+bool holds(DType type, const Number& value);
+
+/// Whether `a` and `b` are the same number, whatever their kinds; NaN is not.
+bool same_number(const Number& a, const Number& b);
+
+/// Whether graph nodes built now run on the CPU, the only device with f64.
+bool on_cpu();
+
+/// The widest float of the current device: f64 or f32.
+DType widest_float();
 
 /// `array` broadcast to `shape`; the array itself where it has that shape already.
 mlxc::Array broadcast_to_shape(const mlxc::Array& array, const Shape& shape);

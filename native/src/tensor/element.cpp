@@ -69,20 +69,21 @@ std::complex<double> as_complex(const Number& value) {
       value);
 }
 
-// Two's complement bits; a float truncates, NaN is 0 and infinities saturate, as in Nx.
+// Two's complement bits, of which the caller stores the low ones. A float truncates; NaN is 0,
+// infinities saturate and finite values wrap, as in Nx.
 std::uint64_t as_integer_bits(const Number& value, DType type) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return static_cast<std::uint64_t>(*i);
   if (const auto* u = std::get_if<std::uint64_t>(&value)) return *u;
   const double real = as_complex(value).real();
   if (std::isnan(real)) return 0;
-  const double high =
-      is_unsigned(type) ? std::ldexp(1.0, bits(type)) : std::ldexp(1.0, bits(type) - 1);
-  const double low = is_unsigned(type) ? 0.0 : -high;
-  if (real <= low) return is_unsigned(type) ? 0 : ~std::uint64_t{0} << (bits(type) - 1);
-  if (real >= high)
-    return is_unsigned(type) ? ~std::uint64_t{0} : (std::uint64_t{1} << (bits(type) - 1)) - 1;
-  return is_unsigned(type) ? static_cast<std::uint64_t>(real)
-                           : static_cast<std::uint64_t>(static_cast<std::int64_t>(real));
+  if (std::isinf(real)) {
+    const std::uint64_t sign_bit = std::uint64_t{1} << (bits(type) - 1);
+    if (is_unsigned(type)) return real > 0 ? ~std::uint64_t{0} : 0;
+    return real > 0 ? sign_bit - 1 : sign_bit;
+  }
+  const auto magnitude =
+      static_cast<std::uint64_t>(std::fmod(std::abs(std::trunc(real)), std::ldexp(1.0, 64)));
+  return real < 0 ? -magnitude : magnitude;
 }
 
 }  // namespace

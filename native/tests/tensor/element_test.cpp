@@ -72,7 +72,7 @@ T encoded(const Number& value, DType type) {
   return result;
 }
 
-TEST(Element, WrapsIntegersAndSaturatesFloats) {
+TEST(Element, WrapsFiniteNumbersAndSaturatesInfinities) {
   EXPECT_EQ(encoded<std::uint8_t>(std::int64_t{-1}, DType::u8), 255);
   EXPECT_EQ(encoded<std::int8_t>(std::int64_t{200}, DType::s8), -56);
   EXPECT_EQ(encoded<std::int64_t>(~std::uint64_t{0}, DType::s64), -1);
@@ -81,8 +81,10 @@ TEST(Element, WrapsIntegersAndSaturatesFloats) {
   EXPECT_EQ(encoded<std::int32_t>(std::nan(""), DType::s32), 0);
   EXPECT_EQ(encoded<std::int16_t>(INFINITY, DType::s16), 32767);
   EXPECT_EQ(encoded<std::int16_t>(-INFINITY, DType::s16), -32768);
-  EXPECT_EQ(encoded<std::uint32_t>(-5.0, DType::u32), 0U);
-  EXPECT_EQ(encoded<std::uint64_t>(1e30, DType::u64), ~std::uint64_t{0});
+  EXPECT_EQ(encoded<std::uint32_t>(-5.0, DType::u32), 0xfffffffbU);
+  EXPECT_EQ(encoded<std::uint8_t>(300.7, DType::u8), 44);
+  EXPECT_EQ(encoded<std::uint64_t>(1e30, DType::u64), 5076964154930102272U);
+  EXPECT_EQ(encoded<std::uint64_t>(INFINITY, DType::u64), ~std::uint64_t{0});
 }
 
 TEST(Element, KeepsTheRealPartForARealType) {
