@@ -1,0 +1,108 @@
+#include "ops/real_math.h"
+
+#include <charconv>
+#include <limits>
+#include <numbers>
+#include <string>
+
+#include "mlxnx/device.h"
+#include "ops/operands.h"
+
+namespace mlxnx::ops::math {
+namespace {
+
+using mlxc::Array;
+
+// MLX's f32 sin and cos on the CPU leave [-1, 1] above 2^23; from 0.32 on it asks libm there.
+bool trigonometry_has_a_limit() {
+  static const bool old = [] {
+    const std::string version = mlx_version();
+    int major = 0;
+    int minor = 0;
+    const char* end = version.data() + version.size();
+    const auto dot = std::from_chars(version.data(), end, major).ptr;
+    if (dot != end) std::from_chars(dot + 1, end, minor);
+    return major == 0 && minor < 32;
+  }();
+  return old && on_cpu();
+}
+
+// tan(x / 2), from which sin and cos follow without cancellation. MLX's tan calls libm, which
+// reduces arguments of any size.
+struct HalfAngle {
+  DType type;
+  Array tangent;
+  HalfAngle(const Array& x, DType from)
+      : type(from == DType::bf16 ? DType::f32 : from),
+        tangent(mlxc::tan(times(convert(x, from, type), 0.5, type))) {}
+};
+
+bool takes_half_angle(DType type) {
+  if (type == DType::f64) return true;
+  return type != DType::f16 && trigonometry_has_a_limit();
+}
+
+}  // namespace
+
+Array plus(const Array& x, double number, DType type) {
+  return mlxc::add(x, constant(number, type));
+}
+
+Array times(const Array& x, double number, DType type) {
+  return mlxc::multiply(x, constant(number, type));
+}
+
+Array polynomial(const Array& x, std::span<const double> c, DType type) {
+  Array sum = constant(c.back(), type);
+  for (std::size_t i = c.size() - 1; i-- > 0;) sum = plus(mlxc::multiply(sum, x), c[i], type);
+  return sum;
+}
+
+Array exp(const Array& x, DType type) {
+  if (type != DType::f64) return mlxc::exp(x);
+  // The constant's rounding costs a relative error of 5e-17 x: under 4e-14 where exp is finite.
+  return mlxc::power(constant(std::numbers::e, type), x);
+}
+
+Array sigmoid(const Array& x, DType type) {
+  if (type != DType::f64) return mlxc::sigmoid(x);
+  const Array inverse_exp = mlxc::power(constant(1 / std::numbers::e, type), x);
+  return mlxc::divide(constant(1.0, type), plus(inverse_exp, 1, type));
+}
+
+Array sin(const Array& x, DType type) {
+  if (!takes_half_angle(type)) return mlxc::sin(x);
+  const HalfAngle half(x, type);
+  const Array cotangent = mlxc::divide(constant(1.0, half.type), half.tangent);
+  return mlxc::divide(constant(2.0, half.type), mlxc::add(half.tangent, cotangent));
+}
+
+Array cos(const Array& x, DType type) {
+  if (!takes_half_angle(type)) return mlxc::cos(x);
+  const HalfAngle half(x, type);
+  const Array secant_squared = plus(mlxc::square(half.tangent), 1, half.type);
+  return plus(mlxc::divide(constant(2.0, half.type), secant_squared), -1, half.type);
+}
+
+Array cbrt(const Array& x, DType type) {
+  // A third is not exact enough in half floats: the error grows with the logarithm of x.
+  if (bits(type) == 16) return cbrt(convert(x, type, DType::f32), DType::f32);
+  const Array root = mlxc::power(mlxc::abs(x), constant(1.0 / 3, type));
+  return mlxc::where(mlxc::less(x, constant(0.0, type)), mlxc::negative(root), root);
+}
+
+Array round(const Array& x, DType type) {
+  // Adding a half first would round a second time, as for the largest float under 0.5.
+  const Array magnitude = mlxc::abs(x);
+  const Array whole = mlxc::floor(magnitude);
+  const Array rest = mlxc::subtract(magnitude, whole);
+  const Array up = mlxc::greater_equal(rest, constant(0.5, type));
+  return mlxc::multiply(mlxc::sign(x), mlxc::where(up, plus(whole, 1, type), whole));
+}
+
+Array sign(const Array& x, DType type) {
+  const Array has_sign = mlxc::greater(x, constant(-std::numeric_limits<double>::infinity(), type));
+  return mlxc::sign(mlxc::where(has_sign, x, constant(1.0, type)));
+}
+
+}  // namespace mlxnx::ops::math
