@@ -11,6 +11,7 @@
 #include "mlxnx/dtype.h"
 #include "mlxnx/error.h"
 #include "mlxnx/literal.h"
+#include "mlxnx/numbers.h"
 #include "mlxnx/operators.h"
 #include "mlxnx/ops/contraction.h"
 #include "mlxnx/ops/creation.h"

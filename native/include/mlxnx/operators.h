@@ -3,52 +3,49 @@
 // equal as a whole, compare their values on the host or reduce with `all`. `&&`, `||` and `!` are
 // left alone because overloads would lose their short circuit: use logical_and, logical_or and
 // logical_not.
-//
-// A C++ number on either side is treated as Nx treats numbers: it takes the tensor's type if that
-// can hold it (`bf16 * 2.0` stays bf16, `u8 + 1` stays u8, `u8 + 256` is u16, `s32 + 1.5` is f32).
+// A C++ number on either side takes the tensor's type if that can hold it; see numbers.h.
 #pragma once
 
 #include "mlxnx/literal.h"
+#include "mlxnx/numbers.h"
+#include "mlxnx/ops/elementwise.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx {
 
-/// `number` as a scalar of the type that it has beside `tensor`.
-Tensor number_beside(const Tensor& tensor, const Literal& number);
+inline Tensor operator-(const Tensor& tensor) { return negate(tensor); }
+inline Tensor operator~(const Tensor& tensor) { return bitwise_not(tensor); }
 
-/// Nx: Nx.negate
-Tensor operator-(const Tensor& tensor);
-/// Nx: Nx.bitwise_not
-Tensor operator~(const Tensor& tensor);
-
-// Declares the operator for two tensors, and for a tensor with a number on either side.
-#define MLXNX_BINARY_OPERATOR(symbol)                              \
-  Tensor operator symbol(const Tensor& left, const Tensor& right); \
-  template <ElementValue T>                                        \
-  Tensor operator symbol(const Tensor& left, T right) {            \
-    return left symbol number_beside(left, right);                 \
-  }                                                                \
-  template <ElementValue T>                                        \
-  Tensor operator symbol(T left, const Tensor& right) {            \
-    return number_beside(right, left) symbol right;                \
+// Defines the operator for two tensors, and for a tensor with a number on either side.
+#define MLXNX_BINARY_OPERATOR(symbol, function)                            \
+  inline Tensor operator symbol(const Tensor& left, const Tensor& right) { \
+    return function(left, right);                                          \
+  }                                                                        \
+  template <ElementValue T>                                                \
+  Tensor operator symbol(const Tensor& left, T right) {                    \
+    return function(left, right);                                          \
+  }                                                                        \
+  template <ElementValue T>                                                \
+  Tensor operator symbol(T left, const Tensor& right) {                    \
+    return function(left, right);                                          \
   }
 
-MLXNX_BINARY_OPERATOR(+)   // Nx.add
-MLXNX_BINARY_OPERATOR(-)   // Nx.subtract
-MLXNX_BINARY_OPERATOR(*)   // Nx.multiply
-MLXNX_BINARY_OPERATOR(/)   // Nx.divide: floating point, also of integers
-MLXNX_BINARY_OPERATOR(%)   // Nx.remainder: the sign is the left operand's
-MLXNX_BINARY_OPERATOR(&)   // Nx.bitwise_and
-MLXNX_BINARY_OPERATOR(|)   // Nx.bitwise_or
-MLXNX_BINARY_OPERATOR(^)   // Nx.bitwise_xor
-MLXNX_BINARY_OPERATOR(<<)  // Nx.left_shift
-MLXNX_BINARY_OPERATOR(>>)  // Nx.right_shift
-MLXNX_BINARY_OPERATOR(==)  // Nx.equal
-MLXNX_BINARY_OPERATOR(!=)  // Nx.not_equal
-MLXNX_BINARY_OPERATOR(<)   // Nx.less
-MLXNX_BINARY_OPERATOR(<=)  // Nx.less_equal
-MLXNX_BINARY_OPERATOR(>)   // Nx.greater
-MLXNX_BINARY_OPERATOR(>=)  // Nx.greater_equal
+MLXNX_BINARY_OPERATOR(+, add)
+MLXNX_BINARY_OPERATOR(-, subtract)
+MLXNX_BINARY_OPERATOR(*, multiply)
+MLXNX_BINARY_OPERATOR(/, divide)     // floating point, also of integers
+MLXNX_BINARY_OPERATOR(%, remainder)  // has the sign of the left operand
+MLXNX_BINARY_OPERATOR(&, bitwise_and)
+MLXNX_BINARY_OPERATOR(|, bitwise_or)
+MLXNX_BINARY_OPERATOR(^, bitwise_xor)
+MLXNX_BINARY_OPERATOR(<<, left_shift)
+MLXNX_BINARY_OPERATOR(>>, right_shift)
+MLXNX_BINARY_OPERATOR(==, equal)
+MLXNX_BINARY_OPERATOR(!=, not_equal)
+MLXNX_BINARY_OPERATOR(<, less)
+MLXNX_BINARY_OPERATOR(<=, less_equal)
+MLXNX_BINARY_OPERATOR(>, greater)
+MLXNX_BINARY_OPERATOR(>=, greater_equal)
 
 #undef MLXNX_BINARY_OPERATOR
 

@@ -1,4 +1,4 @@
-// Operators and the type that a C++ number takes beside a tensor.
+// Operators, and functions of a tensor and a C++ number.
 #include "mlxnx/operators.h"
 
 #include <gtest/gtest.h>
@@ -52,17 +52,78 @@ TEST(NumberBeside, HasTheMergedTypeAndTheValue) {
   EXPECT_EQ(number_beside(tensor({1.0}, DType::f64), 0.1).item<double>(), 0.1);
 }
 
+template <typename T>
+std::vector<T> list(std::initializer_list<T> values) {
+  return values;
+}
+
 TEST(Operators, AddTensorsAndNumbers) {
   const Tensor a = tensor({1, 2, 3}, DType::u8);
-  EXPECT_EQ((a + a).to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{2, 4, 6}));
-  EXPECT_EQ((a + 255).to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{0, 1, 2}));
+  EXPECT_EQ((a + a).to_vector<std::uint8_t>(), list<std::uint8_t>({2, 4, 6}));
+  EXPECT_EQ((a + 255).to_vector<std::uint8_t>(), list<std::uint8_t>({0, 1, 2}));
   EXPECT_EQ((1 + a).dtype(), DType::u8);
-  EXPECT_EQ((a + 1.5).to_vector<float>(), (std::vector<float>{2.5, 3.5, 4.5}));
+  EXPECT_EQ((a + 1.5).to_vector<float>(), list<float>({2.5, 3.5, 4.5}));
   Tensor sum = a;
   sum += 1;
   sum += a;
-  EXPECT_EQ(sum.to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{3, 5, 7}));
-  EXPECT_EQ(a.to_vector<std::uint8_t>(), (std::vector<std::uint8_t>{1, 2, 3}));
+  EXPECT_EQ(sum.to_vector<std::uint8_t>(), list<std::uint8_t>({3, 5, 7}));
+  EXPECT_EQ(a.to_vector<std::uint8_t>(), list<std::uint8_t>({1, 2, 3}));
+}
+
+TEST(Operators, AreTheNxFunctions) {
+  const Tensor a = tensor({7, -7, 6});
+  const Tensor b = tensor({2, 2, 3});
+  using Ints = std::vector<std::int32_t>;
+  EXPECT_EQ((a - b).to_vector<std::int32_t>(), (Ints{5, -9, 3}));
+  EXPECT_EQ((a * b).to_vector<std::int32_t>(), (Ints{14, -14, 18}));
+  EXPECT_EQ((a / b).to_vector<float>(), list<float>({3.5, -3.5, 2}));
+  EXPECT_EQ((a % b).to_vector<std::int32_t>(), (Ints{1, -1, 0}));
+  EXPECT_EQ((a & b).to_vector<std::int32_t>(), (Ints{2, 0, 2}));
+  EXPECT_EQ((a | b).to_vector<std::int32_t>(), (Ints{7, -5, 7}));
+  EXPECT_EQ((a ^ b).to_vector<std::int32_t>(), (Ints{5, -5, 5}));
+  EXPECT_EQ((a << b).to_vector<std::int32_t>(), (Ints{28, -28, 48}));
+  EXPECT_EQ((a >> 1).to_vector<std::int32_t>(), (Ints{3, -4, 3}));
+  EXPECT_EQ((-a).to_vector<std::int32_t>(), (Ints{-7, 7, -6}));
+  EXPECT_EQ((~a).to_vector<std::int32_t>(), (Ints{-8, 6, -7}));
+}
+
+TEST(Operators, CompareElementByElement) {
+  const Tensor a = tensor({1, 2, 3});
+  const Tensor b = tensor({3, 2, 1});
+  const auto bits = [](const Tensor& tensor) { return tensor.to_vector<std::uint8_t>(); };
+  EXPECT_EQ(bits(a == b), list<std::uint8_t>({0, 1, 0}));
+  EXPECT_EQ(bits(a != b), list<std::uint8_t>({1, 0, 1}));
+  EXPECT_EQ(bits(a < b), list<std::uint8_t>({1, 0, 0}));
+  EXPECT_EQ(bits(a <= b), list<std::uint8_t>({1, 1, 0}));
+  EXPECT_EQ(bits(a > 1), list<std::uint8_t>({0, 1, 1}));
+  EXPECT_EQ(bits(2 >= a), list<std::uint8_t>({1, 1, 0}));
+  EXPECT_EQ(bits(a == 2.0), list<std::uint8_t>({0, 1, 0}));
+}
+
+TEST(Operators, BroadcastAndRefuse) {
+  EXPECT_EQ((tensor({{1}, {2}}) + tensor({10, 20})).to_vector<std::int32_t>(),
+            list<std::int32_t>({11, 21, 12, 22}));
+  EXPECT_THROW(tensor({1, 2}) + tensor({1, 2, 3}), ShapeError);
+  EXPECT_THROW(tensor({1.0}) & 1, TypeError);
+}
+
+TEST(Numbers, KeepTheTensorsTypeInFunctions) {
+  const Tensor half = tensor({1.0, 3.0}, DType::bf16);
+  EXPECT_EQ(multiply(half, 2.0).type(), (TensorType{DType::bf16, {2}}));
+  EXPECT_EQ(divide(1, half).dtype(), DType::bf16);
+  const Tensor byte = tensor({1, 2}, DType::u8);
+  EXPECT_EQ(max(byte, 2).dtype(), DType::u8);
+  EXPECT_EQ(subtract(byte, 300).dtype(), DType::u16);
+  EXPECT_EQ(pad(byte, 0, {{1, 0, 0}}).to_vector<std::uint8_t>(), list<std::uint8_t>({0, 1, 2}));
+  EXPECT_EQ(select(tensor({1, 0}), byte, 9).to_vector<std::uint8_t>(), list<std::uint8_t>({1, 9}));
+  EXPECT_EQ(select(tensor({1, 0}), -1, byte).to_vector<std::int16_t>(),
+            list<std::int16_t>({-1, 2}));
+  EXPECT_EQ(dot(half, 2).dtype(), DType::bf16);
+}
+
+TEST(Numbers, AloneAreScalars) {
+  EXPECT_EQ(add(1, 2).item<int>(), 3);
+  EXPECT_EQ(add(1, 2.5).type(), (TensorType{DType::f32, {}}));
 }
 
 }  // namespace
