@@ -56,7 +56,8 @@ test-layers: $(SETUP) ## check who includes whom
 test-unit: build ## run the unit tests, the examples and the installation test
 	@$(CTEST) --test-dir $(BUILD)
 
-test-docs: build ## check that docs/ops.md is what the registry says
+test-docs: build ## check that docs/ops.md is what the registry says, and README's code what the tests run
+	@python3 tools/check_readme.py
 	@$(BUILD)/bin/mlxnx ops --format md > $(BUILD)/ops.md
 	@diff -u docs/ops.md $(BUILD)/ops.md || { echo "docs/ops.md is out of date (make docs)"; exit 1; }
 	@echo "docs/ops.md is up to date"
