@@ -311,12 +311,14 @@ TEST(Dot, NanAndInfinityStayInTheirRow) {
   EXPECT_TRUE(std::isinf(result[4]) && std::isinf(result[5]));
 }
 
-TEST(Dot, OuterFlattensBothSides) {
+TEST(Dot, OuterFlattensAndConjugatesTheRightSide) {
   const Tensor result = outer(iota({2, 2}), iota({3}));
   EXPECT_EQ(result.type(), (TensorType{DType::s32, {4, 3}}));
   EXPECT_EQ(result.to_vector<std::int32_t>(),
             (std::vector<std::int32_t>{0, 0, 0, 0, 1, 2, 0, 2, 4, 0, 3, 6}));
   EXPECT_EQ(outer(Tensor(2.0), Tensor(3)).shape(), (Shape{1, 1}));
+  const Tensor complex = outer(Tensor(1), Tensor(std::complex<double>(0, 1)));
+  EXPECT_EQ(complex.item<std::complex<double>>(), std::complex<double>(0, -1));
 }
 
 TEST(Dot, RefusesWhatDoesNotFit) {
