@@ -88,6 +88,16 @@ std::string placement_text(const OpDef& op) {
   return op.placement == ops::Placement::kCpuOnly ? "CPU" : "any";
 }
 
+// A bar would end the cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string escaped;
+  for (const char character : text) {
+    if (character == '|') escaped += '\\';
+    escaped += character;
+  }
+  return escaped;
+}
+
 std::string attr_text(const AttrDef& def) {
   if (def.fallback)
     return fmt::format("{} = {}", name(def.kind), default_json(*def.fallback).dump());
@@ -137,8 +147,8 @@ std::string markdown_text() {
       std::string attrs;
       for (const AttrDef& def : op->attrs)
         attrs += fmt::format("{}`{}` {}", attrs.empty() ? "" : "<br>", def.name, attr_text(def));
-      text += fmt::format("| `{}` | {} | {} | {} | {} |\n", op->name, operands_text(*op), attrs,
-                          placement_text(*op), op->doc);
+      text += fmt::format("| `{}` | {} | {} | {} | {} |\n", op->name, operands_text(*op),
+                          cell(attrs), placement_text(*op), cell(op->doc));
     }
   }
   return text;
