@@ -81,34 +81,31 @@ Array start_operand(const Call& call, std::size_t i, DType type) {
                  type);
 }
 
+// The starts that are not 0, in one integer type; those that the call does not know need clamping.
 struct DynamicStarts {
-  Array values;  // one for each of `axes`, clamped
+  DType type;
   Axes axes;
+  Axes last;  // the largest valid start of each of `axes`
+  std::vector<Array> values;
 };
 
-// The starts that are not 0, in the array form that MLX's dynamic slices take.
 DynamicStarts dynamic_starts(const Call& call, const Starts& starts) {
   const auto& given = call.attr<std::vector<Start>>("starts");
   Axes operands;
   for (std::size_t axis = 0; axis < given.size(); ++axis) {
     if (starts.known[axis] < 0) operands.push_back(std::get<DynamicStart>(given[axis]).operand);
   }
-  const DType type = start_type(call, operands);
-  DynamicStarts result;
-  std::vector<Array> values;
-  Axes last;
+  DynamicStarts result{.type = start_type(call, operands), .axes = {}, .last = {}, .values = {}};
   std::size_t next = 0;
   for (std::size_t axis = 0; axis < given.size(); ++axis) {
     if (starts.known[axis] == 0) continue;
-    const bool is_dynamic = starts.known[axis] < 0;
-    values.push_back(is_dynamic
-                         ? start_operand(call, static_cast<std::size_t>(operands[next++]), type)
-                         : mlxc::scalar(starts.known[axis], type));
+    const bool is_known = starts.known[axis] > 0;
     result.axes.push_back(static_cast<std::int64_t>(axis));
-    last.push_back(starts.last[axis]);
+    result.last.push_back(starts.last[axis]);
+    result.values.push_back(
+        is_known ? mlxc::scalar(starts.known[axis], result.type)
+                 : start_operand(call, static_cast<std::size_t>(operands[next++]), result.type));
   }
-  const Array joined = values.size() == 1 ? values[0] : mlxc::stack(values, 0);
-  result.values = clamp_indices(joined, type, last);
   return result;
 }
 
@@ -160,8 +157,12 @@ Array eval_slice(const Call& call) {
   const Starts starts = known_starts(call, lengths);
   if (starts.all_known)
     return mlxc::slice(array, starts.known, add(starts.known, lengths), strides);
+  // A gather at one point: MLX 0.31 writes past the end in dynamic slices of rank 4 and more.
   const DynamicStarts dynamic = dynamic_starts(call, starts);
-  const Array window = mlxc::slice_dynamic(array, dynamic.values, dynamic.axes, lengths);
+  std::vector<Array> point;
+  for (std::size_t i = 0; i < dynamic.values.size(); ++i)
+    point.push_back(clamp_indices(dynamic.values[i], dynamic.type, {dynamic.last[i]}));
+  const Array window = mlxc::gather(array, point, dynamic.axes, lengths);
   return mlxc::slice(window, Axes(lengths.size(), 0), lengths, strides);
 }
 
@@ -194,7 +195,10 @@ Array eval_put_slice(const Call& call) {
                               Axes(lengths.size(), 1));
   }
   const DynamicStarts dynamic = dynamic_starts(call, starts);
-  return mlxc::slice_update_dynamic(into, update, dynamic.values, dynamic.axes);
+  const Array joined =
+      dynamic.values.size() == 1 ? dynamic.values[0] : mlxc::stack(dynamic.values, 0);
+  const Array clamped = clamp_indices(joined, dynamic.type, dynamic.last);
+  return mlxc::slice_update_dynamic(into, update, clamped, dynamic.axes);
 }
 
 // ---- rows

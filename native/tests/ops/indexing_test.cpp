@@ -101,6 +101,23 @@ TEST(Slice, MixesKnownAndUnknownStarts) {
   EXPECT_THAT(elements(slice(transpose(t), {u8, s64, 0}, {1, 1, 3})), ElementsAre(5, 13, 21));
 }
 
+TEST(Slice, IsTheSameWithUnknownStartsAtEveryRank) {
+  Shape shape, lengths;
+  std::vector<SliceStart> known, dynamic;
+  for (std::int64_t rank = 1; rank <= 6; ++rank) {
+    shape.push_back(3 + rank % 2);
+    lengths.push_back(2);
+    known.emplace_back(rank % 3);
+    dynamic.emplace_back(unknown(rank % 3));
+    const Tensor t = iota(shape);
+    EXPECT_THAT(elements(slice(t, dynamic, lengths)),
+                ElementsAreArray(elements(slice(t, known, lengths))));
+    const Tensor part = iota(lengths);
+    EXPECT_THAT(elements(put_slice(t, dynamic, part)),
+                ElementsAreArray(elements(put_slice(t, known, part))));
+  }
+}
+
 TEST(PutSlice, ReplacesAPartAndClampsStarts) {
   const Tensor t = iota({2, 3});
   const Tensor two = numbers(DType::s32, {1, 2}, {7, 8});
