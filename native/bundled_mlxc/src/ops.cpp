@@ -144,11 +144,6 @@ int mlx_slice(mlx_array* res, const mlx_array a, const int* start, size_t start_
               const mlx_stream s) {
   return MLXC_CALL(res, core::slice, a, MLXC_LIST(start), MLXC_LIST(stop), MLXC_LIST(strides), s);
 }
-int mlx_slice_dynamic(mlx_array* res, const mlx_array a, const mlx_array start, const int* axes,
-                      size_t axes_num, const int* slice_size, size_t slice_size_num,
-                      const mlx_stream s) {
-  return MLXC_CALL(res, core::slice, a, start, MLXC_LIST(axes), MLXC_LIST(slice_size), s);
-}
 int mlx_slice_update(mlx_array* res, const mlx_array src, const mlx_array update, const int* start,
                      size_t start_num, const int* stop, size_t stop_num, const int* strides,
                      size_t strides_num, const mlx_stream s) {

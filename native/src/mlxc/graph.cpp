@@ -124,11 +124,6 @@ Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& str
             strides.data(), strides.size());
 }
 
-Array slice_dynamic(const Array& a, const Array& start, const Ints& axes, const Ints& lengths) {
-  MLXC_CALL(mlx_slice_dynamic, a.raw(), start.raw(), axes.data(), axes.size(), lengths.data(),
-            lengths.size());
-}
-
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides) {
   MLXC_CALL(mlx_slice_update, a.raw(), update.raw(), start.data(), start.size(), stop.data(),

@@ -69,7 +69,6 @@ Array as_strided(const Array& a, const Ints& shape, std::span<const std::int64_t
 
 // Shape.
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
-Array slice_dynamic(const Array& a, const Array& start, const Ints& axes, const Ints& lengths);
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides);
 Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,

@@ -67,9 +67,6 @@ int mlx_pad(mlx_array* res, const mlx_array a, const int* axes, size_t axes_num,
 int mlx_slice(mlx_array* res, const mlx_array a, const int* start, size_t start_num,
               const int* stop, size_t stop_num, const int* strides, size_t strides_num,
               const mlx_stream s);
-int mlx_slice_dynamic(mlx_array* res, const mlx_array a, const mlx_array start, const int* axes,
-                      size_t axes_num, const int* slice_size, size_t slice_size_num,
-                      const mlx_stream s);
 int mlx_slice_update(mlx_array* res, const mlx_array src, const mlx_array update, const int* start,
                      size_t start_num, const int* stop, size_t stop_num, const int* strides,
                      size_t strides_num, const mlx_stream s);
