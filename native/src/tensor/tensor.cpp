@@ -94,8 +94,9 @@ TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
   if (tensor.size() == 0) return;
   eval(owner_);
   if (!mlxc::is_row_contiguous(owner_.node().array)) {
-    mlxc::Engine& engine = mlxc::Engine::current();
-    const mlxc::StreamScope scope(engine.stream(default_device()));
+    // A GPU has no f64, not even to copy it.
+    const Device device = tensor.dtype() == DType::f64 ? Device::kCpu : default_device();
+    const mlxc::StreamScope scope(mlxc::Engine::current().stream(device));
     owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type(), 1);
     eval(owner_);
   }
