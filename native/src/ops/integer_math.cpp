@@ -127,14 +127,6 @@ Array power_of_any_sign(const Call& call, DType type) {
                      mlxc::where(is_negative, same_parity, b));
 }
 
-// Sums of neighbouring groups of `width` bits each.
-Array add_neighbours(const Array& x, int width, std::uint64_t mask, DType type) {
-  const Array low = mlxc::bitwise_and(x, constant(mask, type));
-  const Array high =
-      mlxc::bitwise_and(mlxc::right_shift(x, integer(width, type)), constant(mask, type));
-  return mlxc::add(low, high);
-}
-
 }  // namespace
 
 DType unsigned_of(DType type) {
@@ -237,16 +229,20 @@ Array count_leading_zeros(const Call& call) {
 
 Array population_count(const Call& call) {
   const DType type = unsigned_of(call.dtype(0));
+  const int width = bits(type);
+  const auto shifted = [type](const Array& x, int by) {
+    return mlxc::right_shift(x, integer(by, type));
+  };
+  const auto masked = [type](const Array& x, std::uint64_t mask) {
+    return mlxc::bitwise_and(x, constant(mask, type));
+  };
+  // Counts of pairs, then of fours, then of bytes; a product adds all bytes up in the highest one.
   Array x = unsigned_view(operand(call, 0), call.dtype(0));
-  constexpr std::uint64_t kMasks[] = {0x5555555555555555, 0x3333333333333333, 0x0f0f0f0f0f0f0f0f,
-                                      0x00ff00ff00ff00ff, 0x0000ffff0000ffff, 0x00000000ffffffff};
-  int width = 1;
-  for (const std::uint64_t mask : kMasks) {
-    if (width == bits(type)) break;
-    x = add_neighbours(x, width, mask, type);
-    width *= 2;
-  }
-  return x;
+  x = mlxc::subtract(x, masked(shifted(x, 1), 0x5555555555555555));
+  x = mlxc::add(masked(x, 0x3333333333333333), masked(shifted(x, 2), 0x3333333333333333));
+  x = masked(mlxc::add(x, shifted(x, 4)), 0x0f0f0f0f0f0f0f0f);
+  if (width == 8) return x;
+  return shifted(mlxc::multiply(x, constant(std::uint64_t{0x0101010101010101}, type)), width - 8);
 }
 
 }  // namespace mlxnx::ops::math

@@ -53,6 +53,10 @@ Array float_to_integer(const Array& array, DType from, DType to) {
                          mlxc::astype(upper, to), result);
   }
   result = mlxc::where(mlxc::equal(array, bound(kInfinity)), constant(highest(to), to), result);
+  // The lowest s64 that -infinity has become is the lowest number of some types already.
+  const bool is_lowest =
+      from != DType::f16 && (to == DType::s64 || (is_unsigned(to) && bits(to) < 64));
+  if (is_lowest) return result;
   return mlxc::where(mlxc::equal(array, bound(-kInfinity)), constant(lowest(to), to), result);
 }
 
