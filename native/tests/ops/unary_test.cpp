@@ -7,6 +7,7 @@
 #include <random>
 
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/shape.h"
 #include "ops/hard_numbers.h"
 
 namespace mlxnx {
@@ -426,6 +427,30 @@ TEST(Unary, EveryRowTakesItsTypesAndRefusesTheOthers) {
       } catch (const UnsupportedError& error) {
         EXPECT_EQ(row->name, "conjugate");
         EXPECT_EQ(type, DType::f64);
+      }
+    }
+  }
+}
+
+// What MLX stores with strides, some negative or zero, is computed like what lies in rows.
+TEST(Elementwise, StridedOperandsGiveTheSameResults) {
+  for (const ops::OpDef* row : ops::all_ops()) {
+    if (row->group != ops::Group::kUnary && row->group != ops::Group::kBinary) continue;
+    for (const DType type : kDTypes) {
+      const Tensor x = make({std::int64_t{1}, std::int64_t{2}, std::int64_t{3}, std::int64_t{7},
+                             std::int64_t{8}, std::int64_t{100}},
+                            type, {2, 3});
+      const Tensor strided = broadcast(reverse(transpose(x)), {2, 3, 2});
+      const Tensor in_rows = Tensor::from_bytes(strided.to_bytes(), strided.type());
+      try {
+        const bool is_unary = row->group == ops::Group::kUnary;
+        const Tensor got =
+            is_unary ? ops::invoke(*row, {strided}) : ops::invoke(*row, {strided, strided});
+        const Tensor expected =
+            is_unary ? ops::invoke(*row, {in_rows}) : ops::invoke(*row, {in_rows, in_rows});
+        EXPECT_EQ(got.to_bytes(), expected.to_bytes()) << row->name << " of " << name(type);
+      } catch (const TypeError&) {
+      } catch (const UnsupportedError&) {
       }
     }
   }
