@@ -59,6 +59,11 @@ struct Engine::State {
   Engine* owner = nullptr;
   std::array<mlx_stream, 2> streams{};
 
+  ~State() {
+    for (const mlx_stream stream : streams) {
+      if (stream.ctx != nullptr) mlx_stream_free(stream);
+    }
+  }
   void start();
   void loop();
   TicketPtr pop();
