@@ -180,8 +180,8 @@ Engine& Engine::current() {
   // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
   // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
   static Engine* const process_engine = [] {
-    auto* const engine = new Engine();
     apply_memory_defaults();
+    auto* const engine = new Engine();
     std::atexit([] { Engine::current().stop(); });
     return engine;
   }();
