@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "mlxnx/error.h"
+#include "replay/json_values.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -41,7 +42,12 @@ Number number(const json& value) {
 template <std::size_t N>
 std::vector<std::array<std::int64_t, N>> tuples(const json& value) {
   std::vector<std::array<std::int64_t, N>> result;
-  for (const json& entry : value) result.push_back(entry.get<std::array<std::int64_t, N>>());
+  for (const json& entry : value) {
+    if (!entry.is_array() || entry.size() != N)
+      throw FormatError(fmt::format("{} is not a list of {} integers", entry.dump(), N));
+    auto& tuple = result.emplace_back();
+    for (std::size_t i = 0; i < N; ++i) tuple[i] = integer<std::int64_t>(entry[i]);
+  }
   return result;
 }
 
@@ -49,9 +55,9 @@ std::vector<ops::Start> starts(const json& value) {
   std::vector<ops::Start> result;
   for (const json& entry : value) {
     if (entry.is_object()) {
-      result.emplace_back(ops::DynamicStart{entry.at("operand").get<std::int64_t>()});
+      result.emplace_back(ops::DynamicStart{integer<std::int64_t>(entry.at("operand"))});
     } else {
-      result.emplace_back(entry.get<std::int64_t>());
+      result.emplace_back(integer<std::int64_t>(entry));
     }
   }
   return result;
@@ -59,7 +65,7 @@ std::vector<ops::Start> starts(const json& value) {
 
 Axes ints(const json& value) {
   Axes result;
-  for (const json& entry : value) result.push_back(entry.get<std::int64_t>());
+  for (const json& entry : value) result.push_back(integer<std::int64_t>(entry));
   return result;
 }
 
@@ -72,8 +78,7 @@ AttrValue value_of_kind(const json& value, AttrKind kind) {
     case AttrKind::kBool:
       return value.get<bool>();
     case AttrKind::kInt:
-      if (!value.is_number_integer()) refuse(value, name(kind));
-      return value.get<std::int64_t>();
+      return integer<std::int64_t>(value);
     case AttrKind::kFloat:
       return real(value);
     case AttrKind::kNumber:

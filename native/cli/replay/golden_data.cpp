@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "mlxnx/error.h"
+#include "replay/json_values.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -37,8 +38,14 @@ class Fnv1a {
 
 GoldenData::GoldenData(const std::filesystem::path& folder) {
   std::ifstream data = open(folder / "ops.bin");
-  bytes_.resize(std::filesystem::file_size(folder / "ops.bin"));
+  try {
+    bytes_.resize(std::filesystem::file_size(folder / "ops.bin"));
+  } catch (const std::exception& error) {
+    throw FormatError(fmt::format("[golden data] can't read {}: {}", (folder / "ops.bin").string(),
+                                  error.what()));
+  }
   data.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(bytes_.size()));
+  bytes_.resize(static_cast<std::size_t>(data.gcount()));
   std::ifstream calls = open(folder / "ops.jsonl");
   std::string text;
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
@@ -56,20 +63,20 @@ GoldenTensor GoldenData::read_tensor(const json& value) const {
   GoldenTensor tensor;
   tensor.type.dtype = dtype_from_name(value.at("type").get<std::string>());
   for (const json& dimension : value.at("shape"))
-    tensor.type.shape.push_back(dimension.get<std::int64_t>());
-  const auto at = value.at("at").get<std::uint64_t>();
-  const std::size_t length =
-      static_cast<std::size_t>(element_count(tensor.type.shape)) * size_bytes(tensor.type.dtype);
-  if (at > bytes_.size() || length > bytes_.size() - at) {
+    tensor.type.shape.push_back(integer<std::int64_t>(dimension));
+  const auto at = integer<std::size_t>(value.at("at"));
+  const auto count = static_cast<std::size_t>(element_count(tensor.type.shape));
+  const std::size_t item = size_bytes(tensor.type.dtype);
+  if (at > bytes_.size() || count > (bytes_.size() - at) / item) {
     throw FormatError(fmt::format("{} at {} reaches beyond the {} bytes of ops.bin",
                                   to_string(tensor.type), at, bytes_.size()));
   }
-  tensor.bytes = std::span(bytes_).subspan(at, length);
+  tensor.bytes = std::span(bytes_).subspan(at, count * item);
   return tensor;
 }
 
 GoldenCase GoldenData::read_case(const std::string& text, std::size_t line) const {
-  const json value = json::parse(text);
+  const json value = parse_json(text);
   GoldenCase golden;
   golden.line = line;
   golden.op = value.at("op").get<std::string>();

@@ -52,10 +52,11 @@ void reset_peak_memory();
 void clear_cache();
 
 /// Bounds the cache to `bytes`; the start value is 1 GiB or `MLXNX_CACHE_LIMIT` (bytes).
-/// Returns: the limit before.
+/// Returns: the limit before; 0 where MLX keeps no cache, as 0.31 on the CPU.
 std::size_t set_cache_limit(std::size_t bytes);
 
-/// Sets the allocator's limit to `bytes`.
+/// Sets the allocator's limit to `bytes`. A single tensor that exceeds it is refused with a
+/// BackendError when it is built; together, tensors may exceed it where the system has the memory.
 /// Returns: the limit before.
 std::size_t set_memory_limit(std::size_t bytes);
 

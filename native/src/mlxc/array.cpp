@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "mlxc/memory.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -51,6 +52,7 @@ std::span<const int> Array::shape() const {
 
 Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
   install_error_handler();
+  check_fits(shape, mlx_dtype_size(type));
   const mlx_array raw =
       mlx_array_new_data(data, shape.data(), static_cast<int>(shape.size()), type);
   return Array::adopt(checked(raw, raw.ctx != nullptr, "mlx_array_new_data"));

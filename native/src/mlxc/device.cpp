@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "mlx/c/device.h"
 #include "mlx/c/memory.h"
@@ -22,6 +23,9 @@ namespace mlxnx {
 namespace {
 
 constexpr std::size_t kDefaultCacheLimitBytes = std::size_t{1} << 30;
+
+// MLX's figure, kept here because every graph node is compared with it.
+std::atomic<std::size_t> memory_limit_bytes{std::numeric_limits<std::size_t>::max()};
 
 bool query_availability(Device device) {
   mlxc::install_error_handler();
@@ -89,8 +93,11 @@ std::size_t set_cache_limit(std::size_t bytes) {
 }
 
 std::size_t set_memory_limit(std::size_t bytes) {
-  return figure([bytes](std::size_t* before) { return mlx_set_memory_limit(before, bytes); },
-                "mlx_set_memory_limit");
+  const std::size_t before =
+      figure([bytes](std::size_t* out) { return mlx_set_memory_limit(out, bytes); },
+             "mlx_set_memory_limit");
+  memory_limit_bytes.store(bytes, std::memory_order_relaxed);
+  return before;
 }
 
 std::string mlx_version() {
@@ -115,6 +122,36 @@ void mlxc::apply_memory_defaults() {
     }
   }
   set_cache_limit(limit);
+  memory_limit_bytes.store(memory_info().limit_bytes, std::memory_order_relaxed);
+}
+
+namespace {
+template <typename Dim>
+void require_fits(std::span<const Dim> shape, std::size_t item_bytes) {
+  // A double, since the product may not fit 64 bits.
+  double bytes = static_cast<double>(item_bytes);
+  for (const Dim dim : shape) bytes *= static_cast<double>(dim);
+  const std::size_t limit = memory_limit_bytes.load(std::memory_order_relaxed);
+  if (bytes <= static_cast<double>(limit)) [[likely]]
+    return;
+  const char* op = mlxc::thread_state.op;
+  throw BackendError("[" + std::string(op != nullptr ? op : "memory") + "] an array of shape " +
+                     to_string(Shape(shape.begin(), shape.end())) + " with " +
+                     std::to_string(item_bytes) + " bytes an element exceeds the memory limit of " +
+                     std::to_string(limit) + " bytes");
+}
+}  // namespace
+
+void mlxc::check_fits(std::span<const std::int64_t> shape, std::size_t item_bytes) {
+  require_fits(shape, item_bytes);
+}
+
+void mlxc::check_fits(std::span<const int> shape, std::size_t item_bytes) {
+  require_fits(shape, item_bytes);
+}
+
+void mlxc::check_fits(const Array& array) {
+  check_fits(array.shape(), mlx_array_itemsize(array.raw()));
 }
 
 }  // namespace mlxnx

@@ -1,11 +1,14 @@
 #include "mlxc/graph.h"
 
+#include <algorithm>
+#include <array>
 #include <climits>
 #include <string>
 
 #include "mlx/c/fft.h"
 #include "mlx/c/linalg.h"
 #include "mlx/c/ops.h"
+#include "mlxc/memory.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -25,7 +28,35 @@ Ints::Ints(std::span<const std::int64_t> values) {
 #define MLXC_CALL(function, ...)                                           \
   Array result;                                                            \
   check(function(result.out(), __VA_ARGS__, current_stream()), #function); \
+  check_fits(result);                                                      \
   return result
+
+namespace {
+std::size_t position(const Array& a, int axis) {
+  return static_cast<std::size_t>(axis < 0 ? axis + static_cast<int>(a.rank()) : axis);
+}
+
+// MLX's scans (0.31.2) count rows by dividing by the stride of the axis, and that may be anything,
+// 0 included, where the axis has one element. Such an axis is scanned with its element twice.
+int axis_size(const Array& a, int axis) {
+  const std::size_t at = position(a, axis);
+  return at < a.rank() ? a.shape()[at] : 0;
+}
+
+Array twice(const Array& a, int axis) { return concatenate(std::array{a, a}, axis); }
+
+Array end_of_axis(const Array& a, int axis, bool last) {
+  const std::size_t at = position(a, axis);
+  Shape start(a.rank(), 0);
+  Shape stop(a.shape().begin(), a.shape().end());
+  if (last) {
+    start[at] = stop[at] - 1;
+  } else {
+    stop[at] = 1;
+  }
+  return slice(a, start, stop, Shape(a.rank(), 1));
+}
+}  // namespace
 
 #define MLXC_UNARY(name) \
   Array name(const Array& a) { MLXC_CALL(mlx_##name, a.raw()); }
@@ -39,9 +70,12 @@ Ints::Ints(std::span<const std::int64_t> values) {
   Array name(const Array& a, int axis, bool keep_axis) {    \
     MLXC_CALL(mlx_##name##_axis, a.raw(), axis, keep_axis); \
   }
-#define MLXC_SCAN(name)                                                \
-  Array name(const Array& a, int axis, bool reverse, bool inclusive) { \
-    MLXC_CALL(mlx_##name, a.raw(), axis, reverse, inclusive);          \
+#define MLXC_SCAN(name)                                                                  \
+  Array name(const Array& a, int axis, bool reverse, bool inclusive) {                   \
+    if (axis_size(a, axis) == 1) {                                                       \
+      return end_of_axis(name(twice(a, axis), axis, reverse, inclusive), axis, reverse); \
+    }                                                                                    \
+    MLXC_CALL(mlx_##name, a.raw(), axis, reverse, inclusive);                            \
   }
 #define MLXC_SORT(name) \
   Array name(const Array& a, int axis) { MLXC_CALL(mlx_##name##_axis, a.raw(), axis); }
@@ -115,13 +149,29 @@ Array contiguous(const Array& a) { MLXC_CALL(mlx_contiguous, a.raw(), false); }
 
 Array as_strided(const Array& a, const Ints& shape, std::span<const std::int64_t> strides,
                  std::size_t offset) {
-  MLXC_CALL(mlx_as_strided, a.raw(), shape.data(), shape.size(), strides.data(), strides.size(),
-            offset);
+  const Array rows = contiguous(a);  // MLX flattens `a` and refuses one with strides later
+  Array result;                      // a view however large: windows overlap in it
+  check(mlx_as_strided(result.out(), rows.raw(), shape.data(), shape.size(), strides.data(),
+                       strides.size(), offset, current_stream()),
+        "mlx_as_strided");
+  return result;
 }
 
+namespace {
+// MLX multiplies strides in 32 bits. One that steps over the whole axis takes the first element.
+InlineVector<int, 6> inside_axes(const Array& a, const Ints& strides) {
+  InlineVector<int, 6> result(strides.data(), strides.data() + strides.size());
+  const std::span<const int> dims = a.shape();
+  for (std::size_t i = 0; i < std::min(result.size(), dims.size()); ++i)
+    result[i] = std::min(result[i], std::max(dims[i], 1));
+  return result;
+}
+}  // namespace
+
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides) {
-  MLXC_CALL(mlx_slice, a.raw(), start.data(), start.size(), stop.data(), stop.size(),
-            strides.data(), strides.size());
+  const auto steps = inside_axes(a, strides);
+  MLXC_CALL(mlx_slice, a.raw(), start.data(), start.size(), stop.data(), stop.size(), steps.data(),
+            steps.size());
 }
 
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
@@ -208,13 +258,16 @@ std::pair<Array, Array> qr(const Array& a) {
   std::pair<Array, Array> result;
   check(mlx_linalg_qr(result.first.out(), result.second.out(), a.raw(), current_stream()),
         "mlx_linalg_qr");
+  check_fits(result.first);
   return result;
 }
 
 std::vector<Array> svd(const Array& a) {
   ArrayVector result;
   check(mlx_linalg_svd(result.out(), a.raw(), true, current_stream()), "mlx_linalg_svd");
-  return result.to_vector();
+  std::vector<Array> factors = result.to_vector();
+  for (const Array& factor : factors) check_fits(factor);
+  return factors;
 }
 
 std::pair<Array, Array> eigh(const Array& a) {

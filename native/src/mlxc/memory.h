@@ -1,10 +1,19 @@
-// Start values of MLX's allocator limits.
+// The allocator's limits: their start values, and the one on single arrays that MLX leaves to its
+// callers.
 #pragma once
+
+#include "mlxc/array.h"
 
 namespace mlxnx::mlxc {
 
 /// Bounds the allocator's cache to 1 GiB, or to `MLXNX_CACHE_LIMIT` bytes: MLX's own default keeps
-/// every freed buffer.
+/// every freed buffer. Throws: ArgumentError when that variable holds anything else.
 void apply_memory_defaults();
+
+/// Throws: BackendError when an array of `shape` takes more bytes than the memory limit. On the CPU
+/// MLX doesn't look at what malloc answers, so an array that can't be had would end the process.
+void check_fits(std::span<const std::int64_t> shape, std::size_t item_bytes);
+void check_fits(std::span<const int> shape, std::size_t item_bytes);
+void check_fits(const Array& array);
 
 }  // namespace mlxnx::mlxc

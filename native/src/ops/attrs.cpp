@@ -43,6 +43,11 @@ std::string known_names(std::span<const AttrDef> schema) {
   return names.empty() ? "none" : names;
 }
 
+bool is_callable(const AttrValue& value) {
+  const auto* function = std::get_if<std::shared_ptr<const Function>>(&value);
+  return function == nullptr || (*function != nullptr && (*function)->apply != nullptr);
+}
+
 AttrValue resolve(const AttrValue* value, const AttrDef& def, std::string_view op) {
   const bool is_set = value != nullptr && !std::holds_alternative<std::monostate>(*value);
   if (!is_set) {
@@ -51,6 +56,8 @@ AttrValue resolve(const AttrValue* value, const AttrDef& def, std::string_view o
     refuse(op, "the attribute " + std::string(def.name) + " (" + std::string(name(def.kind)) +
                    ") is missing");
   }
+  if (!is_callable(*value))
+    refuse(op, "the attribute " + std::string(def.name) + " holds no function to call");
   if (auto widened = widen(*value, def.kind)) return *std::move(widened);
   refuse(op, "the attribute " + std::string(def.name) + " takes a value of kind " +
                  std::string(name(def.kind)) + ", got " + std::string(name(kind_of(*value))));
@@ -84,7 +91,8 @@ void Attrs::throw_missing(std::string_view name) {
 bool is_normal(const Attrs& attrs, std::span<const AttrDef> schema) {
   return std::equal(attrs.entries().begin(), attrs.entries().end(), schema.begin(), schema.end(),
                     [](const auto& entry, const AttrDef& def) {
-                      return entry.first == def.name && kind_of(entry.second) == def.kind;
+                      return entry.first == def.name && kind_of(entry.second) == def.kind &&
+                             is_callable(entry.second);
                     });
 }
 

@@ -55,7 +55,8 @@ std::vector<Pair> paddings(const Call& call, std::size_t rank) {
                         " spatial axes, got " + std::to_string(given->size()));
   }
   for (const Pair& pair : *given) {
-    if (std::max(std::abs(pair[0]), std::abs(pair[1])) <= kMaxValue) continue;
+    if (std::min(pair[0], pair[1]) >= -kMaxValue && std::max(pair[0], pair[1]) <= kMaxValue)
+      continue;
     call.argument_error("padding {" + std::to_string(pair[0]) + ", " + std::to_string(pair[1]) +
                         "} is out of range");
   }
@@ -83,7 +84,7 @@ void check_groups(const Call& call, const ConvGeometry& g, std::int64_t kernel_c
     call.shape_error("the number of groups, " + text(g.groups()) +
                      ", must divide the kernel's output channels, got " + text(g.filters));
   }
-  if (g.channels != kernel_channels * g.feature_groups) {
+  if (g.channels % g.feature_groups != 0 || g.group_channels() != kernel_channels) {
     call.shape_error(
         "the kernel's input channels times feature_group_size must be the tensor's "
         "channels, got " +

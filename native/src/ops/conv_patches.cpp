@@ -90,6 +90,7 @@ class PatchConvolution {
       is_padded |= shape.back() != cut.end - cut.begin;
     }
     padded_shape_ = in_layout(shape);
+    element_count(padded_shape_);  // throws where the strides would overflow
     strides_ = row_major_strides(padded_shape_);
     Array inner = transposed(convert(input, input.dtype(), type_), in_layout(g_.input_order));
     if (is_cut) inner = mlxc::slice(inner, in_layout(begin), in_layout(end), Shape(rank_, 1));

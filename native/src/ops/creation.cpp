@@ -73,7 +73,12 @@ Array eval_iota(const Call& call) {
   const auto& [type, shape] = call.output();
   std::int64_t axis = 0;
   if (iota_axis(call, shape, axis) == nullptr) {
-    const Array flat = count_up(element_count(shape), type);
+    const std::int64_t count = element_count(shape);
+    if (count > std::numeric_limits<std::int32_t>::max()) {
+      call.unsupported("MLX counts through at most 2147483647 elements, " + to_string(shape) +
+                       " has " + std::to_string(count));
+    }
+    const Array flat = count_up(count, type);
     return shape.size() == 1 ? flat : mlxc::reshape(flat, shape);
   }
   const Array line = count_up(shape[static_cast<std::size_t>(axis)], type);

@@ -8,6 +8,13 @@
 
 namespace mlxnx::ops {
 
+void check_steps(const Call& call, std::int64_t steps) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 20;
+  if (steps <= kMost) return;
+  call.unsupported("a function can fold at most " + std::to_string(kMost) +
+                   " elements into one, got " + std::to_string(steps));
+}
+
 mlxc::Array apply_function(const Call& call, const mlxc::Array& element,
                            const mlxc::Array& accumulator, DType type) {
   const Function& function = *call.attr<std::shared_ptr<const Function>>("fun");

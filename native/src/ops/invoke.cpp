@@ -1,11 +1,13 @@
 #include "ops/invoke.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "mlxc/check.h"
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
+#include "mlxc/memory.h"
 #include "ops/registry.h"
 #include "tensor/node.h"
 
@@ -22,6 +24,19 @@ void check_operand_count(const OpDef& op, std::size_t count) {
   if (op.max_operands > op.min_operands) takes += " to " + std::to_string(op.max_operands);
   throw ArgumentError("[" + std::string(op.name) + "] takes " + takes + " operands, got " +
                       std::to_string(count));
+}
+
+// What Nx's rules answer, unless MLX can't count it.
+OutputTypes infer_countable(const Call& call) {
+  OutputTypes outputs = call.op.infer(call);
+  for (const TensorType& type : outputs) {
+    for (const std::int64_t dim : type.shape) {
+      if (dim >= 0 && dim <= std::numeric_limits<std::int32_t>::max()) continue;
+      call.shape_error("the output would be " + to_string(type) +
+                       ", and a dimension can have at most 2147483647 elements");
+    }
+  }
+  return outputs;
 }
 
 Device place(const OpDef& op, std::span<const Operand> operands,
@@ -78,7 +93,7 @@ class EagerCall {
     }
   }
 
-  OutputTypes infer() const { return op_.infer({op_, operands_, *attrs_}); }
+  OutputTypes infer() const { return infer_countable({op_, operands_, *attrs_}); }
 
   Tensor run_one(OutputTypes outputs) {
     const Scope scope(*this, outputs);
@@ -113,6 +128,8 @@ class EagerCall {
           stream_(mlxc::Engine::current().stream(device_)),
           name_(call.op_.name.data()) {
       call.find_known_data();
+      // First, so that evaluators may count the bytes of their outputs without overflow.
+      for (const TensorType& type : outputs) mlxc::check_fits(type.shape, size_bytes(type.dtype));
     }
 
    private:
@@ -161,7 +178,7 @@ OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands, c
   InlineVector<Operand, 4> views;
   for (const TensorType& type : operands) views.push_back({&type, nullptr, nullptr, nullptr});
   const Attrs normalised = normalise(attrs, op.attrs, op.name);
-  return op.infer({op, views, normalised});
+  return infer_countable({op, views, normalised});
 }
 
 std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operands,

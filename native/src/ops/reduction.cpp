@@ -260,6 +260,7 @@ Array eval_reduce(const Call& call) {
   const std::int64_t steps = count_along(call.shape(0), axes);
   const std::int64_t size = element_count(kept);
   if (steps * size != 0) {
+    check_steps(call, steps);
     const Array elements = mlxc::reshape(reduced_axes_first(operand(call, 0), axes, call.rank(0)),
                                          Shape{steps * size});
     const Axes strides = row_major_strides(kept);

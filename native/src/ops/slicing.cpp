@@ -152,7 +152,9 @@ OutputTypes infer_slice(const Call& call) {
 Array eval_slice(const Call& call) {
   const Array& array = call.array(0);
   const Axes& lengths = call.attr<Axes>("lengths");
-  if (element_count(call.shape(0)) == 0) return array;
+  const auto& [type, shape] = call.output();
+  if (element_count(shape) == 0)
+    return broadcast_to_shape(mlxc::scalar(std::int64_t{0}, type), shape);
   const Axes strides = slice_strides(call);
   const Starts starts = known_starts(call, lengths);
   if (starts.all_known)

@@ -130,6 +130,7 @@ bool advance(Axes& position, const Axes& limits) {
 
 Array eval_window_reduce(const Call& call) {
   const WindowGeometry geometry = window_geometry(call);
+  check_steps(call, element_count(geometry.window));
   const DType type = call.dtype(0);
   const Array start = operand_as(call, 1, type);
   const Array padded = pad_edges(operand(call, 0), call.shape(0), geometry, start);

@@ -40,8 +40,10 @@ std::vector<Pair> padding_per_axis(const Call& call) {
                      to_string(call.shape(0)));
   }
   for (const auto& [low, high] : given) {
-    if (std::max(std::abs(low), std::abs(high)) > kMost)
-      call.argument_error("padding takes 32-bit integers");
+    if (std::min(low, high) < -kMost || std::max(low, high) > kMost) {
+      call.argument_error("padding takes 32-bit integers, got " + std::to_string(low) + " and " +
+                          std::to_string(high));
+    }
   }
   return given;
 }
@@ -97,9 +99,12 @@ Array pad_edges(const Array& array, const Shape& shape, const WindowGeometry& ge
   if (element_count(shape) == 0) return mlxc::broadcast_to(value, geometry.padded);
   Axes starts(shape.size(), 0), stops = shape, axes, low, high;
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    const auto [before, after] = geometry.padding[i];
+    auto [before, after] = geometry.padding[i];
     if (before < 0) starts[i] = std::min(-before, shape[i]);
     if (after < 0) stops[i] = std::max(shape[i] + after, starts[i]);
+    // What a cut takes beyond the operand comes off the padding of the other side.
+    if (before < 0) after += before + starts[i];
+    if (after < 0) before += after + shape[i] - stops[i];
     if (before <= 0 && after <= 0) continue;
     axes.push_back(static_cast<std::int64_t>(i));
     low.push_back(std::max<std::int64_t>(before, 0));

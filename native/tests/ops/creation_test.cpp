@@ -118,6 +118,15 @@ TEST(Iota, RefusesAnUnknownAxis) {
   EXPECT_THROW(iota({}, {.axis = 0}), ShapeError);
 }
 
+TEST(Iota, RefusesMoreElementsThanMlxCounts) {
+  EXPECT_EQ(error_of<UnsupportedError>([] {
+              iota({65536, 65536}, {.type = DType::u8});
+            }),
+            "[iota] MLX counts through at most 2147483647 elements, {65536, 65536} has 4294967296");
+  EXPECT_THAT(error_of<ShapeError>([] { iota({std::int64_t{1} << 31}); }),
+              HasSubstr("[iota] the output would be s32[2147483648]"));
+}
+
 TEST(Eye, HasOnesOnTheDiagonalOfTheLastTwoAxes) {
   for (const DType type : kDTypes) {
     EXPECT_THAT(elements(eye(2, {.type = type})), ElementsAre(1, 0, 0, 1)) << name(type);

@@ -59,6 +59,20 @@ TEST(Slice, TakesStartsLengthsAndStrides) {
   EXPECT_THAT(elements(slice_along_axis(t, 1, 2, {.axis = -1, .stride = 2})), ElementsAre(1, 5, 9));
 }
 
+TEST(Slice, StridesMayStepFarBeyondTheAxis) {
+  constexpr std::int64_t kFar = std::numeric_limits<std::int32_t>::max();
+  EXPECT_THAT(elements(slice(iota({7}), {3}, {2}, {.strides = Axes{kFar}})), ElementsAre(3));
+  const Tensor lazy = reverse(iota({4, 7}));
+  EXPECT_THAT(elements(slice(lazy, {1, 2}, {3, 5}, {.strides = Axes{kFar, kFar}})),
+              ElementsAre(18));
+}
+
+TEST(Slice, OfNoElementsHasItsOwnShape) {
+  const Tensor none = slice(iota({3, 0}), {0, 0}, {1, 0});
+  EXPECT_EQ(none.shape(), (Shape{1, 0}));
+  EXPECT_EQ(concatenate(std::vector{none, iota({1, 2})}, {.axis = 1}).shape(), (Shape{1, 2}));
+}
+
 TEST(Slice, ClampsStarts) {
   const Tensor t = iota({5});
   for (const auto& [start, first] : {std::pair<std::int64_t, double>{-7, 0}, {4, 2}, {99, 2}}) {

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
 #include "ops/registry.h"
 
@@ -223,6 +224,11 @@ TEST(Linalg, ErrorsNameTheOpAndTheShapes) {
                 triangular_solve(f32({0, 0, 1, 1}, {2, 2}), f32({1, 1}, {2}));
               }),
               HasSubstr("singular"));
+}
+
+TEST(Linalg, FactorsAMatrixThatIsOneRepeatedElement) {
+  const linalg::QrResult result = linalg::qr(broadcast(Tensor(2.0), {1, 1}));
+  EXPECT_FLOAT_EQ(result.q.item<float>() * result.r.item<float>(), 2.0f);
 }
 
 TEST(Linalg, HalfFloatsKeepTheirType) {

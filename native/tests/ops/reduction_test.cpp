@@ -9,6 +9,7 @@
 #include <random>
 
 #include "mlxnx/literal.h"
+#include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
@@ -412,6 +413,21 @@ TEST(Reduce, FoldsInRowMajorOrderFromTheAccumulatorOn) {
   expect_all(cases);
 }
 
+TEST(Reduce, FoldsElementsThatLieInOnePlaceOrBackwards) {
+  EXPECT_EQ(reduce(broadcast(Tensor(3), {4}), 0, add).item<int>(), 12);
+  EXPECT_EQ(reduce(reverse(iota({4})), 0, add).item<int>(), 6);
+}
+
+TEST(Reduce, RefusesAnAttributeThatHoldsNoFunction) {
+  for (const auto& function : {std::shared_ptr<const ops::Function>(),
+                               std::make_shared<const ops::Function>(ops::Function())}) {
+    EXPECT_EQ(error_of<ArgumentError>([&] {
+                ops::invoke(ops::op("reduce"), {tensor({1}), tensor(0)}, {{"fun", function}});
+              }),
+              "[reduce] the attribute fun holds no function to call");
+  }
+}
+
 TEST(Reduce, RefusesWrongAccumulatorsAndFunctions) {
   const Tensor t = tensor({{1, 2}});
   EXPECT_EQ(error_of<ShapeError>([&] { reduce(t, tensor({0}), add); }),
@@ -466,6 +482,16 @@ TEST(Cumulative, RunsAlongAnAxisBothWays) {
               HasSubstr("[block:CumulativeSum] axis 0 is out of bounds for shape {}"));
   EXPECT_THAT(error_of<TypeError>([] { cumulative_max(tensor({std::complex<double>(1, 2)})); }),
               HasSubstr("no order"));
+}
+
+TEST(Cumulative, TakesAnAxisOfOneElementWithAnyStride) {
+  const Tensor repeated = broadcast(Tensor(3), {1, 1});
+  for (const bool reverse : {false, true}) {
+    EXPECT_EQ(cumulative_sum(repeated, {.reverse = reverse}).item<int>(), 3);
+    EXPECT_THAT(
+        elements(cumulative_product(transpose(iota({1, 3})), {.axis = 1, .reverse = reverse})),
+        ElementsAre(0, 1, 2));
+  }
 }
 
 TEST(Cumulative, SumsOfLongAxesStayPrecise) {

@@ -223,6 +223,13 @@ TEST(Window, OverNoElementsSeesOnlyPadding) {
               HasSubstr("[window_sum] no window"));
 }
 
+TEST(Window, NegativePaddingMayCutPaddingOfTheOtherSide) {
+  const Tensor one = tensor({5});
+  EXPECT_THAT(elements(window_sum(one, {1}, {.padding = {{3, -2}}})), ElementsAre(0, 0));
+  EXPECT_THAT(elements(window_sum(one, {1}, {.padding = {{-2, 3}}})), ElementsAre(0, 0));
+  EXPECT_THAT(elements(window_max(tensor({1, 2}), {2}, {.padding = {{-1, 1}}})), ElementsAre(2));
+}
+
 TEST(Window, SaysWhatIsWrong) {
   const Tensor t = tensor({{1, 2, 3}});
   EXPECT_EQ(error_of<ShapeError>([&] { window_sum(t, {2}); }),

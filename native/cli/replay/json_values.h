@@ -1,0 +1,39 @@
+// JSON read without trust: the JSON library turns any number into an integer type, cutting
+// fractions and wrapping what does not fit, and follows any depth of nesting with the stack.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::cli {
+
+/// `value`, which must be an integer that T holds.
+/// Throws: FormatError.
+template <typename T>
+T integer(const nlohmann::json& value) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<std::uint64_t>();
+    if (std::in_range<T>(number)) return static_cast<T>(number);
+  } else if (value.is_number_integer()) {
+    const auto number = value.get<std::int64_t>();
+    if (std::in_range<T>(number)) return static_cast<T>(number);
+  }
+  throw FormatError(fmt::format("{} is not an integer of {} bits", value.dump(), 8 * sizeof(T)));
+}
+
+/// The JSON value of `text`.
+/// Throws: FormatError where it is nested deeper than any of ours; nlohmann's exceptions.
+inline nlohmann::json parse_json(const std::string& text) {
+  static constexpr int kMostDepth = 64;
+  return nlohmann::json::parse(text, [](int depth, nlohmann::json::parse_event_t, auto&) {
+    if (depth > kMostDepth) throw FormatError(fmt::format("nested deeper than {}", kMostDepth));
+    return true;
+  });
+}
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,161 @@
+// Memory: what the figures say, what the limits do, and that nothing is left behind.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+Tensor ones(std::int64_t count) { return broadcast(Tensor(1.0), {count}) + iota({count}); }
+
+template <typename Error, typename Function>
+std::string message_of(Function function) {
+  try {
+    function();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "nothing was thrown";
+}
+
+class Memory : public testing::Test {
+ protected:
+  Memory() : cache_limit_(set_cache_limit(64 * kMiB)), memory_limit_(set_memory_limit(kMiB << 10)) {
+    set_memory_limit(memory_limit_);
+    synchronize();
+    clear_cache();
+  }
+  ~Memory() override {
+    set_cache_limit(cache_limit_);
+    set_memory_limit(memory_limit_);
+  }
+  static std::size_t active() {
+    synchronize();
+    return memory_info().active_bytes;
+  }
+
+  // MLX 0.31 has no cache on the CPU, and answers 0 for its limit.
+  static bool has_cache() { return set_cache_limit(64 * kMiB) != 0; }
+
+  std::size_t cache_limit_, memory_limit_;
+};
+
+TEST_F(Memory, IsAllGivenBackAfterTenThousandOps) {
+  const std::size_t before = active();
+  for (int round = 0; round < 100; ++round) {
+    Tensor value = ones(1000);
+    for (int i = 0; i < 100; ++i) value = value * 0.5 + 1.0;
+    EXPECT_EQ(value.size(), 1000);
+    if (round % 2 == 0) eval(value);
+  }
+  EXPECT_EQ(active(), before);
+}
+
+TEST_F(Memory, IsAllGivenBackAfterCallsThatFail) {
+  const std::size_t before = active();
+  for (int i = 0; i < 1000; ++i) {
+    const Tensor a = ones(1000);
+    EXPECT_THROW(a + ones(999), ShapeError);
+    EXPECT_THROW(reshape(a, {7, 7}), ShapeError);
+  }
+  EXPECT_EQ(active(), before);
+}
+
+TEST_F(Memory, HeldByATensorIsCounted) {
+  const std::size_t before = active();
+  {
+    const Tensor held = ones(kMiB);
+    eval(held);
+    EXPECT_GE(active(), before + 4 * kMiB);
+    EXPECT_GE(memory_info().peak_bytes, memory_info().active_bytes);
+  }
+  EXPECT_EQ(active(), before);
+  reset_peak_memory();
+  EXPECT_LT(memory_info().peak_bytes, before + kMiB);
+}
+
+TEST_F(Memory, CacheStaysBelowItsLimit) {
+  const bool cached = has_cache();
+  EXPECT_EQ(set_cache_limit(8 * kMiB), cached ? 64 * kMiB : 0);
+  for (int i = 0; i < 20; ++i) {
+    eval(ones(kMiB));
+    EXPECT_LE(memory_info().cache_bytes, 8 * kMiB);
+  }
+  synchronize();
+  EXPECT_EQ(memory_info().cache_bytes > 0, cached);
+  set_cache_limit(kMiB);
+  EXPECT_LE(memory_info().cache_bytes, kMiB) << "a lower limit shrinks it at once";
+}
+
+TEST_F(Memory, ClearCacheEmptiesIt) {
+  const bool cached = has_cache();
+  eval(ones(kMiB));
+  synchronize();
+  EXPECT_EQ(memory_info().cache_bytes > 0, cached);
+  clear_cache();
+  EXPECT_EQ(memory_info().cache_bytes, 0u);
+}
+
+TEST_F(Memory, ThatMlxCannotHaveIsABackendErrorAndTheProcessGoesOn) {
+  const Tensor row = ones(kMiB / 4);
+  eval(row);
+  set_memory_limit(2 * kMiB);
+  EXPECT_EQ(memory_info().limit_bytes, 2 * kMiB);
+  EXPECT_EQ(message_of<BackendError>([&] {
+              row + reshape(row, {static_cast<std::int64_t>(kMiB / 4), 1});
+            }),
+            "[add] an array of shape {262144, 262144} with 4 bytes an element exceeds the memory "
+            "limit of 2097152 bytes");
+  EXPECT_THAT(message_of<BackendError>([] { tensor(std::vector<float>(kMiB)); }),
+              HasSubstr("memory limit"));
+  EXPECT_EQ((row + row).to_vector<float>()[2], 6.0f);
+  set_memory_limit(memory_limit_);
+  EXPECT_EQ(ones(kMiB).to_vector<float>().back(), static_cast<float>(kMiB));
+}
+
+// In a process of its own, because the variable is read once.
+TEST(MemoryDeathTest, AMalformedCacheLimitIsAClearError) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const char* text : {"", "much", "12 GiB", "-1", "1e9", "99999999999999999999999", "%s%n"}) {
+    ::setenv("MLXNX_CACHE_LIMIT", text, 1);
+    EXPECT_EXIT(
+        {
+          for (int i = 0; i < 2; ++i) {
+            const std::string message =
+                message_of<ArgumentError>([] { eval(Tensor(1) + Tensor(2)); });
+            std::fprintf(stderr, "%s\n", message.c_str());
+          }
+          std::_Exit(7);
+        },
+        testing::ExitedWithCode(7),
+        HasSubstr("[MLXNX_CACHE_LIMIT] expected a number of bytes, got \"" + std::string(text) +
+                  "\""));
+  }
+  ::unsetenv("MLXNX_CACHE_LIMIT");
+}
+
+TEST(MemoryDeathTest, TheCacheLimitCanBeGivenInBytes) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  ::setenv("MLXNX_CACHE_LIMIT", "4096", 1);
+  EXPECT_EXIT(
+      {
+        eval(Tensor(1) + Tensor(2));
+        const std::size_t limit = set_cache_limit(0);
+        std::_Exit(limit == 4096 || limit == 0 ? 7 : 1);
+      },
+      testing::ExitedWithCode(7), "");
+  ::unsetenv("MLXNX_CACHE_LIMIT");
+}
+
+}  // namespace
+}  // namespace mlxnx
