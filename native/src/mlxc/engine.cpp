@@ -7,6 +7,7 @@
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/memory.h"
+#include "mlxc/version.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -39,11 +40,7 @@ std::exception_ptr stopped_error() {
       BackendError("[engine] the engine is stopped and takes no more work"));
 }
 
-bool any_thread_may_evaluate() {
-  if (is_available(Device::kGpu)) return false;
-  const std::string version = mlx_version();
-  return version.rfind("0.31.", 0) == 0;
-}
+bool any_thread_may_evaluate() { return !is_available(Device::kGpu) && mlx_is_older_than(0, 32); }
 
 }  // namespace
 

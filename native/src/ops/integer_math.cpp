@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "mlxc/version.h"
 #include "ops/operands.h"
 #include "ops/type_rules.h"
 
@@ -29,6 +30,17 @@ std::optional<std::int64_t> known_integer(const Call& call, std::size_t i) {
   if (!value || !holds(DType::s64, *value)) return std::nullopt;
   const auto* small = std::get_if<std::int64_t>(&*value);
   return small != nullptr ? *small : static_cast<std::int64_t>(std::get<std::uint64_t>(*value));
+}
+
+// a / b without its fraction, for a divisor that is not 0, nor -1 where `a` may be the lowest
+// number. MLX cuts the fraction of integers off before 0.32, and rounds down from then on.
+Array cut_quotient(const Array& a, const Array& b, DType type) {
+  const Array quotient = mlxc::floor_divide(a, b);
+  if (is_unsigned(type) || mlxc::mlx_is_older_than(0, 32)) return quotient;
+  const Array zero = integer(0, type);
+  const Array has_fraction = mlxc::not_equal(mlxc::multiply(quotient, b), a);
+  const Array is_negative = mlxc::not_equal(mlxc::less(a, zero), mlxc::less(b, zero));
+  return mlxc::add(quotient, mlxc::astype(mlxc::logical_and(has_fraction, is_negative), type));
 }
 
 Array unsigned_view(const Array& array, DType type) {
@@ -150,7 +162,7 @@ Array quotient(const Call& call) {
   if (const auto divisor = known_integer(call, 1)) {
     if (*divisor == 0) return mlxc::full(call.output().shape, minus_one, type);
     if (*divisor == -1) return mlxc::negative(a);
-    return mlxc::floor_divide(a, integer(*divisor, type));
+    return cut_quotient(a, integer(*divisor, type), type);
   }
   const Array b = operand_as(call, 1, type);
   const Array one = integer(1, type);
@@ -163,7 +175,7 @@ Array quotient(const Call& call) {
   const Array is_minus_one = mlxc::equal(b, minus_one);
   const Array divisor = mlxc::where(mlxc::logical_or(is_zero, is_minus_one), one, b);
   const Array quotient =
-      mlxc::where(is_minus_one, mlxc::negative(a), mlxc::floor_divide(a, divisor));
+      mlxc::where(is_minus_one, mlxc::negative(a), cut_quotient(a, divisor, type));
   return mlxc::where(is_zero, minus_one, quotient);
 }
 
@@ -182,11 +194,11 @@ Array integer_remainder(const Call& call) {
   const auto rest = [&a](const Array& quotient, const Array& divisor) {
     return mlxc::subtract(a, mlxc::multiply(quotient, divisor));
   };
-  if (known) return rest(mlxc::floor_divide(a, b), b);
+  if (known) return rest(cut_quotient(a, b, type), b);
   // The magnitude is never -1, and 0 times the quotient leaves the dividend.
   const Array magnitude = is_unsigned(type) ? b : mlxc::abs(b);
   const Array divisor = mlxc::where(mlxc::equal(b, zero), integer(1, type), magnitude);
-  return rest(mlxc::floor_divide(a, divisor), magnitude);
+  return rest(cut_quotient(a, divisor, type), magnitude);
 }
 
 Array integer_power(const Call& call) {
