@@ -20,7 +20,7 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
     string(REGEX REPLACE "\\.( +#.*)?$" "" suite "${suite}")
     string(APPEND text "add_test([==[${PREFIX}${suite}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${suite}.*]==])\n")
     string(APPEND text "set_tests_properties([==[${PREFIX}${suite}]==] PROPERTIES"
-           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] TIMEOUT 600)\n")
+           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] TIMEOUT 300)\n")
   endforeach()
   file(WRITE "${OUTPUT}" "${text}")
   return()
