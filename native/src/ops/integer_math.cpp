@@ -32,19 +32,18 @@ std::optional<std::int64_t> known_integer(const Call& call, std::size_t i) {
   return small != nullptr ? *small : static_cast<std::int64_t>(std::get<std::uint64_t>(*value));
 }
 
-// a / b without its fraction, for a divisor that is not 0, nor -1 where `a` may be the lowest
-// number. MLX cuts the fraction of integers off before 0.32, and rounds down from then on.
-Array cut_quotient(const Array& a, const Array& b, DType type) {
-  const Array quotient = mlxc::floor_divide(a, b);
-  if (is_unsigned(type) || mlxc::mlx_is_older_than(0, 32)) return quotient;
-  const Array zero = integer(0, type);
-  const Array has_fraction = mlxc::not_equal(mlxc::multiply(quotient, b), a);
-  const Array is_negative = mlxc::not_equal(mlxc::less(a, zero), mlxc::less(b, zero));
-  return mlxc::add(quotient, mlxc::astype(mlxc::logical_and(has_fraction, is_negative), type));
-}
-
 Array unsigned_view(const Array& array, DType type) {
   return is_unsigned(type) ? array : mlxc::view(array, unsigned_of(type));
+}
+
+// a / b without its fraction, for a divisor that is not 0, nor -1 where `a` may be the lowest
+// number. MLX 0.31 cuts the fraction of integers off, 0.32.4 rounds down; without signs both agree.
+Array cut_quotient(const Array& a, const Array& b, DType type) {
+  if (is_unsigned(type) || mlxc::mlx_is_older_than(0, 32)) return mlxc::floor_divide(a, b);
+  const auto magnitude = [type](const Array& x) { return unsigned_view(mlxc::abs(x), type); };
+  const Array quotient = mlxc::view(mlxc::floor_divide(magnitude(a), magnitude(b)), type);
+  const Array is_negative = mlxc::less(mlxc::bitwise_xor(a, b), integer(0, type));
+  return mlxc::where(is_negative, mlxc::negative(quotient), quotient);
 }
 
 // Operand `i` as its sign and its magnitude in u64.

@@ -1,31 +1,15 @@
 #include "ops/real_math.h"
 
-#include <charconv>
 #include <limits>
 #include <numbers>
-#include <string>
 
-#include "mlxnx/device.h"
+#include "mlxc/version.h"
 #include "ops/operands.h"
 
 namespace mlxnx::ops::math {
 namespace {
 
 using mlxc::Array;
-
-// MLX's f32 sin and cos on the CPU leave [-1, 1] above 2^23; from 0.32 on it asks libm there.
-bool trigonometry_has_a_limit() {
-  static const bool old = [] {
-    const std::string version = mlx_version();
-    int major = 0;
-    int minor = 0;
-    const char* end = version.data() + version.size();
-    const auto dot = std::from_chars(version.data(), end, major).ptr;
-    if (dot != end) std::from_chars(dot + 1, end, minor);
-    return major == 0 && minor < 32;
-  }();
-  return old && on_cpu();
-}
 
 // tan(x / 2), from which sin and cos follow without cancellation. MLX's tan calls libm, which
 // reduces arguments of any size.
@@ -39,7 +23,8 @@ struct HalfAngle {
 
 bool takes_half_angle(DType type) {
   if (type == DType::f64) return true;
-  return type != DType::f16 && trigonometry_has_a_limit();
+  // Before 0.32 MLX's f32 kernels for the CPU leave [-1, 1] above 2^23; later ones ask libm there.
+  return type != DType::f16 && mlxc::mlx_is_older_than(0, 32) && on_cpu();
 }
 
 }  // namespace
