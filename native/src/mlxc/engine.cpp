@@ -55,6 +55,12 @@ struct Engine::State {
   bool callers_may_evaluate = false;
   Engine* owner = nullptr;
   std::array<mlx_stream, 2> streams{};
+  const std::uint64_t id = next_id();  // unlike the address, never used again
+
+  static std::uint64_t next_id() {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
+  }
 
   ~State() {
     for (const mlx_stream stream : streams) {
@@ -65,30 +71,43 @@ struct Engine::State {
   void loop();
   TicketPtr pop();
   void release();
+  bool serve_one();
 };
 
 namespace {
-thread_local const void* default_streams_of = nullptr;
+thread_local std::uint64_t default_streams_of = 0;
 
 // Marks that this thread runs a job of an engine. A chain, since a job of one engine may wait for
 // another's.
 class InsideScope {
  public:
-  explicit InsideScope(const void* state) : state_(state), outer_(innermost_) { innermost_ = this; }
+  explicit InsideScope(Engine::State* state) : state_(state), outer_(innermost_) {
+    innermost_ = this;
+  }
   ~InsideScope() { innermost_ = outer_; }
   InsideScope(const InsideScope&) = delete;
   InsideScope& operator=(const InsideScope&) = delete;
 
-  static bool contains(const void* state) {
+  static bool contains(const Engine::State* state) {
     for (const InsideScope* scope = innermost_; scope != nullptr; scope = scope->outer_) {
       if (scope->state_ == state) return true;
     }
     return false;
   }
 
+  /// Runs a queued job of each engine that this thread holds. Returns: whether there was any.
+  static bool serve_all() {
+    bool served = false;
+    for (const InsideScope* scope = innermost_; scope != nullptr; scope = scope->outer_)
+      served |= scope->state_->serve_one();
+    return served;
+  }
+
+  static bool any() { return innermost_ != nullptr; }
+
  private:
   static thread_local const InsideScope* innermost_;
-  const void* state_;
+  Engine::State* state_;
   const InsideScope* outer_;
 };
 thread_local const InsideScope* InsideScope::innermost_ = nullptr;
@@ -97,12 +116,22 @@ thread_local const InsideScope* InsideScope::innermost_ = nullptr;
 // MLX evaluates with the calling thread's default streams for its own bookkeeping and would make
 // new ones, with a thread each, for every thread that evaluates. This gives every thread the
 // engine's.
-static void lend_default_streams(const void* owner, const std::array<mlx_stream, 2>& streams) {
-  if (default_streams_of == owner) return;
-  for (const mlx_stream stream : streams) {
+static void lend_default_streams(const Engine::State& state) {
+  if (default_streams_of == state.id) return;
+  for (const mlx_stream stream : state.streams) {
     if (stream.ctx != nullptr) check(mlx_set_default_stream(stream), "mlx_set_default_stream");
   }
-  default_streams_of = owner;
+  default_streams_of = state.id;
+}
+
+// Waits for a job on another engine. A thread that holds engines itself serves them meanwhile: the
+// job it waits for may be waiting for one of theirs.
+static void wait_for(const Ticket& ticket) {
+  constexpr auto kPause = std::chrono::microseconds(200);
+  while (InsideScope::any() && !ticket.done.load(std::memory_order_acquire)) {
+    if (!InsideScope::serve_all()) std::this_thread::sleep_for(kPause);
+  }
+  ticket.done.wait(false, std::memory_order_acquire);
 }
 
 void Engine::State::start() {
@@ -116,7 +145,7 @@ void Engine::State::start() {
       if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
       streams[static_cast<std::size_t>(device)] = stream;
     }
-    lend_default_streams(this, streams);
+    lend_default_streams(*this);
     callers_may_evaluate = any_thread_may_evaluate();
   } catch (...) {
     start_error = std::current_exception();
@@ -130,6 +159,15 @@ TicketPtr Engine::State::pop() {
   TicketPtr ticket = std::move(queue.front());
   queue.pop_front();
   return ticket;
+}
+
+bool Engine::State::serve_one() {
+  std::unique_lock lock(mutex);
+  if (queue.empty()) return false;
+  const TicketPtr ticket = pop();
+  lock.unlock();
+  ticket->execute();
+  return true;
 }
 
 void Engine::State::release() {
@@ -211,7 +249,7 @@ void Engine::run(const Job& job) {
       State& state;
       ~Release() { state.release(); }
     } release{state};
-    lend_default_streams(&state, state.streams);
+    lend_default_streams(state);
     job();
     return;
   }
@@ -220,7 +258,7 @@ void Engine::run(const Job& job) {
   state.queue.push_back(ticket);
   lock.unlock();
   state.changed.notify_all();
-  ticket->done.wait(false, std::memory_order_acquire);
+  wait_for(*ticket);
   if (ticket->error != nullptr) std::rethrow_exception(ticket->error);
 }
 

@@ -68,8 +68,9 @@ class Engine {
   /// Whether the calling thread is running a job of this engine.
   bool inside() const;
 
+  struct State;  ///< for the implementation; outlives the engine when its thread can't be joined
+
  private:
-  struct State;  // outlives the engine when its thread can't be joined
   std::shared_ptr<State> state_;
   std::thread thread_;
 };
