@@ -76,6 +76,17 @@ void check_wanted(const OpDef& op, std::span<const TensorType> inferred,
   throw ShapeError(text);
 }
 
+// Whether an evaluator may work towards `wanted` where the rules say `inferred`. It may not know
+// what to do with a type of another kind: a float for a bitwise op, a complex number for erf_inv.
+bool are_akin(DType inferred, DType wanted) {
+  return is_integer(inferred) == is_integer(wanted) && is_complex(inferred) == is_complex(wanted);
+}
+
+Tensor cast(const Tensor& tensor, DType type) {
+  static const OpDef& row = ops::op("as_type");
+  return invoke(row, {tensor}, {{"type", type}});
+}
+
 // Everything that one eager call needs, kept on the stack.
 class EagerCall {
  public:
@@ -201,9 +212,15 @@ std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const 
   OutputTypes outputs = call.infer();
   if (!wanted.empty()) {
     check_wanted(op, outputs, wanted);
-    outputs.assign(wanted);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (are_akin(outputs[i].dtype, wanted[i].dtype)) outputs[i].dtype = wanted[i].dtype;
+    }
   }
-  return call.run_all(std::move(outputs));
+  std::vector<Tensor> results = call.run_all(std::move(outputs));
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (results[i].dtype() != wanted[i].dtype) results[i] = cast(results[i], wanted[i].dtype);
+  }
+  return results;
 }
 
 Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs) {

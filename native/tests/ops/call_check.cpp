@@ -154,6 +154,7 @@ std::string to_string(const RandomCall& call) {
     out << ';';
   }
   out << " })";
+  if (call.wanted) out << " as " << mlxnx::name(*call.wanted);
   return out.str();
 }
 
@@ -196,9 +197,15 @@ Verdict judge(const RandomCall& call) {
     if (const std::string fault = fault_of(inferred); !fault.empty())
       return {"infer_types " + fault};
   }
+  std::vector<TensorType> wanted;
+  if (call.wanted) {
+    wanted.assign(expected.begin(), expected.end());
+    for (TensorType& type : wanted) type.dtype = *call.wanted;
+    expected.assign(wanted);
+  }
   std::vector<Tensor> outputs;
   try {
-    outputs = ops::invoke_all(*call.op, std::span<const Tensor>(operands), call.attrs);
+    outputs = ops::invoke_all(*call.op, std::span<const Tensor>(operands), call.attrs, wanted);
     eval(std::span<const Tensor>(outputs));
   } catch (...) {
     const Refusal refusal = current_refusal();

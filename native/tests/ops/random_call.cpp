@@ -390,6 +390,7 @@ std::size_t random_count(const ops::OpDef& op, Dice& dice) {
 }  // namespace
 
 void mutate(RandomCall& call, Dice& dice) {
+  if (dice.chance(20)) call.wanted = dice.pick(kDTypes);
   do {
     const std::size_t way = dice.below(20);
     if (way == 0 && !call.operands.empty()) {
@@ -421,6 +422,7 @@ RandomCall random_call(const ops::OpDef& op, Dice& dice) {
     const bool needed = !def.optional && !def.fallback;
     if (needed || dice.chance(60)) call.attrs.set(def.name, plausible_value(def, context, dice));
   }
+  if (dice.chance(15)) call.wanted = dice.pick(kDTypes);
   if (dice.chance(35)) mutate(call, dice);
   return call;
 }

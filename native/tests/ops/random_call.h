@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct RandomCall {
   const ops::OpDef* op = nullptr;
   std::vector<RandomOperand> operands;
   ops::Attrs attrs;
+  /// The type that the caller wants its outputs in, as Nx may; none: the one that the rules say.
+  std::optional<DType> wanted = std::nullopt;
 };
 
 /// Decides everything about a call, from one seed.

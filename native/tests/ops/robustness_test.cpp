@@ -3,11 +3,16 @@
 //
 // MLXNX_ROBUSTNESS_CALLS is the number of random calls of each op, MLXNX_ROBUSTNESS_SEED makes them
 // other ones.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cctype>
+#include <complex>
+#include <limits>
 
+#include "mlxnx/literal.h"
 #include "ops/call_trial.h"
+#include "ops/invoke.h"
 #include "ops/registry.h"
 
 namespace mlxnx {
@@ -34,6 +39,29 @@ TEST_P(EveryOp, AnswersAnyCallOrRefusesItClearly) {
     trial.run(testing_support::random_call(op, dice), "call " + std::to_string(i));
   }
   RecordProperty("evaluated", std::to_string(trial.evaluated()));
+}
+
+TEST(WantedTypes, OfAnotherKindAreCastToAfterTheOp) {
+  const auto as = [](const char* op, const std::vector<Tensor>& operands, DType type) {
+    const TensorType wanted{type, operands[0].shape()};
+    return ops::invoke_all(ops::op(op), std::span<const Tensor>(operands), {}, {&wanted, 1})[0];
+  };
+  const Tensor bits = as("bitwise_and", {tensor({6, 3}), tensor({5, 5})}, DType::f32);
+  EXPECT_THAT(bits.to_vector<float>(), testing::ElementsAre(4.0f, 1.0f));
+  const Tensor inverse = as("erf_inv", {tensor({0.0, 1.0})}, DType::c64);
+  EXPECT_THAT(inverse.to_vector<std::complex<float>>(),
+              testing::ElementsAre(0.0f, std::numeric_limits<float>::infinity()));
+  const Tensor truncated = as("divide", {tensor({7.0, -7.0}), tensor({2.0, 2.0})}, DType::s8);
+  EXPECT_THAT(truncated.to_vector<std::int8_t>(), testing::ElementsAre(3, -3));
+}
+
+TEST(WantedTypes, MustHaveTheShapesOfTheOutputs) {
+  const Tensor t = tensor({1, 2});
+  for (const std::vector<TensorType>& wanted : {std::vector<TensorType>{{DType::s32, {3}}},
+                                                {{DType::s32, {2}}, {DType::s32, {2}}},
+                                                {{DType::s32, {1, 2}}}}) {
+    EXPECT_THROW(ops::invoke_all(ops::op("negate"), {t}, {}, wanted), ShapeError);
+  }
 }
 
 std::vector<std::string> op_names() {
