@@ -12,18 +12,30 @@ GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden asan tsan
 
+# Elixir's own build folders. With Nx and without it are two: what lib/core compiles to differs.
+BUILD_PATH := $(abspath $(BUILD))
+MIX := ELIXIR_ERL_OPTIONS=+fnu MIX_ENV=test MLXNX_BUILD=$(BUILD_PATH) mix
+MIX_CORE := MLXNX_CORE_ONLY=1 MIX_BUILD_ROOT=$(BUILD_PATH)/mix/core $(MIX)
+MIX_NX := MIX_BUILD_ROOT=$(BUILD_PATH)/mix/nx MIX_DEPS_PATH=$(BUILD_PATH)/mix/deps $(MIX)
+HAVE_ELIXIR := tools/setup_elixir.sh $(BUILD)/stamps/elixir
+
+# The NIF comes from the whole build where there is one, else from a smaller one that needs no test libraries.
+NIF_BUILD := $(if $(wildcard $(BUILD)/build.ninja),$(BUILD),$(BUILD)/nif)
+NIF_ONLY := $(foreach part,CLI TESTS BENCH EXAMPLES,-DMLXNX_BUILD_$(part)=OFF) -DMLXNX_WERROR=OFF
+PRIV ?= priv
+
 export PIP_ROOT_USER_ACTION := ignore
 
-# $(call configure,PRESET,FOLDER)
+# $(call configure,PRESET,FOLDER,FLAGS)
 define configure
 @mkdir -p $(2)
-@cmake --preset $(1) -S native -B $(2) $(CMAKE_FLAGS) > $(2)/configure.log 2>&1 || { tail -n 40 $(2)/configure.log; exit 1; }
+@cmake --preset $(1) -S native -B $(2) $(3) $(CMAKE_FLAGS) > $(2)/configure.log 2>&1 || { tail -n 40 $(2)/configure.log; exit 1; }
 @sed -n "/^-- MLX /p; /^-- mlx-c:/p; /can't be had/p" $(2)/configure.log
 endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test $(TEST_STEPS) bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-core test-nx bench format lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,15 +51,30 @@ $(CONFIGURED): $(SETUP)
 build: $(CONFIGURED) ## build everything
 	@cmake --build $(BUILD) -j $(JOBS)
 
+$(BUILD)/nif/build.ninja:
+	@echo "== configuring elixir_mlx (the first time this fetches MLX)"
+	@tools/setup.sh $(BUILD)/stamps/setup-nif nif
+	$(call configure,release,$(BUILD)/nif,$(NIF_ONLY) -DMLXNX_DEPS_DIR=$(BUILD_PATH)/deps)
+
+nif: $(NIF_BUILD)/build.ninja ## build the NIF and put it, with the libraries that it needs, into PRIV
+	@for try in 1 2; do \
+	  ! grep -q mlxnx_nif $(NIF_BUILD)/build.ninja || exit 0; \
+	  cmake $(CMAKE_FLAGS) $(NIF_BUILD) > $(NIF_BUILD)/configure.log || exit 1; \
+	done; echo "erl_nif.h is missing: it comes with Erlang's development files (Debian: erlang-dev)" >&2; exit 1
+	@cmake --build $(NIF_BUILD) -j $(JOBS) --target mlxnx_nif
+	@for part in runtime nif; do cmake --install $(NIF_BUILD) --component $$part --prefix $(PRIV) > $(NIF_BUILD)/install.log || exit 1; done
+
 run: $(CONFIGURED) ## build and run the quick start
 	@cmake --build $(BUILD) -j $(JOBS) --target quick_start
 	@$(BUILD)/bin/quick_start
 
 test: $(SETUP) ## run every check and test
+	@$(HAVE_ELIXIR) || true
 	+@MAKE="$(MAKE)" tools/run_tests.sh $(BUILD) $(TEST_STEPS)
 
 test-format: $(SETUP) ## check the formatting
 	@tools/clang_format.sh check
+	@if $(HAVE_ELIXIR); then $(MIX_CORE) format --check-formatted && echo "format: Elixir is as mix format writes it"; fi
 
 test-layers: $(SETUP) ## check who includes whom
 	@python3 tools/check_layers.py
@@ -67,6 +94,13 @@ test-golden: build ## replay the recorded answers of Nx
 	  echo "-- $$folder"; \
 	  $(BUILD)/bin/mlxnx replay $$folder --failures $(BUILD)/golden_failures_$$(basename $$folder).txt || failed=1; \
 	done; exit $${failed:-0}
+
+test-core: build ## run the tests of the Elixir package that need no Nx
+	@if $(HAVE_ELIXIR); then $(MIX_CORE) test; else echo "0 passed, 0 failed, 1 skipped"; fi
+
+test-nx: build ## run all tests of the Elixir package; Nx comes from NX_PATH or Hex
+	@$(HAVE_ELIXIR)
+	@$(MIX_NX) test
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
 	$(call configure,asan,$(BUILD)/asan)
@@ -89,8 +123,9 @@ $(BENCH_PEERS): | $(CONFIGURED)
 bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
 	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD)
 
-format: $(SETUP) ## format the C++ sources
+format: $(SETUP) ## format the C++ and Elixir sources
 	@tools/clang_format.sh fix
+	@if $(HAVE_ELIXIR); then $(MIX_CORE) format; fi
 
 lint: test-format test-layers ## check formatting, layers and shell scripts
 	@if command -v shellcheck >/dev/null; then shellcheck tools/*.sh .ci/run; else echo "shellcheck is not installed: skipped"; fi

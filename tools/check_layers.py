@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Checks who includes whom in native/: folders are layers, and a folder includes only what stands above it.
+Checks also that lib/core/, which is compiled without Nx too, names nothing of Nx and nothing of lib/nx/.
 
 usage: tools/check_layers.py [ROOT]     ROOT defaults to the repository
 Prints one line per violation; the exit status is 1 if there is any.
@@ -19,6 +20,9 @@ LEAVES = ["nif", "cli", "tests", "bench", "fuzz", "examples"]
 SHARED_WITH_BUNDLED = "mlxc/functions.def"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+# Elixir's text in heredocs, strings and comments, where any module may be named.
+ELIXIR_TEXT = re.compile(r'"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\])*"|#[^\n]*', re.DOTALL)
+MODULE = re.compile(r"^\s*defmodule\s+([A-Z][\w.]*)", re.MULTILINE)
 SUFFIXES = {".h", ".hpp", ".cpp", ".cc", ".def", ".inc"}
 
 
@@ -89,7 +93,26 @@ def unlisted_sources(native):
             yield source
 
 
+def blank(found):
+    """As many empty lines as the match had, so that line numbers stay."""
+    return "\n" * found[0].count("\n")
+
+
+def core_violations(root):
+    """What lib/core names although it stands below it."""
+    defined = set()
+    for file in (root / "lib" / "nx").rglob("*.ex"):
+        defined.update(MODULE.findall(file.read_text(encoding="utf-8")))
+    above = re.compile(r"(?<![\w.:])(" + "|".join(["Nx", *map(re.escape, sorted(defined))]) + r")(?!\w)")
+    for file in sorted((root / "lib" / "core").rglob("*.ex")):
+        code = ELIXIR_TEXT.sub(blank, file.read_text(encoding="utf-8"))
+        for match in above.finditer(code):
+            line = code.count("\n", 0, match.start()) + 1
+            yield f"{file.relative_to(root)}:{line}: names {match[1]}: lib/core is compiled without Nx and lib/nx"
+
+
 def violations(root):
+    yield from core_violations(root)
     native = root / "native"
     for file in sorted(p for p in native.rglob("*") if p.suffix in SUFFIXES):
         path = file.relative_to(native)

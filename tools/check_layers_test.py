@@ -13,7 +13,7 @@ class LayerCheck(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
             for name, text in files.items():
-                path = root / "native" / name
+                path = root / ("" if name.startswith("lib/") else "native") / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text)
             return list(check_layers.violations(root))
@@ -63,6 +63,19 @@ class LayerCheck(unittest.TestCase):
 
     def test_the_provider_of_mlx_c_is_known_to_one_layer(self):
         self.assert_one({"src/ops/a.h": "const char* p = MLXNX_MLXC_PROVIDER;\n"}, "may tell")
+
+    def test_the_core_in_elixir_does_not_name_nx(self):
+        self.assert_one({"lib/core/a.ex": "def f(t), do: Nx.add(t, 1)\n"}, "names Nx")
+        self.assert_one({"lib/core/a.ex": 'def f, do: "a"\n\nalias Nx, as: N\n'}, "lib/core/a.ex:3: names Nx")
+
+    def test_the_core_in_elixir_does_not_name_what_needs_nx(self):
+        backend = {"lib/nx/backend.ex": "defmodule Mlx.Backend do\n  def f, do: Nx.tensor(1)\nend\n"}
+        self.assertEqual(self.found({**backend, "lib/core/a.ex": "Mlx.NIF.add()\nMlx.Backends.add()\n"}), [])
+        self.assert_one({**backend, "lib/core/a.ex": "%Mlx.Backend{}\n"}, "names Mlx.Backend")
+
+    def test_the_core_in_elixir_may_tell_of_nx_in_words(self):
+        words = '@doc """\nLike `Nx.add` of \\"Nx\\".\n"""\n@name "Nx.add" # Nx.add\n'
+        self.assertEqual(self.found({"lib/core/a.ex": words}), [])
 
     def test_a_source_that_is_not_built_is_reported(self):
         lists = {"src/ops/CMakeLists.txt": "target_sources(mlxnx PRIVATE sort.cpp)\n"}

@@ -8,7 +8,7 @@ shift
 logs=$build/logs
 mkdir -p "$logs"
 
-# The counts in a step's output, as "passed failed skipped": ctest's summary, unittest's and replay's last lines.
+# The counts in a step's output, as "passed failed skipped": the last lines of ctest, unittest, replay and ExUnit.
 # A step that prints none of them counts as one test.
 count() { # LOG STATUS
   awk -v status="$2" '
@@ -25,6 +25,16 @@ count() { # LOG STATUS
         split(substr(rest, RSTART, RLENGTH), pair, "="); n += pair[2]; rest = substr(rest, RSTART + RLENGTH)
       }
       passed -= n; failed += n
+    }
+    /^[0-9]+ [a-z]+, ([0-9]+ [a-z]+, )*[0-9]+ failures?(, |$)/ {
+      n = split($0, part, ", ")
+      for (i = 1; i <= n; i++) {
+        split(part[i], word, " ")
+        if (word[2] ~ /^(failures?|invalid)$/) { failed += word[1]; passed -= word[1] }
+        else if (word[2] ~ /^(skipped|excluded)$/) { skipped += word[1]; passed -= word[1] }
+        else passed += word[1]
+      }
+      seen = 1
     }
     END {
       if (!seen && status == 0) passed = 1

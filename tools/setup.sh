@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Sees to it that the machine has what the build needs: compiler, CMake, Ninja, Python with pip, and the libraries.
-# usage: tools/setup.sh STAMP     writes the file STAMP when all is there
+# usage: tools/setup.sh STAMP [nif]     writes the file STAMP when all is there
 # As root on Debian or Ubuntu it installs what is missing; elsewhere it says which packages to install and ends with 1.
+# With `nif` it looks only for what the Elixir package needs, and installs nothing: Mix calls it.
 set -euo pipefail
 
-stamp=${1:?usage: tools/setup.sh STAMP}
+stamp=${1:?usage: tools/setup.sh STAMP [nif]}
+scope=${2:-all}
 mkdir -p "$(dirname "$stamp")"
 log=$(dirname "$stamp")/setup.log
 
@@ -35,8 +37,11 @@ have_command,ninja                    ninja-build          ninja-build          
 have_command,python3                  python3              python3                python         python
 have_pip                              python3-pip          python3-pip            python-pip     python
 have_header,nlohmann/json.hpp         nlohmann-json3-dev   json-devel             nlohmann-json  nlohmann-json
-have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
 have_header,fmt/core.h                libfmt-dev           fmt-devel              fmt            fmt
+TABLE
+  [ "$scope" = all ] || return 0
+  cat <<'TABLE'
+have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
 have_header,gtest/gtest.h             libgtest-dev         gtest-devel            gtest          googletest
 have_header,gmock/gmock.h             libgmock-dev         gmock-devel            gtest          googletest
 have_header,benchmark/benchmark.h     libbenchmark-dev     google-benchmark-devel benchmark      google-benchmark
@@ -73,7 +78,7 @@ fi
 
 if have_command apt-get; then
   packages=$(missing_packages apt)
-  if [ "$(id -u)" = 0 ]; then
+  if [ "$(id -u)" = 0 ] && [ "$scope" = all ]; then
     # Wanted, not needed: the build fetches an OpenBLAS from PyPI too.
     have_openblas || packages="$packages libopenblas0-pthread"
     # shellcheck disable=SC2086 # a list of words

@@ -1,5 +1,7 @@
 # What `cmake --install` puts where, and the package that find_package(mlxnx) finds. The installed tree can be moved: an
 # MLX that came as a wheel is installed with it, in the wheel's own layout because libmlx looks for its libraries that way.
+# Components: runtime (the libraries), nif (only when asked for: it goes into the priv folder of the Elixir package, beside
+# the runtime), development, program.
 
 include_guard(GLOBAL)
 include(CMakePackageConfigHelpers)
@@ -16,10 +18,10 @@ set(run_path "")
 # The CUDA wheels need several GB of NVIDIA's: those stay where they are.
 if(MLXNX_MLX_SOURCE STREQUAL "wheel" AND NOT MLXNX_CUDA)
   cmake_path(GET MLXNX_MLX_ROOT PARENT_PATH wheel_dir)
-  install(DIRECTORY "${MLXNX_MLX_ROOT}/lib/" DESTINATION "${private_dir}/mlx/lib")
+  install(DIRECTORY "${MLXNX_MLX_ROOT}/lib/" DESTINATION "${private_dir}/mlx/lib" COMPONENT runtime)
   file(GLOB wheel_libraries RELATIVE "${wheel_dir}" "${wheel_dir}/*.libs")
   foreach(folder IN LISTS wheel_libraries)
-    install(DIRECTORY "${wheel_dir}/${folder}/" DESTINATION "${private_dir}/${folder}")
+    install(DIRECTORY "${wheel_dir}/${folder}/" DESTINATION "${private_dir}/${folder}" COMPONENT runtime)
   endforeach()
   list(APPEND run_path "${origin}/mlxnx/mlx/lib")
   set(keep_link_path FALSE)
@@ -27,21 +29,27 @@ else()
   set(keep_link_path TRUE)
 endif()
 if(MLXNX_OPENBLAS_DIR)
-  install(FILES "${MLXNX_OPENBLAS_DIR}/libscipy_openblas.so" DESTINATION "${private_dir}/openblas")
+  install(FILES "${MLXNX_OPENBLAS_DIR}/libscipy_openblas.so" DESTINATION "${private_dir}/openblas" COMPONENT runtime)
   list(APPEND run_path "${origin}/mlxnx/openblas")
 endif()
 
 set_target_properties(mlxnx PROPERTIES INSTALL_RPATH "${run_path}" INSTALL_RPATH_USE_LINK_PATH "${keep_link_path}")
-install(TARGETS mlxnx EXPORT mlxnxTargets LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
-install(DIRECTORY include/mlxnx DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(
+  TARGETS mlxnx EXPORT mlxnxTargets
+  LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime NAMELINK_COMPONENT development)
+install(DIRECTORY include/mlxnx DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
+if(TARGET mlxnx_nif)
+  set_target_properties(mlxnx_nif PROPERTIES INSTALL_RPATH "${origin}/${CMAKE_INSTALL_LIBDIR}")
+  install(TARGETS mlxnx_nif LIBRARY DESTINATION . COMPONENT nif EXCLUDE_FROM_ALL)
+endif()
 if(TARGET mlxnx_cli)
   file(RELATIVE_PATH to_lib "/${CMAKE_INSTALL_BINDIR}" "/${CMAKE_INSTALL_LIBDIR}")
   set_target_properties(
     mlxnx_cli PROPERTIES INSTALL_RPATH "${origin}/${to_lib}" INSTALL_RPATH_USE_LINK_PATH "${keep_link_path}")
-  install(TARGETS mlxnx_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+  install(TARGETS mlxnx_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT program)
 endif()
 
-install(EXPORT mlxnxTargets NAMESPACE mlxnx:: DESTINATION "${package_dir}")
+install(EXPORT mlxnxTargets NAMESPACE mlxnx:: DESTINATION "${package_dir}" COMPONENT development)
 configure_package_config_file(
   cmake/mlxnxConfig.cmake.in "${CMAKE_BINARY_DIR}/mlxnxConfig.cmake"
   INSTALL_DESTINATION "${package_dir}")
@@ -51,4 +59,4 @@ write_basic_package_version_file(
   COMPATIBILITY SameMinorVersion)
 install(
   FILES "${CMAKE_BINARY_DIR}/mlxnxConfig.cmake" "${CMAKE_BINARY_DIR}/mlxnxConfigVersion.cmake"
-  DESTINATION "${package_dir}")
+  DESTINATION "${package_dir}" COMPONENT development)

@@ -1,0 +1,118 @@
+defmodule Mlx.MixProject do
+  use Mix.Project
+
+  Code.require_file("tools/mix/compile_native.exs", __DIR__)
+
+  @version "0.1.0"
+  @source_url "https://github.com/elixir-mlx/elixir_mlx"
+
+  def project do
+    [
+      app: :elixir_mlx,
+      version: @version,
+      elixir: "~> 1.17",
+      name: "ElixirMlx",
+      description: "An Nx backend and Nx.Defn compiler for Apple's MLX",
+      source_url: @source_url,
+      start_permanent: Mix.env() == :prod,
+      compilers: [:mlxnx] ++ Mix.compilers(),
+      elixirc_paths: if(nx_from(), do: ["lib/core", "lib/nx"], else: ["lib/core"]),
+      test_paths: if(nx_from(), do: ["test/core", "test/nx"], else: ["test/core"]),
+      deps: deps(nx_from()),
+      docs: docs(),
+      package: package()
+    ]
+  end
+
+  def application do
+    [extra_applications: [:logger]]
+  end
+
+  def cli do
+    [preferred_envs: [docs: :docs, "hex.publish": :docs]]
+  end
+
+  # Where Nx comes from: the checkout that NX_PATH names, Hex, or nowhere. lib/core needs no Nx.
+  defp nx_from do
+    path = System.get_env("NX_PATH", "")
+
+    cond do
+      System.get_env("MLXNX_CORE_ONLY", "") not in ["", "0"] ->
+        nil
+
+      path != "" ->
+        {:path, Path.expand(path)}
+
+      Code.ensure_loaded?(Hex) ->
+        :hex
+
+      true ->
+        say_once(
+          "neither Hex nor NX_PATH is there: elixir_mlx without Mlx.Backend and Mlx.Compiler"
+        )
+    end
+  end
+
+  defp say_once(text) do
+    key = {__MODULE__, :said}
+
+    unless :persistent_term.get(key, false) do
+      :persistent_term.put(key, true)
+      Mix.shell().info(text)
+    end
+
+    nil
+  end
+
+  defp deps(nil), do: []
+
+  defp deps(:hex) do
+    [
+      {:nx, "~> 0.13 or ~> 1.0"},
+      {:telemetry, "~> 0.4 or ~> 1.0"},
+      {:ex_doc, "~> 0.34", only: :docs, runtime: false}
+    ]
+  end
+
+  defp deps({:path, path}) do
+    Code.require_file("tools/mix/nx_path.exs", __DIR__)
+    Mlx.NxPath.deps(path)
+  end
+
+  defp package do
+    [
+      licenses: ["MIT"],
+      links: %{"GitHub" => @source_url},
+      files: ~w(
+        lib mix.exs .formatter.exs README.md CHANGELOG.md LICENSE Makefile
+        tools/setup.sh tools/mix/compile_native.exs
+        native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif
+        native/bundled_mlxc/CMakeLists.txt native/bundled_mlxc/README.md
+        native/bundled_mlxc/include native/bundled_mlxc/src
+      )
+    ]
+  end
+
+  defp docs do
+    [
+      main: "readme",
+      source_ref: "v#{@version}",
+      extras: [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/architecture.md",
+        "docs/limitations.md",
+        "docs/ops.md"
+      ],
+      groups_for_modules: [
+        "With Nx": [Mlx.Backend, Mlx.Compiler],
+        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Stream],
+        Errors: [Mlx.Error, Mlx.FormatError, Mlx.UnsupportedError]
+      ],
+      groups_for_docs: [
+        Evaluation: &(&1[:type] == :evaluation),
+        Information: &(&1[:type] == :information)
+      ]
+    ]
+  end
+end
