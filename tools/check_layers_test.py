@@ -71,6 +71,7 @@ class LayerCheck(unittest.TestCase):
     def test_the_core_in_elixir_does_not_name_what_needs_nx(self):
         backend = {"lib/nx/backend.ex": "defmodule Mlx.Backend do\n  def f, do: Nx.tensor(1)\nend\n"}
         self.assertEqual(self.found({**backend, "lib/core/a.ex": "Mlx.NIF.add()\nMlx.Backends.add()\n"}), [])
+        self.assertEqual(self.found({**backend, "lib/core/a.ex": "%{__struct__: Mlx.Backend}\n"}), [])
         self.assert_one({**backend, "lib/core/a.ex": "%Mlx.Backend{}\n"}, "names Mlx.Backend")
 
     def test_the_core_in_elixir_may_tell_of_nx_in_words(self):
