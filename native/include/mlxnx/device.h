@@ -34,6 +34,23 @@ Device default_device();
 ///     Tensor t = add(tensor({1.0, 2.0}), tensor({3.0, 4.0}));  // runs on the CPU
 void set_default_device(Device device);
 
+/// Makes `device` the default on this thread until the scope ends, whatever `set_default_device`
+/// says. Throws: UnsupportedError when this machine has no such device. MLX: `with
+/// mlx.core.stream(device)`.
+///
+///     const DeviceScope on_cpu(Device::kCpu);
+///     Tensor t = add(tensor({1.0, 2.0}), tensor({3.0, 4.0}));  // runs on the CPU
+class DeviceScope {
+ public:
+  explicit DeviceScope(Device device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+
+ private:
+  std::optional<Device> outer_;
+};
+
 /// Bytes of device memory, as MLX's allocator counts them.
 struct MemoryInfo {
   std::size_t active_bytes = 0;  ///< held by live tensors

@@ -13,6 +13,7 @@
 #include "mlx/c/version.h"
 #include "mlxc/check.h"
 #include "mlxc/memory.h"
+#include "mlxc/thread_state.h"
 #include "mlxnx/error.h"
 
 #ifndef MLXNX_MLXC_PROVIDER
@@ -66,13 +67,28 @@ bool is_available(Device device) {
   return available[static_cast<std::size_t>(device)];
 }
 
-Device default_device() { return default_slot().load(std::memory_order_relaxed); }
+Device default_device() {
+  if (const auto& device = mlxc::thread_state.device) return *device;
+  return default_slot().load(std::memory_order_relaxed);
+}
+
+namespace {
+void require_available(Device device, std::string_view op) {
+  if (is_available(device)) return;
+  throw UnsupportedError("[" + std::string(op) + "] this machine has no device " +
+                         std::string(name(device)));
+}
+}  // namespace
+
+DeviceScope::DeviceScope(Device device) : outer_(mlxc::thread_state.device) {
+  require_available(device, "device");
+  mlxc::thread_state.device = device;
+}
+
+DeviceScope::~DeviceScope() { mlxc::thread_state.device = outer_; }
 
 void set_default_device(Device device) {
-  if (!is_available(device)) {
-    throw UnsupportedError("[set_default_device] this machine has no device " +
-                           std::string(name(device)));
-  }
+  require_available(device, "set_default_device");
   default_slot().store(device, std::memory_order_relaxed);
 }
 

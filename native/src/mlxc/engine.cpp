@@ -211,13 +211,16 @@ Engine::Engine() : state_(std::make_shared<State>()) {
 Engine::~Engine() { stop(); }
 
 Engine& Engine::current() {
-  if (thread_state.engine != nullptr) return *thread_state.engine;
+  return thread_state.engine != nullptr ? *thread_state.engine : process();
+}
+
+Engine& Engine::process() {
   // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
   // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
   static Engine* const process_engine = [] {
     apply_memory_defaults();
     auto* const engine = new Engine();
-    std::atexit([] { Engine::current().stop(); });
+    std::atexit([] { Engine::process().stop(); });
     return engine;
   }();
   return *process_engine;

@@ -29,7 +29,7 @@
 
 namespace mlxnx::mlxc {
 
-class Engine {
+class Engine : public std::enable_shared_from_this<Engine> {
  public:
   using Job = std::function<void()>;
 
@@ -43,6 +43,16 @@ class Engine {
 
   /// The engine of the innermost EngineScope on this thread, else the process's own.
   static Engine& current();
+
+  /// The current engine where it is a queue, one held by shared pointers, else null: the process's
+  /// own needs no owner.
+  static std::shared_ptr<Engine> current_queue() {
+    Engine* const engine = thread_state.engine;
+    return engine == nullptr ? nullptr : engine->weak_from_this().lock();
+  }
+
+  /// The process's own engine.
+  static Engine& process();
 
   /// The stream that nodes for `device` are built with. Owned by the engine.
   mlx_stream stream(Device device) const;
@@ -75,11 +85,13 @@ class Engine {
   std::thread thread_;
 };
 
-/// Makes `engine` the current one on this thread until the scope ends.
+/// Makes `engine` the current one on this thread until the scope ends. Shared, because tensors
+/// built under it keep it: it is the one that can evaluate them.
 class EngineScope {
  public:
-  explicit EngineScope(Engine& engine) : state_(thread_state), outer_(state_.engine) {
-    state_.engine = &engine;
+  explicit EngineScope(const std::shared_ptr<Engine>& engine)
+      : state_(thread_state), outer_(state_.engine) {
+    state_.engine = engine.get();
   }
   ~EngineScope() { state_.engine = outer_; }
   EngineScope(const EngineScope&) = delete;

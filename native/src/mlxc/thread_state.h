@@ -2,16 +2,20 @@
 // in a shared library costs a call.
 #pragma once
 
+#include <optional>
+
 #include "mlx/c/stream.h"
+#include "mlxnx/device.h"
 
 namespace mlxnx::mlxc {
 
 class Engine;
 
 struct ThreadState {
-  mlx_stream stream{nullptr};  ///< of the innermost StreamScope
-  const char* op = nullptr;    ///< of the innermost OpScope
-  Engine* engine = nullptr;    ///< of the innermost EngineScope
+  mlx_stream stream{nullptr};    ///< of the innermost StreamScope
+  const char* op = nullptr;      ///< of the innermost OpScope
+  Engine* engine = nullptr;      ///< of the innermost EngineScope
+  std::optional<Device> device;  ///< of the innermost DeviceScope
 };
 
 extern constinit thread_local ThreadState thread_state;

@@ -99,6 +99,8 @@ class EagerCall {
     }
     for (std::size_t i = 0; i < operands.size(); ++i) {
       tensors::Node& node = operands[i].node();
+      if (is_foreign(node)) [[unlikely]]
+        eval(operands[i]);
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       depth_ = std::max(depth_, node.depth.load(std::memory_order_relaxed));
     }
@@ -130,6 +132,15 @@ class EagerCall {
   }
 
  private:
+  // Nodes of two engines can't be evaluated together: each knows its own streams only.
+  static bool is_foreign(const tensors::Node& node) {
+    const mlxc::Engine* const current = mlxc::thread_state.engine;
+    if (current == nullptr && node.queue == nullptr) [[likely]]
+      return false;
+    return &node.engine() != &mlxc::Engine::current() &&
+           !node.ready.load(std::memory_order_acquire);
+  }
+
   // Opens what graph building needs on this thread: the stream of the device, and the op's name for
   // errors.
   class Scope {
@@ -204,6 +215,16 @@ std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operand
   for (std::size_t i = 0; i < arrays.size(); ++i)
     arrays[i] = finish(std::move(arrays[i]), outputs[i].dtype);
   return arrays;
+}
+
+Tensor invoke_as(const OpDef& op, const Operands& operands, const Attrs& attrs,
+                 const TensorType& wanted) {
+  EagerCall call(op, operands, attrs);
+  OutputTypes outputs = call.infer();
+  check_wanted(op, outputs, {&wanted, 1});
+  if (are_akin(outputs[0].dtype, wanted.dtype)) outputs[0].dtype = wanted.dtype;
+  Tensor result = call.run_one(std::move(outputs));
+  return result.dtype() == wanted.dtype ? result : cast(result, wanted.dtype);
 }
 
 std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const Attrs& attrs,

@@ -10,7 +10,7 @@
 
 namespace mlxnx::ops {
 
-/// The tensors of one call, borrowed: `{a, b}`, or any span of tensors.
+/// The tensors of one call, borrowed: `{a, b}`, or any span of tensors or of pointers to them.
 class Operands {
  public:
   template <std::same_as<Tensor>... T>
@@ -18,6 +18,7 @@ class Operands {
   Operands(std::span<const Tensor> tensors) {
     for (const Tensor& tensor : tensors) pointers_.push_back(&tensor);
   }
+  Operands(std::span<const Tensor* const> tensors) : pointers_(tensors.begin(), tensors.end()) {}
   std::size_t size() const { return pointers_.size(); }
   const Tensor& operator[](std::size_t i) const { return *pointers_[i]; }
 
@@ -32,6 +33,10 @@ OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands,
 
 /// Calls an op with one output.
 Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs = {});
+
+/// Calls an op with one output and casts the result to `wanted`, as `invoke_all` does.
+Tensor invoke_as(const OpDef& op, const Operands& operands, const Attrs& attrs,
+                 const TensorType& wanted);
 
 /// Calls an op with any number of outputs. `wanted` may give the outputs' types and shapes: Nx
 /// names them when it calls a backend; the results are cast to these types. Empty: as inferred.

@@ -1,5 +1,7 @@
 // Evaluation of tensors on the engine.
+#include <algorithm>
 #include <initializer_list>
+#include <map>
 #include <vector>
 
 #include "mlxc/check.h"
@@ -24,23 +26,33 @@ void evaluate(std::span<Node* const> nodes) {
   for (Node* node : nodes) {
     if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node);
   }
-  if (pending.empty()) return;
-  mlxc::Engine::current().run([&pending] {
-    const mlxc::OpScope scope("eval");
-    const mlxc::ArrayVector arrays = arrays_of(pending);
-    mlxc::eval(arrays);
-  });
-  for (Node* node : pending) {
-    node->depth.store(0, std::memory_order_relaxed);
-    node->ready.store(true, std::memory_order_release);
+  while (!pending.empty()) {
+    mlxc::Engine& engine = pending.front()->engine();
+    const auto others =
+        std::stable_partition(pending.begin(), pending.end(),
+                              [&engine](Node* node) { return &node->engine() == &engine; });
+    const std::span<Node* const> own(pending.begin(), others);
+    engine.run([own] {
+      const mlxc::OpScope scope("eval");
+      const mlxc::ArrayVector arrays = arrays_of(own);
+      mlxc::eval(arrays);
+    });
+    for (Node* node : own) {
+      node->depth.store(0, std::memory_order_relaxed);
+      node->ready.store(true, std::memory_order_release);
+    }
+    pending = InlineVector<Node*, 8>(others, pending.end());
   }
 }
 
 namespace {
+// The nodes belong to one engine.
 void schedule(std::vector<std::shared_ptr<Node>> nodes) {
+  if (nodes.empty()) return;
   for (const auto& node : nodes) node->depth.store(0, std::memory_order_relaxed);
+  mlxc::Engine& engine = nodes.front()->engine();
   // An evaluation that fails here fails again, with its message, where the result is read.
-  mlxc::Engine::current().post([nodes = std::move(nodes)] {
+  engine.post([nodes = std::move(nodes)] {
     InlineVector<Node*, 8> pending;
     for (const auto& node : nodes) {
       if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node.get());
@@ -77,9 +89,9 @@ void eval(const Tensor& value) {
 }
 
 void async_eval(std::span<const Tensor> tensors) {
-  std::vector<std::shared_ptr<tensors::Node>> nodes;
-  for (const Tensor& value : tensors) nodes.push_back(value.node_ptr());
-  tensors::schedule(std::move(nodes));
+  std::map<mlxc::Engine*, std::vector<std::shared_ptr<tensors::Node>>> by_engine;
+  for (const Tensor& value : tensors) by_engine[&value.node().engine()].push_back(value.node_ptr());
+  for (auto& [engine, nodes] : by_engine) tensors::schedule(std::move(nodes));
 }
 
 void synchronize() {

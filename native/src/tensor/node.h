@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "mlxc/array.h"
+#include "mlxc/engine.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::tensors {
@@ -16,7 +17,13 @@ inline constexpr std::uint32_t kMaxDepth = 256;
 
 struct Node {
   Node(mlxc::Array array, TensorType type, std::uint32_t depth)
-      : array(std::move(array)), type(std::move(type)), depth(depth) {}
+      : array(std::move(array)),
+        type(std::move(type)),
+        depth(depth),
+        queue(mlxc::Engine::current_queue()) {}
+
+  /// The engine whose stream the array was built with.
+  mlxc::Engine& engine() const { return queue != nullptr ? *queue : mlxc::Engine::process(); }
 
   /// May hold MLX's bool where `type` says u8: the bytes are the same.
   mlxc::Array array;
@@ -25,12 +32,15 @@ struct Node {
   std::atomic<std::uint32_t> depth;
   /// Whether the elements may be read. Set only after an evaluation on the engine returned.
   std::atomic<bool> ready{false};
+  /// Null for the process's own engine.
+  const std::shared_ptr<mlxc::Engine> queue;
 };
 
 /// Wraps a freshly built node; schedules it when its graph has grown deep.
 Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth);
 
-/// Evaluates the nodes that are not ready. Throws: BackendError.
+/// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
+/// BackendError.
 void evaluate(std::span<Node* const> nodes);
 
 }  // namespace mlxnx::tensors

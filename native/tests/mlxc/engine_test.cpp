@@ -13,6 +13,7 @@
 
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
+#include "tensor/node.h"
 
 namespace mlxnx {
 namespace {
@@ -125,7 +126,7 @@ TEST(Engine, AHostCallbackMayEvaluateTensors) {
 
 TEST(Engine, SeveralEnginesWorkIndependently) {
   Engine first;
-  Engine second;
+  const auto second = std::make_shared<Engine>();
   std::promise<void> blocked;
   std::promise<void> release;
   std::thread holder([&] {
@@ -137,11 +138,30 @@ TEST(Engine, SeveralEnginesWorkIndependently) {
   blocked.get_future().wait();
   {
     const EngineScope scope(second);
-    EXPECT_EQ(&Engine::current(), &second);
+    EXPECT_EQ(&Engine::current(), second.get());
     EXPECT_THAT(add(numbers(), numbers()).to_vector<float>(), testing::ElementsAre(2, 4, 6));
   }
   release.set_value();
   holder.join();
+}
+
+TEST(Engine, TensorsAreEvaluatedByTheEngineTheyWereBuiltFor) {
+  auto queue = std::make_shared<Engine>();
+  Tensor there = numbers();
+  {
+    const EngineScope scope(queue);
+    there = add(there, numbers());
+  }
+  EXPECT_EQ(&there.node().engine(), queue.get());
+  const std::weak_ptr<Engine> alive = queue;
+  queue.reset();
+  // The sum of tensors of two engines is built on the current one; the foreign operand comes first.
+  const Tensor here = add(there, numbers());
+  EXPECT_EQ(&here.node().engine(), &Engine::process());
+  EXPECT_TRUE(there.node().ready.load());
+  EXPECT_THAT(here.to_vector<float>(), testing::ElementsAre(3, 6, 9));
+  there = Tensor();
+  EXPECT_TRUE(alive.expired());
 }
 
 TEST(Engine, AJobEvaluatesOnTheEngineThatRunsIt) {

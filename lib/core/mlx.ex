@@ -1,0 +1,107 @@
+defmodule Mlx do
+  @moduledoc """
+  Explicit control over MLX's lazy evaluation, and what is known about the MLX in use.
+
+  Ops on `Mlx.Backend` tensors build a graph; the graph is computed when somebody reads a result, or here:
+
+      t = Nx.tensor([1.0, 2.0, 3.0], backend: Mlx.Backend)
+      t |> Nx.exp() |> Mlx.eval()
+
+  Reading (`Nx.to_binary/1`, `inspect/2`, `Nx.to_number/1`, …) evaluates by itself.
+  """
+
+  alias Mlx.NIF
+
+  @typedoc "A tensor handle, as `Mlx.Backend` tensors hold it."
+  @type handle :: reference()
+
+  @typedoc "A tensor, a handle, or any nesting of tuples, lists, maps and structs with such in it."
+  @type container :: term()
+
+  @doc """
+  Computes every tensor in `container` and returns when all are ready.
+
+  All of them are computed in one evaluation. What is not an `Mlx.Backend` tensor is left alone. Returns `container`.
+
+  Raises `Mlx.Error` when MLX fails, `ArgumentError` for a deallocated tensor. MLX: `mlx.core.eval`.
+
+  ## Examples
+
+      iex> Mlx.eval({})
+      {}
+  """
+  @spec eval(container) :: container
+  def eval(container) do
+    handles = handles(container)
+    Mlx.Telemetry.span(:eval, %{count: length(handles)}, fn -> NIF.eval(handles) end)
+    container
+  end
+
+  @doc """
+  Starts computing every tensor in `container` and returns `container` at once.
+
+  An error is raised where a result is read. MLX: `mlx.core.async_eval`.
+
+  ## Examples
+
+      iex> Mlx.async_eval([])
+      []
+  """
+  @spec async_eval(container) :: container
+  def async_eval(container) do
+    container |> handles() |> NIF.async_eval()
+    container
+  end
+
+  @doc """
+  Waits until all that was started so far is done, on every device of `stream` (default: the stream of `Mlx.Stream.with_stream/2`, else the common one).
+
+  MLX: `mlx.core.synchronize`.
+
+  ## Examples
+
+      iex> Mlx.synchronize()
+      :ok
+  """
+  @spec synchronize(Mlx.Stream.t() | nil) :: :ok
+  def synchronize(stream \\ nil) do
+    NIF.synchronize(if(stream, do: stream.ref, else: Mlx.Stream.where()))
+  end
+
+  @doc """
+  The versions in use: of this package, of MLX, and where the mlx-c functions come from (`:system`, `:fetch` or `:bundled`).
+
+  ## Examples
+
+      iex> %{mlx: version} = Mlx.versions()
+      iex> version =~ ~r/^\\d+\\.\\d+/
+      true
+  """
+  @spec versions() :: %{elixir_mlx: String.t(), mlx: String.t(), mlx_c: atom()}
+  def versions do
+    %{
+      elixir_mlx: to_string(Application.spec(:elixir_mlx, :vsn)),
+      mlx: NIF.mlx_version(),
+      mlx_c: String.to_atom(NIF.mlxc_provider())
+    }
+  end
+
+  defp handles(container), do: container |> collect([]) |> Enum.reverse()
+
+  defp collect(ref, acc) when is_reference(ref), do: [ref | acc]
+  defp collect(list, acc) when is_list(list), do: Enum.reduce(list, acc, &collect/2)
+  defp collect(tuple, acc) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> collect(acc)
+
+  defp collect(%_{} = struct, acc) do
+    case Mlx.Handle.fetch(struct) do
+      nil -> struct |> Map.from_struct() |> collect(acc)
+      ref -> [ref | acc]
+    end
+  end
+
+  defp collect(%{} = map, acc) do
+    map |> Enum.sort_by(&elem(&1, 0)) |> Enum.reduce(acc, fn {_, v}, acc -> collect(v, acc) end)
+  end
+
+  defp collect(_other, acc), do: acc
+end

@@ -1,0 +1,22 @@
+defmodule Mlx.Error do
+  @moduledoc """
+  MLX refused: no memory, a device failure, a stopped stream.
+
+  Bad arguments raise `ArgumentError` instead, as in Nx.
+  """
+  defexception [:message]
+end
+
+defmodule Mlx.UnsupportedError do
+  @moduledoc """
+  A correct request that this device or version can't serve, such as f64 on a GPU or an 8-bit float anywhere.
+  """
+  defexception [:message]
+end
+
+defmodule Mlx.FormatError do
+  @moduledoc """
+  A file is not what its format demands.
+  """
+  defexception [:message]
+end

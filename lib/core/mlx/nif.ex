@@ -1,0 +1,71 @@
+defmodule Mlx.NIF do
+  # The native functions, one stub each; native/nif holds their code.
+  @moduledoc false
+
+  @on_load :load
+
+  def load do
+    path = path()
+
+    case :erlang.load_nif(String.to_charlist(path), 0) do
+      :ok ->
+        :ok
+
+      {:error, {:upgrade, _}} ->
+        :ok
+
+      {:error, {reason, text}} ->
+        IO.puts(:stderr, """
+        Mlx.NIF: the native library #{path}.so can't be loaded (#{reason}): #{text}
+        Build it with `mix compile`; on a new machine `mix compile --force` builds it anew. If the text above names \
+        libmlx or another library, that one has been moved or removed since.\
+        """)
+
+        {:error, reason}
+    end
+  end
+
+  # MLXNX_NIF names the library, without its suffix, where there is no application folder.
+  defp path do
+    case System.get_env("MLXNX_NIF") do
+      nil -> :filename.join(:code.priv_dir(:elixir_mlx), ~c"mlxnx_nif") |> to_string()
+      path -> path
+    end
+  end
+
+  # Tensors
+  def from_binary(_binary, _type_and_shape, _where), do: stub()
+  def to_binary(_tensor, _limit), do: stub()
+  def eval(_tensors), do: stub()
+  def async_eval(_tensors), do: stub()
+  def deallocate(_tensor), do: stub()
+  def type_of(_tensor), do: stub()
+  def copy(_tensor), do: stub()
+  def address(_tensor), do: stub()
+  def from_address(_address, _type_and_shape), do: stub()
+
+  # Ops
+  def op(_name, _operands, _attributes, _type_and_shape, _where), do: stub()
+  def op_many(_name, _operands, _attributes, _types_and_shapes, _where), do: stub()
+  def op_names, do: stub()
+  def op_attributes(_name), do: stub()
+  def op_with_function(_ref, _name, _operands, _attributes, _type_and_shape, _where), do: stub()
+  def callback_reply(_session, _tensors), do: stub()
+  def callback_failed(_session), do: stub()
+
+  # Streams, devices, memory
+  def stream_new(_device), do: stub()
+  def synchronize(_where), do: stub()
+  def default_device, do: stub()
+  def set_default_device(_device), do: stub()
+  def available_devices, do: stub()
+  def memory, do: stub()
+  def reset_peak_memory, do: stub()
+  def clear_cache, do: stub()
+  def set_cache_limit(_bytes), do: stub()
+  def set_memory_limit(_bytes), do: stub()
+  def mlx_version, do: stub()
+  def mlxc_provider, do: stub()
+
+  defp stub, do: :erlang.nif_error(:not_loaded)
+end

@@ -1,0 +1,36 @@
+defmodule Mlx.Telemetry do
+  @moduledoc """
+  Telemetry events, where the `:telemetry` package is there; the core alone leaves them out.
+
+  | event | measurements | metadata |
+  |---|---|---|
+  | `[:mlx, :eval, :start]`, `[:mlx, :eval, :stop]`, `[:mlx, :eval, :exception]` | those of `:telemetry.span/3` | `:count` tensors |
+  | `[:mlx, :to_binary, :start]`, `…:stop]`, `…:exception]` | those of `:telemetry.span/3` | `:bytes` |
+  | `[:mlx, :memory, :collect]` | `:active_bytes`, `:cache_bytes`, `:peak_bytes`, `:limit_bytes` | `:major?` |
+
+  The last one tells that tensors built since the last time made a process collect its garbage.
+  """
+
+  @compile {:no_warn_undefined, :telemetry}
+
+  @doc false
+  # A module attribute would freeze what was there when the core was compiled; `telemetry` may come later.
+  def available?, do: :erlang.function_exported(:telemetry, :execute, 3)
+
+  @doc false
+  @spec span(atom(), map(), (-> result)) :: result when result: term()
+  def span(event, metadata, fun) do
+    if available?() do
+      :telemetry.span([:mlx, event], metadata, fn -> {fun.(), metadata} end)
+    else
+      fun.()
+    end
+  end
+
+  @doc false
+  @spec execute([atom()], map(), map()) :: :ok
+  def execute(event, measurements, metadata) do
+    if available?(), do: :telemetry.execute([:mlx | event], measurements, metadata)
+    :ok
+  end
+end

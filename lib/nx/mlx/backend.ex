@@ -1,0 +1,470 @@
+defmodule Mlx.Backend do
+  @moduledoc """
+  Nx tensors on Apple's MLX.
+
+      Nx.default_backend(Mlx.Backend)
+
+      a = Nx.tensor([1.0, 2.0, 3.0])
+      b = Nx.tensor([4.0, 5.0, 6.0])
+      Nx.add(a, b)
+
+  or for single tensors:
+
+      Nx.tensor([1, 2, 3], backend: Mlx.Backend)
+
+  Ops are lazy: they build a graph, which is computed when a result is read (`inspect/2`, `Nx.to_binary/1`, …) or by
+  `Mlx.eval/1`. Types, shapes and values are those of `Nx.BinaryBackend`, floats up to rounding.
+
+  ## Options
+
+    * `:device` - `:cpu` or `:gpu`; ops on the tensors made with it run there. Default: `Mlx.Device.default/0` at the time
+      of each op.
+
+  ## Errors
+
+  A type that MLX lacks raises `Mlx.UnsupportedError`, as does f64 on a GPU. Bad arguments raise `ArgumentError`, among them
+  a tensor that was deallocated. When MLX itself fails (no memory, a device failure), `Mlx.Error` is raised.
+
+  ## Configuration
+
+  `config :elixir_mlx, add_backend_on_inspect: false` leaves the line `Mlx.Backend` out of inspected tensors.
+  """
+
+  @behaviour Nx.Backend
+
+  alias Mlx.Backend.Callback
+  alias Mlx.NIF
+  alias Nx.Tensor, as: T
+
+  @enforce_keys [:ref]
+  defstruct [:ref, :device]
+
+  @type t :: %__MODULE__{ref: Mlx.handle(), device: Mlx.Device.t() | nil}
+
+  # The op callbacks. After the output template each takes these arguments, in this order: `:tensor` is an operand,
+  # `:tensors` a list of them, `:options` the attributes as Nx names them, any other name the attribute so called.
+  # `out:` attributes are read off the template.
+  @callbacks [
+    as_type: [:tensor, out: :type],
+    bitcast: [:tensor, out: :type],
+    reshape: [:tensor, out: :shape],
+    squeeze: [:tensor, :axes],
+    broadcast: [:tensor, :shape, :axes],
+    transpose: [:tensor, :axes],
+    reverse: [:tensor, :axes],
+    pad: [:tensor, :tensor, :padding],
+    concatenate: [:tensors, :axis],
+    stack: [:tensors, :axis],
+    select: [:tensor, :tensor, :tensor],
+    clip: [:tensor, :tensor, :tensor],
+    gather: [:tensor, :tensor, :options],
+    indexed_add: [:tensor, :tensor, :tensor, :options],
+    indexed_put: [:tensor, :tensor, :tensor, :options],
+    sort: [:tensor, :options],
+    argsort: [:tensor, :options],
+    all: [:tensor, :options],
+    any: [:tensor, :options],
+    sum: [:tensor, :options],
+    product: [:tensor, :options],
+    reduce_max: [:tensor, :options],
+    reduce_min: [:tensor, :options],
+    argmax: [:tensor, :options],
+    argmin: [:tensor, :options],
+    window_sum: [:tensor, :window, :options],
+    window_product: [:tensor, :window, :options],
+    window_max: [:tensor, :window, :options],
+    window_min: [:tensor, :window, :options],
+    window_scatter_max: [:tensor, :tensor, :tensor, :window, :options],
+    window_scatter_min: [:tensor, :tensor, :tensor, :window, :options],
+    dot: [
+      :tensor,
+      :contract_axes1,
+      :batch_axes1,
+      :tensor,
+      :contract_axes2,
+      :batch_axes2
+    ],
+    conv: [:tensor, :tensor, :options],
+    triangular_solve: [:tensor, :tensor, :options],
+    fft: [:tensor, :options],
+    ifft: [:tensor, :options]
+  ]
+
+  # Callbacks written out below.
+  @others [
+    :init,
+    :constant,
+    :eye,
+    :iota,
+    :slice,
+    :put_slice,
+    :reduce,
+    :window_reduce,
+    :block,
+    :from_binary,
+    :to_binary,
+    :inspect,
+    :to_batched,
+    :to_pointer,
+    :from_pointer,
+    :backend_copy,
+    :backend_transfer,
+    :backend_deallocate
+  ]
+
+  # Every other callback is a row of the registry without attributes: a template and its operands.
+  @element_wise for {name, arity} <- Nx.Backend.behaviour_info(:callbacks),
+                    name not in @others,
+                    not Keyword.has_key?(@callbacks, name),
+                    do: {name, List.duplicate(:tensor, arity - 1)}
+
+  for {name, arguments} <- @callbacks ++ @element_wise do
+    {from_out, arguments} = Enum.split_with(arguments, &match?({:out, _}, &1))
+    variables = Macro.generate_arguments(length(arguments), __MODULE__)
+    pairs = Enum.zip(arguments, variables)
+    tensors = for {:tensor, variable} <- pairs, do: variable
+    out = Macro.var(:out, __MODULE__)
+
+    operands =
+      case arguments do
+        [:tensors | _] -> hd(variables)
+        _ -> tensors
+      end
+
+    named =
+      for({:out, key} <- from_out, do: {key, quote(do: unquote(out).unquote(key))}) ++
+        for {argument, variable} <- pairs,
+            argument not in [:tensor, :tensors, :options],
+            do: {argument, variable}
+
+    attributes =
+      case List.keyfind(pairs, :options, 0) do
+        nil -> named
+        {:options, options} when named == [] -> options
+        {:options, options} -> quote(do: unquote(named) ++ unquote(options))
+      end
+
+    @impl true
+    def unquote(name)(unquote(out), unquote_splicing(variables)) do
+      call(unquote(out), unquote(name), unquote(operands), unquote(attributes))
+    end
+  end
+
+  ## Creation
+
+  @impl true
+  def init(options), do: options |> Keyword.validate!([:device]) |> validate_device()
+
+  defp validate_device(options) do
+    case options[:device] do
+      nil ->
+        options
+
+      device when device in [:cpu, :gpu] ->
+        if Mlx.Device.available?(device) do
+          options
+        else
+          raise Mlx.UnsupportedError, message: "this machine has no device #{device}"
+        end
+
+      other ->
+        raise ArgumentError, "expected :device to be :cpu or :gpu, got: #{inspect(other)}"
+    end
+  end
+
+  @impl true
+  def constant(%T{} = out, value, options) do
+    create(out, :constant, [value: value, type: out.type, shape: out.shape], options)
+  end
+
+  @impl true
+  def eye(%T{} = out, options), do: create(out, :eye, [type: out.type, shape: out.shape], options)
+
+  @impl true
+  def iota(%T{} = out, axis, options) do
+    create(out, :iota, [type: out.type, shape: out.shape, axis: axis], options)
+  end
+
+  defp create(out, name, attributes, options) do
+    device = options[:device]
+    where = Mlx.Stream.where() || device
+    name |> NIF.op([], attributes, {out.type, out.shape}, where) |> answer(out, device)
+  end
+
+  @impl true
+  def from_binary(%T{} = out, binary, options) do
+    device = options[:device]
+    where = Mlx.Stream.where() || device
+    binary = if is_binary(binary), do: binary, else: IO.iodata_to_binary(binary)
+
+    %{
+      out
+      | data: %__MODULE__{
+          ref: NIF.from_binary(binary, {out.type, out.shape}, where),
+          device: device
+        }
+    }
+  end
+
+  ## Indexing with starts that may be tensors
+
+  @impl true
+  def slice(out, tensor, starts, lengths, strides) do
+    {starts, dynamic} = split_starts(starts, 1)
+    call(out, :slice, [tensor | dynamic], starts: starts, lengths: lengths, strides: strides)
+  end
+
+  @impl true
+  def put_slice(out, tensor, starts, slice) do
+    {starts, dynamic} = split_starts(starts, 2)
+    call(out, :put_slice, [tensor, slice | dynamic], starts: starts)
+  end
+
+  # A start that is a tensor becomes an operand, and its number stands in the list.
+  defp split_starts(starts, first) do
+    {starts, {dynamic, _}} =
+      Enum.map_reduce(starts, {[], first}, fn
+        %T{} = start, {dynamic, next} -> {{:operand, next}, {[start | dynamic], next + 1}}
+        start, acc -> {start, acc}
+      end)
+
+    {starts, Enum.reverse(dynamic)}
+  end
+
+  ## Functions written in Elixir
+
+  @impl true
+  def reduce(out, tensor, accumulator, options, fun) do
+    call_with_function(out, :reduce, [tensor, accumulator], options, fun)
+  end
+
+  @impl true
+  def window_reduce(out, tensor, accumulator, window, options, fun) do
+    attributes = [window: window] ++ options
+    call_with_function(out, :window_reduce, [tensor, accumulator], attributes, fun)
+  end
+
+  defp call_with_function(out, name, operands, attributes, fun) do
+    device = device(operands)
+    where = Mlx.Stream.where() || device
+    refs = Enum.map(operands, &to_ref(&1, where))
+
+    [ref] =
+      Callback.run(
+        &NIF.op_with_function(&1, name, refs, attributes, {out.type, out.shape}, where),
+        Callback.elementwise(fun, device)
+      )
+
+    answer(ref, out, device)
+  end
+
+  ## Blocks
+
+  @blocks for "block:" <> block = name <- NIF.op_names(),
+              do:
+                {Module.concat(Nx.Block, block), String.to_atom(name),
+                 Enum.map(NIF.op_attributes(String.to_atom(name)), &String.to_atom/1)}
+
+  @impl true
+  for {module, name, keys} <- @blocks do
+    def block(%unquote(module){} = struct, out, args, _fun) do
+      {tensors, _options} = Enum.split_while(args, &is_struct(&1, T))
+      call_block(out, unquote(name), tensors, Map.take(struct, unquote(keys)))
+    end
+  end
+
+  def block(struct, _out, args, fun) do
+    # Constants that the function makes must be on this backend as well.
+    device = args |> Enum.filter(&is_struct(&1, T)) |> device()
+    options = if device, do: [device: device], else: []
+
+    Nx.with_default_backend({__MODULE__, options}, fn -> apply(fun, [struct | args]) end)
+  end
+
+  defp call_block(%T{} = out, name, tensors, attributes) do
+    call(out, name, tensors, Map.to_list(attributes))
+  end
+
+  defp call_block(outs, name, tensors, attributes) when is_tuple(outs) do
+    outs = Tuple.to_list(outs)
+    device = device(tensors)
+    where = Mlx.Stream.where() || device
+    refs = Enum.map(tensors, &to_ref(&1, where))
+    types = Enum.map(outs, &{&1.type, &1.shape})
+
+    name
+    |> NIF.op_many(refs, Map.to_list(attributes), types, where)
+    |> collect()
+    |> Enum.zip_with(outs, &put_ref(&2, &1, device))
+    |> List.to_tuple()
+  end
+
+  ## Reading
+
+  @impl true
+  def to_binary(%T{data: %__MODULE__{ref: ref}, type: {_, bits}}, limit) do
+    Mlx.Telemetry.span(:to_binary, %{bytes: limit * div(bits, 8)}, fn ->
+      NIF.to_binary(ref, limit)
+    end)
+  end
+
+  @impl true
+  def inspect(%T{} = tensor, options) do
+    limit = if options.limit == :infinity, do: Nx.size(tensor), else: options.limit + 1
+    binary = to_binary(tensor, min(limit, Nx.size(tensor)))
+    document = Nx.Backend.inspect(tensor, binary, options)
+
+    if Application.get_env(:elixir_mlx, :add_backend_on_inspect, true) do
+      Inspect.Algebra.concat([signature(tensor), Inspect.Algebra.line(), document])
+    else
+      document
+    end
+  end
+
+  defp signature(%T{data: %__MODULE__{device: nil}}), do: "Mlx.Backend"
+  defp signature(%T{data: %__MODULE__{device: device}}), do: "Mlx.Backend<#{device}>"
+
+  @impl true
+  def to_batched(out, tensor, options) do
+    size = elem(out.shape, 0)
+    rows = elem(tensor.shape, 0)
+    full = div(rows, size)
+    rest = rem(rows, size)
+    last = if rest != 0 and options[:leftover] == :repeat, do: [full], else: []
+
+    Stream.map(Enum.concat(0..(full - 1)//1, last), fn
+      ^full ->
+        tail = rows(tensor, full * size, rest)
+        concatenate(out, [tail, rows(tensor, 0, size - rest)], 0)
+
+      i ->
+        rows(tensor, i * size, size)
+    end)
+  end
+
+  defp rows(tensor, start, count) do
+    shape = put_elem(tensor.shape, 0, count)
+    [_ | others] = Tuple.to_list(tensor.shape)
+    starts = [start | Enum.map(others, fn _ -> 0 end)]
+    strides = List.duplicate(1, tuple_size(shape))
+    slice(%{tensor | shape: shape}, tensor, starts, Tuple.to_list(shape), strides)
+  end
+
+  ## Pointers
+
+  @impl true
+  def to_pointer(%T{data: %__MODULE__{ref: ref}} = tensor, options) do
+    case Keyword.validate!(options, mode: :local)[:mode] do
+      :local ->
+        %Nx.Pointer{
+          kind: :local,
+          address: NIF.address(ref),
+          data_size: Nx.byte_size(tensor)
+        }
+
+      :ipc ->
+        raise Mlx.UnsupportedError,
+          message:
+            "[to_pointer] tensors can't be shared between operating system processes; use mode: :local"
+
+      other ->
+        raise ArgumentError, "[to_pointer] expected mode: :local, got: #{inspect(other)}"
+    end
+  end
+
+  @impl true
+  def from_pointer(%Nx.Pointer{kind: :local} = pointer, type, shape, backend_options, options) do
+    out = Nx.template(shape, type, names: options[:names])
+    size = Nx.byte_size(out)
+
+    if pointer.data_size not in [nil, size] do
+      raise ArgumentError,
+            "[from_pointer] the pointer has #{pointer.data_size} bytes, and a tensor of type " <>
+              "#{inspect(type)} and shape #{inspect(shape)} takes #{size}"
+    end
+
+    # A copy: the tensor must outlive whoever owns the memory.
+    ref = NIF.from_address(pointer.address, {type, shape})
+    put_ref(out, ref, backend_options[:device])
+  end
+
+  def from_pointer(%Nx.Pointer{kind: kind}, _type, _shape, _backend_options, _options) do
+    raise Mlx.UnsupportedError,
+      message: "[from_pointer] expected a :local pointer, got: #{inspect(kind)}"
+  end
+
+  ## Between backends
+
+  @impl true
+  def backend_copy(%T{data: %__MODULE__{ref: ref}} = tensor, __MODULE__, options) do
+    put_ref(tensor, NIF.copy(ref), options[:device])
+  end
+
+  def backend_copy(%T{} = tensor, backend, options) do
+    backend.from_binary(tensor, to_binary(tensor, Nx.size(tensor)), options)
+  end
+
+  @impl true
+  def backend_transfer(%T{} = tensor, __MODULE__, options) do
+    %{tensor | data: %{tensor.data | device: options[:device]}}
+  end
+
+  def backend_transfer(%T{} = tensor, backend, options) do
+    copy = backend_copy(tensor, backend, options)
+    backend_deallocate(tensor)
+    copy
+  end
+
+  @impl true
+  def backend_deallocate(%T{data: %__MODULE__{ref: ref}}), do: NIF.deallocate(ref)
+
+  ## Calls
+
+  defp call(%{type: type, shape: shape} = out, name, operands, attributes) do
+    device = device(operands)
+    where = Mlx.Stream.where() || device
+    refs = to_refs(operands, where)
+    name |> NIF.op(refs, attributes, {type, shape}, where) |> answer(out, device)
+  end
+
+  defp answer(ref, out, device) when is_reference(ref) do
+    %{out | data: %__MODULE__{ref: ref, device: device}}
+  end
+
+  defp answer(answer, out, device), do: answer |> collect() |> answer(out, device)
+
+  # Tensors have grown so much that their garbage should be collected: native/nif/pressure.h.
+  defp collect({:collect, major?, result}) do
+    Mlx.Memory.collect(major?)
+    result
+  end
+
+  defp collect(result), do: result
+
+  defp put_ref(out, ref, device), do: %{out | data: %__MODULE__{ref: ref, device: device}}
+
+  defp to_refs([%T{data: %__MODULE__{ref: ref}} | rest], where), do: [ref | to_refs(rest, where)]
+  defp to_refs([tensor | rest], where), do: [to_ref(tensor, where) | to_refs(rest, where)]
+  defp to_refs([], _where), do: []
+
+  @doc false
+  # The handle of a tensor of any backend.
+  def to_ref(%T{data: %__MODULE__{ref: ref}}, _where), do: ref
+
+  def to_ref(%T{data: %backend{}} = tensor, where) do
+    NIF.from_binary(
+      backend.to_binary(tensor, Nx.size(tensor)),
+      {tensor.type, tensor.shape},
+      where
+    )
+  end
+
+  # The device that the first tensor made with one was made for.
+  defp device([%T{data: %__MODULE__{device: device}} | _]) when device != nil, do: device
+  defp device([_ | rest]), do: device(rest)
+  defp device([]), do: nil
+end
+
+defimpl Mlx.Handle, for: Mlx.Backend do
+  def fetch(%{ref: ref}), do: ref
+end

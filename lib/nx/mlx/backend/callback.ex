@@ -1,0 +1,86 @@
+defmodule Mlx.Backend.Callback do
+  # Elixir functions that native code calls while an op is being built.
+  @moduledoc false
+
+  alias Mlx.NIF
+  alias Nx.Tensor, as: T
+
+  @doc """
+  Starts native work by `start.(ref)`, answers its calls with `fun` (handles to handles) and returns its results' handles.
+
+  What `fun` raises is raised here, once the native work has ended.
+  """
+  def run(start, fun) do
+    # Made here, so that waiting below skips the messages that were in the mailbox before.
+    ref = make_ref()
+    session = start.(ref)
+    serve(ref, session, fun, nil)
+  end
+
+  defp serve(ref, session, fun, raised) do
+    receive do
+      {^ref, :call, arguments} ->
+        serve(ref, session, fun, answer(session, fun, arguments))
+
+      {^ref, :done, handles} ->
+        handles
+
+      {^ref, :failed, exception} ->
+        case raised do
+          nil -> raise exception
+          {kind, reason, stacktrace} -> :erlang.raise(kind, reason, stacktrace)
+        end
+    end
+  end
+
+  defp answer(session, fun, arguments) do
+    NIF.callback_reply(session, fun.(arguments))
+    nil
+  catch
+    kind, reason ->
+      NIF.callback_failed(session)
+      {kind, reason, __STACKTRACE__}
+  end
+
+  @doc """
+  A function of two scalars as one of two tensors of handles: `fun` gets vectorized scalars, all elements at once. A
+  function that can't work so (it looks at numbers) is called for each pair of elements.
+  """
+  def elementwise(fun, device) do
+    fn [element, accumulator] ->
+      {_, shape} = NIF.type_of(accumulator)
+      arguments = [flat(element, device), flat(accumulator, device)]
+
+      %T{} =
+        result =
+        try do
+          arguments
+          |> Enum.map(&Nx.vectorize(&1, :element))
+          |> then(&apply(fun, &1))
+          |> devectorize()
+        rescue
+          _ -> one_by_one(fun, arguments)
+        end
+
+      result = if result.shape == {}, do: result, else: Nx.reshape(result, shape)
+      [Mlx.Backend.to_ref(result, device)]
+    end
+  end
+
+  defp flat(handle, device) do
+    {type, shape} = NIF.type_of(handle)
+    tensor = %{Nx.template(shape, type) | data: %Mlx.Backend{ref: handle, device: device}}
+    Nx.flatten(tensor)
+  end
+
+  defp devectorize(%T{vectorized_axes: []} = scalar), do: scalar
+  defp devectorize(%T{} = tensor), do: Nx.devectorize(tensor, keep_names: false)
+  defp devectorize(number), do: Nx.tensor(number, backend: Mlx.Backend)
+
+  defp one_by_one(fun, [elements, accumulators]) do
+    for i <- 0..(Nx.size(elements) - 1)//1 do
+      Nx.to_tensor(fun.(elements[i], accumulators[i]))
+    end
+    |> Nx.stack()
+  end
+end

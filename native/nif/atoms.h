@@ -1,0 +1,26 @@
+// The atoms that the NIF functions speak, made once at load.
+#pragma once
+
+#include <erl_nif.h>
+
+namespace mlxnx::nif {
+
+using Term = ERL_NIF_TERM;
+
+struct Atoms {
+  Term nil, true_, false_, ok, error, already_deallocated, collect;
+  Term nan, infinity, neg_infinity, complex, re, im;
+  Term u, s, f, bf, c;
+  Term cpu, gpu;
+  Term struct_, exception, message;
+  Term argument_error, unsupported_error, format_error, mlx_error;
+  Term active_bytes, peak_bytes, cache_bytes, limit_bytes;
+  Term call, done, failed;
+};
+
+/// Valid after `make_atoms`; atoms are the same in every environment.
+extern Atoms atoms;
+
+void make_atoms(ErlNifEnv* env);
+
+}  // namespace mlxnx::nif

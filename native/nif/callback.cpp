@@ -1,0 +1,160 @@
+#include "nif/callback.h"
+
+#include <thread>
+#include <utility>
+
+#include "mlxnx/error.h"
+#include "nif/function.h"
+#include "nif/functions.h"
+#include "nif/op_call.h"
+#include "nif/stream.h"
+#include "nif/tensor.h"
+#include "ops/invoke.h"
+#include "tensor/node.h"
+
+namespace mlxnx::nif {
+namespace {
+
+using SessionPtr = std::shared_ptr<CallbackSession>;
+
+ErlNifResourceType* session_type = nullptr;
+
+void destroy_session(ErlNifEnv*, void* object) {
+  auto* const session = static_cast<SessionPtr*>(object);
+  // Nobody is left who could answer.
+  (*session)->cancel();
+  std::destroy_at(session);
+}
+
+void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
+  (*static_cast<SessionPtr*>(object))->cancel();
+}
+
+SessionPtr decode_session(ErlNifEnv* env, Term term) {
+  void* object = nullptr;
+  if (!enif_get_resource(env, term, session_type, &object))
+    throw_unexpected(term, "a call's session");
+  return *static_cast<SessionPtr*>(object);
+}
+
+// NIF functions
+
+// `reduce` and `window_reduce`: the function's calls go to the process, everything else is the
+// row's.
+Term op_with_function(ErlNifEnv* env, Term ref, const ops::OpDef* row, TensorList operands,
+                      Term keywords, TensorType type, Where where) {
+  ops::Attrs attrs = decode_attrs(env, *row, keywords);
+  std::vector<Tensor> tensors;
+  for (const Tensor* tensor : operands.tensors()) tensors.push_back(*tensor);
+  return CallbackSession::start(
+      env, ref, [row, tensors, attrs, type, where](CallbackSession& session) mutable {
+        const WhereScope scope(where);
+        const auto wrap = [](const mlxc::Array& array) {
+          const auto dims = array.shape();
+          return tensors::wrap(array, {array.dtype(), Shape(dims.begin(), dims.end())}, 0);
+        };
+        auto function = std::make_shared<ops::Function>();
+        function->name = "an Elixir function";
+        function->apply = [&session, &wrap](const mlxc::Array& element,
+                                            const mlxc::Array& accumulator) {
+          const auto results = session.call({wrap(element), wrap(accumulator)});
+          if (results.size() != 1) throw ArgumentError("the function answers one tensor");
+          return results.front().node().array;
+        };
+        attrs.set("fun", std::shared_ptr<const ops::Function>(std::move(function)));
+        return std::vector<Tensor>{
+            ops::invoke_as(*row, std::span<const Tensor>(tensors), attrs, type)};
+      });
+}
+
+void callback_reply(ErlNifEnv* env, Term session, TensorList results) {
+  std::vector<Tensor> tensors;
+  for (const Tensor* tensor : results.tensors()) tensors.push_back(*tensor);
+  decode_session(env, session)->reply(std::move(tensors));
+}
+
+void callback_failed(ErlNifEnv* env, Term session) {
+  decode_session(env, session)->reply(std::nullopt);
+}
+
+}  // namespace
+
+CallbackSession::CallbackSession(const ErlNifPid& owner, Term ref)
+    : owner_(owner), ref_env_(enif_alloc_env()), ref_(enif_make_copy(ref_env_, ref)) {}
+
+CallbackSession::~CallbackSession() { enif_free_env(ref_env_); }
+
+template <typename MakePayload>
+void CallbackSession::send(Term kind, MakePayload make_payload) {
+  ErlNifEnv* const env = enif_alloc_env();
+  const Term message = enif_make_tuple3(env, enif_make_copy(env, ref_), kind, make_payload(env));
+  enif_send(nullptr, &owner_, env, message);
+  enif_free_env(env);
+}
+
+Term CallbackSession::start(ErlNifEnv* env, Term ref, Work work) {
+  ErlNifPid owner;
+  if (enif_self(env, &owner) == nullptr) throw BackendError("[callback] no process is calling");
+  auto session = std::make_shared<CallbackSession>(owner, ref);
+  void* const object = enif_alloc_resource(session_type, sizeof(SessionPtr));
+  std::construct_at(static_cast<SessionPtr*>(object), session);
+  const Term term = enif_make_resource(env, object);
+  // When this fails the process is already going, and its heap, with the session's term, as well.
+  enif_monitor_process(env, object, &owner, nullptr);
+  enif_release_resource(object);
+  std::thread([session = std::move(session), work = std::move(work)] {
+    session->run(work);
+  }).detach();
+  return term;
+}
+
+void CallbackSession::run(const Work& work) {
+  try {
+    const Results results = work(*this);
+    send(atoms.done, [&results](ErlNifEnv* env) { return encode(env, results); });
+  } catch (...) {
+    send(atoms.failed, [](ErlNifEnv* env) { return current_exception_term(env, "callback"); });
+  }
+}
+
+CallbackSession::Results CallbackSession::call(const Results& arguments) {
+  std::unique_lock lock(mutex_);
+  has_reply_ = false;
+  lock.unlock();
+  send(atoms.call, [&arguments](ErlNifEnv* env) { return encode(env, arguments); });
+  lock.lock();
+  changed_.wait(lock, [this] { return has_reply_ || is_cancelled_; });
+  if (!has_reply_) throw BackendError("[callback] the process that owns the function is gone");
+  if (!reply_) throw BackendError("[callback] the function raised");
+  return std::move(*std::exchange(reply_, std::nullopt));
+}
+
+void CallbackSession::reply(std::optional<Results> results) {
+  const std::lock_guard lock(mutex_);
+  reply_ = std::move(results);
+  has_reply_ = true;
+  changed_.notify_all();
+}
+
+void CallbackSession::cancel() {
+  const std::lock_guard lock(mutex_);
+  is_cancelled_ = true;
+  changed_.notify_all();
+}
+
+bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
+  const ErlNifResourceTypeInit init{&destroy_session, nullptr, &owner_is_down, 3, nullptr};
+  session_type = enif_init_resource_type(env, "callback", &init, flags, nullptr);
+  return session_type != nullptr;
+}
+
+std::span<const ErlNifFunc> callback_functions() {
+  static constexpr ErlNifFunc kFunctions[] = {
+      nif_function<"op_with_function", &op_with_function>(),
+      nif_function<"callback_reply", &callback_reply>(),
+      nif_function<"callback_failed", &callback_failed>(),
+  };
+  return kFunctions;
+}
+
+}  // namespace mlxnx::nif

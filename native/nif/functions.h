@@ -1,0 +1,20 @@
+// The tables of NIF functions, one per file, and the resource types that have no header of their
+// own.
+#pragma once
+
+#include <erl_nif.h>
+
+#include <span>
+
+namespace mlxnx::nif {
+
+std::span<const ErlNifFunc> op_functions();
+std::span<const ErlNifFunc> callback_functions();
+std::span<const ErlNifFunc> device_functions();
+
+/// Maps the atoms of all ops to their rows.
+void make_op_table(ErlNifEnv* env);
+
+bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
+
+}  // namespace mlxnx::nif

@@ -1,0 +1,41 @@
+#include "nif/pressure.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "mlxnx/device.h"
+
+namespace mlxnx::nif {
+namespace {
+
+// Building this much takes milliseconds at least, a minor collection microseconds.
+constexpr std::size_t kMinorStepBytes = std::size_t{64} << 20;
+constexpr std::size_t kMajorSlackBytes = std::size_t{256} << 20;
+// What a tensor costs beside its elements: handle, node and graph.
+constexpr std::size_t kOverheadBytes = 512;
+
+std::atomic<std::size_t> built{0};
+std::atomic<std::size_t> baseline{0};  // active bytes after the last major collection
+std::atomic<bool> measure_baseline{false};
+
+}  // namespace
+
+Pressure note_built(std::size_t bytes) {
+  const std::size_t step = bytes + kOverheadBytes;
+  const std::size_t before = built.fetch_add(step, std::memory_order_relaxed);
+  if (before + step < kMinorStepBytes) [[likely]]
+    return Pressure::kNone;
+  built.store(0, std::memory_order_relaxed);
+  const std::size_t active = memory_info().active_bytes;
+  if (measure_baseline.exchange(false, std::memory_order_relaxed)) {
+    baseline.store(active, std::memory_order_relaxed);
+    return Pressure::kMinor;
+  }
+  const std::size_t base = std::min(active, baseline.load(std::memory_order_relaxed));
+  baseline.store(base, std::memory_order_relaxed);
+  if (active < 2 * base + kMajorSlackBytes) return Pressure::kMinor;
+  measure_baseline.store(true, std::memory_order_relaxed);
+  return Pressure::kMajor;
+}
+
+}  // namespace mlxnx::nif

@@ -1,0 +1,21 @@
+// The BEAM's garbage collector counts the words of a term, not the memory of the tensor behind it:
+// a process that makes large tensors and little garbage would keep them for long. So ops count the
+// bytes they build, and now and then the answer of one asks the calling process to collect its
+// garbage.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mlxnx::nif {
+
+enum class Pressure : std::uint8_t {
+  kNone,
+  kMinor,  ///< young terms
+  kMajor,  ///< all terms: memory has doubled since the last time
+};
+
+/// Counts `bytes` of a new tensor. Any thread.
+Pressure note_built(std::size_t bytes);
+
+}  // namespace mlxnx::nif

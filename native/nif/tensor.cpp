@@ -1,0 +1,215 @@
+#include "nif/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "mlxc/array.h"
+#include "mlxnx/error.h"
+#include "nif/stream.h"
+#include "tensor/node.h"
+
+namespace mlxnx::nif {
+
+const Tensor* TensorHandle::borrow() {
+  const std::uint32_t before = state_.fetch_add(1, std::memory_order_acquire);
+  if ((before & kDeallocated) == 0) [[likely]]
+    return &*tensor_;
+  state_.fetch_sub(1, std::memory_order_release);
+  return nullptr;
+}
+
+void TensorHandle::release() {
+  const std::uint32_t before = state_.fetch_sub(1, std::memory_order_acq_rel);
+  if ((before & kDeallocated) != 0) [[unlikely]]
+    free_if_unused();
+}
+
+bool TensorHandle::deallocate() {
+  const std::uint32_t before = state_.fetch_or(kDeallocated, std::memory_order_acq_rel);
+  if ((before & kDeallocated) != 0) return false;
+  free_if_unused();
+  return true;
+}
+
+// One caller at most gets through; where a late `borrow` is in the way, the destructor frees.
+void TensorHandle::free_if_unused() {
+  std::uint32_t unused = kDeallocated;
+  if (!state_.compare_exchange_strong(unused, kDeallocated | kFreed, std::memory_order_acq_rel))
+    return;
+  delete pinned_.exchange(nullptr, std::memory_order_acq_rel);
+  tensor_.reset();
+}
+
+std::span<const std::byte> TensorHandle::pin() {
+  const TensorView* pinned = pinned_.load(std::memory_order_acquire);
+  if (pinned == nullptr) {
+    auto view = std::make_unique<const TensorView>(*tensor_);
+    if (pinned_.compare_exchange_strong(pinned, view.get(), std::memory_order_acq_rel))
+      pinned = view.release();
+  }
+  return pinned->bytes();
+}
+
+namespace {
+
+ErlNifResourceType* tensor_type = nullptr;
+ErlNifResourceType* view_type = nullptr;
+
+template <typename T>
+void destroy(ErlNifEnv*, void* object) {
+  std::destroy_at(static_cast<T*>(object));
+}
+
+const Tensor* borrow_or_throw(TensorHandle* handle) {
+  const Tensor* tensor = handle->borrow();
+  if (tensor == nullptr)
+    throw ArgumentError(
+        "the tensor was deallocated (Nx.backend_deallocate or Nx.backend_transfer)");
+  return tensor;
+}
+
+bool can_be_read_at_once(const Tensor& tensor) {
+  const tensors::Node& node = tensor.node();
+  return node.ready.load(std::memory_order_acquire) && mlxc::is_row_contiguous(node.array);
+}
+
+// Below this a copy costs less than a resource.
+constexpr std::size_t kSmallBinaryBytes = 1024;
+// What a normal scheduler may copy: about a tenth of a millisecond.
+constexpr std::size_t kQuickCopyBytes = std::size_t{1} << 20;
+
+Term binary_of(ErlNifEnv* env, const Tensor& tensor, std::size_t limit_bytes) {
+  const TensorView view(tensor);
+  const std::span<const std::byte> bytes =
+      view.bytes().first(std::min(limit_bytes, view.bytes().size()));
+  Term term;
+  if (bytes.size() <= kSmallBinaryBytes) {
+    unsigned char* const out = enif_make_new_binary(env, bytes.size(), &term);
+    if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+    return term;
+  }
+  void* const owner = enif_alloc_resource(view_type, sizeof(TensorView));
+  std::construct_at(static_cast<TensorView*>(owner), view);
+  term = enif_make_resource_binary(env, owner, bytes.data(), bytes.size());
+  enif_release_resource(owner);
+  return term;
+}
+
+// NIF functions
+
+Tensor from_binary(ErlNifEnv*, std::span<const std::byte> bytes, TensorType type, Where where) {
+  const WhereScope scope(where);
+  if (type.dtype == DType::f64 && default_device() == Device::kGpu)
+    throw UnsupportedError(
+        "[from_binary] f64 is not supported on the gpu; use the cpu device or f32");
+  return Tensor::from_bytes(bytes, type);
+}
+
+bool is_quick_from_binary(const std::span<const std::byte>& bytes, const TensorType&,
+                          const Where&) {
+  return bytes.size() <= kQuickCopyBytes;
+}
+
+Term to_binary(ErlNifEnv* env, TensorArg tensor, std::int64_t limit) {
+  if (limit < 0) throw ArgumentError("expected a number of elements, got " + std::to_string(limit));
+  const std::size_t count = std::min<std::size_t>(limit, tensor->size());
+  return binary_of(env, *tensor, count * size_bytes(tensor->dtype()));
+}
+
+bool is_quick_to_binary(const TensorArg& tensor, std::int64_t) {
+  return can_be_read_at_once(*tensor);
+}
+
+void eval_tensors(ErlNifEnv*, TensorList list) {
+  InlineVector<tensors::Node*, 4> nodes;
+  for (const Tensor* tensor : list.tensors()) nodes.push_back(&tensor->node());
+  tensors::evaluate(nodes);
+}
+
+bool is_quick_eval(const TensorList& list) {
+  return std::all_of(list.tensors().begin(), list.tensors().end(), [](const Tensor* tensor) {
+    return tensor->node().ready.load(std::memory_order_acquire);
+  });
+}
+
+void async_eval_tensors(ErlNifEnv*, TensorList list) {
+  std::vector<Tensor> tensors;
+  for (const Tensor* tensor : list.tensors()) tensors.push_back(*tensor);
+  async_eval(tensors);
+}
+
+Term deallocate(ErlNifEnv*, TensorHandle* handle) {
+  return handle->deallocate() ? atoms.ok : atoms.already_deallocated;
+}
+
+TensorType type_of(ErlNifEnv*, TensorArg tensor) { return tensor->type(); }
+
+Tensor copy(ErlNifEnv*, TensorArg tensor) { return *tensor; }
+
+Bytes address(ErlNifEnv*, TensorArg tensor) {
+  return {reinterpret_cast<std::uintptr_t>(tensor.handle().pin().data())};
+}
+
+Tensor from_address(ErlNifEnv*, Bytes address, TensorType type) {
+  const std::size_t size =
+      static_cast<std::size_t>(element_count(type.shape)) * size_bytes(type.dtype);
+  if (address.count == 0 && size > 0) throw ArgumentError("[from_pointer] the address is 0");
+  return Tensor::from_bytes({reinterpret_cast<const std::byte*>(address.count), size}, type);
+}
+
+}  // namespace
+
+bool open_tensor_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
+  tensor_type =
+      enif_open_resource_type(env, nullptr, "tensor", &destroy<TensorHandle>, flags, nullptr);
+  view_type = enif_open_resource_type(env, nullptr, "view", &destroy<TensorView>, flags, nullptr);
+  return tensor_type != nullptr && view_type != nullptr;
+}
+
+TensorHandle* decode_handle(ErlNifEnv* env, Term term) {
+  void* object = nullptr;
+  if (!enif_get_resource(env, term, tensor_type, &object)) throw_unexpected(term, "a tensor");
+  return static_cast<TensorHandle*>(object);
+}
+
+TensorArg::TensorArg(TensorHandle* handle) : handle_(handle), tensor_(borrow_or_throw(handle)) {}
+
+void TensorList::add(TensorHandle* handle) {
+  tensors_.push_back(borrow_or_throw(handle));
+  handles_.push_back(handle);
+}
+
+TensorList Codec<TensorList>::decode(ErlNifEnv* env, Term term) {
+  TensorList list;
+  Term head, tail = term;
+  while (enif_get_list_cell(env, tail, &head, &tail)) list.add(decode_handle(env, head));
+  if (!enif_is_empty_list(env, tail)) throw_unexpected(term, "a list of tensors");
+  return list;
+}
+
+Term Codec<Tensor>::encode(ErlNifEnv* env, Tensor tensor) {
+  void* const object = enif_alloc_resource(tensor_type, sizeof(TensorHandle));
+  std::construct_at(static_cast<TensorHandle*>(object), std::move(tensor));
+  const Term term = enif_make_resource(env, object);
+  enif_release_resource(object);
+  return term;
+}
+
+std::span<const ErlNifFunc> tensor_functions() {
+  static constexpr ErlNifFunc kFunctions[] = {
+      nif_function<"from_binary", &from_binary, &is_quick_from_binary>(),
+      nif_function<"to_binary", &to_binary, &is_quick_to_binary>(),
+      nif_function<"eval", &eval_tensors, &is_quick_eval>(),
+      nif_function<"async_eval", &async_eval_tensors>(),
+      nif_function<"deallocate", &deallocate>(),
+      nif_function<"type_of", &type_of>(),
+      nif_function<"copy", &copy>(),
+      nif_function<"address", &address, NeverQuick{}>(),
+      nif_function<"from_address", &from_address, NeverQuick{}>(),
+  };
+  return kFunctions;
+}
+
+}  // namespace mlxnx::nif
