@@ -10,7 +10,7 @@ CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
 GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden/generated)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
-TEST_STEPS := test-format test-layers test-unit test-docs test-golden asan tsan
+TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core asan tsan
 
 # Elixir's own build folders. With Nx and without it are two: what lib/core compiles to differs.
 BUILD_PATH := $(abspath $(BUILD))
@@ -35,7 +35,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-core test-nx bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-nx bench format lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

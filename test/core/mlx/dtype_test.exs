@@ -1,0 +1,5 @@
+defmodule Mlx.DtypeTest do
+  use ExUnit.Case, async: true
+
+  doctest Mlx.Dtype
+end

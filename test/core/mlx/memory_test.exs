@@ -1,0 +1,6 @@
+defmodule Mlx.MemoryTest do
+  # The default device, the limits and the streams are the whole VM's.
+  use ExUnit.Case, async: false
+
+  doctest Mlx.Memory
+end
