@@ -99,7 +99,7 @@ Term binary_of(ErlNifEnv* env, const Tensor& tensor, std::size_t limit_bytes) {
 
 // NIF functions
 
-Tensor from_binary(ErlNifEnv*, std::span<const std::byte> bytes, TensorType type, Where where) {
+Tensor from_binary(ErlNifEnv*, TensorType type, std::span<const std::byte> bytes, Where where) {
   const WhereScope scope(where);
   if (type.dtype == DType::f64 && default_device() == Device::kGpu)
     throw UnsupportedError(
@@ -107,7 +107,7 @@ Tensor from_binary(ErlNifEnv*, std::span<const std::byte> bytes, TensorType type
   return Tensor::from_bytes(bytes, type);
 }
 
-bool is_quick_from_binary(const std::span<const std::byte>& bytes, const TensorType&,
+bool is_quick_from_binary(const TensorType&, const std::span<const std::byte>& bytes,
                           const Where&) {
   return bytes.size() <= kQuickCopyBytes;
 }

@@ -34,7 +34,7 @@ defmodule Mlx.NIF do
   end
 
   # Tensors
-  def from_binary(_binary, _type_and_shape, _where), do: stub()
+  def from_binary(_type_and_shape, _binary, _where), do: stub()
   def to_binary(_tensor, _limit), do: stub()
   def eval(_tensors), do: stub()
   def async_eval(_tensors), do: stub()

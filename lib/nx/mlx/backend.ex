@@ -195,12 +195,12 @@ defmodule Mlx.Backend do
   def from_binary(%T{} = out, binary, options) do
     device = options[:device]
     where = Mlx.Stream.where() || device
-    binary = if is_binary(binary), do: binary, else: IO.iodata_to_binary(binary)
+    binary = if is_list(binary), do: IO.iodata_to_binary(binary), else: binary
 
     %{
       out
       | data: %__MODULE__{
-          ref: NIF.from_binary(binary, {out.type, out.shape}, where),
+          ref: NIF.from_binary({out.type, out.shape}, binary, where),
           device: device
         }
     }
@@ -210,20 +210,20 @@ defmodule Mlx.Backend do
 
   @impl true
   def slice(out, tensor, starts, lengths, strides) do
-    {starts, dynamic} = split_starts(starts, 1)
+    {starts, dynamic} = split_starts(starts)
     call(out, :slice, [tensor | dynamic], starts: starts, lengths: lengths, strides: strides)
   end
 
   @impl true
   def put_slice(out, tensor, starts, slice) do
-    {starts, dynamic} = split_starts(starts, 2)
-    call(out, :put_slice, [tensor, slice | dynamic], starts: starts)
+    {starts, dynamic} = split_starts(starts)
+    call(out, :put_slice, [tensor | dynamic] ++ [slice], starts: starts)
   end
 
-  # A start that is a tensor becomes an operand, and its number stands in the list.
-  defp split_starts(starts, first) do
+  # A start that is a tensor becomes an operand after the first, and its number stands in the list.
+  defp split_starts(starts) do
     {starts, {dynamic, _}} =
-      Enum.map_reduce(starts, {[], first}, fn
+      Enum.map_reduce(starts, {[], 1}, fn
         %T{} = start, {dynamic, next} -> {{:operand, next}, {[start | dynamic], next + 1}}
         start, acc -> {start, acc}
       end)
@@ -452,11 +452,8 @@ defmodule Mlx.Backend do
   def to_ref(%T{data: %__MODULE__{ref: ref}}, _where), do: ref
 
   def to_ref(%T{data: %backend{}} = tensor, where) do
-    NIF.from_binary(
-      backend.to_binary(tensor, Nx.size(tensor)),
-      {tensor.type, tensor.shape},
-      where
-    )
+    binary = backend.to_binary(tensor, Nx.size(tensor))
+    NIF.from_binary({tensor.type, tensor.shape}, binary, where)
   end
 
   # The device that the first tensor made with one was made for.
