@@ -14,9 +14,9 @@ TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core 
 
 # Elixir's own build folders. With Nx and without it are two: what lib/core compiles to differs.
 BUILD_PATH := $(abspath $(BUILD))
-MIX := ELIXIR_ERL_OPTIONS=+fnu MIX_ENV=test MLXNX_BUILD=$(BUILD_PATH) mix
-MIX_CORE := MLXNX_CORE_ONLY=1 MIX_BUILD_ROOT=$(BUILD_PATH)/mix/core $(MIX)
-MIX_NX := MIX_BUILD_ROOT=$(BUILD_PATH)/mix/nx MIX_DEPS_PATH=$(BUILD_PATH)/mix/deps $(MIX)
+MIX := ELIXIR_ERL_OPTIONS=+fnu MIX_ENV=test MLXNX_BUILD="$(BUILD_PATH)" mix
+MIX_CORE := MLXNX_CORE_ONLY=1 MIX_BUILD_ROOT="$(BUILD_PATH)/mix/core" $(MIX)
+MIX_NX := MIX_BUILD_ROOT="$(BUILD_PATH)/mix/nx" MIX_DEPS_PATH="$(BUILD_PATH)/mix/deps" $(MIX)
 HAVE_ELIXIR := tools/setup_elixir.sh $(BUILD)/stamps/elixir
 
 # The NIF comes from the whole build where there is one, else from a smaller one that needs no test libraries.
@@ -54,12 +54,12 @@ build: $(CONFIGURED) ## build everything
 $(BUILD)/nif/build.ninja:
 	@echo "== configuring elixir_mlx (the first time this fetches MLX)"
 	@tools/setup.sh $(BUILD)/stamps/setup-nif nif
-	$(call configure,release,$(BUILD)/nif,$(NIF_ONLY) -DMLXNX_DEPS_DIR=$(BUILD_PATH)/deps)
+	$(call configure,release,$(BUILD)/nif,$(NIF_ONLY) "-DMLXNX_DEPS_DIR=$(BUILD_PATH)/deps")
 
 nif: $(NIF_BUILD)/build.ninja ## build the NIF and put it, with the libraries that it needs, into PRIV
 	@grep -q mlxnx_nif $(NIF_BUILD)/build.ninja || cmake $(CMAKE_FLAGS) $(NIF_BUILD) > $(NIF_BUILD)/configure.log
 	@cmake --build $(NIF_BUILD) -j $(JOBS) --target mlxnx_nif
-	@for part in runtime nif; do cmake --install $(NIF_BUILD) --component $$part --prefix $(PRIV) > $(NIF_BUILD)/install.log || exit 1; done
+	@for part in runtime nif; do cmake --install $(NIF_BUILD) --component $$part --prefix "$(PRIV)" > $(NIF_BUILD)/install.log || exit 1; done
 
 run: $(CONFIGURED) ## build and run the quick start
 	@cmake --build $(BUILD) -j $(JOBS) --target quick_start

@@ -87,8 +87,7 @@ defmodule Mlx.MixProject do
         lib mix.exs .formatter.exs README.md CHANGELOG.md LICENSE Makefile
         tools/setup.sh tools/mix/compile_native.exs
         native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif
-        native/bundled_mlxc/CMakeLists.txt native/bundled_mlxc/README.md
-        native/bundled_mlxc/include native/bundled_mlxc/src
+        native/bundled_mlxc
       )
     ]
   end

@@ -19,7 +19,7 @@ defmodule Mix.Tasks.Compile.Mlxnx do
     arguments = [
       "--no-print-directory",
       "nif",
-      "BUILD=#{System.get_env("MLXNX_BUILD") || Path.expand("build")}",
+      "BUILD=#{System.get_env("MLXNX_BUILD", "build")}",
       "PRIV=#{Path.join(Mix.Project.app_path(), "priv")}"
     ]
 
