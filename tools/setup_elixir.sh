@@ -41,20 +41,23 @@ newest_in_apt() { apt-cache madison elixir 2>/dev/null | awk -F '|' '{ gsub(/ /,
 enough_in_apt() { at_least "$(newest_in_apt | sed 's/[-+].*//')" "$elixir_needed"; }
 
 # The machine's own source of RELEASE, as a source of NEXT: on stdout in the one-line form, or with "deb822" in the other.
+all_of() { # FILE...
+  local file
+  for file in "$@"; do
+    [ ! -e "$file" ] || { cat "$file" && echo; }
+  done
+}
 source_lines() { # RELEASE NEXT
-  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | awk -v release="$1" -v next_release="$2" '
+  all_of /etc/apt/sources.list /etc/apt/sources.list.d/*.list | awk -v release="$1" -v next_release="$2" '
     $1 == "deb" {
       line = $0; options = ""
       if (match(line, /\[[^]]*\] */)) { options = substr(line, RSTART, RLENGTH); sub(/\[[^]]*\] */, "", line) }
       split(line, word, " ")
-      if (word[3] == release && word[2] !~ /^cdrom:/) { print "deb " options word[2] " " next_release " main"; exit }
+      if (word[3] == release && word[2] !~ /^cdrom:/) { print "deb " options word[2] " " next_release " main"; release = "" }
     }'
 }
 source_stanza() { # RELEASE NEXT
-  local file
-  for file in /etc/apt/sources.list.d/*.sources; do
-    [ ! -e "$file" ] || { cat "$file" && echo; }
-  done | awk -v release="$1" -v next_release="$2" '
+  all_of /etc/apt/sources.list.d/*.sources | awk -v release="$1" -v next_release="$2" '
     function flush_stanza() {
       if (found && binary && !disabled && !printed) {
         printf "Types: deb\nSuites: %s\nComponents: main\n%s", next_release, kept
