@@ -36,9 +36,7 @@ finish() {
   exit 0
 }
 
-# The newest version of elixir that apt knows of, in any release.
-newest_in_apt() { apt-cache madison elixir 2>/dev/null | awk -F '|' '{ gsub(/ /, "", $2); print $2 }' | sort -V | tail -n 1; }
-enough_in_apt() { at_least "$(newest_in_apt | sed 's/[-+].*//')" "$elixir_needed"; }
+candidate() { apt-cache policy elixir 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9.]*\).*/\1/p'; }
 
 # The machine's own source of RELEASE, as a source of NEXT: on stdout in the one-line form, or with "deb822" in the other.
 all_of() { # FILE...
@@ -98,23 +96,24 @@ install() { # OPTION...
 
 install_with_apt() {
   : >"$log"
-  enough_in_apt || apt-get update -q >>"$log" 2>&1 || true
+  at_least "$(candidate)" "$elixir_needed" || apt-get update -q >>"$log" 2>&1 || true
   # shellcheck disable=SC1091
-  local codename next=
-  codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
-  if enough_in_apt; then
+  local release next=trixie
+  release=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
+  if at_least "$(candidate)" "$elixir_needed"; then
     say "installing elixir and erlang-dev"
-  elif [ "$codename" = bookworm ]; then
-    next=trixie
-    say "the Elixir of $codename is older than $elixir_needed: taking elixir and erlang-dev, with what they need (also"
-    say "the C library), from $next; its source stays in apt's lists with priority 50, so nothing else comes from it"
-    add_next_release "$codename" "$next"
-    apt-get update -q >>"$log" 2>&1 || true
-  else
-    fail "apt knows Elixir $(newest_in_apt), and $elixir_needed is needed"
+    install
+    return
   fi
-  # shellcheck disable=SC2086 # two words or none
-  install ${next:+-t $next}
+  # The next release's base-files, once installed, calls the machine by its name.
+  if [ "$release" != bookworm ] && [ ! -e "/etc/apt/preferences.d/$next-for-elixir" ]; then
+    fail "apt offers Elixir $(candidate), and $elixir_needed is needed"
+  fi
+  say "apt offers Elixir $(candidate), and $elixir_needed is needed: taking elixir and erlang-dev, with what they depend on"
+  say "(the C library too), from $next; its source stays with priority 50, so that nothing else comes from it"
+  add_next_release bookworm "$next"
+  apt-get update -q >>"$log" 2>&1 || true
+  install -t "$next"
 }
 
 how_to() {
