@@ -36,15 +36,16 @@ finish() {
   exit 0
 }
 
-candidate() { apt-cache policy elixir 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9.]*\).*/\1/p'; }
+candidate() { apt-cache policy elixir 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9.]*[0-9]\).*/\1/p'; }
 
-# The machine's own source of RELEASE, as a source of NEXT: on stdout in the one-line form, or with "deb822" in the other.
 all_of() { # FILE...
   local file
   for file in "$@"; do
     [ ! -e "$file" ] || { cat "$file" && echo; }
   done
 }
+
+# The machine's own source of RELEASE as a source of NEXT: the one-line form, and below it the one of stanzas (deb822).
 source_lines() { # RELEASE NEXT
   all_of /etc/apt/sources.list /etc/apt/sources.list.d/*.list | awk -v release="$1" -v next_release="$2" '
     $1 == "deb" {
