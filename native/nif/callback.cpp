@@ -51,7 +51,8 @@ Term op_with_function(ErlNifEnv* env, Term ref, const ops::OpDef* row, TensorLis
         const WhereScope scope(where);
         const auto wrap = [](const mlxc::Array& array) {
           const auto dims = array.shape();
-          return tensors::wrap(array, {array.dtype(), Shape(dims.begin(), dims.end())}, 0);
+          return tensors::wrap(array, {array.dtype(), Shape(dims.begin(), dims.end())},
+                               {1, tensors::kMuchWork});
         };
         auto function = std::make_shared<ops::Function>();
         function->name = "an Elixir function";

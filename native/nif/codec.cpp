@@ -124,14 +124,19 @@ DType Codec<DType>::decode(ErlNifEnv* env, Term term) {
   const auto parts = decode_tuple(env, term, 2, "a type such as {:f, 32}");
   int bits = 0;
   if (!enif_get_int(env, parts[1], &bits)) throw_unexpected(term, "a type such as {:f, 32}");
-  for (const DType type : kDTypes) {
-    if (bits != mlxnx::bits(type)) continue;
-    const Term family = type <= DType::u64    ? atoms.u
-                        : type <= DType::s64  ? atoms.s
-                        : type == DType::bf16 ? atoms.bf
-                        : type == DType::c64  ? atoms.c
-                                              : atoms.f;
-    if (parts[0] == family) return type;
+  // Integers of 8 to 64 bits stand side by side.
+  const int step = bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : bits == 64 ? 3 : -1;
+  const auto nth = [step](DType first) {
+    return static_cast<DType>(static_cast<int>(first) + step);
+  };
+  if (step >= 0) {
+    if (parts[0] == atoms.f && step == 2) return DType::f32;
+    if (parts[0] == atoms.u) return nth(DType::u8);
+    if (parts[0] == atoms.s) return nth(DType::s8);
+    if (parts[0] == atoms.f && step == 1) return DType::f16;
+    if (parts[0] == atoms.f && step == 3) return DType::f64;
+    if (parts[0] == atoms.bf && step == 1) return DType::bf16;
+    if (parts[0] == atoms.c && step == 3) return DType::c64;
   }
   std::string name = nif::decode<std::string>(env, parts[0]);
   if (name != "f8_e4m3fn") name += std::to_string(bits);

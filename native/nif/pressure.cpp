@@ -14,18 +14,17 @@ constexpr std::size_t kMajorSlackBytes = std::size_t{256} << 20;
 // What a tensor costs beside its elements: handle, node and graph.
 constexpr std::size_t kOverheadBytes = 512;
 
-std::atomic<std::size_t> built{0};
+thread_local std::size_t built = 0;    // since the last collection that this scheduler asked for
 std::atomic<std::size_t> baseline{0};  // active bytes after the last major collection
 std::atomic<bool> measure_baseline{false};
 
 }  // namespace
 
 Pressure note_built(std::size_t bytes) {
-  const std::size_t step = bytes + kOverheadBytes;
-  const std::size_t before = built.fetch_add(step, std::memory_order_relaxed);
-  if (before + step < kMinorStepBytes) [[likely]]
+  built += bytes + kOverheadBytes;
+  if (built < kMinorStepBytes) [[likely]]
     return Pressure::kNone;
-  built.store(0, std::memory_order_relaxed);
+  built = 0;
   const std::size_t active = memory_info().active_bytes;
   if (measure_baseline.exchange(false, std::memory_order_relaxed)) {
     baseline.store(active, std::memory_order_relaxed);

@@ -70,9 +70,10 @@ const Tensor* borrow_or_throw(TensorHandle* handle) {
   return tensor;
 }
 
+// Evaluates a little graph here and now.
 bool can_be_read_at_once(const Tensor& tensor) {
-  const tensors::Node& node = tensor.node();
-  return node.ready.load(std::memory_order_acquire) && mlxc::is_row_contiguous(node.array);
+  tensors::Node* const node = &tensor.node();
+  return tensors::evaluate_if_quick({&node, 1}) && mlxc::is_row_contiguous(node->array);
 }
 
 // Below this a copy costs less than a resource.
@@ -122,17 +123,15 @@ bool is_quick_to_binary(const TensorArg& tensor, std::int64_t) {
   return can_be_read_at_once(*tensor);
 }
 
-void eval_tensors(ErlNifEnv*, TensorList list) {
+InlineVector<tensors::Node*, 4> nodes_of(const TensorList& list) {
   InlineVector<tensors::Node*, 4> nodes;
   for (const Tensor* tensor : list.tensors()) nodes.push_back(&tensor->node());
-  tensors::evaluate(nodes);
+  return nodes;
 }
 
-bool is_quick_eval(const TensorList& list) {
-  return std::all_of(list.tensors().begin(), list.tensors().end(), [](const Tensor* tensor) {
-    return tensor->node().ready.load(std::memory_order_acquire);
-  });
-}
+void eval_tensors(ErlNifEnv*, TensorList list) { tensors::evaluate(nodes_of(list)); }
+
+bool is_quick_eval(const TensorList& list) { return tensors::evaluate_if_quick(nodes_of(list)); }
 
 void async_eval_tensors(ErlNifEnv*, TensorList list) {
   std::vector<Tensor> tensors;

@@ -145,6 +145,27 @@ defmodule Mlx.Backend do
       end
 
     @impl true
+    if tensors != [] do
+      # The usual case, without a detour: all operands here, none made for a device.
+      refs = Macro.generate_arguments(length(tensors), __MODULE__.Ref)
+
+      patterns =
+        for {argument, variable} <- pairs do
+          case Enum.find_index(tensors, &(argument == :tensor and &1 == variable)) do
+            nil -> variable
+            i -> quote(do: %T{data: %__MODULE__{ref: unquote(Enum.at(refs, i)), device: nil}})
+          end
+        end
+
+      def unquote(name)(unquote(out), unquote_splicing(patterns)) do
+        %{type: type, shape: shape} = unquote(out)
+
+        unquote(name)
+        |> NIF.op(unquote(refs), unquote(attributes), {type, shape}, Mlx.Stream.where())
+        |> answer(unquote(out), nil)
+      end
+    end
+
     def unquote(name)(unquote(out), unquote_splicing(variables)) do
       call(unquote(out), unquote(name), unquote(operands), unquote(attributes))
     end

@@ -53,6 +53,7 @@ struct Engine::State {
   bool started = false;
   std::exception_ptr start_error;
   bool callers_may_evaluate = false;
+  bool has_backlog = false;  // touched by whoever is busy, or under the mutex while nobody is
   Engine* owner = nullptr;
   std::array<mlx_stream, 2> streams{};
   const std::uint64_t id = next_id();  // unlike the address, never used again
@@ -71,6 +72,7 @@ struct Engine::State {
   void loop();
   TicketPtr pop();
   void release();
+  void run_here(const Engine::Job& job);
   bool serve_one();
 };
 
@@ -176,6 +178,17 @@ void Engine::State::release() {
   if (!queue.empty() || stopping) changed.notify_all();
 }
 
+// On a calling thread that has made the engine busy.
+void Engine::State::run_here(const Engine::Job& job) {
+  const InsideScope inside(this);
+  struct Release {
+    State& state;
+    ~Release() { state.release(); }
+  } release{*this};
+  lend_default_streams(*this);
+  job();
+}
+
 void Engine::State::loop() {
   thread_state.engine = owner;  // what a job evaluates belongs to the engine that runs it
   start();
@@ -247,13 +260,7 @@ void Engine::run(const Job& job) {
   if (state.callers_may_evaluate && !state.busy && state.queue.empty()) {
     state.busy = true;
     lock.unlock();
-    const InsideScope inside(&state);
-    struct Release {
-      State& state;
-      ~Release() { state.release(); }
-    } release{state};
-    lend_default_streams(state);
-    job();
+    state.run_here(job);
     return;
   }
   const auto ticket = std::make_shared<Ticket>();
@@ -264,6 +271,22 @@ void Engine::run(const Job& job) {
   wait_for(*ticket);
   if (ticket->error != nullptr) std::rethrow_exception(ticket->error);
 }
+
+bool Engine::try_run(const Job& job) {
+  if (inside()) return false;
+  State& state = *state_;
+  {
+    const std::unique_lock lock(state.mutex, std::try_to_lock);
+    const bool free = lock.owns_lock() && state.callers_may_evaluate && !state.busy &&
+                      state.queue.empty() && !state.has_backlog && !state.stopping;
+    if (!free) return false;
+    state.busy = true;
+  }
+  state.run_here(job);
+  return true;
+}
+
+void Engine::set_backlog(bool has_backlog) { state_->has_backlog = has_backlog; }
 
 void Engine::post(Job job) {
   State& state = *state_;

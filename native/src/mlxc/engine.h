@@ -61,6 +61,14 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Throws: what the job throws; BackendError when the engine is stopped.
   void run(const Job& job);
 
+  /// Runs `job` on the calling thread if that needs no waiting: MLX lets any thread evaluate, the
+  /// engine is idle, and nothing that was started earlier is unfinished. Returns: whether it ran.
+  /// Throws: what the job throws.
+  bool try_run(const Job& job);
+
+  /// Inside a job: whether work has been started that nobody waits for.
+  void set_backlog(bool has_backlog);
+
   /// Runs `job` soon, without waiting; what it throws is dropped.
   void post(Job job);
 

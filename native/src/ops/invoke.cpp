@@ -82,6 +82,41 @@ bool are_akin(DType inferred, DType wanted) {
   return is_integer(inferred) == is_integer(wanted) && is_complex(inferred) == is_complex(wanted);
 }
 
+// A rough bound on the time of a call. A kernel starts in one or two microseconds; rows of some
+// groups are made of many kernels, f64 and complex ones of more still, and contractions and their
+// like combine all elements with all.
+tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
+                      std::span<const TensorType> outputs) {
+  double in = 0, out = 0;
+  for (const Operand& operand : operands)
+    in += static_cast<double>(element_count(operand.type->shape));
+  for (const TensorType& type : outputs) out += static_cast<double>(element_count(type.shape));
+  double nanoseconds = 0;
+  switch (op.group) {
+    case Group::kCreation:
+    case Group::kBinary:
+    case Group::kShape:
+      nanoseconds = 2'500 + 5 * std::max(in, out);
+      break;
+    case Group::kUnary:
+    case Group::kIndexing:
+    case Group::kReduction:
+      nanoseconds = 10'000 + 20 * std::max(in, out);
+      break;
+    case Group::kWindow:
+    case Group::kContraction:
+    case Group::kSort:
+    case Group::kFft:
+      nanoseconds = 20'000 + 5 * in * out;
+      break;
+    case Group::kLinalg:
+      return tensors::kMuchWork;
+  }
+  const DType type = outputs[0].dtype;
+  if (type == DType::f64 || is_complex(type)) nanoseconds *= 8;
+  return static_cast<tensors::Work>(std::min<double>(nanoseconds, tensors::kMuchWork));
+}
+
 Tensor cast(const Tensor& tensor, DType type) {
   static const OpDef& row = ops::op("as_type");
   return invoke(row, {tensor}, {{"type", type}});
@@ -102,7 +137,8 @@ class EagerCall {
       if (is_foreign(node)) [[unlikely]]
         eval(operands[i]);
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
-      depth_ = std::max(depth_, node.depth.load(std::memory_order_relaxed));
+      weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
+      weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
     }
   }
 
@@ -110,11 +146,12 @@ class EagerCall {
 
   Tensor run_one(OutputTypes outputs) {
     const Scope scope(*this, outputs);
+    add_own_weight(outputs);
     const Call call{op_, operands_, *attrs_, outputs};
     mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
     // A scalar constant needs no evaluation, so that ops may look at it as an index.
     const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(array);
-    Tensor result = tensors::wrap(std::move(array), std::move(outputs[0]), depth_ + 1);
+    Tensor result = tensors::wrap(std::move(array), std::move(outputs[0]), weight_);
     if (is_ready) result.node().ready.store(true, std::memory_order_release);
     return result;
   }
@@ -122,16 +159,22 @@ class EagerCall {
   std::vector<Tensor> run_all(OutputTypes outputs) {
     if (op_.eval != nullptr) return {run_one(std::move(outputs))};
     const Scope scope(*this, outputs);
+    add_own_weight(outputs);
     std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
     std::vector<Tensor> results;
     results.reserve(arrays.size());
     for (std::size_t i = 0; i < arrays.size(); ++i) {
-      results.push_back(tensors::wrap(std::move(arrays[i]), std::move(outputs[i]), depth_ + 1));
+      results.push_back(tensors::wrap(std::move(arrays[i]), std::move(outputs[i]), weight_));
     }
     return results;
   }
 
  private:
+  void add_own_weight(std::span<const TensorType> outputs) {
+    ++weight_.depth;
+    weight_.work = tensors::add_work(weight_.work, work_of(op_, operands_, outputs));
+  }
+
   // Nodes of two engines can't be evaluated together: each knows its own streams only.
   static bool is_foreign(const tensors::Node& node) {
     const mlxc::Engine* const current = mlxc::thread_state.engine;
@@ -177,7 +220,7 @@ class EagerCall {
   const Attrs* attrs_;
   std::optional<Attrs> normalised_;
   InlineVector<Operand, 4> operands_;
-  std::uint32_t depth_ = 0;
+  tensors::Weight weight_;  // of the operands' graphs, then with this call
 };
 
 }  // namespace

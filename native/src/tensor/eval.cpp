@@ -21,52 +21,96 @@ mlxc::ArrayVector arrays_of(std::span<Node* const> nodes) {
 
 }  // namespace
 
-void evaluate(std::span<Node* const> nodes) {
-  InlineVector<Node*, 8> pending;
+namespace {
+
+using Nodes = InlineVector<Node*, 8>;
+
+Nodes pending_of(std::span<Node* const> nodes) {
+  Nodes pending;
   for (Node* node : nodes) {
     if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node);
   }
+  return pending;
+}
+
+// Inside a job of `engine`, which all nodes belong to.
+void evaluate_here(mlxc::Engine& engine, std::span<Node* const> nodes) {
+  const mlxc::OpScope scope("eval");
+  const mlxc::ArrayVector arrays = arrays_of(nodes);
+  mlxc::eval(arrays);
+  // A stream works in order: what is new to it ends after everything that was started before.
+  const bool is_new = std::any_of(nodes.begin(), nodes.end(), [](const Node* node) {
+    return node->depth.load(std::memory_order_relaxed) > 0;
+  });
+  if (is_new) engine.set_backlog(false);
+}
+
+void mark_ready(std::span<Node* const> nodes) {
+  for (Node* node : nodes) {
+    node->depth.store(0, std::memory_order_relaxed);
+    node->work.store(0, std::memory_order_relaxed);
+    node->ready.store(true, std::memory_order_release);
+  }
+}
+
+}  // namespace
+
+void evaluate(std::span<Node* const> nodes) {
+  Nodes pending = pending_of(nodes);
   while (!pending.empty()) {
     mlxc::Engine& engine = pending.front()->engine();
     const auto others =
         std::stable_partition(pending.begin(), pending.end(),
                               [&engine](Node* node) { return &node->engine() == &engine; });
     const std::span<Node* const> own(pending.begin(), others);
-    engine.run([own] {
-      const mlxc::OpScope scope("eval");
-      const mlxc::ArrayVector arrays = arrays_of(own);
-      mlxc::eval(arrays);
-    });
-    for (Node* node : own) {
-      node->depth.store(0, std::memory_order_relaxed);
-      node->ready.store(true, std::memory_order_release);
-    }
-    pending = InlineVector<Node*, 8>(others, pending.end());
+    engine.run([&engine, own] { evaluate_here(engine, own); });
+    mark_ready(own);
+    pending = Nodes(others, pending.end());
   }
+}
+
+bool evaluate_if_quick(std::span<Node* const> nodes) {
+  constexpr Work kQuickWork = 300'000;
+  const Nodes pending = pending_of(nodes);
+  if (pending.empty()) return true;
+  mlxc::Engine& engine = pending.front()->engine();
+  Work work = 0;
+  for (const Node* node : pending) {
+    if (&node->engine() != &engine) return false;
+    work = add_work(work, node->work.load(std::memory_order_relaxed));
+  }
+  if (work > kQuickWork) return false;
+  if (!engine.try_run([&] { evaluate_here(engine, pending); })) return false;
+  mark_ready(pending);
+  return true;
 }
 
 namespace {
 // The nodes belong to one engine.
 void schedule(std::vector<std::shared_ptr<Node>> nodes) {
   if (nodes.empty()) return;
-  for (const auto& node : nodes) node->depth.store(0, std::memory_order_relaxed);
+  for (const auto& node : nodes) {
+    node->depth.store(0, std::memory_order_relaxed);
+    node->work.store(kMuchWork, std::memory_order_relaxed);  // it waits for what was started before
+  }
   mlxc::Engine& engine = nodes.front()->engine();
   // An evaluation that fails here fails again, with its message, where the result is read.
-  engine.post([nodes = std::move(nodes)] {
-    InlineVector<Node*, 8> pending;
+  engine.post([&engine, nodes = std::move(nodes)] {
+    Nodes pending;
     for (const auto& node : nodes) {
       if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node.get());
     }
     if (pending.empty()) return;
     const mlxc::ArrayVector arrays = arrays_of(pending);
+    engine.set_backlog(true);
     mlxc::async_eval(arrays);
   });
 }
 }  // namespace
 
-Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth) {
-  auto node = std::make_shared<Node>(std::move(array), std::move(type), depth);
-  if (depth >= kMaxDepth) [[unlikely]]
+Tensor wrap(mlxc::Array array, TensorType type, Weight weight) {
+  auto node = std::make_shared<Node>(std::move(array), std::move(type), weight);
+  if (weight.depth >= kMaxDepth) [[unlikely]]
     schedule({node});
   return Tensor(std::move(node));
 }
@@ -100,6 +144,7 @@ void synchronize() {
     for (const Device device : {Device::kCpu, Device::kGpu}) {
       if (is_available(device)) mlxc::synchronize(engine.stream(device));
     }
+    engine.set_backlog(false);
   });
 }
 

@@ -1,9 +1,11 @@
 // What a Tensor shares with its copies: one node of MLX's graph with Nx's type and shape.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "mlxc/array.h"
 #include "mlxc/engine.h"
@@ -15,11 +17,28 @@ namespace mlxnx::tensors {
 /// bounded memory.
 inline constexpr std::uint32_t kMaxDepth = 256;
 
+/// A rough bound on the time that computing something takes, in nanoseconds; `kMuchWork` for "may
+/// be long".
+using Work = std::uint32_t;
+inline constexpr Work kMuchWork = 1u << 30;
+
+/// The sum, without overflow.
+inline Work add_work(Work a, Work b) {
+  return std::min(a, kMuchWork) + std::min(b, kMuchWork) > kMuchWork ? kMuchWork : a + b;
+}
+
+/// What an op, or a node's graph, weighs: ops one behind the other, and their work.
+struct Weight {
+  std::uint32_t depth = 0;
+  Work work = 0;
+};
+
 struct Node {
-  Node(mlxc::Array array, TensorType type, std::uint32_t depth)
+  Node(mlxc::Array array, TensorType type, Weight weight)
       : array(std::move(array)),
         type(std::move(type)),
-        depth(depth),
+        depth(weight.depth),
+        work(weight.work),
         queue(mlxc::Engine::current_queue()) {}
 
   /// The engine whose stream the array was built with.
@@ -30,6 +49,8 @@ struct Node {
   TensorType type;
   /// Ops since the last evaluated ancestor; 0 for a value that is ready or being computed.
   std::atomic<std::uint32_t> depth;
+  /// Of the graph since the evaluated ancestors.
+  std::atomic<Work> work;
   /// Whether the elements may be read. Set only after an evaluation on the engine returned.
   std::atomic<bool> ready{false};
   /// Null for the process's own engine.
@@ -37,10 +58,14 @@ struct Node {
 };
 
 /// Wraps a freshly built node; schedules it when its graph has grown deep.
-Tensor wrap(mlxc::Array array, TensorType type, std::uint32_t depth);
+Tensor wrap(mlxc::Array array, TensorType type, Weight weight);
 
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
 /// BackendError.
 void evaluate(std::span<Node* const> nodes);
+
+/// Evaluates the nodes if that is a matter of some microseconds on this thread: little work, an
+/// idle engine. Returns: whether all are ready.
+bool evaluate_if_quick(std::span<Node* const> nodes);
 
 }  // namespace mlxnx::tensors

@@ -16,7 +16,7 @@ std::shared_ptr<tensors::Node> host_node(const void* data, const TensorType& typ
   const mlxc::Ints dims(type.shape);
   auto node = std::make_shared<tensors::Node>(
       mlxc::from_bytes(data, std::span(dims.data(), dims.size()), mlxc::to_mlx(type.dtype)), type,
-      0);
+      tensors::Weight{});
   node->ready.store(true, std::memory_order_release);
   return node;
 }
@@ -97,7 +97,8 @@ TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
     // A GPU has no f64, not even to copy it.
     const Device device = tensor.dtype() == DType::f64 ? Device::kCpu : default_device();
     const mlxc::StreamScope scope(mlxc::Engine::current().stream(device));
-    owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type(), 1);
+    owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type(),
+                           {1, tensors::kMuchWork});
     eval(owner_);
   }
   bytes_ = {static_cast<const std::byte*>(mlxc::data_pointer(owner_.node().array)),
