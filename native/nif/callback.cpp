@@ -51,8 +51,7 @@ Term op_with_function(ErlNifEnv* env, Term ref, const ops::OpDef* row, TensorLis
         const WhereScope scope(where);
         const auto wrap = [](const mlxc::Array& array) {
           const auto dims = array.shape();
-          return tensors::wrap(array, {array.dtype(), Shape(dims.begin(), dims.end())},
-                               {1, tensors::kMuchWork});
+          return tensors::wrap(array, {array.dtype(), Shape(dims.begin(), dims.end())});
         };
         auto function = std::make_shared<ops::Function>();
         function->name = "an Elixir function";

@@ -7,7 +7,7 @@ namespace mlxnx::api {
 namespace {
 
 Tensor as_tensor(const mlxc::Array& array) {
-  return tensors::wrap(array, {array.dtype(), ops::shape_of(array)}, {1, tensors::kMuchWork});
+  return tensors::wrap(array, {array.dtype(), ops::shape_of(array)});
 }
 
 }  // namespace

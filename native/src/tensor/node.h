@@ -58,7 +58,7 @@ struct Node {
 };
 
 /// Wraps a freshly built node; schedules it when its graph has grown deep.
-Tensor wrap(mlxc::Array array, TensorType type, Weight weight);
+Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
 /// BackendError.

@@ -97,8 +97,7 @@ TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
     // A GPU has no f64, not even to copy it.
     const Device device = tensor.dtype() == DType::f64 ? Device::kCpu : default_device();
     const mlxc::StreamScope scope(mlxc::Engine::current().stream(device));
-    owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type(),
-                           {1, tensors::kMuchWork});
+    owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type());
     eval(owner_);
   }
   bytes_ = {static_cast<const std::byte*>(mlxc::data_pointer(owner_.node().array)),

@@ -58,7 +58,7 @@ struct Print {
 
 Tensor as_mask(const Tensor& bytes) {
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
-  return tensors::wrap(mlxc::asbool(bytes.node().array), bytes.type(), 1);
+  return tensors::wrap(mlxc::asbool(bytes.node().array), bytes.type());
 }
 
 Tensor behind_an_offset(const RandomOperand& operand) {

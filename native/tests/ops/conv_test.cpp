@@ -259,7 +259,7 @@ std::optional<Tensor> convolve_natively(const Tensor& input, const Tensor& kerne
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(Device::kCpu));
   return tensors::wrap(
       ops::convolve_natively(geometry, input.node().array, kernel.node().array, DType::f32),
-      {DType::f32, geometry.output_shape()}, {1, 0});
+      {DType::f32, geometry.output_shape()});
 }
 
 TEST(Conv, MlxsOwnConvolutionAgrees) {

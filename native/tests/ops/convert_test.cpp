@@ -15,8 +15,7 @@ using testing::ElementsAre;
 
 Tensor converted(const Tensor& tensor, DType to) {
   const mlxc::StreamScope scope(mlxc::Engine::current().stream(Device::kCpu));
-  return tensors::wrap(ops::convert(tensor.node().array, tensor.dtype(), to), {to, tensor.shape()},
-                       1);
+  return tensors::wrap(ops::convert(tensor.node().array, tensor.dtype(), to), {to, tensor.shape()});
 }
 
 // The host's cast is exact for every number; the graph's gives up on the low bits of finite numbers

@@ -51,7 +51,7 @@ inline std::vector<double> elements(const Tensor& tensor) {
 inline Tensor mask(const std::vector<double>& elements) {
   const Tensor bytes = numbers(DType::u8, {static_cast<std::int64_t>(elements.size())}, elements);
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
-  return tensors::wrap(mlxc::asbool(bytes.node().array), bytes.type(), 1);
+  return tensors::wrap(mlxc::asbool(bytes.node().array), bytes.type());
 }
 
 /// The same elements, not computed yet: an op can't look at them.
