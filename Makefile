@@ -93,11 +93,11 @@ test-golden: build ## replay the recorded answers of Nx
 	done; exit $${failed:-0}
 
 test-core: build ## run the tests of the Elixir package that need no Nx
-	@if $(HAVE_ELIXIR); then $(MIX_CORE) test; else echo "0 passed, 0 failed, 1 skipped"; fi
+	@if $(HAVE_ELIXIR); then $(MIX_CORE) test --warnings-as-errors; else echo "0 passed, 0 failed, 1 skipped"; fi
 
 test-nx: build ## run all tests of the Elixir package; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
-	@$(MIX_NX) test
+	@$(MIX_NX) test --warnings-as-errors
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
 	$(call configure,asan,$(BUILD)/asan)

@@ -23,16 +23,7 @@ defmodule Mix.Tasks.Compile.Mlxnx do
       "PRIV=#{Path.join(Mix.Project.app_path(), "priv")}"
     ]
 
-    port =
-      Port.open({:spawn_executable, make}, [
-        :binary,
-        :exit_status,
-        :stderr_to_stdout,
-        line: 4096,
-        args: arguments
-      ])
-
-    case follow(port, %{lines: [], part: "", tenths: 0}) do
+    case alone(fn -> make |> start(arguments) |> follow(%{lines: [], part: "", tenths: 0}) end) do
       {0, _lines} -> {:ok, []}
       {status, lines} -> Mix.raise("make nif ended with #{status}:\n" <> Enum.join(lines, "\n"))
     end
@@ -42,6 +33,20 @@ defmodule Mix.Tasks.Compile.Mlxnx do
   def clean do
     File.rm_rf!(Path.join(Mix.Project.app_path(), "priv"))
     :ok
+  end
+
+  # An editor's language server compiles too, and into another _build, so that Mix's own lock does not keep it off.
+  defp alone(fun) do
+    if Code.ensure_loaded?(Mix.Sync.Lock) and function_exported?(Mix.Sync.Lock, :with_lock, 2) do
+      apply(Mix.Sync.Lock, :with_lock, ["elixir_mlx:" <> File.cwd!(), fun])
+    else
+      fun.()
+    end
+  end
+
+  defp start(make, arguments) do
+    options = [:binary, :exit_status, :stderr_to_stdout, line: 4096, args: arguments]
+    Port.open({:spawn_executable, make}, options)
   end
 
   # A line per tenth of the build. Everything else is told only if make fails.
