@@ -48,7 +48,7 @@ defmodule Mlx.MixProject do
 
       true ->
         say_once(
-          "neither Hex nor NX_PATH is there: elixir_mlx without Mlx.Backend and Mlx.Compiler"
+          "elixir_mlx without Mlx.Backend: neither Hex (mix local.hex) nor NX_PATH is there"
         )
     end
   end
