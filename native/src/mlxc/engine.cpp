@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
@@ -211,7 +212,7 @@ void Engine::State::loop() {
 
 Engine::Engine() : state_(std::make_shared<State>()) {
   state_->owner = this;
-  thread_ = std::thread([state = state_] { state->loop(); });
+  thread_ = DeepThread([state = state_] { state->loop(); });
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->started; });
   if (state_->start_error != nullptr) {
@@ -263,10 +264,27 @@ void Engine::run(const Job& job) {
     state.run_here(job);
     return;
   }
+  lock.unlock();
+  queue_and_wait(job);
+}
+
+void Engine::run_on_own_thread(const Job& job) {
+  if (inside()) {
+    job();
+  } else {
+    queue_and_wait(job);
+  }
+}
+
+void Engine::queue_and_wait(const Job& job) {
+  State& state = *state_;
   const auto ticket = std::make_shared<Ticket>();
   ticket->job = job;
-  state.queue.push_back(ticket);
-  lock.unlock();
+  {
+    const std::lock_guard lock(state.mutex);
+    if (state.stopping) std::rethrow_exception(stopped_error());
+    state.queue.push_back(ticket);
+  }
   state.changed.notify_all();
   wait_for(*ticket);
   if (ticket->error != nullptr) std::rethrow_exception(ticket->error);
@@ -339,7 +357,7 @@ void Engine::stop(std::chrono::milliseconds patience) {
     ticket->finish();
   }
   if (!thread_.joinable()) return;
-  if (idle && thread_.get_id() != std::this_thread::get_id() && !inside()) {
+  if (idle && !thread_.is_current() && !inside()) {
     thread_.join();
   } else {
     thread_.detach();

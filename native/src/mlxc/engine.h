@@ -21,9 +21,9 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 #include "mlx/c/stream.h"
+#include "mlxc/deep_thread.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
 
@@ -69,6 +69,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Inside a job: whether work has been started that nobody waits for.
   void set_backlog(bool has_backlog);
 
+  /// The same on the engine's own thread, whose stack is large: for jobs that trace graphs of any
+  /// depth. Inside a job it simply runs, on the thread of that job.
+  void run_on_own_thread(const Job& job);
+
   /// Runs `job` soon, without waiting; what it throws is dropped.
   void post(Job job);
 
@@ -89,8 +93,10 @@ class Engine : public std::enable_shared_from_this<Engine> {
   struct State;  ///< for the implementation; outlives the engine when its thread can't be joined
 
  private:
+  void queue_and_wait(const Job& job);
+
   std::shared_ptr<State> state_;
-  std::thread thread_;
+  DeepThread thread_;
 };
 
 /// Makes `engine` the current one on this thread until the scope ends. Shared, because tensors

@@ -27,6 +27,7 @@ Ints::Ints(std::span<const std::int64_t> values) {
 // Calls one mlx-c op that fills one array, with the current stream as its last argument.
 #define MLXC_CALL(function, ...)                                           \
   Array result;                                                            \
+  ++thread_state.nodes;                                                    \
   check(function(result.out(), __VA_ARGS__, current_stream()), #function); \
   check_fits(result);                                                      \
   return result

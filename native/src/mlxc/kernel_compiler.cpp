@@ -1,7 +1,11 @@
 #include "mlxc/kernel_compiler.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
@@ -35,7 +39,63 @@ bool is_writable(fs::path folder) {
   return ::access(folder.c_str(), W_OK | X_OK) == 0;
 }
 
+// A file is made, since the mode bits of a folder tell nothing about a full or read-only disk.
+bool can_write_into(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(fs::path(folder) / "cpu", error);
+  std::string name = (fs::path(folder) / "cpu" / ".probe-XXXXXX").string();
+  const int file = ::mkstemp(name.data());
+  if (file < 0) return false;
+  ::close(file);
+  ::unlink(name.c_str());
+  return true;
+}
+
+void stop_ignoring_children() {
+  struct sigaction action {};
+  if (sigaction(SIGCHLD, nullptr, &action) != 0) return;
+  const bool loses_status = action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0;
+  if (loses_status) std::signal(SIGCHLD, SIG_DFL);
+}
+
+// As MLX does it: through a shell, and with the exit status of the compiler.
+bool compiler_answers() {
+  FILE* pipe = ::popen("g++ --version > /dev/null 2>&1", "r");
+  if (pipe == nullptr) return false;
+  const int status = ::pclose(pipe);
+  return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+std::string probe() {
+  const KernelCompiler found = find_kernel_compiler();
+  if (found.path.empty()) return "there is no g++ on the PATH";
+  if (!can_write_into(found.cache_folder))
+    return "MLX's folder for kernels, " + found.cache_folder + ", can't be written";
+  stop_ignoring_children();
+  if (!compiler_answers()) return "running " + found.path + " fails";
+  return {};
+}
+
+std::atomic<bool> fusing_failed{false};
+
 }  // namespace
+
+void stop_fusing(const std::string& reason) {
+  if (!fusing_failed.exchange(true))
+    std::fprintf(stderr, "mlxnx: compiled programs run unfused: %s\n", reason.c_str());
+}
+
+bool can_fuse() {
+  if (default_device() == Device::kCpu) {
+    static const bool probed = [] {
+      const std::string reason = probe();
+      if (!reason.empty()) stop_fusing(reason);
+      return true;
+    }();
+    static_cast<void>(probed);
+  }
+  return !fusing_failed.load(std::memory_order_relaxed);
+}
 
 KernelCompiler find_kernel_compiler() {
   KernelCompiler found;

@@ -16,4 +16,13 @@ struct KernelCompiler {
 /// Looks at the machine; compiles nothing. Any thread.
 KernelCompiler find_kernel_compiler();
 
+/// Whether graphs for the current default device can be fused. Looks at the machine once per
+/// process and says on stderr why not. Where the process ignores SIGCHLD, as the BEAM does, that
+/// signal gets its default handling back: MLX waits for the compiler, and would not learn how it
+/// ended.
+bool can_fuse();
+
+/// Making a kernel failed: nothing is fused from now on. Says so on stderr.
+void stop_fusing(const std::string& reason);
+
 }  // namespace mlxnx::mlxc

@@ -2,6 +2,7 @@
 // in a shared library costs a call.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 
 #include "mlx/c/stream.h"
@@ -16,6 +17,7 @@ struct ThreadState {
   const char* op = nullptr;      ///< of the innermost OpScope
   Engine* engine = nullptr;      ///< of the innermost EngineScope
   std::optional<Device> device;  ///< of the innermost DeviceScope
+  std::uint64_t nodes = 0;       ///< graph nodes built so far
 };
 
 extern constinit thread_local ThreadState thread_state;

@@ -8,6 +8,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
+#include "ops/operands.h"
 #include "ops/registry.h"
 #include "tensor/node.h"
 
@@ -82,44 +83,33 @@ bool are_akin(DType inferred, DType wanted) {
   return is_integer(inferred) == is_integer(wanted) && is_complex(inferred) == is_complex(wanted);
 }
 
-// A rough bound on the time of a call. A kernel starts in one or two microseconds; rows of some
-// groups are made of many kernels, f64 and complex ones of more still, and contractions and their
-// like combine all elements with all.
-tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
-                      std::span<const TensorType> outputs) {
-  double in = 0, out = 0;
-  for (const Operand& operand : operands)
-    in += static_cast<double>(element_count(operand.type->shape));
-  for (const TensorType& type : outputs) out += static_cast<double>(element_count(type.shape));
-  double nanoseconds = 0;
-  switch (op.group) {
-    case Group::kCreation:
-    case Group::kBinary:
-    case Group::kShape:
-      nanoseconds = 2'500 + 5 * std::max(in, out);
-      break;
-    case Group::kUnary:
-    case Group::kIndexing:
-    case Group::kReduction:
-      nanoseconds = 10'000 + 20 * std::max(in, out);
-      break;
-    case Group::kWindow:
-    case Group::kContraction:
-    case Group::kSort:
-    case Group::kFft:
-      nanoseconds = 20'000 + 5 * in * out;
-      break;
-    case Group::kLinalg:
-      return tensors::kMuchWork;
-  }
-  const DType type = outputs[0].dtype;
-  if (type == DType::f64 || is_complex(type)) nanoseconds *= 8;
-  return static_cast<tensors::Work>(std::min<double>(nanoseconds, tensors::kMuchWork));
-}
-
 Tensor cast(const Tensor& tensor, DType type) {
   static const OpDef& row = ops::op("as_type");
   return invoke(row, {tensor}, {{"type", type}});
+}
+
+// What graph building needs on this thread: the stream of the op's device, and the op's name for
+// errors.
+class BuildScope {
+ public:
+  BuildScope(const OpDef& op, std::span<const Operand> operands,
+             std::span<const TensorType> outputs)
+      : stream_(mlxc::Engine::current().stream(place(op, operands, outputs))),
+        name_(op.name.data()) {
+    // First, so that evaluators may count the bytes of their outputs without overflow.
+    for (const TensorType& type : outputs) mlxc::check_fits(type.shape, size_bytes(type.dtype));
+  }
+
+ private:
+  mlxc::StreamScope stream_;
+  mlxc::OpScope name_;
+};
+
+// The types that an evaluator works towards where the caller wants `wanted`.
+void approach(OutputTypes& outputs, std::span<const TensorType> wanted) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    if (are_akin(outputs[i].dtype, wanted[i].dtype)) outputs[i].dtype = wanted[i].dtype;
+  }
 }
 
 // Everything that one eager call needs, kept on the stack.
@@ -134,7 +124,7 @@ class EagerCall {
     }
     for (std::size_t i = 0; i < operands.size(); ++i) {
       tensors::Node& node = operands[i].node();
-      if (is_foreign(node)) [[unlikely]]
+      if (tensors::is_foreign(node)) [[unlikely]]
         eval(operands[i]);
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
@@ -145,7 +135,8 @@ class EagerCall {
   OutputTypes infer() const { return infer_countable({op_, operands_, *attrs_}); }
 
   Tensor run_one(OutputTypes outputs) {
-    const Scope scope(*this, outputs);
+    find_known_data();
+    const BuildScope scope(op_, operands_, outputs);
     add_own_weight(outputs);
     const Call call{op_, operands_, *attrs_, outputs};
     mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
@@ -158,7 +149,8 @@ class EagerCall {
 
   std::vector<Tensor> run_all(OutputTypes outputs) {
     if (op_.eval != nullptr) return {run_one(std::move(outputs))};
-    const Scope scope(*this, outputs);
+    find_known_data();
+    const BuildScope scope(op_, operands_, outputs);
     add_own_weight(outputs);
     std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
     std::vector<Tensor> results;
@@ -174,34 +166,6 @@ class EagerCall {
     ++weight_.depth;
     weight_.work = tensors::add_work(weight_.work, work_of(op_, operands_, outputs));
   }
-
-  // Nodes of two engines can't be evaluated together: each knows its own streams only.
-  static bool is_foreign(const tensors::Node& node) {
-    const mlxc::Engine* const current = mlxc::thread_state.engine;
-    if (current == nullptr && node.queue == nullptr) [[likely]]
-      return false;
-    return &node.engine() != &mlxc::Engine::current() &&
-           !node.ready.load(std::memory_order_acquire);
-  }
-
-  // Opens what graph building needs on this thread: the stream of the device, and the op's name for
-  // errors.
-  class Scope {
-   public:
-    Scope(EagerCall& call, std::span<const TensorType> outputs)
-        : device_(place(call.op_, call.operands_, outputs)),
-          stream_(mlxc::Engine::current().stream(device_)),
-          name_(call.op_.name.data()) {
-      call.find_known_data();
-      // First, so that evaluators may count the bytes of their outputs without overflow.
-      for (const TensorType& type : outputs) mlxc::check_fits(type.shape, size_bytes(type.dtype));
-    }
-
-   private:
-    Device device_;
-    mlxc::StreamScope stream_;
-    mlxc::OpScope name_;
-  };
 
   // Only ops that index look at their operands' values, and only host memory may be read here.
   void find_known_data() {
@@ -238,6 +202,41 @@ void Call::unsupported(const std::string& what) const {
   throw UnsupportedError("[" + std::string(op.name) + "] " + what);
 }
 
+// A rough bound on the time of a call. A kernel starts in one or two microseconds; rows of some
+// groups are made of many kernels, f64 and complex ones of more still, and contractions and their
+// like combine all elements with all.
+tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
+                      std::span<const TensorType> outputs) {
+  double in = 0, out = 0;
+  for (const Operand& operand : operands)
+    in += static_cast<double>(element_count(operand.type->shape));
+  for (const TensorType& type : outputs) out += static_cast<double>(element_count(type.shape));
+  double nanoseconds = 0;
+  switch (op.group) {
+    case Group::kCreation:
+    case Group::kBinary:
+    case Group::kShape:
+      nanoseconds = 2'500 + 5 * std::max(in, out);
+      break;
+    case Group::kUnary:
+    case Group::kIndexing:
+    case Group::kReduction:
+      nanoseconds = 10'000 + 20 * std::max(in, out);
+      break;
+    case Group::kWindow:
+    case Group::kContraction:
+    case Group::kSort:
+    case Group::kFft:
+      nanoseconds = 20'000 + 5 * in * out;
+      break;
+    case Group::kLinalg:
+      return tensors::kMuchWork;
+  }
+  const DType type = outputs[0].dtype;
+  if (type == DType::f64 || is_complex(type)) nanoseconds *= 8;
+  return static_cast<tensors::Work>(std::min<double>(nanoseconds, tensors::kMuchWork));
+}
+
 OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands, const Attrs& attrs) {
   check_operand_count(op, operands.size());
   InlineVector<Operand, 4> views;
@@ -265,9 +264,25 @@ Tensor invoke_as(const OpDef& op, const Operands& operands, const Attrs& attrs,
   EagerCall call(op, operands, attrs);
   OutputTypes outputs = call.infer();
   check_wanted(op, outputs, {&wanted, 1});
-  if (are_akin(outputs[0].dtype, wanted.dtype)) outputs[0].dtype = wanted.dtype;
+  approach(outputs, {&wanted, 1});
   Tensor result = call.run_one(std::move(outputs));
   return result.dtype() == wanted.dtype ? result : cast(result, wanted.dtype);
+}
+
+std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> operands,
+                                  const Attrs& attrs, std::span<const TensorType> wanted) {
+  OutputTypes outputs = infer_countable({op, operands, attrs});
+  check_wanted(op, outputs, wanted);
+  approach(outputs, wanted);
+  const BuildScope scope(op, operands, outputs);
+  std::vector<mlxc::Array> arrays = build(op, operands, attrs, outputs);
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const DType from = outputs[i].dtype;
+    const DType to = wanted[i].dtype;
+    if (from == to) continue;
+    arrays[i] = arrays[i].is_bool() ? mlxc::astype(arrays[i], to) : convert(arrays[i], from, to);
+  }
+  return arrays;
 }
 
 std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const Attrs& attrs,
@@ -276,9 +291,7 @@ std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const 
   OutputTypes outputs = call.infer();
   if (!wanted.empty()) {
     check_wanted(op, outputs, wanted);
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      if (are_akin(outputs[i].dtype, wanted[i].dtype)) outputs[i].dtype = wanted[i].dtype;
-    }
+    approach(outputs, wanted);
   }
   std::vector<Tensor> results = call.run_all(std::move(outputs));
   for (std::size_t i = 0; i < wanted.size(); ++i) {

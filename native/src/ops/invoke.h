@@ -7,6 +7,7 @@
 
 #include "mlxnx/tensor.h"
 #include "ops/op_def.h"
+#include "tensor/node.h"
 
 namespace mlxnx::ops {
 
@@ -31,6 +32,10 @@ class Operands {
 OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands,
                         const Attrs& attrs = {});
 
+/// A rough bound on the time that a call's evaluation takes.
+tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
+                      std::span<const TensorType> outputs);
+
 /// Calls an op with one output.
 Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs = {});
 
@@ -49,5 +54,11 @@ std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const 
 /// says u8.
 std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operands,
                                const Attrs& attrs, std::span<const TensorType> outputs);
+
+/// The same without an open stream: places the op, and casts the results to the types of `wanted`,
+/// which may be others than the rules answer.
+/// Throws: as the rules say; ShapeError when a wanted shape is not the one inferred.
+std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> operands,
+                                  const Attrs& attrs, std::span<const TensorType> wanted);
 
 }  // namespace mlxnx::ops

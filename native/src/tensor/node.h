@@ -57,6 +57,15 @@ struct Node {
   const std::shared_ptr<mlxc::Engine> queue;
 };
 
+/// Whether `node` waits for another engine than the current one. Nodes of two engines can't be
+/// evaluated together: each knows its own streams only.
+inline bool is_foreign(const Node& node) {
+  const mlxc::Engine* const current = mlxc::thread_state.engine;
+  if (current == nullptr && node.queue == nullptr) [[likely]]
+    return false;
+  return &node.engine() != &mlxc::Engine::current() && !node.ready.load(std::memory_order_acquire);
+}
+
 /// Wraps a freshly built node; schedules it when its graph has grown deep.
 Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 

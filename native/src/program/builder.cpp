@@ -1,0 +1,171 @@
+#include "program/builder.h"
+
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "ops/invoke.h"
+#include "ops/registry.h"
+#include "program/verifier.h"
+
+namespace mlxnx::program {
+namespace {
+
+std::vector<ValueId> join(std::span<const ValueId> first, std::span<const ValueId> second) {
+  std::vector<ValueId> ids(first.begin(), first.end());
+  ids.insert(ids.end(), second.begin(), second.end());
+  return ids;
+}
+
+// Defaults filled in, and the function, which is a region here, left out.
+ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op) {
+  const ops::Attrs normal = ops::normalise(with_function(attrs, op), op.attrs, op.name);
+  if (!takes_function(op)) return normal;
+  ops::Attrs result;
+  for (const auto& [name, value] : normal.entries()) {
+    if (!std::holds_alternative<std::shared_ptr<const ops::Function>>(value))
+      result.set(name, value);
+  }
+  return result;
+}
+
+}  // namespace
+
+ValueId RegionBuilder::input(std::string name, TensorType type) {
+  Region alone;
+  alone.inputs.push_back({std::move(name), std::move(type)});
+  verify(alone);
+  const auto id = static_cast<ValueId>(types_.size());
+  types_.push_back(alone.inputs.front().type);
+  inputs_.push_back(std::move(alone.inputs.front()));
+  input_ids_.push_back(id);
+  return id;
+}
+
+ValueId RegionBuilder::constant(Tensor value) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kConstant;
+  instruction.constant = std::move(value);
+  return append(std::move(instruction), {}).front();
+}
+
+std::vector<ValueId> RegionBuilder::ops(std::string_view name, Ids operands,
+                                        const ops::Attrs& attrs, std::span<const TensorType> wanted,
+                                        std::shared_ptr<const Region> fun) {
+  Instruction instruction;
+  instruction.op = &ops::op(name);
+  instruction.operands.assign(operands.begin(), operands.end());
+  instruction.attrs = normal_attrs(attrs, *instruction.op);
+  if (fun != nullptr) instruction.regions.push_back(std::move(fun));
+  return append(std::move(instruction), wanted);
+}
+
+ValueId RegionBuilder::op(std::string_view name, std::initializer_list<ValueId> operands,
+                          const ops::Attrs& attrs) {
+  const std::vector<ValueId> ids = ops(name, Ids(operands.begin(), operands.size()), attrs);
+  if (ids.size() == 1) return ids.front();
+  throw ArgumentError("[" + std::string(name) + "] has " + std::to_string(ids.size()) +
+                      " outputs where one was asked for");
+}
+
+std::vector<ValueId> RegionBuilder::while_loop(Ids initial, Ids captures,
+                                               std::shared_ptr<const Region> condition,
+                                               std::shared_ptr<const Region> body) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kWhile;
+  instruction.operands = join(initial, captures);
+  if (body != nullptr && body->outputs.size() != initial.size()) {
+    throw ArgumentError("[while] the state has " + std::to_string(initial.size()) +
+                        " tensors, and the body answers " + std::to_string(body->outputs.size()));
+  }
+  instruction.regions = {std::move(condition), std::move(body)};
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::cond(Ids predicates, Ids captures, Regions branches) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kCond;
+  instruction.operands = join(predicates, captures);
+  instruction.predicates = static_cast<std::uint32_t>(predicates.size());
+  instruction.regions = std::move(branches);
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::hook(std::string callback, Ids values) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kHook;
+  instruction.operands.assign(values.begin(), values.end());
+  instruction.callback = std::move(callback);
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::runtime_call(std::string callback, Ids values,
+                                                 std::span<const TensorType> outputs) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kRuntimeCall;
+  instruction.operands.assign(values.begin(), values.end());
+  instruction.callback = std::move(callback);
+  instruction.outputs.assign(outputs.begin(), outputs.end());
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::append(Instruction instruction,
+                                           std::span<const TensorType> wanted) {
+  std::vector<TensorType> outputs = infer_outputs(instruction, types_);
+  if (!wanted.empty()) {
+    check_outputs(instruction, outputs, wanted);
+    outputs.assign(wanted.begin(), wanted.end());
+  }
+  constexpr std::size_t kMostValues = std::numeric_limits<std::int32_t>::max();
+  if (types_.size() + outputs.size() > kMostValues)
+    throw UnsupportedError("[program] more than 2147483647 values");
+  instruction.first = static_cast<ValueId>(types_.size());
+  instruction.outputs = std::move(outputs);
+  std::vector<ValueId> ids(instruction.outputs.size());
+  std::iota(ids.begin(), ids.end(), instruction.first);
+  types_.insert(types_.end(), instruction.outputs.begin(), instruction.outputs.end());
+  instructions_.push_back(std::move(instruction));
+  return ids;
+}
+
+const TensorType& RegionBuilder::type(ValueId id) const {
+  if (id < types_.size()) return types_[id];
+  throw ArgumentError("[program] there is no value %" + std::to_string(id) + " among " +
+                      std::to_string(types_.size()));
+}
+
+Region RegionBuilder::finish(Ids outputs) {
+  std::vector<ValueId> renumbered(types_.size());
+  ValueId next = 0;
+  for (const ValueId id : input_ids_) renumbered[id] = next++;
+  for (const Instruction& instruction : instructions_) {
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i)
+      renumbered[instruction.first + i] = next++;
+  }
+  Region region;
+  for (const ValueId id : outputs) {
+    type(id);
+    region.outputs.push_back(renumbered[id]);
+  }
+  region.inputs = std::move(inputs_);
+  region.instructions = std::move(instructions_);
+  ValueId first = static_cast<ValueId>(region.inputs.size());
+  for (Instruction& instruction : region.instructions) {
+    for (ValueId& id : instruction.operands) id = renumbered[id];
+    instruction.first = first;
+    first += static_cast<ValueId>(instruction.outputs.size());
+  }
+  *this = RegionBuilder();
+  return region;
+}
+
+std::shared_ptr<const Region> RegionBuilder::region(Ids outputs) {
+  return std::make_shared<const Region>(finish(outputs));
+}
+
+Program RegionBuilder::program(Ids outputs, std::vector<std::string> output_names) {
+  Program program{finish(outputs), std::move(output_names)};
+  return program;
+}
+
+}  // namespace mlxnx::program

@@ -1,0 +1,80 @@
+// Makes programs, one instruction at a time. Every rule is asked at once, so that a mistake is
+// reported where it is made. Not for several threads at a time.
+//
+//     RegionBuilder builder;
+//     const ValueId x = builder.input("x", {DType::f32, {2, 3}});
+//     const ValueId sum = builder.op("sum", {x}, {{"axes", Axes{1}}});
+//     Program program = builder.program({sum});
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "program/ir.h"
+
+namespace mlxnx::program {
+
+class RegionBuilder {
+ public:
+  using Ids = std::span<const ValueId>;
+  using Regions = std::vector<std::shared_ptr<const Region>>;
+
+  /// Adds an input; inputs may be added at any time, in their order.
+  /// Throws: ShapeError for a shape that MLX can't count.
+  ValueId input(std::string name, TensorType type);
+
+  /// Adds a captured tensor.
+  ValueId constant(Tensor value);
+
+  /// Adds an op of the registry. `wanted` may name the outputs' types, which are cast to. `fun` is
+  /// the function of reduce and window_reduce: (element, accumulator, captures…) -> accumulator,
+  /// all scalars; what it captures stands behind the op's own operands.
+  /// Throws: as the op's rules say; UnsupportedError when there is no such op.
+  std::vector<ValueId> ops(std::string_view name, Ids operands, const ops::Attrs& attrs = {},
+                           std::span<const TensorType> wanted = {},
+                           std::shared_ptr<const Region> fun = nullptr);
+  /// The same for an op with one output.
+  ValueId op(std::string_view name, std::initializer_list<ValueId> operands,
+             const ops::Attrs& attrs = {});
+
+  /// Runs `body` on the state while `condition` answers something other than zero. Both take the
+  /// state and then the captures; the body answers the next state.
+  std::vector<ValueId> while_loop(Ids initial, Ids captures,
+                                  std::shared_ptr<const Region> condition,
+                                  std::shared_ptr<const Region> body);
+
+  /// The branch of the first predicate that is not zero, else the last branch. Only that one runs.
+  std::vector<ValueId> cond(Ids predicates, Ids captures, Regions branches);
+
+  /// Tells the host about `values`; answers them.
+  std::vector<ValueId> hook(std::string callback, Ids values);
+
+  /// What the host makes of `values`.
+  std::vector<ValueId> runtime_call(std::string callback, Ids values,
+                                    std::span<const TensorType> outputs);
+
+  const TensorType& type(ValueId id) const;
+
+  /// What was built; the builder is empty afterwards. Inputs come first in the numbering.
+  /// Throws: ArgumentError for an output that does not exist.
+  std::shared_ptr<const Region> region(Ids outputs);
+  Program program(Ids outputs, std::vector<std::string> output_names = {});
+  Program program(std::initializer_list<ValueId> outputs) {
+    return program(Ids(outputs.begin(), outputs.size()));
+  }
+
+ private:
+  std::vector<ValueId> append(Instruction instruction, std::span<const TensorType> wanted);
+  Region finish(Ids outputs);
+
+  std::vector<TensorType> types_;  // of all values, in the order they were made
+  std::vector<Input> inputs_;
+  std::vector<ValueId> input_ids_;
+  std::vector<Instruction> instructions_;
+};
+
+}  // namespace mlxnx::program

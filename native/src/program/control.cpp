@@ -1,0 +1,120 @@
+#include "program/control.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "mlxc/engine.h"
+#include "mlxc/evaluate.h"
+#include "mlxnx/error.h"
+#include "tensor/element.h"
+#include "tensor/node.h"
+
+namespace mlxnx::program {
+namespace {
+
+using mlxc::Array;
+
+// Whether a scalar is anything but zero; NaN is not zero.
+bool holds(const Array& predicate) {
+  if (!mlxc::is_computed(predicate)) mlxc::eval(mlxc::ArrayVector(std::span(&predicate, 1)));
+  const auto* bytes = static_cast<const std::byte*>(mlxc::data_pointer(predicate));
+  return std::visit([](const auto& value) { return value != std::decay_t<decltype(value)>{}; },
+                    tensors::decode(predicate.dtype(), bytes));
+}
+
+std::vector<Array> run_while(const RegionPlan& condition, const RegionPlan& body,
+                             std::span<const Array> operands, RunState& state) {
+  std::vector<Array> values(operands.begin(), operands.end());
+  while (holds(condition.run(state, values).front())) {
+    std::vector<Array> next = body.run(state, values);
+    for (std::size_t i = 0; i < next.size(); ++i) values[i] = std::move(next[i]);
+    state.after_iteration(std::span(values).first(next.size()));
+  }
+  values.resize(body.region().outputs.size());
+  return values;
+}
+
+std::vector<Array> run_cond(const Instruction& instruction, std::span<const RegionPlan> branches,
+                            std::span<const Array> operands, RunState& state) {
+  const std::size_t count = instruction.predicates;
+  std::size_t branch = 0;
+  while (branch < count && !holds(operands[branch])) ++branch;
+  return branches[branch].run(state, operands.subspan(count));
+}
+
+std::vector<Tensor> as_tensors(std::span<const Array> arrays, std::span<const TensorType> types) {
+  std::vector<Tensor> tensors;
+  tensors.reserve(arrays.size());
+  for (std::size_t i = 0; i < arrays.size(); ++i)
+    tensors.push_back(tensors::wrap(Array(arrays[i]), types[i], {1, tensors::kMuchWork}));
+  return tensors;
+}
+
+std::string quoted(const Instruction& instruction) {
+  return "[" + std::string(instruction.name()) + "] \"" + instruction.callback + "\"";
+}
+
+// Waits for the host's answer; the engine serves other jobs meanwhile.
+std::vector<Tensor> ask(CallbackRequest request, RunState& state) {
+  mlxc::Engine& engine = mlxc::Engine::current();
+  const auto reply = std::make_shared<Reply>(engine);
+  struct Abandon {
+    Reply& reply;
+    ~Abandon() { reply.abandon(); }
+  } abandon{*reply};
+  state.host()->start(std::move(request), reply);
+  engine.serve_until([&] { return reply->is_answered() || state.is_cancelled(); });
+  state.check_cancelled();
+  return reply->take();
+}
+
+std::vector<Array> run_callback(const Instruction& instruction, std::span<const Array> operands,
+                                std::span<const TensorType> types, RunState& state) {
+  const bool is_hook = instruction.kind == InstructionKind::kHook;
+  if (state.host() == nullptr) {
+    if (is_hook) return {operands.begin(), operands.end()};
+    throw ArgumentError(quoted(instruction) + " needs a host that answers it, and there is none");
+  }
+  CallbackRequest request{instruction.kind, instruction.callback, as_tensors(operands, types), {}};
+  eval(request.values);
+  if (!is_hook) request.outputs = instruction.outputs;
+  const std::vector<Tensor> answer = ask(std::move(request), state);
+  if (is_hook) return {operands.begin(), operands.end()};
+  bool fits = answer.size() == instruction.outputs.size();
+  for (std::size_t i = 0; fits && i < answer.size(); ++i)
+    fits = answer[i].type() == instruction.outputs[i];
+  if (!fits) {
+    std::string text = quoted(instruction) + " should answer";
+    for (const TensorType& type : instruction.outputs) text += " " + to_string(type);
+    text += ", got";
+    for (const Tensor& tensor : answer) text += " " + to_string(tensor.type());
+    throw ShapeError(text);
+  }
+  std::vector<Array> results;
+  for (const Tensor& tensor : answer) {
+    if (tensors::is_foreign(tensor.node())) eval(tensor);
+    results.push_back(tensor.node().array);
+  }
+  return results;
+}
+
+}  // namespace
+
+std::vector<Array> run_control(const Instruction& instruction, std::span<const RegionPlan> regions,
+                               std::span<const Array> operands, std::span<const TensorType> types,
+                               RunState& state) {
+  switch (instruction.kind) {
+    case InstructionKind::kWhile:
+      return run_while(regions[0], regions[1], operands, state);
+    case InstructionKind::kCond:
+      return run_cond(instruction, regions, operands, state);
+    default:
+      return run_callback(instruction, operands, types, state);
+  }
+}
+
+}  // namespace mlxnx::program

@@ -1,0 +1,141 @@
+#include "program/executable.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "mlxc/engine.h"
+#include "mlxnx/device.h"
+#include "mlxnx/error.h"
+#include "ops/invoke.h"
+#include "program/region_plan.h"
+#include "program/verifier.h"
+#include "tensor/node.h"
+
+namespace mlxnx::program {
+namespace {
+
+using mlxc::Array;
+
+// Graphs of up to so many nodes are traced on the calling thread too, whose stack may be small:
+// MLX's recursion takes about 350 bytes for each node of a chain.
+constexpr std::uint64_t kMostNodesAnywhere = 128;
+
+void collect_constants(const Region& region, std::vector<Tensor>& constants) {
+  for (const Instruction& instruction : region.instructions) {
+    if (instruction.constant) constants.push_back(*instruction.constant);
+    for (const auto& nested : instruction.regions) collect_constants(*nested, constants);
+  }
+}
+
+// Fused or not, a graph is at most as deep as its program is long.
+tensors::Weight weight_of(const Region& region) {
+  constexpr std::size_t kMostDepth = 64;
+  tensors::Weight weight;
+  weight.depth = static_cast<std::uint32_t>(std::min(region.instructions.size(), kMostDepth)) + 1;
+  const std::vector<TensorType> types = region.value_types();
+  for (const Instruction& instruction : region.instructions) {
+    if (instruction.kind == InstructionKind::kConstant) continue;
+    if (instruction.kind != InstructionKind::kOp) return {weight.depth, tensors::kMuchWork};
+    std::vector<ops::Operand> operands;
+    for (const ValueId id : instruction.operands) operands.push_back({&types[id]});
+    weight.work = tensors::add_work(weight.work,
+                                    ops::work_of(*instruction.op, operands, instruction.outputs));
+  }
+  return weight;
+}
+
+}  // namespace
+
+struct Executable::Parts {
+  Parts(Program program, ExecutableOptions options)
+      : program(std::move(program)),
+        options(options),
+        plan(std::shared_ptr<const Region>(std::shared_ptr<void>(), &this->program.main)),
+        output_types(this->program.main.output_types()),
+        weight(weight_of(this->program.main)) {}
+
+  Program program;
+  ExecutableOptions options;
+  RegionPlan plan;
+  std::vector<TensorType> output_types;
+  tensors::Weight weight;
+  std::atomic<std::uint32_t> runs{0};
+
+  void check_inputs(std::span<const Tensor> inputs) const;
+  std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options);
+  bool may_run_on_any_thread() const;
+};
+
+void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
+  const std::vector<Input>& expected = program.main.inputs;
+  if (inputs.size() != expected.size()) {
+    throw ArgumentError("[program] takes " + std::to_string(expected.size()) + " inputs, got " +
+                        std::to_string(inputs.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].type() == expected[i].type) continue;
+    const std::string name = expected[i].name.empty() ? "" : " (" + expected[i].name + ")";
+    throw ShapeError("[program] input " + std::to_string(i) + name + " should be " +
+                     to_string(expected[i].type) + ", got " + to_string(inputs[i].type()));
+  }
+}
+
+bool Executable::Parts::may_run_on_any_thread() const {
+  const StraightRun* only = plan.only_run();
+  return only != nullptr && only->node_count() != 0 && only->node_count() <= kMostNodesAnywhere;
+}
+
+std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
+                                           const RunOptions& run_options) {
+  std::vector<Array> arrays;
+  arrays.reserve(inputs.size());
+  tensors::Weight sum = weight;
+  for (const Tensor& input : inputs) {
+    if (tensors::is_foreign(input.node())) eval(input);
+    arrays.push_back(Array::view(input.node().array));
+    const tensors::Node& node = input.node();
+    sum.depth = std::max(sum.depth, weight.depth + node.depth.load(std::memory_order_relaxed));
+    sum.work = tensors::add_work(sum.work, node.work.load(std::memory_order_relaxed));
+  }
+  const bool is_hot = runs.fetch_add(1, std::memory_order_relaxed) > 0;
+  RunState state(run_options, options.fusion, is_hot);
+  std::vector<Array> results = plan.run(state, arrays);
+
+  std::vector<Tensor> outputs;
+  outputs.reserve(results.size());
+  for (std::size_t i = 0; i < results.size(); ++i)
+    outputs.push_back(tensors::wrap(std::move(results[i]), output_types[i], sum));
+  return outputs;
+}
+
+Executable::Executable(Program program, ExecutableOptions options) {
+  verify(program);
+  std::vector<Tensor> constants;
+  collect_constants(program.main, constants);
+  eval(constants);
+  parts_ = std::make_unique<Parts>(std::move(program), options);
+}
+
+Executable::~Executable() = default;
+
+const Program& Executable::program() const { return parts_->program; }
+
+std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
+                                    const RunOptions& options) const {
+  parts_->check_inputs(inputs);
+  std::vector<Tensor> outputs;
+  const Device device = default_device();
+  const auto job = [&] {
+    const DeviceScope scope(device);
+    outputs = parts_->run(inputs, options);
+  };
+  mlxc::Engine& engine = mlxc::Engine::current();
+  if (parts_->may_run_on_any_thread()) {
+    engine.run(job);
+  } else {
+    engine.run_on_own_thread(job);
+  }
+  return outputs;
+}
+
+}  // namespace mlxnx::program

@@ -1,0 +1,71 @@
+#include "program/ir.h"
+
+#include <array>
+#include <utility>
+
+namespace mlxnx::program {
+namespace {
+
+constexpr std::array<std::pair<InstructionKind, std::string_view>, 5> kKindNames = {{
+    {InstructionKind::kConstant, "constant_tensor"},
+    {InstructionKind::kWhile, "while"},
+    {InstructionKind::kCond, "cond"},
+    {InstructionKind::kHook, "hook"},
+    {InstructionKind::kRuntimeCall, "runtime_call"},
+}};
+
+}  // namespace
+
+std::string_view name(InstructionKind kind) {
+  for (const auto& [known, text] : kKindNames) {
+    if (known == kind) return text;
+  }
+  return {};
+}
+
+InstructionKind kind_from_name(std::string_view text) {
+  for (const auto& [kind, known] : kKindNames) {
+    if (known == text) return kind;
+  }
+  return InstructionKind::kOp;
+}
+
+std::string_view Instruction::name() const {
+  if (kind != InstructionKind::kOp) return program::name(kind);
+  return op != nullptr ? op->name : std::string_view("op without a definition");
+}
+
+std::size_t Region::value_count() const {
+  std::size_t count = inputs.size();
+  for (const Instruction& instruction : instructions) count += instruction.outputs.size();
+  return count;
+}
+
+std::vector<TensorType> Region::value_types() const {
+  std::vector<TensorType> types;
+  types.reserve(value_count());
+  for (const Input& input : inputs) types.push_back(input.type);
+  for (const Instruction& instruction : instructions)
+    types.insert(types.end(), instruction.outputs.begin(), instruction.outputs.end());
+  return types;
+}
+
+std::vector<TensorType> Region::output_types() const {
+  const std::vector<TensorType> types = value_types();
+  std::vector<TensorType> result;
+  result.reserve(outputs.size());
+  for (const ValueId id : outputs) result.push_back(types.at(id));
+  return result;
+}
+
+std::size_t own_operands(const Instruction& instruction) {
+  const std::size_t count = instruction.operands.size();
+  if (instruction.regions.empty() || instruction.regions.front() == nullptr) return count;
+  const std::size_t inputs = instruction.regions.front()->inputs.size();
+  constexpr std::size_t kElementAndAccumulator = 2;
+  const std::size_t captures =
+      inputs > kElementAndAccumulator ? inputs - kElementAndAccumulator : 0;
+  return count > captures ? count - captures : 0;
+}
+
+}  // namespace mlxnx::program

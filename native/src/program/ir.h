@@ -1,0 +1,90 @@
+// Graph programs: flat lists of instructions in single assignment form. Values only; nothing here
+// touches MLX. A region is a function of tensors; a program is one with names. Regions are closed:
+// whatever they read comes in through their inputs, also what a loop body or a branch takes from
+// around it. Read next: builder.h (making them), verifier.h (their rules), executable.h (running).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlxnx/tensor.h"
+#include "ops/op_def.h"
+
+namespace mlxnx::program {
+
+/// Names a value of one region: an input, a constant, or an output of an instruction.
+using ValueId = std::uint32_t;
+
+/// What an instruction is. Files hold the names, never the numbers.
+enum class InstructionKind : std::uint8_t {
+  kOp,           ///< a row of the registry
+  kConstant,     ///< a captured tensor
+  kWhile,        ///< regions: condition, body
+  kCond,         ///< regions: one per predicate, and the last for when none holds
+  kHook,         ///< tells the host about tensors and passes them on
+  kRuntimeCall,  ///< tensors that the host computes from tensors
+};
+
+struct Region;
+
+/// One instruction. Its outputs are the values `first`, `first + 1`, ….
+///
+/// | kind | operands | regions |
+/// |---|---|---|
+/// | op | the op's; then what the region captures | `fun` of reduce and window_reduce: (element,
+/// accumulator, captures…) -> accumulator | | while | the initial state; then captures | condition
+/// (state…, captures…) -> scalar, body (state…, captures…) -> state | | cond | the scalar
+/// predicates; then captures | as many as predicates, and one more: (captures…) -> outputs | |
+/// hook, runtime_call | what the host gets | none |
+struct Instruction {
+  InstructionKind kind = InstructionKind::kOp;
+  const ops::OpDef* op = nullptr;  ///< of kOp
+  std::vector<ValueId> operands;
+  ops::Attrs attrs;  ///< of kOp: normalised; a function stands in `regions`
+  std::vector<std::shared_ptr<const Region>> regions;
+  std::vector<TensorType> outputs;  ///< may differ in type from what the op's rules answer
+  ValueId first = 0;
+  std::uint32_t predicates = 0;    ///< of kCond
+  std::string callback;            ///< of kHook and kRuntimeCall: the host's name for it
+  std::optional<Tensor> constant;  ///< of kConstant
+
+  /// The op's name, or "while", "cond", …
+  std::string_view name() const;
+};
+
+struct Input {
+  std::string name;  ///< may be empty
+  TensorType type;
+};
+
+struct Region {
+  std::vector<Input> inputs;  ///< values 0, 1, …
+  std::vector<Instruction> instructions;
+  std::vector<ValueId> outputs;
+
+  std::size_t value_count() const;
+  /// Types of all values, by id.
+  std::vector<TensorType> value_types() const;
+  std::vector<TensorType> output_types() const;
+};
+
+struct Program {
+  Region main;
+  std::vector<std::string> output_names;  ///< empty, or one for each output
+};
+
+/// "while", "cond", "hook", "runtime_call", "constant"; empty for kOp.
+std::string_view name(InstructionKind kind);
+
+/// The kind called `text`; kOp for any other name.
+InstructionKind kind_from_name(std::string_view text);
+
+/// How many of an op's operands are the op's own; the rest is what its region captures.
+std::size_t own_operands(const Instruction& instruction);
+
+}  // namespace mlxnx::program

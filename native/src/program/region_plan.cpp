@@ -1,0 +1,183 @@
+#include "program/region_plan.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "mlxc/engine.h"
+#include "mlxc/evaluate.h"
+#include "mlxnx/error.h"
+#include "program/control.h"
+#include "tensor/node.h"
+
+namespace mlxnx::program {
+namespace {
+
+using mlxc::Array;
+
+// MLX walks the graph of a run recursively when it traces.
+constexpr std::size_t kLongestRun = 4096;
+
+// Nodes that may wait before their evaluation is started.
+constexpr std::uint64_t kMostWaiting = 1024;
+
+// From then on a loop is worth fused kernels, which take a compiler about a second each.
+constexpr auto kLongLoop = std::chrono::milliseconds(500);
+
+constexpr std::size_t kNever = 0;
+constexpr std::size_t kAtEnd = std::numeric_limits<std::size_t>::max();
+
+}  // namespace
+
+RunState::RunState(const RunOptions& options, Fusion fusion, bool is_hot)
+    : options_(options), may_turn_hot_(fusion == Fusion::kWhenHot && !is_hot) {
+  if (may_turn_hot_) start_ = std::chrono::steady_clock::now();
+  const bool wants_fusion = fusion == Fusion::kAlways || (fusion == Fusion::kWhenHot && is_hot);
+  if (wants_fusion) mode_ = mlxc::CompileMode::kFuse;
+}
+
+void RunState::throw_cancelled() {
+  throw BackendError("[program] cancelled: nobody waits for the result any more");
+}
+
+void RunState::after_iteration(std::span<const Array> values) {
+  check_cancelled();
+  if (waiting_nodes_ >= kMostWaiting) {
+    mlxc::Engine::current().set_backlog(true);
+    mlxc::async_eval(mlxc::ArrayVector(values));
+    waiting_nodes_ = 0;
+  }
+  constexpr std::uint64_t kBetweenLooksAtTheClock = 16;
+  if (!may_turn_hot_ || ++iterations_ % kBetweenLooksAtTheClock != 0) return;
+  if (std::chrono::steady_clock::now() - start_ < kLongLoop) return;
+  may_turn_hot_ = false;
+  mode_ = mlxc::CompileMode::kFuse;
+}
+
+RegionPlan::RegionPlan(std::shared_ptr<const Region> region)
+    : region_(std::move(region)), types_(region_->value_types()) {
+  const std::vector<Instruction>& instructions = region_->instructions;
+  last_reader_.assign(types_.size(), kNever);
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    if (instructions[i].kind == InstructionKind::kConstant) constants_.push_back(&instructions[i]);
+    for (const ValueId id : instructions[i].operands) last_reader_[id] = i;
+  }
+  for (const ValueId id : region_->outputs) last_reader_[id] = kAtEnd;
+  cut();
+  find_dead_values();
+}
+
+void RegionPlan::cut() {
+  const std::vector<Instruction>& instructions = region_->instructions;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < instructions.size(); ++i) {
+    const Instruction& instruction = instructions[i];
+    if (is_straight(instruction) && !folds_with_function(instruction)) {
+      if (i - begin < kLongestRun) continue;
+      add_run(begin, i);
+      begin = i;
+      continue;
+    }
+    add_run(begin, i);
+    begin = i + 1;
+    if (is_straight(instruction)) {
+      add_run(i, i + 1);
+    } else {
+      add_control(instruction);
+    }
+  }
+  add_run(begin, instructions.size());
+}
+
+void RegionPlan::add_run(std::size_t begin, std::size_t end) {
+  const std::span instructions(region_->instructions.data() + begin, end - begin);
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+  std::vector<bool> inside(types_.size(), false);
+  std::vector<bool> listed(types_.size(), false);
+  const auto read = [&](ValueId id) {
+    if (inside[id] || listed[id]) return;
+    listed[id] = true;
+    inputs.push_back(id);
+  };
+  for (const Instruction& instruction : instructions) {
+    for (const ValueId id : instruction.operands) read(id);
+    if (instruction.kind == InstructionKind::kConstant) {
+      const bool used = last_reader_[instruction.first] != kNever;
+      if (used && !is_inlined(*instruction.constant)) read(instruction.first);
+      inside[instruction.first] = true;
+      continue;
+    }
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
+      const ValueId id = instruction.first + static_cast<ValueId>(i);
+      inside[id] = true;
+      if (last_reader_[id] != kNever && last_reader_[id] >= end) outputs.push_back(id);
+    }
+  }
+  if (outputs.empty()) return;
+  Step step;
+  step.run =
+      std::make_unique<StraightRun>(instructions, types_, std::move(inputs), std::move(outputs));
+  steps_.push_back(std::move(step));
+}
+
+void RegionPlan::add_control(const Instruction& instruction) {
+  Step step;
+  step.control = &instruction;
+  for (const auto& region : instruction.regions) step.regions.emplace_back(region);
+  steps_.push_back(std::move(step));
+}
+
+std::vector<ValueId> RegionPlan::read_by(const Step& step) const {
+  return step.run != nullptr ? step.run->inputs() : step.control->operands;
+}
+
+// A value dies with the last step that reads it, so that its memory can be used again.
+void RegionPlan::find_dead_values() {
+  std::vector<bool> is_read_later(types_.size(), false);
+  for (const ValueId id : region_->outputs) is_read_later[id] = true;
+  for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+    for (const ValueId id : read_by(*step)) {
+      if (!is_read_later[id]) step->dead.push_back(id);
+      is_read_later[id] = true;
+    }
+  }
+}
+
+std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> inputs) const {
+  std::vector<Array> values(types_.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) values[i] = Array::view(inputs[i]);
+  for (const Instruction* constant : constants_)
+    values[constant->first] = Array::view(constant->constant->node().array);
+  std::vector<Array> operands;
+  for (const Step& step : steps_) {
+    operands.clear();
+    const bool is_run = step.run != nullptr;
+    for (const ValueId id : is_run ? step.run->inputs() : step.control->operands)
+      operands.push_back(Array::view(values[id]));
+    if (is_run) {
+      std::vector<Array> results = (*step.run)(operands, state.mode());
+      state.add_nodes(step.run->node_count());
+      for (std::size_t i = 0; i < results.size(); ++i)
+        values[step.run->outputs()[i]] = std::move(results[i]);
+    } else {
+      state.check_cancelled();
+      std::vector<TensorType> types;
+      for (const ValueId id : step.control->operands) types.push_back(types_[id]);
+      std::vector<Array> results = run_control(*step.control, step.regions, operands, types, state);
+      for (std::size_t i = 0; i < results.size(); ++i)
+        values[step.control->first + i] = std::move(results[i]);
+    }
+    for (const ValueId id : step.dead) values[id] = Array();
+  }
+  std::vector<Array> outputs;
+  outputs.reserve(region_->outputs.size());
+  for (const ValueId id : region_->outputs) outputs.emplace_back(std::as_const(values[id]));
+  return outputs;
+}
+
+const StraightRun* RegionPlan::only_run() const {
+  return steps_.size() == 1 ? steps_.front().run.get() : nullptr;
+}
+
+}  // namespace mlxnx::program

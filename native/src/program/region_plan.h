@@ -1,0 +1,83 @@
+// A region made ready to run: straight runs, and between them the steps that need the host.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "program/executable.h"
+#include "program/straight_run.h"
+
+namespace mlxnx::program {
+
+/// One run of a program, on its way through the regions.
+class RunState {
+ public:
+  RunState(const RunOptions& options, Fusion fusion, bool is_hot);
+
+  CallbackHost* host() const { return options_.host; }
+  /// How straight runs are to be replayed now.
+  mlxc::CompileMode mode() const { return mode_; }
+
+  /// Between instructions. Throws: BackendError when the run was cancelled.
+  void check_cancelled() const {
+    if (is_cancelled()) [[unlikely]]
+      throw_cancelled();
+  }
+  bool is_cancelled() const {
+    return options_.cancellation != nullptr && options_.cancellation->is_cancelled();
+  }
+
+  /// Counts graph nodes that wait for evaluation.
+  void add_nodes(std::uint64_t count) { waiting_nodes_ += count; }
+  /// After an iteration of a loop: starts the evaluation of `values` when much has gathered, so
+  /// that memory stays bounded.
+  void after_iteration(std::span<const mlxc::Array> values);
+
+ private:
+  [[noreturn]] static void throw_cancelled();
+
+  const RunOptions& options_;
+  mlxc::CompileMode mode_ = mlxc::CompileMode::kReplay;
+  bool may_turn_hot_;
+  std::uint64_t waiting_nodes_ = 0;
+  std::uint64_t iterations_ = 0;
+  std::chrono::steady_clock::time_point start_;
+};
+
+class RegionPlan {
+ public:
+  explicit RegionPlan(std::shared_ptr<const Region> region);
+
+  /// Inside an engine's job. Inputs and outputs have the region's types; MLX's bool may stand for
+  /// u8.
+  std::vector<mlxc::Array> run(RunState& state, std::span<const mlxc::Array> inputs) const;
+
+  /// The only step when the region is a single straight run, else null.
+  const StraightRun* only_run() const;
+  const Region& region() const { return *region_; }
+
+ private:
+  struct Step {
+    std::unique_ptr<StraightRun> run;  // or
+    const Instruction* control = nullptr;
+    std::vector<RegionPlan> regions;  // of control
+    std::vector<ValueId> dead;        // values that no later step reads
+  };
+
+  void cut();
+  void add_run(std::size_t begin, std::size_t end);
+  void add_control(const Instruction& instruction);
+  void find_dead_values();
+  std::vector<ValueId> read_by(const Step& step) const;
+
+  std::shared_ptr<const Region> region_;
+  std::vector<TensorType> types_;
+  std::vector<const Instruction*> constants_;
+  std::vector<std::size_t> last_reader_;  // index of an instruction, by value
+  std::vector<Step> steps_;
+};
+
+}  // namespace mlxnx::program

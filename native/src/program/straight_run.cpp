@@ -1,0 +1,163 @@
+#include "program/straight_run.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "mlxc/evaluate.h"
+#include "mlxc/kernel_compiler.h"
+#include "mlxc/thread_state.h"
+#include "mlxnx/device.h"
+#include "mlxnx/error.h"
+#include "ops/invoke.h"
+#include "program/function_region.h"
+#include "program/verifier.h"
+#include "tensor/node.h"
+
+namespace mlxnx::program {
+namespace {
+
+using mlxc::Array;
+
+// The elements of a captured tensor, where ops may look at them. It has been evaluated.
+const void* known_data(const Tensor& constant) {
+  const Array& array = constant.node().array;
+  if (default_device() != Device::kCpu || !mlxc::is_row_contiguous(array)) return nullptr;
+  return mlxc::data_pointer(array);
+}
+
+// Builds the graph of a run's instructions.
+class Tracing {
+ public:
+  explicit Tracing(std::span<const TensorType> types) : types_(types) {}
+
+  void set(ValueId id, Array array, const void* known = nullptr) {
+    values_.insert_or_assign(id, Value{std::move(array), known});
+  }
+  const Array& get(ValueId id) const { return values_.at(id).array; }
+
+  void add(const Instruction& instruction) {
+    if (instruction.kind == InstructionKind::kConstant) {
+      set(instruction.first, instruction.constant->node().array, known_data(*instruction.constant));
+      return;
+    }
+    const std::size_t own = own_operands(instruction);
+    std::vector<ops::Operand> operands;
+    operands.reserve(own);
+    for (std::size_t i = 0; i < own; ++i) {
+      const ValueId id = instruction.operands[i];
+      const Value& value = values_.at(id);
+      operands.push_back({&types_[id], &value.array, value.known, nullptr});
+    }
+    std::vector<Array> outputs =
+        instruction.regions.empty()
+            ? ops::build_as(*instruction.op, operands, instruction.attrs, instruction.outputs)
+            : build_with_function(instruction, operands);
+    for (std::size_t i = 0; i < outputs.size(); ++i)
+      set(instruction.first + static_cast<ValueId>(i), std::move(outputs[i]),
+          known_scalar(instruction, outputs[i]));
+  }
+
+ private:
+  struct Value {
+    Array array;
+    const void* known;
+  };
+
+  std::vector<Array> build_with_function(const Instruction& instruction,
+                                         std::span<const ops::Operand> operands) const {
+    std::vector<Array> captures;
+    for (std::size_t i = operands.size(); i < instruction.operands.size(); ++i)
+      captures.push_back(get(instruction.operands[i]));
+    const ops::Attrs attrs =
+        with_function(instruction.attrs, *instruction.op,
+                      as_function(*instruction.regions.front(), std::move(captures)));
+    return ops::build_as(*instruction.op, operands, attrs, instruction.outputs);
+  }
+
+  static const void* known_scalar(const Instruction& instruction, const Array& output) {
+    const bool known = instruction.op->group == ops::Group::kCreation &&
+                       instruction.outputs.front().shape.empty() && mlxc::is_computed(output);
+    return known ? mlxc::data_pointer(output) : nullptr;
+  }
+
+  std::span<const TensorType> types_;
+  std::unordered_map<ValueId, Value> values_;
+};
+
+}  // namespace
+
+bool folds_with_function(const Instruction& instruction) {
+  return instruction.kind == InstructionKind::kOp && !instruction.regions.empty();
+}
+
+bool is_straight(const Instruction& instruction) {
+  return instruction.kind == InstructionKind::kOp || instruction.kind == InstructionKind::kConstant;
+}
+
+bool is_inlined(const Tensor& constant) { return constant.size() == 1; }
+
+StraightRun::StraightRun(std::span<const Instruction> instructions,
+                         std::span<const TensorType> types, std::vector<ValueId> inputs,
+                         std::vector<ValueId> outputs)
+    : instructions_(instructions),
+      types_(types),
+      inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)),
+      is_replayable_(std::none_of(instructions.begin(), instructions.end(), folds_with_function)) {}
+
+std::vector<Array> StraightRun::build(std::span<const Array> inputs) const {
+  const std::uint64_t before = mlxc::thread_state.nodes;
+  Tracing tracing(types_);
+  for (std::size_t i = 0; i < inputs.size(); ++i) tracing.set(inputs_[i], inputs[i]);
+  for (const Instruction& instruction : instructions_) {
+    const bool given =
+        instruction.kind == InstructionKind::kConstant && !is_inlined(*instruction.constant);
+    if (given) {
+      // Came in as an input, so that MLX's caches hold no large tensor.
+      tracing.set(instruction.first, tracing.get(instruction.first),
+                  known_data(*instruction.constant));
+    } else {
+      tracing.add(instruction);
+    }
+  }
+  std::vector<Array> results;
+  results.reserve(outputs_.size());
+  for (const ValueId id : outputs_) results.push_back(tracing.get(id));
+  node_count_.store(mlxc::thread_state.nodes - before + 1, std::memory_order_relaxed);
+  return results;
+}
+
+const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const {
+  Slot& slot =
+      slots_[2 * static_cast<std::size_t>(default_device()) + static_cast<std::size_t>(mode)];
+  std::call_once(slot.once, [&] {
+    slot.closure = std::make_unique<mlxc::CompiledClosure>(
+        [this](std::span<const Array> inputs) { return build(inputs); }, mode);
+  });
+  return *slot.closure;
+}
+
+std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
+                                           mlxc::CompileMode mode) const {
+  if (!is_replayable_ || mlxc::is_compilation_disabled()) return build(inputs);
+  const bool fuse = mode == mlxc::CompileMode::kFuse && mlxc::can_fuse();
+  return fuse ? run_fused(inputs) : closure(mlxc::CompileMode::kReplay)(inputs);
+}
+
+// The first time the results are computed at once: kernels are compiled then, which takes long and
+// may fail, and nobody who reads the results later should meet that.
+std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
+  std::vector<Array> results = closure(mlxc::CompileMode::kFuse)(inputs);
+  if (kernels_are_made_.load(std::memory_order_relaxed)) return results;
+  try {
+    mlxc::eval(mlxc::ArrayVector(results));
+  } catch (const BackendError& error) {
+    mlxc::stop_fusing(error.what());
+    return closure(mlxc::CompileMode::kReplay)(inputs);
+  }
+  kernels_are_made_.store(true, std::memory_order_relaxed);
+  return results;
+}
+
+}  // namespace mlxnx::program

@@ -1,0 +1,67 @@
+// A stretch of instructions without control flow: one function that MLX traces and replays.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "mlxc/closure.h"
+#include "program/ir.h"
+
+namespace mlxnx::program {
+
+class StraightRun {
+ public:
+  /// `instructions` stand next to each other in a region whose value types are `types`; both must
+  /// outlive the run. `inputs` are the values it reads, among them the captured tensors that are
+  /// not inlined; `outputs` are those that others read.
+  StraightRun(std::span<const Instruction> instructions, std::span<const TensorType> types,
+              std::vector<ValueId> inputs, std::vector<ValueId> outputs);
+
+  /// Inside an engine's job. Throws: what the ops' evaluators throw, BackendError.
+  std::vector<mlxc::Array> operator()(std::span<const mlxc::Array> inputs,
+                                      mlxc::CompileMode mode) const;
+
+  const std::vector<ValueId>& inputs() const { return inputs_; }
+  const std::vector<ValueId>& outputs() const { return outputs_; }
+  std::size_t size() const { return instructions_.size(); }
+
+  /// Graph nodes that the last tracing built; 0 before the first.
+  std::uint64_t node_count() const { return node_count_.load(std::memory_order_relaxed); }
+
+ private:
+  std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
+  std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs) const;
+  const mlxc::CompiledClosure& closure(mlxc::CompileMode mode) const;
+
+  std::span<const Instruction> instructions_;
+  std::span<const TensorType> types_;
+  std::vector<ValueId> inputs_;
+  std::vector<ValueId> outputs_;
+  bool is_replayable_;
+  mutable std::atomic<std::uint64_t> node_count_{0};
+  mutable std::atomic<bool> kernels_are_made_{false};
+
+  // For each device that graphs are built for, and for each mode.
+  struct Slot {
+    std::once_flag once;
+    std::unique_ptr<mlxc::CompiledClosure> closure;
+  };
+  mutable std::array<Slot, 4> slots_;
+};
+
+/// Whether `instruction` may stand in a straight run.
+bool is_straight(const Instruction& instruction);
+
+/// Whether `instruction` folds with a function: a graph of unknown depth, which MLX would walk
+/// recursively, and which is therefore a run of its own that is built anew for each call.
+bool folds_with_function(const Instruction& instruction);
+
+/// Whether the tensor is so small that graphs hold it as a number.
+bool is_inlined(const Tensor& constant);
+
+}  // namespace mlxnx::program

@@ -1,0 +1,252 @@
+#include "program/verifier.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "ops/invoke.h"
+#include "program/function_region.h"
+#include "program/printer.h"
+
+namespace mlxnx::program {
+namespace {
+
+using Types = std::span<const TensorType>;
+
+std::string list(Types types) {
+  std::string text = "(";
+  for (const TensorType& type : types) text += (text.size() > 1 ? ", " : "") + to_string(type);
+  return text + ")";
+}
+
+[[noreturn]] void refuse(const Instruction& instruction, const std::string& what) {
+  throw ArgumentError("[" + std::string(instruction.name()) + "] " + what);
+}
+
+std::vector<TensorType> input_types(const Region& region) {
+  std::vector<TensorType> types;
+  types.reserve(region.inputs.size());
+  for (const Input& input : region.inputs) types.push_back(input.type);
+  return types;
+}
+
+const Region& region_at(const Instruction& instruction, std::size_t i) {
+  if (instruction.regions[i] == nullptr)
+    refuse(instruction, "region " + std::to_string(i) + " is missing");
+  return *instruction.regions[i];
+}
+
+void require_regions(const Instruction& instruction, std::size_t count) {
+  if (instruction.regions.size() == count) return;
+  refuse(instruction, "takes " + std::to_string(count) + " regions, got " +
+                          std::to_string(instruction.regions.size()));
+}
+
+void require_signature(const Instruction& instruction, const char* what, Types expected,
+                       Types found) {
+  if (std::equal(expected.begin(), expected.end(), found.begin(), found.end())) return;
+  throw ShapeError("[" + std::string(instruction.name()) + "] " + what + " should be " +
+                   list(expected) + ", got " + list(found));
+}
+
+void require_scalar(const Instruction& instruction, const char* what, const TensorType& type) {
+  if (type.shape.empty() && !is_complex(type.dtype)) return;
+  throw ShapeError("[" + std::string(instruction.name()) + "] " + what +
+                   " should be a real scalar, got " + to_string(type));
+}
+
+std::vector<TensorType> infer_op(const Instruction& instruction, Types operands) {
+  if (instruction.op == nullptr) refuse(instruction, "names no op");
+  const ops::OpDef& op = *instruction.op;
+  require_regions(instruction, takes_function(op) ? 1 : 0);
+  const std::size_t own = own_operands(instruction);
+  if (takes_function(op)) {
+    const Region& function = region_at(instruction, 0);
+    check_function_region(op.name, function);
+    const std::vector<TensorType> inputs = input_types(function);
+    require_signature(instruction, "what the function captures", Types(inputs).subspan(2),
+                      operands.subspan(own));
+  }
+  const ops::OutputTypes outputs =
+      ops::infer_types(op, operands.first(own), with_function(instruction.attrs, op));
+  return {outputs.begin(), outputs.end()};
+}
+
+std::vector<TensorType> infer_while(const Instruction& instruction, Types operands) {
+  require_regions(instruction, 2);
+  const Region& condition = region_at(instruction, 0);
+  const Region& body = region_at(instruction, 1);
+  require_signature(instruction, "the condition's inputs", operands, input_types(condition));
+  require_signature(instruction, "the body's inputs", operands, input_types(body));
+  const std::vector<TensorType> answer = condition.output_types();
+  if (answer.size() != 1) {
+    refuse(instruction, "the condition should have 1 output, got " + std::to_string(answer.size()));
+  }
+  require_scalar(instruction, "the condition's output", answer.front());
+  std::vector<TensorType> state = body.output_types();
+  if (state.empty()) refuse(instruction, "the body has no outputs");
+  const std::size_t count = std::min(state.size(), operands.size());
+  require_signature(instruction, "the body's outputs", operands.first(count), state);
+  return state;
+}
+
+std::vector<TensorType> infer_cond(const Instruction& instruction, Types operands) {
+  const std::size_t count = instruction.predicates;
+  if (count == 0 || count > operands.size()) {
+    refuse(instruction, "has " + std::to_string(count) + " predicates among " +
+                            std::to_string(operands.size()) + " operands");
+  }
+  require_regions(instruction, count + 1);
+  for (std::size_t i = 0; i < count; ++i) require_scalar(instruction, "a predicate", operands[i]);
+  const std::vector<TensorType> outputs = region_at(instruction, count).output_types();
+  for (std::size_t i = 0; i <= count; ++i) {
+    const Region& branch = region_at(instruction, i);
+    require_signature(instruction, "a branch's inputs", operands.subspan(count),
+                      input_types(branch));
+    require_signature(instruction, "a branch's outputs", outputs, branch.output_types());
+  }
+  return outputs;
+}
+
+void check_type(const TensorType& type) {
+  for (const std::int64_t dim : type.shape) {
+    if (dim >= 0 && dim <= std::numeric_limits<std::int32_t>::max()) continue;
+    throw ShapeError("[program] a dimension must lie between 0 and 2147483647, got " +
+                     to_string(type));
+  }
+  element_count(type.shape);
+}
+
+class Verifier {
+ public:
+  void check(const Region& region, int depth) {
+    if (depth > kMostNested) {
+      throw ArgumentError("[program] regions stand more than " + std::to_string(kMostNested) +
+                          " deep within each other");
+    }
+    std::vector<TensorType> values;
+    values.reserve(region.value_count());
+    for (const Input& input : region.inputs) {
+      check_type(input.type);
+      values.push_back(input.type);
+    }
+    for (const Instruction& instruction : region.instructions) {
+      named(instruction, [&] { check(instruction, values, depth); });
+      values.insert(values.end(), instruction.outputs.begin(), instruction.outputs.end());
+    }
+    for (const ValueId id : region.outputs) {
+      if (id >= values.size()) {
+        throw ArgumentError("[program] an output is %" + std::to_string(id) + ", and there are " +
+                            std::to_string(values.size()) + " values");
+      }
+    }
+  }
+
+ private:
+  // Puts the instruction in front of what its rules say.
+  template <typename Body>
+  static void named(const Instruction& instruction, Body body) {
+    try {
+      body();
+    } catch (const ShapeError& error) {
+      throw ShapeError(text(instruction, error));
+    } catch (const TypeError& error) {
+      throw TypeError(text(instruction, error));
+    } catch (const ArgumentError& error) {
+      throw ArgumentError(text(instruction, error));
+    } catch (const UnsupportedError& error) {
+      throw UnsupportedError(text(instruction, error));
+    }
+  }
+  static std::string text(const Instruction& instruction, const std::exception& error) {
+    return "[program] " + label(instruction) + ": " + error.what();
+  }
+
+  void check(const Instruction& instruction, Types values, int depth) {
+    if (instruction.first != values.size()) {
+      throw ArgumentError("the values before it are " + std::to_string(values.size()) +
+                          ", and its first output is %" + std::to_string(instruction.first));
+    }
+    for (const auto& region : instruction.regions) {
+      if (region == nullptr) throw ArgumentError("a region is missing");
+      check(*region, depth + 1);
+    }
+    for (const TensorType& type : instruction.outputs) check_type(type);
+    check_outputs(instruction, infer_outputs(instruction, values), instruction.outputs);
+  }
+};
+
+}  // namespace
+
+bool takes_function(const ops::OpDef& op) {
+  return std::any_of(op.attrs.begin(), op.attrs.end(),
+                     [](const ops::AttrDef& def) { return def.kind == ops::AttrKind::kFunction; });
+}
+
+ops::Attrs with_function(const ops::Attrs& attrs, const ops::OpDef& op,
+                         std::shared_ptr<const ops::Function> function) {
+  if (!takes_function(op)) return attrs;
+  static const auto kNone = std::make_shared<const ops::Function>(ops::Function{
+      "region", [](const mlxc::Array& element, const mlxc::Array&) { return element; }});
+  ops::Attrs result = attrs;
+  for (const ops::AttrDef& def : op.attrs) {
+    if (def.kind == ops::AttrKind::kFunction)
+      result.set(def.name, function != nullptr ? std::move(function) : kNone);
+  }
+  return result;
+}
+
+std::vector<TensorType> infer_outputs(const Instruction& instruction, Types values) {
+  std::vector<TensorType> operands;
+  operands.reserve(instruction.operands.size());
+  for (const ValueId id : instruction.operands) {
+    if (id >= values.size()) {
+      refuse(instruction, "reads %" + std::to_string(id) + ", and only " +
+                              std::to_string(values.size()) + " values stand before it");
+    }
+    operands.push_back(values[id]);
+  }
+  switch (instruction.kind) {
+    case InstructionKind::kOp:
+      return infer_op(instruction, operands);
+    case InstructionKind::kConstant:
+      if (!instruction.constant) refuse(instruction, "has no tensor");
+      if (!operands.empty()) refuse(instruction, "takes no operands");
+      return {instruction.constant->type()};
+    case InstructionKind::kWhile:
+      return infer_while(instruction, operands);
+    case InstructionKind::kCond:
+      return infer_cond(instruction, operands);
+    case InstructionKind::kHook:
+      require_regions(instruction, 0);
+      return operands;
+    case InstructionKind::kRuntimeCall:
+      require_regions(instruction, 0);
+      return instruction.outputs;
+  }
+  refuse(instruction, "is of no known kind");
+}
+
+void check_outputs(const Instruction& instruction, Types inferred, Types outputs) {
+  const bool may_cast = instruction.kind == InstructionKind::kOp;
+  bool fits = inferred.size() == outputs.size();
+  for (std::size_t i = 0; fits && i < outputs.size(); ++i) {
+    fits = inferred[i].shape == outputs[i].shape &&
+           (may_cast || inferred[i].dtype == outputs[i].dtype);
+  }
+  if (fits) return;
+  throw ShapeError("[" + std::string(instruction.name()) + "] the outputs are " + list(inferred) +
+                   ", and were expected as " + list(outputs));
+}
+
+void verify(const Region& region) { Verifier().check(region, 0); }
+
+void verify(const Program& program) {
+  verify(program.main);
+  const std::size_t names = program.output_names.size();
+  if (names != 0 && names != program.main.outputs.size()) {
+    throw ArgumentError("[program] " + std::to_string(names) + " output names for " +
+                        std::to_string(program.main.outputs.size()) + " outputs");
+  }
+}
+
+}  // namespace mlxnx::program
