@@ -6,12 +6,14 @@
 #include <string_view>
 
 #include "mlxnx/error.h"
-#include "replay/json_values.h"
+#include "program/json_values.h"
 
 namespace mlxnx::cli {
 namespace {
 
 using nlohmann::json;
+using program::integer;
+using program::parse_json;
 
 std::ifstream open(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

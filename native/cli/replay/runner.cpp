@@ -5,7 +5,7 @@
 #include "mlxnx/error.h"
 #include "ops/invoke.h"
 #include "ops/registry.h"
-#include "replay/attrs_json.h"
+#include "program/attrs_json.h"
 #include "replay/compare.h"
 #include "replay/factorisation.h"
 
@@ -41,7 +41,7 @@ std::string value_fault(const GoldenCase& golden, std::span<const GoldenTensor> 
 void run_op(const GoldenCase& golden, const RunOptions& options, Outcome& outcome) {
   const ops::OpDef& op = ops::op(golden.op);
   const std::vector<TensorType> wanted = types_of(golden.outputs);
-  const ops::Attrs attrs = attrs_from_json(golden.attrs, op.attrs, wanted.front());
+  const ops::Attrs attrs = program::attrs_from_json(golden.attrs, op.attrs, wanted.front());
   if (options.check_types) {
     outcome.fault = type_fault(wanted, ops::infer_types(op, types_of(golden.inputs), attrs));
     if (!outcome.fault.empty()) return;

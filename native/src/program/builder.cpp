@@ -17,18 +17,6 @@ std::vector<ValueId> join(std::span<const ValueId> first, std::span<const ValueI
   return ids;
 }
 
-// Defaults filled in, and the function, which is a region here, left out.
-ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op) {
-  const ops::Attrs normal = ops::normalise(with_function(attrs, op), op.attrs, op.name);
-  if (!takes_function(op)) return normal;
-  ops::Attrs result;
-  for (const auto& [name, value] : normal.entries()) {
-    if (!std::holds_alternative<std::shared_ptr<const ops::Function>>(value))
-      result.set(name, value);
-  }
-  return result;
-}
-
 }  // namespace
 
 ValueId RegionBuilder::input(std::string name, TensorType type) {

@@ -54,10 +54,20 @@ void require_scalar(const Instruction& instruction, const char* what, const Tens
                    " should be a real scalar, got " + to_string(type));
 }
 
+// Whether `attrs` is what `normal_attrs` makes of it.
+bool is_normal(const ops::Attrs& attrs, const ops::OpDef& op) {
+  const ops::Attrs normal = normal_attrs(attrs, op);
+  return std::equal(attrs.entries().begin(), attrs.entries().end(), normal.entries().begin(),
+                    normal.entries().end(), [](const auto& a, const auto& b) {
+                      return a.first == b.first && a.second.index() == b.second.index();
+                    });
+}
+
 std::vector<TensorType> infer_op(const Instruction& instruction, Types operands) {
   if (instruction.op == nullptr) refuse(instruction, "names no op");
   const ops::OpDef& op = *instruction.op;
   require_regions(instruction, takes_function(op) ? 1 : 0);
+  if (!is_normal(instruction.attrs, op)) refuse(instruction, "its attributes lack their defaults");
   const std::size_t own = own_operands(instruction);
   if (takes_function(op)) {
     const Region& function = region_at(instruction, 0);
@@ -191,6 +201,17 @@ ops::Attrs with_function(const ops::Attrs& attrs, const ops::OpDef& op,
   for (const ops::AttrDef& def : op.attrs) {
     if (def.kind == ops::AttrKind::kFunction)
       result.set(def.name, function != nullptr ? std::move(function) : kNone);
+  }
+  return result;
+}
+
+ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op) {
+  const ops::Attrs normal = ops::normalise(with_function(attrs, op), op.attrs, op.name);
+  if (!takes_function(op)) return normal;
+  ops::Attrs result;
+  for (const auto& [name, value] : normal.entries()) {
+    if (!std::holds_alternative<std::shared_ptr<const ops::Function>>(value))
+      result.set(name, value);
   }
   return result;
 }

@@ -29,6 +29,10 @@ void check_outputs(const Instruction& instruction, std::span<const TensorType> i
 void verify(const Region& region);
 void verify(const Program& program);
 
+/// `attrs` as an instruction holds them: defaults filled in, and the function, which is a region,
+/// left out. Throws: ArgumentError as `ops::normalise`.
+ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op);
+
 /// Stands for a function attribute while rules are asked: the function itself is a region.
 ops::Attrs with_function(const ops::Attrs& attrs, const ops::OpDef& op,
                          std::shared_ptr<const ops::Function> function = nullptr);

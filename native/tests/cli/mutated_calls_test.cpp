@@ -7,7 +7,7 @@
 #include "mlxnx/error.h"
 #include "ops/call_trial.h"
 #include "ops/registry.h"
-#include "replay/attrs_json.h"
+#include "program/attrs_json.h"
 #include "replay/golden_data.h"
 
 namespace mlxnx::cli {
@@ -28,7 +28,8 @@ constexpr std::int64_t kMostElements = 2000;
 std::optional<RandomCall> call_of(const GoldenCase& golden) {
   const ops::OpDef* op = ops::find_op(golden.op);
   if (op == nullptr) return std::nullopt;
-  RandomCall call{op, {}, attrs_from_json(golden.attrs, op->attrs, golden.outputs[0].type)};
+  RandomCall call{
+      op, {}, program::attrs_from_json(golden.attrs, op->attrs, golden.outputs[0].type)};
   for (const GoldenTensor& tensor : golden.inputs) {
     if (element_count(tensor.type.shape) > kMostElements) return std::nullopt;
     call.operands.push_back(

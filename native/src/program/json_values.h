@@ -6,11 +6,12 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "mlxnx/error.h"
 
-namespace mlxnx::cli {
+namespace mlxnx::program {
 
 /// `value`, which must be an integer that T holds.
 /// Throws: FormatError.
@@ -27,13 +28,12 @@ T integer(const nlohmann::json& value) {
 }
 
 /// The JSON value of `text`.
-/// Throws: FormatError where it is nested deeper than any of ours; nlohmann's exceptions.
-inline nlohmann::json parse_json(const std::string& text) {
-  static constexpr int kMostDepth = 64;
-  return nlohmann::json::parse(text, [](int depth, nlohmann::json::parse_event_t, auto&) {
-    if (depth > kMostDepth) throw FormatError(fmt::format("nested deeper than {}", kMostDepth));
+/// Throws: FormatError where it is nested deeper than `most_depth`; nlohmann's exceptions.
+inline nlohmann::json parse_json(std::string_view text, int most_depth = 64) {
+  return nlohmann::json::parse(text, [=](int depth, nlohmann::json::parse_event_t, auto&) {
+    if (depth > most_depth) throw FormatError(fmt::format("nested deeper than {}", most_depth));
     return true;
   });
 }
 
-}  // namespace mlxnx::cli
+}  // namespace mlxnx::program

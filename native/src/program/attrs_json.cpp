@@ -1,14 +1,18 @@
-#include "replay/attrs_json.h"
+#include "program/attrs_json.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <complex>
 #include <limits>
+#include <type_traits>
 
 #include "mlxnx/error.h"
-#include "replay/json_values.h"
+#include "program/json_values.h"
 
-namespace mlxnx::cli {
+namespace mlxnx::program {
 namespace {
 
 using nlohmann::json;
@@ -102,6 +106,54 @@ AttrValue value_of_kind(const json& value, AttrKind kind) {
   refuse(value, name(kind));
 }
 
+json from_real(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "infinity" : "neg_infinity";
+  return value;
+}
+
+struct ToJson {
+  json operator()(std::monostate) const { return nullptr; }
+  json operator()(bool value) const { return value; }
+  json operator()(std::int64_t value) const { return value; }
+  json operator()(double value) const { return from_real(value); }
+  json operator()(const std::string& value) const { return value; }
+  json operator()(DType value) const { return name(value); }
+  json operator()(const Axes& value) const { return std::vector(value.begin(), value.end()); }
+  template <std::size_t N>
+  json operator()(const std::vector<std::array<std::int64_t, N>>& value) const {
+    return value;
+  }
+  json operator()(const Number& value) const {
+    return std::visit(
+        [](const auto& number) -> json {
+          using T = std::decay_t<decltype(number)>;
+          if constexpr (std::is_same_v<T, std::complex<double>>) {
+            return {{"re", from_real(number.real())}, {"im", from_real(number.imag())}};
+          } else if constexpr (std::is_same_v<T, double>) {
+            return from_real(number);
+          } else {
+            return number;
+          }
+        },
+        value);
+  }
+  json operator()(const std::vector<ops::Start>& starts) const {
+    json result = json::array();
+    for (const ops::Start& start : starts) {
+      if (const auto* operand = std::get_if<ops::DynamicStart>(&start)) {
+        result.push_back({{"operand", operand->operand}});
+      } else {
+        result.push_back(std::get<std::int64_t>(start));
+      }
+    }
+    return result;
+  }
+  json operator()(const std::shared_ptr<const ops::Function>&) const {
+    throw ArgumentError("[program] a function is not a value that a file can hold");
+  }
+};
+
 // For a name outside the schema: the op refuses it whatever it holds.
 AttrValue value_of_any_kind(const json& value) {
   if (value.is_boolean()) return value.get<bool>();
@@ -113,8 +165,7 @@ AttrValue value_of_any_kind(const json& value) {
 
 }  // namespace
 
-ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema,
-                           const TensorType& output) {
+ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema) {
   ops::Attrs attrs;
   for (const auto& [name, value] : values.items()) {
     const auto def = std::find_if(schema.begin(), schema.end(),
@@ -129,6 +180,12 @@ ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema,
       throw FormatError(fmt::format("the attribute {}: {}", name, error.what()));
     }
   }
+  return attrs;
+}
+
+ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema,
+                           const TensorType& output) {
+  ops::Attrs attrs = attrs_from_json(values, schema);
   for (const AttrDef& def : schema) {
     if (attrs.find(def.name) != nullptr) continue;
     if (def.name == "type" && def.kind == AttrKind::kType) attrs.set(def.name, output.dtype);
@@ -139,4 +196,10 @@ ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema,
   return attrs;
 }
 
-}  // namespace mlxnx::cli
+json attrs_to_json(const ops::Attrs& attrs) {
+  json values = json::object();
+  for (const auto& [name, value] : attrs.entries()) values[name] = std::visit(ToJson(), value);
+  return values;
+}
+
+}  // namespace mlxnx::program

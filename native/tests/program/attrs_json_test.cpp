@@ -1,5 +1,5 @@
-// Attributes of golden calls.
-#include "replay/attrs_json.h"
+// Attributes from JSON and back.
+#include "program/attrs_json.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 
 #include "mlxnx/error.h"
 
-namespace mlxnx::cli {
+namespace mlxnx::program {
 namespace {
 
 using nlohmann::json;
@@ -98,4 +98,4 @@ TEST(AttrsJson, RefusesValuesOfAnotherKind) {
 }
 
 }  // namespace
-}  // namespace mlxnx::cli
+}  // namespace mlxnx::program
