@@ -144,6 +144,37 @@ DType lapack_type(DType type) {
   return floating == DType::f16 || floating == DType::bf16 ? DType::f32 : floating;
 }
 
+// Up to so many rows and columns a call costs more than its arithmetic.
+constexpr std::int64_t kSmall = 32;
+
+bool is_small(const Call& call) {
+  const MatrixShape a = matrix_shape(call);
+  if (a.rows > kSmall || a.columns > kSmall) return false;
+  // Columns of the right side for each matrix.
+  return call.operands.size() == 1 ||
+         element_count(call.shape(1)) * a.rows <= kSmall * element_count(call.shape(0));
+}
+
+// Small real matrices are computed in f64 and rounded once. That also keeps singular ones apart
+// from those that rounding would make nearly so. Not for `cholesky`, `lu` and `determinant`: Nx's
+// own formulas round at every step there, and LAPACK's in f32 agree with them more often.
+DType roomy_type(const Call& call, DType type) {
+  const DType narrow = lapack_type(type);
+  return narrow == DType::f32 && is_small(call) ? DType::f64 : narrow;
+}
+
+// Negative zeros, which Nx's formulas never leave in a factor, become zeros.
+Array without_negative_zeros(const Array& a) { return mlxc::add(a, mlxc::scalar(0.0, a.dtype())); }
+
+// 1 or -1 for each column of `v`, `[…, 1, N]`: its element of largest magnitude, the first of
+// several, becomes positive. Eigenvectors and singular vectors are unique but for that.
+Array column_signs(const Array& v) {
+  const Array at = mlxc::argmax(mlxc::abs(v), -2, true);
+  const Array is_negative =
+      mlxc::less(mlxc::take_along_axis(v, at, -2), mlxc::scalar(0.0, v.dtype()));
+  return mlxc::where(is_negative, mlxc::scalar(-1.0, v.dtype()), mlxc::scalar(1.0, v.dtype()));
+}
+
 Array lapack_operand(const Call& call, std::size_t i, DType type) {
   return operand_as(call, i, type);
 }
@@ -229,7 +260,7 @@ Array eval_cholesky(const Call& call) {
 
 std::vector<Array> eval_eigh(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = lapack_type(call.dtype(0));
+  const DType type = roomy_type(call, call.dtype(0));
   const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
   const auto [values, vectors] = mlxc::eigh(matrix);
   // Nx orders by magnitude, largest first.
@@ -237,8 +268,11 @@ std::vector<Array> eval_eigh(const Call& call) {
   const auto dims = vectors.shape();
   const Array column_order =
       mlxc::broadcast_to(new_axis(order, -2), Shape(dims.begin(), dims.end()));
+  Array sorted = mlxc::take_along_axis(vectors, column_order, -1);
+  if (!is_complex(type))
+    sorted = without_negative_zeros(mlxc::multiply(sorted, column_signs(sorted)));
   return {nan_unless(mlxc::squeeze_axes(mask, {-1}), mlxc::take_along_axis(values, order, -1)),
-          nan_unless(mask, mlxc::take_along_axis(vectors, column_order, -1))};
+          nan_unless(mask, sorted)};
 }
 
 std::vector<Array> eval_lu(const Call& call) {
@@ -252,7 +286,12 @@ std::vector<Array> eval_lu(const Call& call) {
 // LAPACK's reflections leave any sign on R's diagonal, Nx's a positive one (but for columns that
 // need no reflection, and the last of a square matrix, where the signs before it decide). Flips
 // columns of Q and rows of R together.
-std::pair<Array, Array> with_signs_of_nx(const Array& a, const Array& q, const Array& r) {
+struct SignedQr {
+  Array q, r;
+  Array signs;  // by which columns of Q and rows of R were multiplied, `[…, K]`
+};
+
+SignedQr with_signs_of_nx(const Array& a, const Array& q, const Array& r) {
   const int m = axis_size(a, -2), n = axis_size(a, -1), k = axis_size(r, -2);
   const DType type = a.dtype();
   const Array zero = mlxc::scalar(0.0, type), plus = mlxc::scalar(1.0, type),
@@ -270,8 +309,8 @@ std::pair<Array, Array> with_signs_of_nx(const Array& a, const Array& q, const A
     const Array others = mlxc::prod(mlxc::where(is_last, plus, signs), {-1}, true);
     signs = mlxc::where(is_last, others, signs);
   }
-  return {mlxc::multiply(q, new_axis(signs, -2)),
-          mlxc::triu(mlxc::multiply(r, new_axis(signs, -1)))};
+  return {without_negative_zeros(mlxc::multiply(q, new_axis(signs, -2))),
+          without_negative_zeros(mlxc::triu(mlxc::multiply(r, new_axis(signs, -1)))), signs};
 }
 
 // `a` with `extra` zero columns.
@@ -283,7 +322,7 @@ Array widen(const Array& a, int extra) {
 
 std::vector<Array> eval_qr(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = lapack_type(call.dtype(0));
+  const DType type = roomy_type(call, call.dtype(0));
   const Array a = lapack_operand(call, 0, type);
   const int m = axis_size(a, -2), n = axis_size(a, -1);
   const bool complete = !is_reduced(call) && m > n;
@@ -299,17 +338,30 @@ std::vector<Array> eval_qr(const Call& call) {
   }
   // Zero columns add no reflections, so they complete Q without changing the rest.
   const auto [q, r] = mlxc::qr(complete ? widen(a, m - n) : a);
-  const auto [signed_q, signed_r] =
+  const auto [signed_q, signed_r, signs] =
       with_signs_of_nx(a, columns(q, 0, std::min(m, n)), rows(r, 0, std::min(m, n)));
   if (!complete) return {signed_q, signed_r};
-  const std::array all_of_q = {signed_q, columns(q, n, m)};
-  return {mlxc::concatenate(all_of_q, -1),
+  Array rest = columns(q, n, m);
+  // A single column more has the sign that keeps Q's determinant.
+  if (m == n + 1) rest = mlxc::multiply(rest, new_axis(mlxc::prod(signs, {-1}, true), -1));
+  return {mlxc::concatenate(std::array{signed_q, without_negative_zeros(rest)}, -1),
           columns(mlxc::concatenate(std::array{signed_r, rows(r, n, m)}, -2), 0, n)};
+}
+
+// The columns of `vectors` times `signs`; those that belong to no singular value have signs of
+// their own.
+Array with_signs(const Array& vectors, const Array& signs) {
+  const int k = axis_size(signs, -1), size = axis_size(vectors, -1);
+  const Array first = mlxc::multiply(columns(vectors, 0, k), signs);
+  if (size == k) return without_negative_zeros(first);
+  const Array rest = columns(vectors, k, size);
+  return without_negative_zeros(
+      mlxc::concatenate(std::array{first, mlxc::multiply(rest, column_signs(rest))}, -1));
 }
 
 std::vector<Array> eval_svd(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = lapack_type(call.dtype(0));
+  const DType type = roomy_type(call, call.dtype(0));
   const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
   std::vector<Array> usv = mlxc::svd(matrix);
   if (!call.attr<bool>("full_matrices?")) {
@@ -317,8 +369,13 @@ std::vector<Array> eval_svd(const Call& call) {
     usv[0] = columns(usv[0], 0, k);
     usv[2] = rows(usv[2], 0, k);
   }
-  return {nan_unless(mask, usv[0]), nan_unless(mlxc::squeeze_axes(mask, {-1}), usv[1]),
-          nan_unless(mask, usv[2])};
+  const int m = axis_size(matrix, -2), n = axis_size(matrix, -1), k = std::min(m, n);
+  // As in Nx, the smaller of the factors decides the signs.
+  const Array v = transpose_matrix(usv[2]);
+  const Array signs = column_signs(columns(m < n ? usv[0] : v, 0, k));
+  return {nan_unless(mask, with_signs(usv[0], signs)),
+          nan_unless(mlxc::squeeze_axes(mask, {-1}), usv[1]),
+          nan_unless(mask, transpose_matrix(with_signs(v, signs)))};
 }
 
 // The product along wrapped diagonals, `step` columns to the right per row, as Nx writes 2x2 and
@@ -365,7 +422,7 @@ Array as_given(const Array& x, RightSide side) {
 }
 
 Array eval_solve(const Call& call) {
-  const DType type = lapack_type(types::merged(call));
+  const DType type = roomy_type(call, types::merged(call));
   const Array b = lapack_operand(call, 1, type);
   if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
   const RightSide side = right_side(call, false);
@@ -392,7 +449,7 @@ void check_known_diagonal(const Call& call) {
 }
 
 Array eval_triangular_solve(const Call& call) {
-  const DType type = lapack_type(types::merged(call));
+  const DType type = roomy_type(call, types::merged(call));
   Array b = lapack_operand(call, 1, type);
   if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
   check_known_diagonal(call);

@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <random>
 #include <vector>
 
+#include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
 #include "ops/registry.h"
@@ -59,6 +61,13 @@ double largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
   for (std::size_t i = 0; i < a.size(); ++i)
     worst = std::max(worst, static_cast<double>(std::abs(a[i] - b[i])));
   return worst;
+}
+
+std::vector<std::vector<float>> columns_of(const Tensor& matrix, std::size_t count) {
+  const auto values = matrix.to_vector<float>();
+  std::vector<std::vector<float>> result(count);
+  for (std::size_t i = 0; i < values.size(); ++i) result[i % count].push_back(values[i]);
+  return result;
 }
 
 template <typename T>
@@ -128,6 +137,74 @@ TEST(Linalg, QrLeavesAnUpperTriangularMatrixAsItIs) {
   const auto [q, r] = linalg::qr(f32({-3, 1, 0, -2}, {2, 2}));
   EXPECT_THAT(q.to_vector<float>(), ElementsAre(1, 0, 0, 1));
   EXPECT_THAT(r.to_vector<float>(), ElementsAre(-3, 1, 0, -2));
+}
+
+TEST(Linalg, QrCompletesQWithTheSignOfNx) {
+  const auto [q, r] = linalg::qr(f32({1, 2, 3, 4, 5, 6}, {3, 2}), "complete");
+  EXPECT_THAT(columns_of(q, 3).back(),
+              Pointwise(FloatNear(1e-6f), {-0.40824829f, 0.81649658f, -0.40824829f}));
+}
+
+TEST(Linalg, SmallMatricesAreRoundedOnce) {
+  // In f32 the smallest singular value of this singular matrix comes out near 1e-7.
+  const Tensor singular = f32({1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 3});
+  EXPECT_LT(linalg::svd(singular).s.to_vector<float>()[2], 1e-14f);
+  EXPECT_LT(std::abs(linalg::eigh(f32({1, 2, 2, 4}, {2, 2})).eigenvalues.to_vector<float>()[1]),
+            1e-14f);
+  EXPECT_THAT(linalg::qr(f32({3, 1, 4, 2}, {2, 2})).q.to_vector<float>(),
+              ElementsAre(0.6f, 0.8f, 0.8f, -0.6f));
+  EXPECT_THAT(triangular_solve(f32({3, 0, 1, 3}, {2, 2}), f32({1, 1}, {2})).to_vector<float>(),
+              ElementsAre(1.0f / 3, static_cast<float>(2.0 / 9)));
+  EXPECT_THAT(linalg::solve(f32({1, 2, 3, 4}, {2, 2}), f32({5, 6}, {2})).to_vector<float>(),
+              ElementsAre(-4, 4.5f));
+}
+
+TEST(Linalg, LargerMatricesFactorInTheirOwnType) {
+  constexpr std::size_t n = 40;
+  const auto values = random_values<float>(n * n);
+  const Tensor a = f32(values, {n, n});
+  const auto [q, r] = linalg::qr(a);
+  EXPECT_EQ(q.dtype(), DType::f32);
+  EXPECT_LT(
+      largest_difference(product(q.to_vector<float>(), r.to_vector<float>(), 1, n, n, n), values),
+      2e-5);
+  const auto [u, s, vt] = linalg::svd(a);
+  const auto scaled = multiply(u, s).to_vector<float>();
+  EXPECT_LT(largest_difference(product(scaled, vt.to_vector<float>(), 1, n, n, n), values), 1e-4);
+}
+
+TEST(Linalg, FactorsHaveNoNegativeZeros) {
+  const Tensor a = f32({3, 2, 1, 0, 1, 1, 0, 0, -1, 0, 0, 0}, {4, 3});
+  const auto qr = linalg::qr(a, "complete");
+  const auto svd = linalg::svd(f32({1, 0, 0, 0, 1, 0, 0, 0, -1}, {3, 3}));
+  const auto eigh = linalg::eigh(f32({1, 0, 0, -3}, {2, 2}));
+  for (const Tensor& factor : {qr.q, qr.r, svd.u, svd.vt, eigh.eigenvectors}) {
+    for (const float value : factor.to_vector<float>())
+      EXPECT_FALSE(value == 0 && std::signbit(value));
+  }
+}
+
+// The element of largest magnitude of each column, with its sign.
+std::vector<float> peaks(const Tensor& matrix, std::size_t n) {
+  std::vector<float> result;
+  for (const auto& column : columns_of(matrix, n)) {
+    result.push_back(*std::max_element(column.begin(), column.end(),
+                                       [](float a, float b) { return std::abs(a) < std::abs(b); }));
+  }
+  return result;
+}
+
+TEST(Linalg, VectorsPointToTheirLargestElement) {
+  for (const std::size_t n : {3u, 40u}) {
+    const auto side = static_cast<std::int64_t>(n);
+    const Tensor a = f32(random_values<float>(n * n), {side, side});
+    const Tensor symmetric = add(a, transpose(a));
+    EXPECT_THAT(peaks(linalg::eigh(symmetric).eigenvectors, n), testing::Each(testing::Gt(0)));
+    EXPECT_THAT(peaks(transpose(linalg::svd(a).vt), n), testing::Each(testing::Gt(0)));
+  }
+  const auto wide = linalg::svd(f32(random_values<float>(6), {2, 3}));
+  EXPECT_THAT(peaks(wide.u, 2), testing::Each(testing::Gt(0)));
+  EXPECT_GT(peaks(transpose(wide.vt), 3)[2], 0);
 }
 
 TEST(Linalg, CholeskyOfADefiniteMatrix) {
