@@ -2,6 +2,7 @@
 // values`. The Elixir package turns each class into the exception named beside it.
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 
@@ -23,6 +24,18 @@ class ShapeError : public ArgumentError {
 class TypeError : public ArgumentError {
  public:
   using ArgumentError::ArgumentError;
+};
+
+/// An element of an operand is not one the op takes: an index out of bounds, a negative shift, a
+/// zero on a diagonal. After the op's name the text is Nx's. Elixir: ArgumentError with Nx's text.
+class ValueError : public ArgumentError {
+ public:
+  ValueError(const std::string& op, const std::string& text)
+      : ArgumentError("[" + op + "] " + text), prefix_length_(op.size() + 3) {}
+  const char* without_op() const noexcept { return what() + prefix_length_; }
+
+ private:
+  std::size_t prefix_length_;
 };
 
 /// A correct request that this device or version can't serve. Elixir: Mlx.UnsupportedError.

@@ -231,8 +231,8 @@ const std::array kOps = {
     binary("greater_equal", kOrdered, compared<Comparison::kGreaterEqual>,
            "1 where left >= right."),
     binary("left_shift", kInteger, math::left_shift,
-           "Shifts the bits of left up by right; by the width or more, or by a negative amount, "
-           "gives 0."),
+           "Shifts the bits of left up by right; by the width or more gives 0. A negative amount "
+           "is refused where it is known, and gives 0 elsewhere."),
     binary("less", kOrdered, compared<Comparison::kLess>, "1 where left < right."),
     binary("less_equal", kOrdered, compared<Comparison::kLessEqual>, "1 where left <= right."),
     binary("logical_and", kPredicate, of_masks<mlxc::logical_and>,
@@ -257,8 +257,8 @@ const std::array kOps = {
            "Remainder of the truncated quotient, with the sign of left; left where the divisor is "
            "the integer 0, NaN where it is the float 0."),
     binary("right_shift", kInteger, math::right_shift,
-           "Shifts the bits of left down by right, keeping the sign; by the width or more, or by a "
-           "negative amount, gives 0 or -1."),
+           "Shifts the bits of left down by right, keeping the sign; by the width or more gives 0 "
+           "or -1. A negative amount is refused where it is known, and does so elsewhere."),
     binary("subtract", kMerged, in_work_type<mlxc::subtract>,
            "Difference, element by element; integers wrap."),
     binary("block:AllClose", infer_all_close, eval_all_close,

@@ -52,8 +52,8 @@ bool is_inside(Int index, std::int64_t size) {
 template <typename Int>
 void check_index(const Call& call, Int index, std::int64_t axis, const Shape& shape) {
   if (is_inside(index, shape[static_cast<std::size_t>(axis)])) return;
-  call.argument_error("index " + std::to_string(index) + " is out of bounds for axis " +
-                      std::to_string(axis) + " of shape " + to_string(shape));
+  call.value_error("index " + std::to_string(index) + " is out of bounds for axis " +
+                   std::to_string(axis) + " in shape " + to_string(shape));
 }
 
 std::int64_t largest(DType type) {

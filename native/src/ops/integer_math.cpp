@@ -1,6 +1,8 @@
 #include "ops/integer_math.h"
 
+#include <algorithm>
 #include <optional>
+#include <string>
 
 #include "mlxc/version.h"
 #include "ops/operands.h"
@@ -97,14 +99,24 @@ struct Amounts {
   }
 };
 
+// The amount of a shift where it is known. Nx refuses a negative one; unknown ones count as large.
+std::optional<std::int64_t> known_amount(const Call& call) {
+  const auto amount = known_integer(call, 1);
+  if (amount && *amount < 0) {
+    const std::string direction = call.op.name == "left_shift" ? "left" : "right";
+    call.value_error("cannot " + direction + " shift by " + std::to_string(*amount));
+  }
+  return amount;
+}
+
 using Shift = Array (*)(const Array&, const Array&);
 
 // A shift that fills with zeros.
 template <Shift shift>
 Array logical_shift(const Call& call, DType type) {
   const Array a = operand_as(call, 0, type);
-  if (const auto amount = known_integer(call, 1)) {
-    const bool is_below_width = *amount >= 0 && *amount < bits(type);
+  if (const auto amount = known_amount(call)) {
+    const bool is_below_width = *amount < bits(type);
     return is_below_width ? shift(a, integer(*amount, type))
                           : mlxc::full(call.output().shape, integer(0, type), type);
   }
@@ -115,9 +127,8 @@ Array logical_shift(const Call& call, DType type) {
 Array arithmetic_right_shift(const Call& call, DType type) {
   const Array a = operand_as(call, 0, type);
   const std::int64_t last = bits(type) - 1;
-  if (const auto amount = known_integer(call, 1)) {
-    const bool is_below_width = *amount >= 0 && *amount <= last;
-    return mlxc::right_shift(a, integer(is_below_width ? *amount : last, type));
+  if (const auto amount = known_amount(call)) {
+    return mlxc::right_shift(a, integer(std::min(*amount, last), type));
   }
   return mlxc::right_shift(a, Amounts(call, type).amounts);
 }

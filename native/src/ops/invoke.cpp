@@ -198,6 +198,9 @@ void Call::type_error(const std::string& what) const {
 void Call::argument_error(const std::string& what) const {
   throw ArgumentError("[" + std::string(op.name) + "] " + what);
 }
+void Call::value_error(const std::string& what_nx_says) const {
+  throw ValueError(std::string(op.name), what_nx_says);
+}
 void Call::unsupported(const std::string& what) const {
   throw UnsupportedError("[" + std::string(op.name) + "] " + what);
 }

@@ -442,9 +442,7 @@ void check_known_diagonal(const Call& call) {
     const std::size_t at = (i / n) * n * n + (i % n) * (n + 1);
     const Number value = tensors::decode(call.dtype(0), data + at * width);
     const bool is_zero = std::visit([](auto v) { return v == decltype(v){}; }, value);
-    if (is_zero)
-      call.argument_error("can't solve for a singular matrix: element {" + std::to_string(i % n) +
-                          ", " + std::to_string(i % n) + "} is zero");
+    if (is_zero) call.value_error("can't solve for singular matrix");
   }
 }
 

@@ -66,6 +66,7 @@ struct Call {
   [[noreturn]] void shape_error(const std::string& what) const;
   [[noreturn]] void type_error(const std::string& what) const;
   [[noreturn]] void argument_error(const std::string& what) const;
+  [[noreturn]] void value_error(const std::string& what_nx_says) const;
   [[noreturn]] void unsupported(const std::string& what) const;
 };
 

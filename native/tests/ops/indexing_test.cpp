@@ -293,33 +293,33 @@ TEST(Indexing, RefusesKnownIndicesOutsideTheirAxis) {
       {[] {
          take(iota({2, 3}), ints({0, 2}));
        },
-       "[block:Take] index 2 is out of bounds for axis 0 of shape {2, 3}"},
+       "[block:Take] index 2 is out of bounds for axis 0 in shape {2, 3}"},
       {[] {
          take(iota({2, 3}), Tensor(-1), {.axis = 1});
        },
-       "[block:Take] index -1 is out of bounds for axis 1 of shape {2, 3}"},
+       "[block:Take] index -1 is out of bounds for axis 1 in shape {2, 3}"},
       {[] { take(iota({2}), largest(DType::u64)); },
-       "[block:Take] index 18446744073709551615 is out of bounds for axis 0 of shape {2}"},
+       "[block:Take] index 18446744073709551615 is out of bounds for axis 0 in shape {2}"},
       {[] {
          take_along_axis(iota({2}), ints({0, -2}));
        },
-       "[block:TakeAlongAxis] index -2 is out of bounds for axis 0 of shape {2}"},
+       "[block:TakeAlongAxis] index -2 is out of bounds for axis 0 in shape {2}"},
       {[] {
          gather(iota({2, 3}), numbers(DType::s8, {2, 2}, {1, 2, 0, 3}));
        },
-       "[gather] index 3 is out of bounds for axis 1 of shape {2, 3}"},
+       "[gather] index 3 is out of bounds for axis 1 in shape {2, 3}"},
       {[] {
          gather(iota({2, 3}), numbers(DType::u8, {1, 1}, {3}), {.axes = Axes{1}});
        },
-       "[gather] index 3 is out of bounds for axis 1 of shape {2, 3}"},
+       "[gather] index 3 is out of bounds for axis 1 in shape {2, 3}"},
       {[] {
          indexed_put(iota({2}), numbers(DType::s32, {1, 1}, {-1}), ints({7}));
        },
-       "[indexed_put] index -1 is out of bounds for axis 0 of shape {2}"},
+       "[indexed_put] index -1 is out of bounds for axis 0 in shape {2}"},
       {[] {
          indexed_add(iota({2, 2}), ints({0, 2}), 7);
        },
-       "[indexed_add] index 2 is out of bounds for axis 1 of shape {2, 2}"},
+       "[indexed_add] index 2 is out of bounds for axis 1 in shape {2, 2}"},
   };
   for (const ErrorCase& c : cases) EXPECT_EQ(error_of<ArgumentError>(c.call), c.text);
   EXPECT_THAT(elements(take(iota({2}), ints({1}))), ElementsAre(1)) << "after errors";
