@@ -120,6 +120,12 @@ $(BENCH_PEERS): | $(CONFIGURED)
 bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
 	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD)
 
+bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX; Nx comes from NX_PATH or Hex
+	@$(HAVE_ELIXIR)
+	@$(MIX_NX) compile
+	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD) \
+	  --nx 'env $(subst ",,$(MIX_NX)) run --no-compile bench/nx.exs'
+
 format: $(SETUP) ## format the C++ and Elixir sources
 	@tools/clang_format.sh fix
 	@if $(HAVE_ELIXIR); then $(MIX_CORE) format; fi

@@ -1,4 +1,5 @@
-"""Times the cases of `mlxnx bench` against Python MLX and numpy, in one run on the same inputs.
+"""Times our cases against Python MLX and numpy, in one run on the same inputs: those of `mlxnx bench`, or with --nx those
+of bench/nx.exs.
 
 For each case the systems take turns, a block of measurements each, so that a machine whose speed drifts slows all of them;
 every figure is the median of all its measurements. Prints a table and writes bench.json into the build folder.
@@ -8,6 +9,7 @@ import argparse
 import json
 import math
 import pathlib
+import shlex
 import statistics
 import subprocess
 import sys
@@ -34,15 +36,49 @@ def measure(body):
     return results
 
 
-def measure_ours(program, name):
-    """The same by `mlxnx bench`, in a process of its own."""
-    command = [program, "bench", "--filter", f"^{name}/", "--format", "json",
-               "--repetitions", str(PER_BLOCK), "--seconds", str(SECONDS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
-    rows = json.loads(done.stdout)["benchmarks"]
-    return [row["real_time"] for row in rows if row["run_type"] == "iteration"]
+class NativeCases:
+    """The cases of `mlxnx bench`, each block in a process of its own."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def names(self):
+        return self._run("--list").split()
+
+    def measure(self, name):
+        output = self._run("--filter", f"^{name}/", "--format", "json",
+                           "--repetitions", str(PER_BLOCK), "--seconds", str(SECONDS))
+        rows = json.loads(output)["benchmarks"]
+        return [row["real_time"] for row in rows if row["run_type"] == "iteration"]
+
+    def _run(self, *options):
+        command = [self.program, "bench", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+        return done.stdout
+
+
+class NxCases:
+    """The cases of bench/nx.exs, in one BEAM that is asked for a block at a time."""
+
+    def __init__(self, command):
+        self.command = [*command, str(PER_BLOCK), str(SECONDS)]
+        self.beam = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def names(self):
+        return self._ask("list").split()
+
+    def measure(self, name):
+        return json.loads(self._ask(name))
+
+    def _ask(self, line):
+        self.beam.stdin.write(line + "\n")
+        self.beam.stdin.flush()
+        answer = self.beam.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{' '.join(self.command)} ended with {self.beam.wait()}")
+        return answer
 
 
 def waves(np, *shape):
@@ -90,6 +126,10 @@ def python_mlx_cases(mx, np):
         a, b, add = array(10), array(10), mx.add
         return lambda: add(a, b)
 
+    def read_sum():
+        a, b = array(10), array(10)
+        return lambda: bytes(memoryview(mx.add(a, b)))
+
     def read_back():
         a = array(1024, 1024)
         return lambda: bytes(memoryview(a))
@@ -106,6 +146,9 @@ def python_mlx_cases(mx, np):
         "build_eval_add_f32_10": lambda: forced(mx.add, array(10), array(10)),
         "chain_100_adds_f32_10": lambda: chain(100),
         "elementwise_20_f32_1000": elementwise,
+        "add_then_to_binary_f32_10": read_sum,
+        "add_with_100000_messages_waiting": lambda: forced(mx.add, array(10), array(10)),
+        "adds_by_4_processes": lambda: forced(mx.add, array(10), array(10)),
         "read_4_mib": read_back,
         "dot_1024_f32": product((1024, 1024), (1024, 1024)),
         "dot_1x4096x4096_f32": product((1, 4096), (4096, 4096)),
@@ -155,7 +198,7 @@ def numpy_cases(np):
     }
 
 
-def compare(program, name, peers):
+def compare(ours, name, peers):
     """One row of bench.json."""
     figures = {"ours": []}
     bodies = {}
@@ -164,7 +207,7 @@ def compare(program, name, peers):
             bodies[peer] = cases[name]()
             figures[peer] = []
     for _ in range(BLOCKS):
-        figures["ours"] += measure_ours(program, name)
+        figures["ours"] += ours.measure(name)
         for peer, body in bodies.items():
             figures[peer] += measure(body)
     medians = {system: round(statistics.median(values), 3) for system, values in figures.items()}
@@ -178,33 +221,34 @@ def row_text(row):
     def figure(peer):
         return f"{row['peers'][peer]:12.2f}" if peer in row["peers"] else f"{'-':>12}"
 
-    return (f"{row['name']:28}{row['ours']:12.2f}{figure('python_mlx')}{figure('numpy')}"
+    return (f"{row['name']:34}{row['ours']:12.2f}{figure('python_mlx')}{figure('numpy')}"
             f"{ratio('python_mlx')}{ratio('numpy')}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
+    parser.add_argument("--nx", metavar="COMMAND", type=shlex.split, help="the command that runs bench/nx.exs")
     parser.add_argument("--only", help="only cases whose name contains this")
     options = parser.parse_args()
 
     import mlx.core as mx
     import numpy as np
 
-    program = str(options.build / "bin" / "mlxnx")
-    listed = subprocess.run([program, "bench", "--list"], capture_output=True, text=True, check=True)
-    names = [name for name in listed.stdout.split() if not options.only or options.only in name]
+    ours = NxCases(options.nx) if options.nx else NativeCases(str(options.build / "bin" / "mlxnx"))
+    listed = ours.names()
+    names = [name for name in listed if not options.only or options.only in name]
     if not names:
-        raise SystemExit(f"no case has {options.only!r} in its name; `{program} bench --list` lists them")
+        raise SystemExit(f"no case has {options.only!r} in its name; there are: {' '.join(listed)}")
     peers = {"python_mlx": python_mlx_cases(mx, np), "numpy": numpy_cases(np)}
 
     print(f"medians of {BLOCKS * PER_BLOCK} measurements in microseconds; a ratio below 1 means that ours is faster")
-    print(f"{'case':28}{'ours':>12}{'Python MLX':>12}{'numpy':>12}{'/MLX':>8}{'/numpy':>8}", flush=True)
+    print(f"{'case':34}{'ours':>12}{'Python MLX':>12}{'numpy':>12}{'/MLX':>8}{'/numpy':>8}", flush=True)
     rows = []
     for name in names:
-        rows.append(compare(program, name, peers))
+        rows.append(compare(ours, name, peers))
         print(row_text(rows[-1]), flush=True)
-    target = options.build / "bench.json"
+    target = options.build / ("bench_nx.json" if options.nx else "bench.json")
     target.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"written: {target}")
 
