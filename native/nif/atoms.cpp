@@ -40,6 +40,7 @@ void make_atoms(ErlNifEnv* env) {
       {&Atoms::peak_bytes, "peak_bytes"},
       {&Atoms::cache_bytes, "cache_bytes"},
       {&Atoms::limit_bytes, "limit_bytes"},
+      {&Atoms::operand, "operand"},
       {&Atoms::call, "call"},
       {&Atoms::done, "done"},
       {&Atoms::failed, "failed"},

@@ -15,7 +15,7 @@ struct Atoms {
   Term struct_, exception, message;
   Term argument_error, unsupported_error, format_error, mlx_error;
   Term active_bytes, peak_bytes, cache_bytes, limit_bytes;
-  Term call, done, failed;
+  Term operand, call, done, failed;
 };
 
 /// Valid after `make_atoms`; atoms are the same in every environment.

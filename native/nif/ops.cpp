@@ -20,7 +20,8 @@ ops::Start decode_start(ErlNifEnv* env, Term term) {
   int arity = 0;
   const Term* parts = nullptr;
   if (!enif_get_tuple(env, term, &arity, &parts)) return decode<std::int64_t>(env, term);
-  if (arity != 2) throw_unexpected(term, "an integer or {:operand, number}");
+  if (arity != 2 || parts[0] != atoms.operand)
+    throw_unexpected(term, "an integer or {:operand, number}");
   return ops::DynamicStart{decode<std::int64_t>(env, parts[1])};
 }
 
@@ -165,6 +166,7 @@ ops::Attrs decode_attrs(ErlNifEnv* env, const ops::OpDef& op, Term keywords) {
       throw ArgumentError("[" + std::string(op.name) + "] " + name + ": " + error.what());
     }
   }
+  if (!enif_is_empty_list(env, tail)) throw_unexpected(keywords, "a keyword list");
   return attrs;
 }
 

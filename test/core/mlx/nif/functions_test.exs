@@ -1,0 +1,290 @@
+defmodule Mlx.NIF.FunctionsTest do
+  # It changes the memory limits.
+  use ExUnit.Case, async: false
+
+  import Mlx.Handles
+  alias Mlx.NIF
+
+  @s32 {:s, 32}
+
+  # What each function answers to good arguments.
+  @answers [
+    from_binary: "from_binary makes a tensor of type, shape and bytes",
+    to_binary: "to_binary answers the first elements, at most all",
+    eval: "eval and async_eval compute a list of tensors",
+    async_eval: "eval and async_eval compute a list of tensors",
+    deallocate: "deallocate frees once",
+    type_of: "from_binary makes a tensor of type, shape and bytes",
+    copy: "a copy outlives the tensor",
+    address: "address and from_address read where the elements lie",
+    from_address: "address and from_address read where the elements lie",
+    op: "op takes operands, attributes and the type of the result",
+    op_many: "op_many answers all results",
+    op_names: "op_names and op_attributes tell the registry",
+    op_attributes: "op_names and op_attributes tell the registry",
+    op_with_function: "op_with_function asks the process for the function's results",
+    callback_reply: "op_with_function asks the process for the function's results",
+    callback_failed: "callback_failed ends the op",
+    stream_new: "a stream is a place for tensors and ops",
+    synchronize: "a stream is a place for tensors and ops",
+    default_device: "the default device is set and told",
+    set_default_device: "the default device is set and told",
+    available_devices: "the default device is set and told",
+    memory: "memory counts what tensors hold",
+    reset_peak_memory: "memory counts what tensors hold",
+    clear_cache: "memory counts what tensors hold",
+    set_cache_limit: "limits answer the ones before",
+    set_memory_limit: "limits answer the ones before",
+    mlx_version: "versions are texts",
+    mlxc_provider: "versions are texts"
+  ]
+
+  test "every function of Mlx.NIF has a test here" do
+    functions = Keyword.drop(NIF.__info__(:functions), [:load])
+    tests = for test <- __MODULE__.__ex_unit__().tests, do: to_string(test.name)
+
+    for {name, _arity} <- functions do
+      assert "test #{@answers[name]}" in tests, "no test of Mlx.NIF.#{name}"
+    end
+  end
+
+  test "from_binary makes a tensor of type, shape and bytes" do
+    for type <- Mlx.Dtype.all(), shape <- [{}, {3}, {2, 1, 2}, {0}] do
+      {_, bits} = type
+      bytes = :binary.copy(<<0>>, Enum.product(Tuple.to_list(shape)) * div(bits, 8))
+      handle = NIF.from_binary({type, shape}, bytes, nil)
+      assert NIF.type_of(handle) == {type, shape}
+      assert NIF.to_binary(handle, 100) == bytes
+    end
+
+    assert NIF.type_of(NIF.from_binary({@s32, [1]}, <<7::32>>, :cpu)) == {@s32, {1}}
+  end
+
+  test "to_binary answers the first elements, at most all" do
+    handle = tensor([1, 2, 3], {:s, 16})
+    assert NIF.to_binary(handle, 0) == ""
+    assert NIF.to_binary(handle, 2) == <<1::16-native, 2::16-native>>
+
+    assert NIF.to_binary(handle, 0x7FFFFFFFFFFFFFFF) ==
+             <<1::16-native, 2::16-native, 3::16-native>>
+
+    # Long ones are not copied; the binary keeps the elements when the tensor goes.
+    long = op(:iota, [], {@s32, {100_000}}, shape: {100_000}, type: @s32, axis: 0)
+    binary = NIF.to_binary(long, 99_999)
+    NIF.deallocate(long)
+    :erlang.garbage_collect()
+    assert binary == for(i <- 0..99_998, into: "", do: <<i::32-native>>)
+  end
+
+  test "eval and async_eval compute a list of tensors" do
+    for eval <- [&NIF.eval/1, &NIF.async_eval/1] do
+      a = tensor([1.0, 2.0])
+      b = op(:add, [a, a], {{:f, 32}, {2}})
+      c = op(:multiply, [b, a], {{:f, 32}, {2}})
+      assert eval.([]) == :ok
+      assert eval.([a, b, c, c]) == :ok
+      assert values(c) == [2.0, 8.0]
+      assert eval.([c]) == :ok
+    end
+  end
+
+  test "deallocate frees once" do
+    handle = tensor([1.0])
+    assert NIF.deallocate(handle) == :ok
+    assert NIF.deallocate(handle) == :already_deallocated
+    assert_raise ArgumentError, ~r/deallocated/, fn -> NIF.to_binary(handle, 1) end
+  end
+
+  test "a graph keeps what it was built of" do
+    handle = tensor([1.0, 2.0])
+    sum = op(:add, [handle, handle], {{:f, 32}, {2}})
+    NIF.deallocate(handle)
+    assert values(sum) == [2.0, 4.0]
+  end
+
+  test "a copy outlives the tensor" do
+    handle = tensor([1.0, 2.0])
+    copy = NIF.copy(handle)
+    NIF.deallocate(handle)
+    assert values(copy) == [1.0, 2.0]
+  end
+
+  test "address and from_address read where the elements lie" do
+    handle = tensor([1, 2, 3])
+    doubled = op(:add, [handle, handle], {{:f, 32}, {3}})
+    address = NIF.address(doubled)
+    assert is_integer(address) and address > 0
+    assert NIF.address(doubled) == address
+    copy = NIF.from_address(address, {{:f, 32}, {3, 1}})
+    NIF.deallocate(doubled)
+    assert NIF.type_of(copy) == {{:f, 32}, {3, 1}}
+    assert values(copy) == [2.0, 4.0, 6.0]
+
+    # Nothing lies at 0, and nothing is read there.
+    assert values(NIF.from_address(0, {{:f, 32}, {0}})) == []
+  end
+
+  test "op takes operands, attributes and the type of the result" do
+    handle = tensor([1, 2, 3], @s32)
+    assert values(op(:add, [handle, handle], {@s32, {3}})) == [2, 4, 6]
+    assert values(op(:add, [handle, handle], {{:f, 64}, {3}})) == [2.0, 4.0, 6.0]
+    assert values(op(:sum, [handle], {@s32, {1}}, axes: [-1], keep_axes: true)) == [6]
+    assert values(op(:sum, [handle], {@s32, {}}, axes: nil)) == [6]
+    assert values(op(:slice, [handle], {@s32, {1}}, starts: [2], lengths: [1])) == [3]
+
+    # A start that is computed is an operand.
+    start = tensor([1], @s32) |> then(&op(:reshape, [&1], {@s32, {}}, shape: {}))
+    starts = [starts: [{:operand, 1}], lengths: [2]]
+    assert values(op(:slice, [handle, start], {@s32, {2}}, starts)) == [2, 3]
+  end
+
+  test "attributes hold every kind of number" do
+    for {value, type, expected} <- [
+          {18_446_744_073_709_551_615, {:u, 64}, [18_446_744_073_709_551_615]},
+          {-9_223_372_036_854_775_808, {:s, 64}, [-9_223_372_036_854_775_808]},
+          {1.0e300, {:f, 64}, [1.0e300]}
+        ] do
+      out = {type, {}}
+      assert values(op(:constant, [], out, value: value, type: type, shape: {})) == expected
+    end
+
+    bits =
+      for value <- [:nan, :infinity, :neg_infinity] do
+        attributes = [value: value, type: {:f, 32}, shape: {}]
+        <<bits::32-native>> = NIF.to_binary(op(:constant, [], {{:f, 32}, {}}, attributes), 1)
+        bits
+      end
+
+    assert bits == [0x7FC00000, 0x7F800000, 0xFF800000]
+
+    complex = %{__struct__: Complex, re: 1.0, im: :neg_infinity}
+    attributes = [value: complex, type: {:c, 64}, shape: {}]
+
+    assert <<1.0::float-32-native, 0xFF800000::32-native>> =
+             NIF.to_binary(op(:constant, [], {{:c, 64}, {}}, attributes), 1)
+  end
+
+  test "op_many answers all results" do
+    identity = op(:eye, [], {{:f, 32}, {2, 2}}, shape: {2, 2}, type: {:f, 32})
+    type = {{:f, 32}, {2, 2}}
+
+    assert [q, r] =
+             NIF.op_many(
+               :"block:LinAlg.QR",
+               [identity],
+               [mode: :reduced, eps: 1.0e-10],
+               [type, type],
+               nil
+             )
+
+    assert Enum.map(values(q), &abs/1) == [1.0, 0.0, 0.0, 1.0]
+    assert Enum.map(values(r), &abs/1) == [1.0, 0.0, 0.0, 1.0]
+  end
+
+  test "op_names and op_attributes tell the registry" do
+    names = NIF.op_names()
+    assert length(names) == length(Enum.uniq(names))
+    assert "add" in names and "block:LinAlg.SVD" in names
+
+    for name <- names do
+      attributes = NIF.op_attributes(String.to_atom(name))
+      assert Enum.all?(attributes, &is_binary/1)
+    end
+
+    assert NIF.op_attributes(:add) == []
+    assert NIF.op_attributes(:sum) == ["axes", "keep_axes"]
+  end
+
+  test "op_with_function asks the process for the function's results" do
+    handle = tensor([1, 2, 3], @s32)
+    zero = op(:constant, [], {@s32, {}}, value: 0, type: @s32, shape: {})
+    ref = make_ref()
+    session = NIF.op_with_function(ref, :reduce, [handle, zero], [axes: [0]], {@s32, {}}, nil)
+
+    results =
+      Stream.repeatedly(fn ->
+        receive do
+          {^ref, :call, [element, accumulator]} ->
+            {_, shape} = NIF.type_of(accumulator)
+            sum = op(:add, [element, accumulator], {@s32, shape})
+            assert NIF.callback_reply(session, [sum]) == :ok
+            nil
+
+          {^ref, :done, [result]} ->
+            result
+        after
+          5000 -> flunk("no answer")
+        end
+      end)
+
+    assert values(Enum.find(results, & &1)) == [6]
+  end
+
+  test "callback_failed ends the op" do
+    handle = tensor([1, 2, 3], @s32)
+    zero = op(:constant, [], {@s32, {}}, value: 0, type: @s32, shape: {})
+    ref = make_ref()
+    session = NIF.op_with_function(ref, :reduce, [handle, zero], [axes: [0]], {@s32, {}}, nil)
+    assert_receive {^ref, :call, [_, _]}, 5000
+    assert NIF.callback_failed(session) == :ok
+    assert_receive {^ref, :failed, %Mlx.Error{message: "[callback] the function raised"}}, 5000
+    # Too late, and harmless.
+    assert NIF.callback_reply(session, [handle]) == :ok
+    assert NIF.callback_failed(session) == :ok
+  end
+
+  test "a stream is a place for tensors and ops" do
+    for device <- NIF.available_devices() do
+      stream = NIF.stream_new(device)
+      handle = NIF.from_binary({@s32, {2}}, <<1::32-native, 2::32-native>>, stream)
+      assert values(op(:add, [handle, handle], {@s32, {2}}, [], stream)) == [2, 4]
+      assert NIF.synchronize(stream) == :ok
+      assert NIF.synchronize(device) == :ok
+    end
+
+    assert NIF.synchronize(nil) == :ok
+  end
+
+  test "the default device is set and told" do
+    devices = NIF.available_devices()
+    assert :cpu in devices
+    before = NIF.default_device()
+    assert before in devices
+    on_exit(fn -> NIF.set_default_device(before) end)
+
+    for device <- devices do
+      assert NIF.set_default_device(device) == :ok
+      assert NIF.default_device() == device
+    end
+  end
+
+  test "memory counts what tensors hold" do
+    before = settled_memory()
+    assert NIF.reset_peak_memory() == :ok
+    handle = numbers(1_000_000)
+    NIF.eval([handle])
+    info = NIF.memory()
+    assert Enum.sort(Map.keys(info)) == [:active_bytes, :cache_bytes, :limit_bytes, :peak_bytes]
+    assert info.active_bytes >= before + 4_000_000
+    assert info.peak_bytes >= info.active_bytes
+    NIF.deallocate(handle)
+    assert settled_memory() < before + 4_000_000
+    assert NIF.clear_cache() == :ok
+    assert NIF.memory().cache_bytes == 0
+  end
+
+  test "limits answer the ones before" do
+    for set <- [&NIF.set_memory_limit/1, &NIF.set_cache_limit/1] do
+      before = set.(1_000_000_000)
+      assert is_integer(before) and before >= 0
+      on_exit(fn -> set.(before) end)
+      # MLX 0.31 has no cache on the CPU and answers 0.
+      assert set.(before) in [1_000_000_000, 0]
+    end
+  end
+
+  test "versions are texts" do
+    assert NIF.mlx_version() =~ ~r/^\d+\.\d+/
+    assert NIF.mlxc_provider() in ["system", "fetch", "bundled"]
+  end
+end

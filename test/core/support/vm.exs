@@ -1,0 +1,31 @@
+defmodule Mlx.VM do
+  @moduledoc """
+  Facts about this VM's operating system process, and other VMs to try things that could end this one.
+  """
+
+  @doc "Runs `code` in a VM of its own. Returns `{output, exit status}`."
+  def run(code, env \\ []) do
+    paths = for path <- :code.get_path(), path = to_string(path), path =~ "/lib/", do: path
+    arguments = Enum.flat_map(paths, &["-pa", &1]) ++ ["-e", code]
+    System.cmd("elixir", arguments, stderr_to_stdout: true, env: env)
+  end
+
+  @doc "Bytes of memory that the operating system counts for this process; nil where it can't be asked."
+  def resident_bytes do
+    with text when is_binary(text) <- proc_status("VmRSS"), do: 1024 * String.to_integer(text)
+  end
+
+  @doc "Threads of this process; nil where it can't be asked."
+  def threads do
+    with text when is_binary(text) <- proc_status("Threads"), do: String.to_integer(text)
+  end
+
+  defp proc_status(key) do
+    with {:ok, status} <- File.read("/proc/self/status"),
+         [_, number] <- Regex.run(~r/^#{key}:\s+(\d+)/m, status) do
+      number
+    else
+      _ -> nil
+    end
+  end
+end
