@@ -140,8 +140,80 @@ def python_mlx_cases(mx, np):
     def factor(function):
         return lambda: forced(function, mx.array(definite(np, 512)))
 
+    def compiled(function, *inputs):
+        run = mx.compile(function)
+        for _ in range(3):
+            mx.eval(run(*inputs))
+        return lambda: mx.eval(run(*inputs))
+
+    def twenty(x):
+        value = x
+        for _ in range(5):
+            value = mx.subtract(mx.tanh(mx.add(mx.multiply(value, x), x)), x)
+        return value
+
+    sizes = (784, 512, 512, 10)
+
+    def mlp_inputs():
+        layers = [array(*shape) for i in range(3) for shape in ((sizes[i], sizes[i + 1]), (sizes[i + 1],))]
+        return array(64, sizes[0]), layers
+
+    def forward(x, layers):
+        for i in range(3):
+            x = x @ layers[2 * i] + layers[2 * i + 1]
+            if i < 2:
+                x = mx.maximum(x, 0.0)
+        return x
+
+    def mlp_forward():
+        x, layers = mlp_inputs()
+        return compiled(forward, x, layers)
+
+    def mlp_sgd_step():
+        x, layers = mlp_inputs()
+        gradient = mx.grad(lambda layers, x: mx.mean(mx.square(forward(x, layers))))
+
+        def step(x, layers):
+            return [layer - 1e-3 * g for layer, g in zip(layers, gradient(layers, x))]
+        return compiled(step, x, layers)
+
+    def loop():
+        x, one = array(10), mx.array(1)
+        step = mx.compile(lambda i, x: (i + one, x * 0.5 + 1.0))
+
+        def body():
+            i, value, bound = mx.array(0), x, mx.array(1000)
+            while (i < bound).item():
+                i, value = step(i, value)
+            mx.eval(value)
+        return body
+
+    def one_graph():
+        x = array(10)
+        step = mx.compile(lambda x: x * 0.5 + 1.0)
+
+        def body():
+            value = x
+            for _ in range(1000):
+                value = step(value)
+            mx.eval(value)
+        return body
+
+    def branch():
+        x, p = array(256, 256), mx.array(-1.0)
+
+        def body():
+            mx.eval(x @ x if (p > 0).item() else x)
+        return body
+
     cpu = mx.cpu
     return {
+        "program_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
+        "program_mlp_forward_64x784": mlp_forward,
+        "program_mlp_sgd_step_64x784": mlp_sgd_step,
+        "program_while_1000_constant": one_graph,
+        "program_while_1000_run_time": loop,
+        "program_cond_lazy_dot_256": branch,
         "build_add_f32_10": build_add,
         "build_eval_add_f32_10": lambda: forced(mx.add, array(10), array(10)),
         "chain_100_adds_f32_10": lambda: chain(100),

@@ -12,9 +12,6 @@
 namespace mlxnx::bench {
 namespace {
 
-using Body = std::function<void()>;
-
-// sin(0), sin(1), …: the same numbers in every system, without a shared random generator.
 std::vector<float> wave_values(std::int64_t count) {
   std::vector<float> values(static_cast<std::size_t>(count));
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -25,13 +22,6 @@ std::vector<float> wave_values(std::int64_t count) {
 Tensor call(const char* name, std::initializer_list<Tensor> operands,
             const ops::Attrs& attrs = {}) {
   return ops::invoke(ops::op(name), std::span(operands.begin(), operands.size()), attrs);
-}
-
-Tensor waves(const Shape& shape, DType type = DType::f32) {
-  const Tensor values = Tensor::from_span<float>(wave_values(element_count(shape)), shape);
-  const Tensor typed = type == DType::f32 ? values : call("as_type", {values}, {{"type", type}});
-  eval(typed);
-  return typed;
 }
 
 // A symmetric, positive definite matrix.
@@ -148,8 +138,8 @@ Body read_back() {
   };
 }
 
-const std::vector<Case>& all_cases() {
-  static const std::vector<Case> list = {
+std::vector<Case> op_cases() {
+  return {
       {"build_add_f32_10", build_add},
       {"build_eval_add_f32_10", build_and_eval_add},
       {"chain_100_adds_f32_10", [] { return chain(100); }},
@@ -169,10 +159,25 @@ const std::vector<Case>& all_cases() {
       unary("sum_1m_f32", "sum", {1000000}),
       unary("sort_1m_f32", "sort", {1000000}),
   };
+}
+
+const std::vector<Case>& all_cases() {
+  static const std::vector<Case> list = [] {
+    std::vector<Case> cases = op_cases();
+    for (Case& item : program_cases()) cases.push_back(std::move(item));
+    return cases;
+  }();
   return list;
 }
 
 }  // namespace
+
+Tensor waves(const Shape& shape, DType type) {
+  const Tensor values = Tensor::from_span<float>(wave_values(element_count(shape)), shape);
+  const Tensor typed = type == DType::f32 ? values : call("as_type", {values}, {{"type", type}});
+  eval(typed);
+  return typed;
+}
 
 std::span<const Case> cases() { return all_cases(); }
 

@@ -5,6 +5,9 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
+
+#include "mlxnx/tensor.h"
 
 namespace mlxnx::bench {
 
@@ -13,6 +16,14 @@ struct Case {
   /// Makes the inputs and answers what is timed, one call a measurement.
   std::function<std::function<void()>()> prepare;
 };
+
+using Body = std::function<void()>;
+
+/// sin(0), sin(1), …: the same numbers in every system, without a shared random generator.
+Tensor waves(const Shape& shape, DType type = DType::f32);
+
+/// Those of graph programs.
+std::vector<Case> program_cases();
 
 /// All cases.
 std::span<const Case> cases();

@@ -2,6 +2,8 @@
 // results in a folder of the system's temporary files. GPUs need neither.
 #pragma once
 
+#include <mutex>
+#include <optional>
 #include <string>
 
 namespace mlxnx::mlxc {
@@ -21,6 +23,24 @@ KernelCompiler find_kernel_compiler();
 /// signal gets its default handling back: MLX waits for the compiler, and would not learn how it
 /// ended.
 bool can_fuse();
+
+/// While it lives, MLX compiles kernels for this very CPU and with vectors of elementary functions,
+/// into a folder of their own: MLX's cache knows neither flags nor CPUs. It does so by changing
+/// PATH and TMPDIR, so it should live no longer than the evaluation that makes the kernels. Does
+/// nothing on a GPU or where that folder can't be made.
+class NativeKernelScope {
+ public:
+  NativeKernelScope();
+  ~NativeKernelScope();
+  NativeKernelScope(const NativeKernelScope&) = delete;
+  NativeKernelScope& operator=(const NativeKernelScope&) = delete;
+
+ private:
+  std::unique_lock<std::mutex> lock_;
+  std::optional<std::string> path_;  // as they were; unset variables stay empty
+  std::optional<std::string> folder_;
+  bool is_active_ = false;
+};
 
 /// Making a kernel failed: nothing is fused from now on. Says so on stderr.
 void stop_fusing(const std::string& reason);

@@ -1,5 +1,6 @@
 #include "program/builder.h"
 
+#include <algorithm>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -114,6 +115,33 @@ std::vector<ValueId> RegionBuilder::append(Instruction instruction,
   types_.insert(types_.end(), instruction.outputs.begin(), instruction.outputs.end());
   instructions_.push_back(std::move(instruction));
   return ids;
+}
+
+std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids results) {
+  std::vector<bool> is_read(region.value_count(), false);
+  for (const ValueId id : results) is_read.at(id) = true;
+  const auto is_needed = [&](const Instruction& instruction) {
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
+      if (is_read[instruction.first + i]) return true;
+    }
+    return false;
+  };
+  for (auto it = region.instructions.rbegin(); it != region.instructions.rend(); ++it) {
+    if (!is_needed(*it)) continue;
+    for (const ValueId id : it->operands) is_read.at(id) = true;
+  }
+  std::vector<ValueId> here(inputs.begin(), inputs.end());
+  here.resize(region.value_count());
+  for (const Instruction& instruction : region.instructions) {
+    if (!is_needed(instruction)) continue;
+    Instruction copy = instruction;
+    for (ValueId& id : copy.operands) id = here[id];
+    const std::vector<ValueId> ids = append(std::move(copy), instruction.outputs);
+    std::copy(ids.begin(), ids.end(), here.begin() + instruction.first);
+  }
+  std::vector<ValueId> answer;
+  for (const ValueId id : results) answer.push_back(here[id]);
+  return answer;
 }
 
 const TensorType& RegionBuilder::type(ValueId id) const {

@@ -57,6 +57,10 @@ class RegionBuilder {
   std::vector<ValueId> runtime_call(std::string callback, Ids values,
                                     std::span<const TensorType> outputs);
 
+  /// Puts the instructions of `region` here that `results`, values of it, depend on. `inputs` stand
+  /// for its inputs. Returns: the values that stand for `results`.
+  std::vector<ValueId> append(const Region& region, Ids inputs, Ids results);
+
   const TensorType& type(ValueId id) const;
 
   /// What was built; the builder is empty afterwards. Inputs come first in the numbering.

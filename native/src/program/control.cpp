@@ -18,34 +18,6 @@ namespace {
 
 using mlxc::Array;
 
-// Whether a scalar is anything but zero; NaN is not zero.
-bool holds(const Array& predicate) {
-  if (!mlxc::is_computed(predicate)) mlxc::eval(mlxc::ArrayVector(std::span(&predicate, 1)));
-  const auto* bytes = static_cast<const std::byte*>(mlxc::data_pointer(predicate));
-  return std::visit([](const auto& value) { return value != std::decay_t<decltype(value)>{}; },
-                    tensors::decode(predicate.dtype(), bytes));
-}
-
-std::vector<Array> run_while(const RegionPlan& condition, const RegionPlan& body,
-                             std::span<const Array> operands, RunState& state) {
-  std::vector<Array> values(operands.begin(), operands.end());
-  while (holds(condition.run(state, values).front())) {
-    std::vector<Array> next = body.run(state, values);
-    for (std::size_t i = 0; i < next.size(); ++i) values[i] = std::move(next[i]);
-    state.after_iteration(std::span(values).first(next.size()));
-  }
-  values.resize(body.region().outputs.size());
-  return values;
-}
-
-std::vector<Array> run_cond(const Instruction& instruction, std::span<const RegionPlan> branches,
-                            std::span<const Array> operands, RunState& state) {
-  const std::size_t count = instruction.predicates;
-  std::size_t branch = 0;
-  while (branch < count && !holds(operands[branch])) ++branch;
-  return branches[branch].run(state, operands.subspan(count));
-}
-
 std::vector<Tensor> as_tensors(std::span<const Array> arrays, std::span<const TensorType> types) {
   std::vector<Tensor> tensors;
   tensors.reserve(arrays.size());
@@ -70,6 +42,30 @@ std::vector<Tensor> ask(CallbackRequest request, RunState& state) {
   engine.serve_until([&] { return reply->is_answered() || state.is_cancelled(); });
   state.check_cancelled();
   return reply->take();
+}
+
+}  // namespace
+
+void compute(std::span<const Array> arrays) {
+  if (!arrays.empty()) mlxc::eval(mlxc::ArrayVector(arrays));
+}
+
+Number read_scalar(const Array& array) {
+  if (!mlxc::is_computed(array)) compute(std::span(&array, 1));
+  return tensors::decode(array.dtype(), static_cast<const std::byte*>(mlxc::data_pointer(array)));
+}
+
+bool holds(const Array& predicate) {
+  return std::visit([](const auto& value) { return value != std::decay_t<decltype(value)>{}; },
+                    read_scalar(predicate));
+}
+
+std::vector<Array> run_cond(const Instruction& instruction, std::span<const RegionPlan> branches,
+                            std::span<const Array> operands, RunState& state) {
+  const std::size_t count = instruction.predicates;
+  std::size_t branch = 0;
+  while (branch < count && !holds(operands[branch])) ++branch;
+  return branches[branch].run(state, operands.subspan(count));
 }
 
 std::vector<Array> run_callback(const Instruction& instruction, std::span<const Array> operands,
@@ -100,21 +96,6 @@ std::vector<Array> run_callback(const Instruction& instruction, std::span<const 
     results.push_back(tensor.node().array);
   }
   return results;
-}
-
-}  // namespace
-
-std::vector<Array> run_control(const Instruction& instruction, std::span<const RegionPlan> regions,
-                               std::span<const Array> operands, std::span<const TensorType> types,
-                               RunState& state) {
-  switch (instruction.kind) {
-    case InstructionKind::kWhile:
-      return run_while(regions[0], regions[1], operands, state);
-    case InstructionKind::kCond:
-      return run_cond(instruction, regions, operands, state);
-    default:
-      return run_callback(instruction, operands, types, state);
-  }
 }
 
 }  // namespace mlxnx::program

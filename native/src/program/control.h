@@ -1,4 +1,5 @@
-// The instructions that need the host: loops, branches, callbacks.
+// The instructions that need the host, loops aside: branches and callbacks. All inside an engine's
+// job; results own their handles.
 #pragma once
 
 #include <span>
@@ -8,11 +9,23 @@
 
 namespace mlxnx::program {
 
-/// Runs one instruction that is not straight; `types` are its operands'. Returns: its outputs,
-/// which own their handles.
-std::vector<mlxc::Array> run_control(const Instruction& instruction,
-                                     std::span<const RegionPlan> regions,
-                                     std::span<const mlxc::Array> operands,
-                                     std::span<const TensorType> types, RunState& state);
+/// Evaluates `arrays`.
+void compute(std::span<const mlxc::Array> arrays);
+
+/// A scalar's element. Evaluates it where it is not computed.
+Number read_scalar(const mlxc::Array& array);
+
+/// Whether a scalar is anything but zero; NaN is not zero. Evaluates it where it is not computed.
+bool holds(const mlxc::Array& predicate);
+
+/// The branch that the predicates choose.
+std::vector<mlxc::Array> run_cond(const Instruction& instruction,
+                                  std::span<const RegionPlan> branches,
+                                  std::span<const mlxc::Array> operands, RunState& state);
+
+/// Tells or asks the host; `types` are the operands'.
+std::vector<mlxc::Array> run_callback(const Instruction& instruction,
+                                      std::span<const mlxc::Array> operands,
+                                      std::span<const TensorType> types, RunState& state);
 
 }  // namespace mlxnx::program

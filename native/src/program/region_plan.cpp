@@ -8,6 +8,7 @@
 #include "mlxc/evaluate.h"
 #include "mlxnx/error.h"
 #include "program/control.h"
+#include "program/loop_plan.h"
 #include "tensor/node.h"
 
 namespace mlxnx::program {
@@ -124,7 +125,11 @@ void RegionPlan::add_run(std::size_t begin, std::size_t end) {
 void RegionPlan::add_control(const Instruction& instruction) {
   Step step;
   step.control = &instruction;
-  for (const auto& region : instruction.regions) step.regions.emplace_back(region);
+  if (instruction.kind == InstructionKind::kWhile) {
+    step.loop = std::make_unique<LoopPlan>(instruction);
+  } else {
+    for (const auto& region : instruction.regions) step.branches.emplace_back(region);
+  }
   steps_.push_back(std::move(step));
 }
 
@@ -162,9 +167,7 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
         values[step.run->outputs()[i]] = std::move(results[i]);
     } else {
       state.check_cancelled();
-      std::vector<TensorType> types;
-      for (const ValueId id : step.control->operands) types.push_back(types_[id]);
-      std::vector<Array> results = run_control(*step.control, step.regions, operands, types, state);
+      std::vector<Array> results = run_control(step, operands, state);
       for (std::size_t i = 0; i < results.size(); ++i)
         values[step.control->first + i] = std::move(results[i]);
     }
@@ -175,6 +178,19 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
   for (const ValueId id : region_->outputs) outputs.emplace_back(std::as_const(values[id]));
   return outputs;
 }
+
+std::vector<Array> RegionPlan::run_control(const Step& step, std::span<const Array> operands,
+                                           RunState& state) const {
+  if (step.loop != nullptr) return step.loop->run(state, operands);
+  if (step.control->kind == InstructionKind::kCond)
+    return run_cond(*step.control, step.branches, operands, state);
+  std::vector<TensorType> types;
+  for (const ValueId id : step.control->operands) types.push_back(types_[id]);
+  return run_callback(*step.control, operands, types, state);
+}
+
+RegionPlan::RegionPlan(RegionPlan&&) noexcept = default;
+RegionPlan::~RegionPlan() = default;
 
 const StraightRun* RegionPlan::only_run() const {
   return steps_.size() == 1 ? steps_.front().run.get() : nullptr;

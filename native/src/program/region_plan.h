@@ -47,9 +47,13 @@ class RunState {
   std::chrono::steady_clock::time_point start_;
 };
 
+class LoopPlan;
+
 class RegionPlan {
  public:
   explicit RegionPlan(std::shared_ptr<const Region> region);
+  RegionPlan(RegionPlan&&) noexcept;
+  ~RegionPlan();
 
   /// Inside an engine's job. Inputs and outputs have the region's types; MLX's bool may stand for
   /// u8.
@@ -63,10 +67,13 @@ class RegionPlan {
   struct Step {
     std::unique_ptr<StraightRun> run;  // or
     const Instruction* control = nullptr;
-    std::vector<RegionPlan> regions;  // of control
-    std::vector<ValueId> dead;        // values that no later step reads
+    std::vector<RegionPlan> branches;  // of a cond
+    std::unique_ptr<LoopPlan> loop;    // of a while
+    std::vector<ValueId> dead;         // values that no later step reads
   };
 
+  std::vector<mlxc::Array> run_control(const Step& step, std::span<const mlxc::Array> operands,
+                                       RunState& state) const;
   void cut();
   void add_run(std::size_t begin, std::size_t end);
   void add_control(const Instruction& instruction);

@@ -151,6 +151,7 @@ std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
   std::vector<Array> results = closure(mlxc::CompileMode::kFuse)(inputs);
   if (kernels_are_made_.load(std::memory_order_relaxed)) return results;
   try {
+    const mlxc::NativeKernelScope scope;
     mlxc::eval(mlxc::ArrayVector(results));
   } catch (const BackendError& error) {
     mlxc::stop_fusing(error.what());

@@ -1,0 +1,217 @@
+#include "program/loop_plan.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "program/builder.h"
+#include "program/control.h"
+#include "tensor/element.h"
+
+namespace mlxnx::program {
+namespace {
+
+using mlxc::Array;
+
+// MLX fuses chains of up to eleven ops into one kernel.
+constexpr std::size_t kLongestChain = 10;
+constexpr std::size_t kMostUnrolled = 64;  // instructions
+
+bool is_straight(const Region& region) {
+  return std::all_of(region.instructions.begin(), region.instructions.end(),
+                     [](const Instruction& instruction) {
+                       return is_straight(instruction) && !folds_with_function(instruction);
+                     });
+}
+
+// Instructions one behind the other, constants aside.
+std::size_t depth_of(const Region& region) {
+  std::vector<std::size_t> depth(region.value_count(), 0);
+  std::size_t most = 0;
+  for (const Instruction& instruction : region.instructions) {
+    std::size_t deepest = 0;
+    for (const ValueId id : instruction.operands) deepest = std::max(deepest, depth[id] + 1);
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i)
+      depth[instruction.first + i] = deepest;
+    most = std::max(most, deepest);
+  }
+  return most;
+}
+
+// Whether each of the region's values is read on the way to `results`.
+std::vector<bool> read_for(const Region& region, std::span<const ValueId> results) {
+  std::vector<bool> is_read(region.value_count(), false);
+  for (const ValueId id : results) is_read[id] = true;
+  for (auto it = region.instructions.rbegin(); it != region.instructions.rend(); ++it) {
+    bool is_needed = false;
+    for (std::size_t i = 0; i < it->outputs.size(); ++i) is_needed |= is_read[it->first + i];
+    if (!is_needed) continue;
+    for (const ValueId id : it->operands) is_read[id] = true;
+  }
+  return is_read;
+}
+
+std::vector<ValueId> pick(std::span<const ValueId> values, std::span<const ValueId> positions) {
+  std::vector<ValueId> picked;
+  for (const ValueId position : positions) picked.push_back(values[position]);
+  return picked;
+}
+
+Array scalar(std::int64_t value, DType type) {
+  std::byte bytes[8];
+  tensors::encode(Number(value), type, bytes);
+  return mlxc::from_bytes(bytes, {}, mlxc::to_mlx(type));
+}
+
+}  // namespace
+
+LoopPlan::LoopPlan(const Instruction& loop)
+    : condition_(loop.regions[0]),
+      body_(loop.regions[1]),
+      states_(loop.outputs.size()),
+      host_(HostLoop::of(*loop.regions[0], *loop.regions[1])) {
+  const Region& body = body_.region();
+  if (!is_straight(body)) return;
+  if (host_) {
+    choose_carried();
+    build_blocks();
+  }
+  if (!is_straight(condition_.region())) return;
+  RegionBuilder builder;
+  std::vector<ValueId> inputs;
+  for (const Input& input : body.inputs) inputs.push_back(builder.input("", input.type));
+  std::vector<ValueId> next = builder.append(body, inputs, body.outputs);
+  std::vector<ValueId> tested = next;
+  tested.insert(tested.end(), inputs.begin() + static_cast<std::ptrdiff_t>(states_), inputs.end());
+  const Region& condition = condition_.region();
+  next.push_back(builder.append(condition, tested, condition.outputs).front());
+  step_.emplace(builder.region(next));
+}
+
+// The states that the host does not know, and those of the others that they are computed from.
+void LoopPlan::choose_carried() {
+  const Region& body = body_.region();
+  std::vector<bool> is_carried(states_);
+  for (std::size_t i = 0; i < states_; ++i) is_carried[i] = !host_->follows(i);
+  while (true) {
+    std::vector<ValueId> carried;
+    for (ValueId i = 0; i < states_; ++i) {
+      if (is_carried[i]) carried.push_back(i);
+    }
+    if (carried == carried_) return;
+    const std::vector<bool> is_read = read_for(body, pick(body.outputs, carried));
+    for (std::size_t i = 0; i < states_; ++i) is_carried[i] = is_carried[i] || is_read[i];
+    carried_ = std::move(carried);
+  }
+}
+
+void LoopPlan::build_blocks() {
+  if (carried_.empty()) return;
+  const auto once = unrolled(1);
+  const std::size_t depth = std::max<std::size_t>(depth_of(*once), 1);
+  const std::size_t size = std::max<std::size_t>(once->instructions.size(), 1);
+  block_length_ = std::max<std::size_t>(std::min(kLongestChain / depth, kMostUnrolled / size), 1);
+  one_.emplace(once);
+  if (block_length_ > 1) block_.emplace(unrolled(block_length_));
+}
+
+// Inputs: the carried states, then what the loop captures.
+std::shared_ptr<const Region> LoopPlan::unrolled(std::size_t count) const {
+  const Region& body = body_.region();
+  RegionBuilder builder;
+  std::vector<ValueId> inputs(body.inputs.size(), 0);
+  std::vector<ValueId> state;
+  for (const ValueId i : carried_) state.push_back(builder.input("", body.inputs[i].type));
+  for (std::size_t i = states_; i < body.inputs.size(); ++i)
+    inputs[i] = builder.input("", body.inputs[i].type);
+  for (std::size_t round = 0; round < count; ++round) {
+    for (std::size_t i = 0; i < carried_.size(); ++i) inputs[carried_[i]] = state[i];
+    state = builder.append(body, inputs, pick(body.outputs, carried_));
+  }
+  return builder.region(state);
+}
+
+std::vector<std::int64_t> LoopPlan::read_known(std::span<const Array> operands) const {
+  std::vector<std::int64_t> values(operands.size(), 0);
+  std::vector<Array> unknown;
+  for (const ValueId i : host_->known()) {
+    if (!mlxc::is_computed(operands[i])) unknown.push_back(Array::view(operands[i]));
+  }
+  compute(unknown);
+  for (const ValueId i : host_->known()) {
+    const Number number = read_scalar(operands[i]);
+    const auto* value = std::get_if<std::int64_t>(&number);
+    values[i] =
+        value != nullptr ? *value : static_cast<std::int64_t>(std::get<std::uint64_t>(number));
+  }
+  return values;
+}
+
+std::vector<Array> LoopPlan::run(RunState& state, std::span<const Array> operands) const {
+  if (host_) return run_followed(state, operands);
+  return run_asking(state, Arrays(operands.begin(), operands.end()));
+}
+
+// Each iteration waits for the condition.
+std::vector<Array> LoopPlan::run_asking(RunState& state, Arrays values) const {
+  bool goes_on = holds(condition_.run(state, values).front());
+  while (goes_on) {
+    Arrays next = (step_ ? *step_ : body_).run(state, values);
+    for (std::size_t i = 0; i < states_; ++i) values[i] = std::move(next[i]);
+    state.after_iteration(std::span(values).first(states_));
+    goes_on = holds(step_ ? next.back() : condition_.run(state, values).front());
+  }
+  values.resize(states_);
+  return values;
+}
+
+std::vector<Array> LoopPlan::run_followed(RunState& state, std::span<const Array> operands) const {
+  HostLoop host = *host_;
+  std::vector<std::int64_t> known = read_known(operands);
+  const bool is_pruned = one_ || (carried_.empty() && step_);
+  // What the device computes, and then what the loop captures.
+  Arrays values;
+  if (is_pruned) {
+    for (const ValueId i : carried_) values.push_back(operands[i]);
+  } else {
+    values.assign(operands.begin(), operands.begin() + static_cast<std::ptrdiff_t>(states_));
+  }
+  const std::size_t carried = values.size();
+  values.insert(values.end(), operands.begin() + static_cast<std::ptrdiff_t>(states_),
+                operands.end());
+  const auto advance = [&](const RegionPlan& plan) {
+    Arrays next = plan.run(state, values);
+    std::move(next.begin(), next.end(), values.begin());
+  };
+  HostLoop::Course course = HostLoop::Course::kGoesOn;
+  while (course == HostLoop::Course::kGoesOn) {
+    std::size_t ahead = 0;
+    while (ahead < block_length_ && (course = host.test(known)) == HostLoop::Course::kGoesOn) {
+      if (!host.step(known)) {
+        course = HostLoop::Course::kLost;
+        break;
+      }
+      ++ahead;
+    }
+    if (block_ && ahead == block_length_) {
+      advance(*block_);
+    } else if (carried != 0) {
+      for (std::size_t i = 0; i < ahead; ++i) advance(one_ ? *one_ : body_);
+    }
+    state.after_iteration(std::span(values).first(carried));
+  }
+  Arrays results(operands.size());
+  for (std::size_t i = 0; i < carried; ++i)
+    results[is_pruned ? carried_[i] : i] = std::move(values[i]);
+  for (std::size_t i = 0; i < states_; ++i) {
+    if (results[i].empty()) results[i] = scalar(known[i], body_.region().inputs[i].type.dtype);
+  }
+  if (course == HostLoop::Course::kLost) {
+    for (std::size_t i = states_; i < operands.size(); ++i) results[i] = operands[i];
+    return run_asking(state, std::move(results));
+  }
+  results.resize(states_);
+  return results;
+}
+
+}  // namespace mlxnx::program

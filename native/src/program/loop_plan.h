@@ -1,0 +1,44 @@
+// `while` made ready to run. Where the host can follow the condition (host_loop.h) iterations are
+// only built, several by one replay of an unrolled body, and evaluated in batches; otherwise each
+// iteration waits for the condition's value.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "program/host_loop.h"
+#include "program/region_plan.h"
+
+namespace mlxnx::program {
+
+class LoopPlan {
+ public:
+  explicit LoopPlan(const Instruction& loop);
+
+  /// Inside an engine's job. Returns: the final state; its arrays own their handles.
+  std::vector<mlxc::Array> run(RunState& state, std::span<const mlxc::Array> operands) const;
+
+ private:
+  using Arrays = std::vector<mlxc::Array>;
+
+  void choose_carried();
+  void build_blocks();
+  std::shared_ptr<const Region> unrolled(std::size_t count) const;
+  Arrays run_followed(RunState& state, std::span<const mlxc::Array> operands) const;
+  Arrays run_asking(RunState& state, Arrays values) const;
+  std::vector<std::int64_t> read_known(std::span<const mlxc::Array> operands) const;
+
+  RegionPlan condition_;
+  RegionPlan body_;
+  std::size_t states_;
+  std::optional<RegionPlan> step_;  // body and then condition, when both are straight
+  std::optional<HostLoop> host_;
+  std::vector<ValueId> carried_;     // states that the device computes; the host knows the others
+  std::optional<RegionPlan> one_;    // an iteration of these, when the body is straight
+  std::optional<RegionPlan> block_;  // and several
+  std::size_t block_length_ = 1;
+};
+
+}  // namespace mlxnx::program

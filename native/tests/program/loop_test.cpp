@@ -1,0 +1,151 @@
+// Loops that the host follows, that it loses, and that it can't follow.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "program/build_helpers.h"
+#include "program/host_loop.h"
+
+namespace mlxnx::program {
+namespace {
+
+using testing::ElementsAre;
+
+/// A loop over (i, x) by what makes its condition and its next state.
+struct Loop {
+  std::function<ValueId(RegionBuilder&, ValueId i, ValueId x)> condition;
+  std::function<std::vector<ValueId>(RegionBuilder&, ValueId i, ValueId x)> body;
+  TensorType x_type = f32();
+
+  std::shared_ptr<const Region> region(bool is_condition) const {
+    RegionBuilder builder;
+    const ValueId i = builder.input("i", s32());
+    const ValueId x = builder.input("x", x_type);
+    return is_condition ? builder.region(std::vector{condition(builder, i, x)})
+                        : builder.region(body(builder, i, x));
+  }
+  Program program() const {
+    RegionBuilder builder;
+    const ValueId i = builder.input("i", s32());
+    const ValueId x = builder.input("x", x_type);
+    return builder.program(builder.while_loop(std::vector{i, x}, {}, region(true), region(false)));
+  }
+  bool is_followed() const { return HostLoop::of(*region(true), *region(false)).has_value(); }
+};
+
+ValueId less(RegionBuilder& b, ValueId i, std::int64_t bound) {
+  return b.op("less", {i, number(b, bound)});
+}
+ValueId next(RegionBuilder& b, ValueId i) { return b.op("add", {i, number(b, std::int64_t{1})}); }
+
+class FollowedLoop : public testing::TestWithParam<int> {};
+
+// Lengths around those of unrolled blocks.
+TEST_P(FollowedLoop, RunsAsOftenAsItsConditionSays) {
+  const int count = GetParam();
+  const Loop loop{[=](RegionBuilder& b, ValueId i, ValueId) { return less(b, i, count); },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    return std::vector{next(b, i), b.op("add", {x, number(b, 2.0)})};
+                  }};
+  ASSERT_TRUE(loop.is_followed());
+  for (const Fusion fusion : {Fusion::kNever, Fusion::kAlways}) {
+    const auto outputs = run(loop.program(), {Tensor(0), Tensor(1.0)}, {}, {.fusion = fusion});
+    EXPECT_EQ(outputs.at(0).item<int>(), count);
+    EXPECT_EQ(outputs.at(1).item<float>(), static_cast<float>(1 + 2 * count));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Lengths, FollowedLoop, testing::Values(0, 1, 9, 10, 11, 20, 137));
+
+TEST(FollowedLoops, MayComputeWithTheirCounter) {
+  const Loop loop{[](RegionBuilder& b, ValueId i, ValueId) { return less(b, i, 25); },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    return std::vector{next(b, i), b.op("add", {x, i})};
+                  }};
+  ASSERT_TRUE(loop.is_followed());
+  const auto outputs = run(loop.program(), {Tensor(0), Tensor(0.0)});
+  EXPECT_EQ(outputs.at(1).item<float>(), 300.0f);
+}
+
+TEST(FollowedLoops, FollowAllThatTheConditionDependsOn) {
+  // x counts down by i, which counts up; integers all of them.
+  const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
+                    return b.op("greater", {x, number(b, std::int64_t{0})});
+                  },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    return std::vector{next(b, i), b.op("subtract", {x, i})};
+                  },
+                  s32()};
+  ASSERT_TRUE(loop.is_followed());
+  const auto outputs = run(loop.program(), {Tensor(1), Tensor(100)});
+  EXPECT_EQ(outputs.at(0).item<int>(), 15);
+  EXPECT_EQ(outputs.at(1).item<int>(), -5);
+}
+
+TEST(FollowedLoops, WrapAsTheDeviceDoes) {
+  const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
+                    return b.op("not_equal", {x, number(b, Number(std::int64_t{4}), DType::u8)});
+                  },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    const ValueId step = number(b, Number(std::int64_t{250}), DType::u8);
+                    return std::vector{next(b, i), b.op("add", {x, step})};
+                  },
+                  {DType::u8, {}}};
+  ASSERT_TRUE(loop.is_followed());
+  const auto outputs =
+      run(loop.program(), {Tensor(0), Tensor(Number(std::int64_t{10}), DType::u8)});
+  EXPECT_EQ(outputs.at(0).item<int>(), 1);
+}
+
+TEST(FollowedLoops, AreLeftToTheDeviceWhereTheHostLosesThem) {
+  // The remainder of a negative number is left to the device.
+  const Loop loop{
+      [](RegionBuilder& b, ValueId, ValueId x) {
+        return b.op("not_equal", {x, number(b, std::int64_t{0})});
+      },
+      [](RegionBuilder& b, ValueId i, ValueId x) {
+        const ValueId down = b.op("subtract", {x, number(b, std::int64_t{7})});
+        return std::vector{next(b, i), b.op("remainder", {down, number(b, std::int64_t{20})})};
+      },
+      s32()};
+  ASSERT_TRUE(loop.is_followed());
+  // 15, 8, 1, -6, -13, -0
+  const auto outputs = run(loop.program(), {Tensor(0), Tensor(15)});
+  EXPECT_EQ(outputs.at(1).item<int>(), 0);
+  EXPECT_EQ(outputs.at(0).item<int>(), 5);
+}
+
+TEST(LoopsThatAsk, WaitForTheDevice) {
+  const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
+                    return b.op("greater", {x, number(b, 1.0)});
+                  },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    return std::vector{next(b, i), b.op("multiply", {x, number(b, 0.5)})};
+                  }};
+  EXPECT_FALSE(loop.is_followed());
+  for (const Fusion fusion : {Fusion::kNever, Fusion::kAlways}) {
+    const auto outputs = run(loop.program(), {Tensor(0), Tensor(100.0)}, {}, {.fusion = fusion});
+    EXPECT_EQ(outputs.at(0).item<int>(), 7);
+    EXPECT_EQ(outputs.at(1).item<float>(), 0.78125f);
+  }
+}
+
+TEST(LoopsThatAsk, MayNotBeFollowedThroughU64) {
+  const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
+                    return b.op("less", {x, number(b, Number(std::int64_t{3}), DType::u64)});
+                  },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    const ValueId one = number(b, Number(std::int64_t{1}), DType::u64);
+                    return std::vector{next(b, i), b.op("add", {x, one})};
+                  },
+                  {DType::u64, {}}};
+  EXPECT_FALSE(loop.is_followed());
+  const auto outputs =
+      run(loop.program(), {Tensor(0), Tensor(Number(std::int64_t{0}), DType::u64)});
+  EXPECT_EQ(outputs.at(0).item<int>(), 3);
+}
+
+}  // namespace
+}  // namespace mlxnx::program
