@@ -1,9 +1,10 @@
 // The matrix products that libmlx imports, exported in front of the wheel's slow ones.
 //
-// A product with a vector goes to gemv, which is several times faster; a large product is split
-// over threads. The library itself is kept at one thread: OpenBLAS's own threads spin, and on a
-// machine with other work a small product then takes hundreds of times longer. Here a late thread
-// costs at most one part.
+// A small f32 product is computed here and rounded once, since a call costs more. A product with a
+// vector goes to gemv, which is several times faster; a large product is split over threads. The
+// library itself is kept at one thread: OpenBLAS's own threads spin, and on a machine with other
+// work a small product then takes hundreds of times longer. Here a late thread costs at most one
+// part.
 
 #include <algorithm>
 #include <atomic>
@@ -66,6 +67,27 @@ struct Product {
     return part;
   }
 };
+
+// Up to so many multiplications a call of the library costs more than they do.
+constexpr std::int64_t kFewMultiplications = 1024;
+
+/// Sums in double and rounds once.
+void multiply_few(const Product<float>& p) {
+  const std::ptrdiff_t a_row = p.a_transposed() ? 1 : p.lda, a_step = p.a_transposed() ? p.lda : 1;
+  const std::ptrdiff_t b_step = p.b_transposed() ? 1 : p.ldb,
+                       b_column = p.b_transposed() ? p.ldb : 1;
+  for (int i = 0; i < p.m; ++i) {
+    for (int j = 0; j < p.n; ++j) {
+      const float* a = p.a + i * a_row;
+      const float* b = p.b + j * b_column;
+      double sum = 0;
+      for (int l = 0; l < p.k; ++l, a += a_step, b += b_step) sum += double(*a) * double(*b);
+      float& c = p.c[std::ptrdiff_t{i} * p.ldc + j];
+      const double old = p.beta == 0 ? 0 : double(p.beta) * double(c);
+      c = static_cast<float>(double(p.alpha) * sum + old);
+    }
+  }
+}
 
 /// y = alpha op(A) x + beta y, with a row-major A.
 template <typename T>
@@ -200,6 +222,9 @@ void route(int order, Product<T> p, Gemm<T> gemm, Gemv<T> gemv, bool split) {
     return;
   }
   if (order == kColumnMajor) p.swap_order();
+  if constexpr (std::is_same_v<T, float>) {
+    if (std::int64_t{p.m} * p.n <= kFewMultiplications / p.k) return multiply_few(p);
+  }
   if constexpr (std::is_floating_point_v<T>) {
     if (gemv != nullptr && (p.m == 1 || p.n == 1)) {
       return multiply_vector(VectorProduct<T>(p), gemv, split);

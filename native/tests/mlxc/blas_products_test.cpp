@@ -117,6 +117,14 @@ TYPED_TEST(BlasProduct, IsRightForEveryLayout) {
   }
 }
 
+TEST(BlasProducts, FewMultiplicationsAreRoundedOnce) {
+  const std::vector<float> a = {1e8f, 1, -1e8f, 3}, b = {1, 0.25f, 1, 0.5f};
+  float c = 0;
+  cblas_sgemm(kRowMajor, kNoTranspose, kNoTranspose, 1, 1, 4, 1, a.data(), 4, b.data(), 1, 0, &c,
+              1);
+  EXPECT_EQ(c, 1.75f);
+}
+
 TYPED_TEST(BlasProduct, WithoutInnerDimensionScalesTheResult) {
   std::vector<TypeParam> c = {1, 2, 3};
   const TypeParam unused = 0;
