@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "mlxc/engine_pool.h"
 #include "mlxnx/tensor.h"
 #include "nif/function.h"
 
@@ -10,22 +11,13 @@ namespace {
 
 ErlNifResourceType* stream_type = nullptr;
 
-// Ending an engine waits for its thread, which a scheduler that collects garbage must not do.
-void end_engine(std::shared_ptr<mlxc::Engine> engine) {
-  std::thread([engine = std::move(engine)]() mutable { engine.reset(); }).detach();
-}
-
-void destroy_stream(ErlNifEnv*, void* object) {
-  auto* const where = static_cast<Where*>(object);
-  end_engine(std::move(where->queue));
-  std::destroy_at(where);
-}
+void destroy_stream(ErlNifEnv*, void* object) { std::destroy_at(static_cast<Where*>(object)); }
 
 Term stream_new(ErlNifEnv* env, Device device) {
   if (!is_available(device)) {
     throw UnsupportedError("[stream] this machine has no device " + std::string(name(device)));
   }
-  Where where{std::make_shared<mlxc::Engine>(), device};
+  Where where{mlxc::lend_engine(), device};
   void* const object = enif_alloc_resource(stream_type, sizeof(Where));
   std::construct_at(static_cast<Where*>(object), std::move(where));
   const Term term = enif_make_resource(env, object);

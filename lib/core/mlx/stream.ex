@@ -26,7 +26,7 @@ defmodule Mlx.Stream do
   @doc """
   Makes a stream whose ops run on `device`, by default `Mlx.Device.default/0`.
 
-  It ends when nobody holds it or a tensor built under it. Raises `Mlx.UnsupportedError` when this machine has no such
+  Once nobody holds it or a tensor built under it, its thread serves the next stream that is made. Raises `Mlx.UnsupportedError` when this machine has no such
   device. MLX: `mlx.core.new_stream`.
 
   ## Examples

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "mlxc/engine_pool.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
 #include "tensor/node.h"
@@ -162,6 +163,27 @@ TEST(Engine, TensorsAreEvaluatedByTheEngineTheyWereBuiltFor) {
   EXPECT_THAT(here.to_vector<float>(), testing::ElementsAre(3, 6, 9));
   there = Tensor();
   EXPECT_TRUE(alive.expired());
+}
+
+TEST(Engine, AQueueIsUsedAgainOnceItsLastTensorIsGone) {
+  std::shared_ptr<Engine> queue = mlxc::lend_engine();
+  Engine* const engine = queue.get();
+  Tensor there = numbers();
+  {
+    const EngineScope scope(queue);
+    there = add(there, numbers());
+  }
+  queue.reset();
+  const std::shared_ptr<Engine> other = mlxc::lend_engine();
+  EXPECT_NE(other.get(), engine);
+  EXPECT_THAT(there.to_vector<float>(), testing::ElementsAre(2, 4, 6));
+  there = Tensor();
+  queue = mlxc::lend_engine();
+  EXPECT_EQ(queue.get(), engine);
+  const EngineScope scope(queue);
+  const Tensor again = add(numbers(), numbers());
+  EXPECT_EQ(&again.node().engine(), engine);
+  EXPECT_THAT(again.to_vector<float>(), testing::ElementsAre(2, 4, 6));
 }
 
 TEST(Engine, AJobEvaluatesOnTheEngineThatRunsIt) {

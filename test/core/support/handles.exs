@@ -8,7 +8,7 @@ defmodule Mlx.Handles do
   @doc "The vector of `numbers`."
   def tensor(numbers, type \\ {:f, 32}) do
     binary = for number <- numbers, into: "", do: encode(type, number)
-    NIF.from_binary({type, {length(numbers)}}, binary, nil)
+    NIF.from_binary({type, {length(numbers)}}, binary, Mlx.Stream.where())
   end
 
   defp encode({:f, bits}, number), do: <<number::float-size(bits)-native>>
@@ -25,7 +25,7 @@ defmodule Mlx.Handles do
   defp decode({:u, bits}, all), do: for(<<number::size(bits)-native <- all>>, do: number)
 
   @doc "The op's only result. Collects garbage where the op asks for it, as `Mlx.Backend` does."
-  def op(name, operands, out, attributes \\ [], where \\ nil) do
+  def op(name, operands, out, attributes \\ [], where \\ Mlx.Stream.where()) do
     case NIF.op(name, operands, attributes, out, where) do
       {:collect, major?, handle} ->
         Mlx.Memory.collect(major?)

@@ -16,7 +16,7 @@ defmodule Mlx.NIF.SchedulersTest do
   test "a normal scheduler raises" do
     {operands, out} = singular_system(2)
 
-    assert_raise ArgumentError, ~r/^\[triangular_solve\]/, fn ->
+    assert_raise ArgumentError, ~r/singular/, fn ->
       NIF.op(:triangular_solve, operands, [], out, nil)
     end
   end
@@ -25,7 +25,7 @@ defmodule Mlx.NIF.SchedulersTest do
     {operands, out} = singular_system(20)
 
     error =
-      assert_raise ArgumentError, ~r/^\[triangular_solve\]/, fn ->
+      assert_raise ArgumentError, ~r/singular/, fn ->
         NIF.op(:triangular_solve, operands, [], out, nil)
       end
 
@@ -45,7 +45,7 @@ defmodule Mlx.NIF.SchedulersTest do
       NIF.eval([numbers])
       index = NIF.from_binary({{:s, 32}, {1, 1}}, <<count::32-native>>, nil)
 
-      assert_raise ArgumentError, ~r/^\[gather\].*#{count}/, fn ->
+      assert_raise ArgumentError, ~r/index #{count} is out of bounds/, fn ->
         NIF.op(:gather, [numbers, index], [axes: [0]], {{:f, 32}, {1}}, nil)
       end
     end
