@@ -8,7 +8,8 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
-GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden/generated)
+GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden/generated) \
+  $(patsubst %/programs.jsonl,%,$(wildcard native/tests/golden_programs/programs.jsonl))
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core asan tsan
 

@@ -24,6 +24,7 @@ struct Options {
   std::string known;
   bool check_types = false;
   bool in_process = false;
+  bool fuse = false;
 };
 
 KnownDifferences known_differences(const std::string& path) {
@@ -59,6 +60,7 @@ int replay(const Options& options) {
   Report report(cases.size(), options.failures);
   IsolatedRunner::Options run_options;
   run_options.run.check_types = options.check_types;
+  run_options.run.fuse = options.fuse;
   if (options.in_process) run_options.use_child = false;
   IsolatedRunner runner(cases, run_options);
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -76,7 +78,9 @@ int replay(const Options& options) {
 
 Action add_replay(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  app.add_option("DIR", options->folder, "Folder with ops.jsonl and ops.bin")->required();
+  app.add_option("DIR", options->folder,
+                 "Folder with ops.jsonl and ops.bin, or with programs.jsonl and programs.bin")
+      ->required();
   app.add_option("--op", options->ops, "Only the cases of this op (may be repeated)")
       ->type_name("NAME")
       ->take_all();
@@ -87,6 +91,7 @@ Action add_replay(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--check-types", options->check_types,
                "An inferred output type that is not the recorded one is a failure");
+  app.add_flag("--fuse", options->fuse, "Fuse programs, which compiles kernels");
   app.add_flag("--in-process", options->in_process,
                "Run the calls in this process, for a debugger; a crash then ends the replay");
   return [options] { return replay(*options); };

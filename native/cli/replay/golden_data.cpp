@@ -38,25 +38,32 @@ class Fnv1a {
 
 }  // namespace
 
-GoldenData::GoldenData(const std::filesystem::path& folder) {
-  std::ifstream data = open(folder / "ops.bin");
+GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
+  const bool has_programs = std::filesystem::exists(folder / "programs.jsonl");
+  const std::string kind = has_programs ? "programs" : "ops";
+  const std::filesystem::path elements = folder / (kind + ".bin");
+  std::ifstream data = open(elements);
   try {
-    bytes_.resize(std::filesystem::file_size(folder / "ops.bin"));
+    bytes_.resize(std::filesystem::file_size(elements));
   } catch (const std::exception& error) {
-    throw FormatError(fmt::format("[golden data] can't read {}: {}", (folder / "ops.bin").string(),
-                                  error.what()));
+    throw FormatError(
+        fmt::format("[golden data] can't read {}: {}", elements.string(), error.what()));
   }
   data.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(bytes_.size()));
   bytes_.resize(static_cast<std::size_t>(data.gcount()));
-  std::ifstream calls = open(folder / "ops.jsonl");
+  const std::filesystem::path list = folder / (kind + ".jsonl");
+  std::ifstream calls = open(list);
   std::string text;
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      cases_.push_back(read_case(text, line));
+      const json value = parse_json(text);
+      GoldenCase& golden = cases_.emplace_back(read_case(value));
+      golden.line = line;
+      if (has_programs) golden.program = read_program(value);
     } catch (const std::exception& error) {
-      throw FormatError(fmt::format("[golden data] {} line {}: {}", (folder / "ops.jsonl").string(),
-                                    line, error.what()));
+      throw FormatError(
+          fmt::format("[golden data] {} line {}: {}", list.string(), line, error.what()));
     }
   }
 }
@@ -70,24 +77,43 @@ GoldenTensor GoldenData::read_tensor(const json& value) const {
   const auto count = static_cast<std::size_t>(element_count(tensor.type.shape));
   const std::size_t item = size_bytes(tensor.type.dtype);
   if (at > bytes_.size() || count > (bytes_.size() - at) / item) {
-    throw FormatError(fmt::format("{} at {} reaches beyond the {} bytes of ops.bin",
+    throw FormatError(fmt::format("{} at {} reaches beyond the {} bytes of elements",
                                   to_string(tensor.type), at, bytes_.size()));
   }
   tensor.bytes = std::span(bytes_).subspan(at, count * item);
   return tensor;
 }
 
-GoldenCase GoldenData::read_case(const std::string& text, std::size_t line) const {
-  const json value = parse_json(text);
+std::vector<GoldenTensor> GoldenData::read_tensors(const json& values) const {
+  std::vector<GoldenTensor> tensors;
+  for (const json& value : values) tensors.push_back(read_tensor(value));
+  return tensors;
+}
+
+GoldenCase GoldenData::read_case(const json& value) const {
   GoldenCase golden;
-  golden.line = line;
-  golden.op = value.at("op").get<std::string>();
-  golden.attrs = value.at("attrs");
+  const bool is_op = value.contains("op");
+  golden.op = value.at(is_op || !value.contains("name") ? "op" : "name").get<std::string>();
+  golden.attrs = is_op ? value.at("attrs") : json::object();
   if (!golden.attrs.is_object()) throw FormatError("attrs is not an object");
-  for (const json& tensor : value.at("in")) golden.inputs.push_back(read_tensor(tensor));
-  for (const json& tensor : value.at("out")) golden.outputs.push_back(read_tensor(tensor));
-  if (golden.outputs.empty()) throw FormatError("out is empty");
+  golden.inputs = read_tensors(value.at("in"));
+  golden.outputs = read_tensors(value.at("out"));
+  if (is_op && golden.outputs.empty()) throw FormatError("out is empty");
   return golden;
+}
+
+std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value) const {
+  const std::filesystem::path file = value.at("program").get<std::string>();
+  // A name, so that a list can't point anywhere else.
+  if (file.filename() != file) throw FormatError(fmt::format("{} is no file name", file.string()));
+  auto program = std::make_shared<GoldenProgram>();
+  program->file = folder_ / file;
+  for (const json& callback : value.value("callbacks", json::array())) {
+    program->callbacks.push_back({callback.at("name").get<std::string>(),
+                                  read_tensors(callback.at("in")),
+                                  read_tensors(callback.value("out", json::array()))});
+  }
+  return program;
 }
 
 std::string case_id(const GoldenCase& golden) {

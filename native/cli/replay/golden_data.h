@@ -1,9 +1,11 @@
 // Golden data: calls of Nx with their answers. A folder holds ops.jsonl, one call a line, and
-// ops.bin, the elements that the lines point into.
+// ops.bin, the elements that the lines point into; or the same for programs: programs.jsonl,
+// programs.bin, and the program files (docs/program_format.md) that the lines name.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string>
@@ -19,13 +21,26 @@ struct GoldenTensor {
   std::span<const std::byte> bytes;
 };
 
+/// A hook or runtime call that a program made when it was recorded.
+struct GoldenCallback {
+  std::string name;
+  std::vector<GoldenTensor> inputs;
+  std::vector<GoldenTensor> outputs;  ///< of a runtime call
+};
+
+struct GoldenProgram {
+  std::filesystem::path file;
+  std::vector<GoldenCallback> callbacks;  ///< in their order
+};
+
 /// One call: an op, its attributes, its operands and what Nx answered.
 struct GoldenCase {
-  std::size_t line = 0;  ///< in ops.jsonl, counted from 1
-  std::string op;
+  std::size_t line = 0;  ///< of the list, counted from 1
+  std::string op;        ///< or the program's name
   nlohmann::json attrs;
   std::vector<GoldenTensor> inputs;
   std::vector<GoldenTensor> outputs;
+  std::shared_ptr<const GoldenProgram> program = nullptr;  ///< in place of the op
 };
 
 class GoldenData {
@@ -40,7 +55,11 @@ class GoldenData {
 
  private:
   GoldenTensor read_tensor(const nlohmann::json& value) const;
-  GoldenCase read_case(const std::string& text, std::size_t line) const;
+  std::vector<GoldenTensor> read_tensors(const nlohmann::json& values) const;
+  GoldenCase read_case(const nlohmann::json& value) const;
+  std::shared_ptr<const GoldenProgram> read_program(const nlohmann::json& value) const;
+
+  std::filesystem::path folder_;
 
   std::vector<std::byte> bytes_;
   std::vector<GoldenCase> cases_;

@@ -1,4 +1,4 @@
-// Runs one golden call through the op registry and judges the answer.
+// Runs one golden call through the op registry, or a golden program, and judges the answer.
 #pragma once
 
 #include <string>
@@ -12,6 +12,8 @@ struct RunOptions {
   /// Whether an output type that differs from the one Nx asked for counts as a failure. Otherwise
   /// the output is cast, as Nx expects of a backend.
   bool check_types = false;
+  /// Whether programs are fused.
+  bool fuse = false;
 };
 
 struct Outcome {

@@ -161,7 +161,7 @@ TEST(ProgramReplay, RefusesWhatIsNotGoldenData) {
       {R"({"op":"add","attrs":[],"in":[],"out":[]})", "attrs is not an object"},
       {R"({"op":"add","attrs":{},"in":[],"out":[]})", "out is empty"},
       {R"({"op":"add","attrs":{},"in":[{"type":"f32","shape":[7],"at":0}],"out":[]})",
-       "f32[7] at 0 reaches beyond the 24 bytes of ops.bin"},
+       "f32[7] at 0 reaches beyond the 24 bytes of elements"},
       {R"({"op":"add","attrs":{},"in":[{"type":"f32","shape":[1],"at":1e30}],"out":[]})", "line 1"},
       {R"({"op":"add","attrs":{},"in":[{"type":"f32","shape":[-1],"at":0}],"out":[]})", "line 1"},
       {R"({"op":"add","attrs":{},"in":[{"type":"q7","shape":[1],"at":0}],"out":[]})", "\"q7\""},

@@ -1,0 +1,110 @@
+// mlxnx run, inspect, and replay of recorded programs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "npy.h"
+#include "program/build_helpers.h"
+#include "program/serializer.h"
+
+namespace mlxnx::cli {
+namespace {
+
+using program::RegionBuilder;
+using program::ValueId;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ProgramCommands : public testing::Test {
+ protected:
+  ProgramCommands() {
+    std::filesystem::create_directories(folder_);
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", {DType::f32, {2}});
+    const ValueId y = builder.input("y", {DType::f32, {2}});
+    const ValueId told = builder.hook("seen", std::vector{builder.op("add", {x, y})}).front();
+    program::save(builder.program(std::vector{told}, {"sum"}), file("p.mlxnx"));
+    write_npy(file("x.npy"), tensor({1.0, 2.0}));
+    write_npy(file("y.npy"), tensor({10.0, 20.0}));
+  }
+  ~ProgramCommands() override {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
+  std::string file(const std::string& name) const { return (folder_ / name).string(); }
+
+  // Standard output and error together, and then the exit status.
+  static std::string command(const std::string& arguments) {
+    FILE* pipe = ::popen(("'" MLXNX_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
+    std::string text;
+    std::array<char, 4096> buffer{};
+    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
+      text.append(buffer.data(), count);
+    const int status = ::pclose(pipe);
+    return text + "status " + std::to_string(WEXITSTATUS(status));
+  }
+  std::string run(const std::string& arguments) const {
+    return command("run " + file("p.mlxnx") + " " + arguments);
+  }
+
+  std::filesystem::path folder_ =
+      std::filesystem::temp_directory_path() / ("mlxnx_commands_" + std::to_string(::getpid()));
+};
+
+TEST_F(ProgramCommands, RunPrintsOutputsAndWhatHooksTell) {
+  const std::string text = run("--input x=" + file("x.npy") + " --input 1=" + file("y.npy"));
+  EXPECT_THAT(text, HasSubstr("seen: #Nx.Tensor<\n  f32[2]\n  [11.0, 22.0]\n>"));
+  EXPECT_THAT(text, HasSubstr("sum: #Nx.Tensor<\n  f32[2]\n  [11.0, 22.0]\n>"));
+  EXPECT_THAT(text, HasSubstr("status 0"));
+}
+
+TEST_F(ProgramCommands, RunWritesOutputs) {
+  run("--input x=" + file("x.npy") + " --input y=" + file("y.npy") +
+      " --output sum=" + file("sum.npy"));
+  EXPECT_THAT(read_npy(file("sum.npy")).to_vector<float>(), ElementsAre(11.0f, 22.0f));
+}
+
+TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
+  const std::string x = "--input x=" + file("x.npy");
+  EXPECT_THAT(run(x), HasSubstr("input 1 (y), f32[2], is missing: --input y=file.npy"));
+  EXPECT_THAT(run(x + " " + x), HasSubstr("x is given twice"));
+  EXPECT_THAT(run("--input x"), HasSubstr("not of the form name=file.npy"));
+  const std::string both = x + " --input y=" + file("y.npy");
+  EXPECT_THAT(run(both + " --input z=" + file("y.npy")), HasSubstr("has no input z"));
+  EXPECT_THAT(run(both + " --output z=" + file("z.npy")), HasSubstr("has no output z"));
+  EXPECT_THAT(command("run " + file("x.npy")), HasSubstr("mlxnx: [program] "));
+}
+
+TEST_F(ProgramCommands, InspectShowsTextAndGraph) {
+  EXPECT_THAT(command("inspect " + file("p.mlxnx")), HasSubstr("%2 = add %0, %1 : f32[2]"));
+  EXPECT_THAT(command("inspect --dot " + file("p.mlxnx")), HasSubstr("digraph program {"));
+}
+
+TEST_F(ProgramCommands, ReplayRunsRecordedPrograms) {
+  const auto tensor_at = [](int at) {
+    return R"({"type":"f32","shape":[2],"at":)" + std::to_string(at) + "}";
+  };
+  const auto line = [&](int out, const std::string& callback) {
+    return R"({"name":"sum","program":"p.mlxnx","in":[)" + tensor_at(0) + "," + tensor_at(8) +
+           R"(],"out":[)" + tensor_at(out) + R"(],"callbacks":[{"name":")" + callback +
+           R"(","in":[)" + tensor_at(16) + "]}]}\n";
+  };
+  std::ofstream(file("programs.jsonl")) << line(16, "seen") << line(8, "seen") << line(16, "other");
+  const std::array<float, 6> values = {1, 2, 10, 20, 11, 22};
+  std::ofstream data(file("programs.bin"), std::ios::binary);
+  data.write(reinterpret_cast<const char*>(values.data()), sizeof values);
+  data.close();
+  const std::string text = command("replay " + folder_.string() + " --failures /dev/stdout");
+  EXPECT_THAT(text, HasSubstr("1 passed, 2 failed, 0 skipped"));
+  EXPECT_THAT(text, HasSubstr("output 0: element [0] is 11, expected 10"));
+  EXPECT_THAT(text, HasSubstr("callback seen came, expected other"));
+}
+
+}  // namespace
+}  // namespace mlxnx::cli
