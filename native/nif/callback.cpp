@@ -1,5 +1,6 @@
 #include "nif/callback.h"
 
+#include <future>
 #include <thread>
 #include <utility>
 
@@ -117,29 +118,56 @@ void CallbackSession::run(const Work& work) {
   }
 }
 
-CallbackSession::Results CallbackSession::call(const Results& arguments) {
+void CallbackSession::call_later(const std::string& name, const Results& arguments,
+                                 OnAnswer on_answer) {
+  {
+    const std::lock_guard lock(mutex_);
+    on_answer_ = std::move(on_answer);
+  }
+  send(atoms.call, [&](ErlNifEnv* env) {
+    const Term tensors = encode(env, arguments);
+    return name.empty() ? tensors : enif_make_tuple2(env, encode(env, name), tensors);
+  });
+  // After the sending: a process that went before this is not told of anything.
   std::unique_lock lock(mutex_);
-  has_reply_ = false;
+  if (!is_cancelled_) return;
   lock.unlock();
-  send(atoms.call, [&arguments](ErlNifEnv* env) { return encode(env, arguments); });
-  lock.lock();
-  changed_.wait(lock, [this] { return has_reply_ || is_cancelled_; });
-  if (!has_reply_) throw BackendError("[callback] the process that owns the function is gone");
-  if (!reply_) throw BackendError("[callback] the function raised");
-  return std::move(*std::exchange(reply_, std::nullopt));
+  reply(std::nullopt);
+}
+
+CallbackSession::Results CallbackSession::call(const Results& arguments) {
+  std::promise<std::optional<Results>> promise;
+  auto answer = promise.get_future();
+  call_later("", arguments,
+             [&promise](std::optional<Results> results) { promise.set_value(std::move(results)); });
+  std::optional<Results> results = answer.get();
+  if (results) return std::move(*results);
+  const std::lock_guard lock(mutex_);
+  throw BackendError(is_cancelled_ ? "[callback] the process that owns the function is gone"
+                                   : "[callback] the function raised");
 }
 
 void CallbackSession::reply(std::optional<Results> results) {
+  OnAnswer on_answer;
+  {
+    const std::lock_guard lock(mutex_);
+    on_answer = std::exchange(on_answer_, nullptr);
+  }
+  if (on_answer) on_answer(std::move(results));
+}
+
+void CallbackSession::on_cancel(std::function<void()> action) {
   const std::lock_guard lock(mutex_);
-  reply_ = std::move(results);
-  has_reply_ = true;
-  changed_.notify_all();
+  on_cancel_ = std::move(action);
 }
 
 void CallbackSession::cancel() {
-  const std::lock_guard lock(mutex_);
-  is_cancelled_ = true;
-  changed_.notify_all();
+  {
+    const std::lock_guard lock(mutex_);
+    is_cancelled_ = true;
+    if (on_cancel_) on_cancel_();
+  }
+  reply(std::nullopt);
 }
 
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {

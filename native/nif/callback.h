@@ -4,11 +4,11 @@
 // error.
 #pragma once
 
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "mlxnx/tensor.h"
@@ -35,6 +35,14 @@ class CallbackSession {
   /// Throws: BackendError when the function raised or its process is gone.
   Results call(const Results& arguments);
 
+  /// Calls the function called `name` and returns at once; `on_answer` gets its results, or nothing
+  /// when it raised or its process is gone, on whatever thread answers. One call at a time.
+  using OnAnswer = std::function<void(std::optional<Results>)>;
+  void call_later(const std::string& name, const Results& arguments, OnAnswer on_answer);
+
+  /// Runs when the process is gone.
+  void on_cancel(std::function<void()> action);
+
   /// What the function answered; nothing when it raised.
   void reply(std::optional<Results> results);
 
@@ -50,10 +58,9 @@ class CallbackSession {
   ErlNifEnv* ref_env_;  // keeps ref_
   Term ref_;
   std::mutex mutex_;
-  std::condition_variable changed_;
-  bool has_reply_ = false;
   bool is_cancelled_ = false;
-  std::optional<Results> reply_;
+  OnAnswer on_answer_;  // of the call under way
+  std::function<void()> on_cancel_;
 };
 
 }  // namespace mlxnx::nif

@@ -11,10 +11,12 @@ namespace mlxnx::nif {
 std::span<const ErlNifFunc> op_functions();
 std::span<const ErlNifFunc> callback_functions();
 std::span<const ErlNifFunc> device_functions();
+std::span<const ErlNifFunc> program_functions();
 
 /// Maps the atoms of all ops to their rows.
 void make_op_table(ErlNifEnv* env);
 
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
+bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 
 }  // namespace mlxnx::nif

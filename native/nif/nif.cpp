@@ -35,7 +35,7 @@ int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   make_atoms(env);
   make_op_table(env);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
-                      open_callback_resource(env, flags);
+                      open_callback_resource(env, flags) && open_program_resource(env, flags);
   return opened ? 0 : 1;
 }
 
@@ -52,7 +52,7 @@ void unload(ErlNifEnv*, void*) {}
 std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
   for (const auto& table : {tensor_functions(), op_functions(), callback_functions(),
-                            stream_functions(), device_functions()}) {
+                            stream_functions(), device_functions(), program_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

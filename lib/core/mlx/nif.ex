@@ -53,6 +53,16 @@ defmodule Mlx.NIF do
   def callback_reply(_session, _tensors), do: stub()
   def callback_failed(_session), do: stub()
 
+  # Programs: native/nif/program.cpp tells how a region is written
+  def program_build(_region, _output_names), do: stub()
+  def program_run(_program, _tensors, _where), do: stub()
+  def program_run_with_callbacks(_ref, _program, _tensors, _where), do: stub()
+  def program_text(_program), do: stub()
+  def program_dot(_program), do: stub()
+  def program_serialize(_program), do: stub()
+  def program_deserialize(_binary), do: stub()
+  def program_signature(_program), do: stub()
+
   # Streams, devices, memory
   def stream_new(_device), do: stub()
   def synchronize(_where), do: stub()

@@ -41,133 +41,32 @@ defmodule Mlx.Backend do
 
   @type t :: %__MODULE__{ref: Mlx.handle(), device: Mlx.Device.t() | nil}
 
-  # The op callbacks. After the output template each takes these arguments, in this order: `:tensor` is an operand,
-  # `:tensors` a list of them, `:options` the attributes as Nx names them, any other name the attribute so called.
-  # `out:` attributes are read off the template.
-  @callbacks [
-    as_type: [:tensor, out: :type],
-    bitcast: [:tensor, out: :type],
-    reshape: [:tensor, out: :shape],
-    squeeze: [:tensor, :axes],
-    broadcast: [:tensor, :shape, :axes],
-    transpose: [:tensor, :axes],
-    reverse: [:tensor, :axes],
-    pad: [:tensor, :tensor, :padding],
-    concatenate: [:tensors, :axis],
-    stack: [:tensors, :axis],
-    select: [:tensor, :tensor, :tensor],
-    clip: [:tensor, :tensor, :tensor],
-    gather: [:tensor, :tensor, :options],
-    indexed_add: [:tensor, :tensor, :tensor, :options],
-    indexed_put: [:tensor, :tensor, :tensor, :options],
-    sort: [:tensor, :options],
-    argsort: [:tensor, :options],
-    all: [:tensor, :options],
-    any: [:tensor, :options],
-    sum: [:tensor, :options],
-    product: [:tensor, :options],
-    reduce_max: [:tensor, :options],
-    reduce_min: [:tensor, :options],
-    argmax: [:tensor, :options],
-    argmin: [:tensor, :options],
-    window_sum: [:tensor, :window, :options],
-    window_product: [:tensor, :window, :options],
-    window_max: [:tensor, :window, :options],
-    window_min: [:tensor, :window, :options],
-    window_scatter_max: [:tensor, :tensor, :tensor, :window, :options],
-    window_scatter_min: [:tensor, :tensor, :tensor, :window, :options],
-    dot: [
-      :tensor,
-      :contract_axes1,
-      :batch_axes1,
-      :tensor,
-      :contract_axes2,
-      :batch_axes2
-    ],
-    conv: [:tensor, :tensor, :options],
-    triangular_solve: [:tensor, :tensor, :options],
-    fft: [:tensor, :options],
-    ifft: [:tensor, :options]
-  ]
+  # Callbacks of ops that need more than operands and attributes.
+  @special [:constant, :eye, :iota, :reduce, :window_reduce]
 
-  # Callbacks written out below.
-  @others [
-    :init,
-    :constant,
-    :eye,
-    :iota,
-    :slice,
-    :put_slice,
-    :reduce,
-    :window_reduce,
-    :block,
-    :from_binary,
-    :to_binary,
-    :inspect,
-    :to_batched,
-    :to_pointer,
-    :from_pointer,
-    :backend_copy,
-    :backend_transfer,
-    :backend_deallocate
-  ]
-
-  # Every other callback is a row of the registry without attributes: a template and its operands.
-  @element_wise for {name, arity} <- Nx.Backend.behaviour_info(:callbacks),
-                    name not in @others,
-                    not Keyword.has_key?(@callbacks, name),
-                    do: {name, List.duplicate(:tensor, arity - 1)}
-
-  for {name, arguments} <- @callbacks ++ @element_wise do
-    {from_out, arguments} = Enum.split_with(arguments, &match?({:out, _}, &1))
+  for {name, arguments} <- Mlx.Op.rows(), name not in @special do
+    arguments = Enum.reject(arguments, &match?({:out, _}, &1))
     variables = Macro.generate_arguments(length(arguments), __MODULE__)
-    pairs = Enum.zip(arguments, variables)
-    tensors = for {:tensor, variable} <- pairs, do: variable
     out = Macro.var(:out, __MODULE__)
 
-    operands =
-      case arguments do
-        [:tensors | _] -> hd(variables)
-        _ -> tensors
-      end
-
-    named =
-      for({:out, key} <- from_out, do: {key, quote(do: unquote(out).unquote(key))}) ++
-        for {argument, variable} <- pairs,
-            argument not in [:tensor, :tensors, :options],
-            do: {argument, variable}
-
-    attributes =
-      case List.keyfind(pairs, :options, 0) do
-        nil -> named
-        {:options, options} when named == [] -> options
-        {:options, options} -> quote(do: unquote(named) ++ unquote(options))
-      end
-
     @impl true
-    if tensors != [] do
-      # The usual case, without a detour: all operands here, none made for a device.
-      refs = Macro.generate_arguments(length(tensors), __MODULE__.Ref)
+    # The usual case, without a detour: operands alone, all of them here and none made for a device.
+    if Enum.all?(arguments, &(&1 == :tensor)) and arguments != [] and
+         not Enum.any?(Mlx.Op.rows()[name], &match?({:out, _}, &1)) do
+      operands =
+        for variable <- variables,
+            do: quote(do: %T{data: %__MODULE__{ref: unquote(variable), device: nil}})
 
-      patterns =
-        for {argument, variable} <- pairs do
-          case Enum.find_index(tensors, &(argument == :tensor and &1 == variable)) do
-            nil -> variable
-            i -> quote(do: %T{data: %__MODULE__{ref: unquote(Enum.at(refs, i)), device: nil}})
-          end
-        end
-
-      def unquote(name)(unquote(out), unquote_splicing(patterns)) do
-        %{type: type, shape: shape} = unquote(out)
-
+      def unquote(name)(%{type: type, shape: shape} = unquote(out), unquote_splicing(operands)) do
         unquote(name)
-        |> NIF.op(unquote(refs), unquote(attributes), {type, shape}, Mlx.Stream.where())
+        |> NIF.op(unquote(variables), [], {type, shape}, Mlx.Stream.where())
         |> answer(unquote(out), nil)
       end
     end
 
     def unquote(name)(unquote(out), unquote_splicing(variables)) do
-      call(unquote(out), unquote(name), unquote(operands), unquote(attributes))
+      {operands, attributes} = Mlx.Op.call(unquote(name), unquote(variables), unquote(out))
+      call(unquote(out), unquote(name), operands, attributes)
     end
   end
 
@@ -194,19 +93,16 @@ defmodule Mlx.Backend do
   end
 
   @impl true
-  def constant(%T{} = out, value, options) do
-    create(out, :constant, [value: value, type: out.type, shape: out.shape], options)
-  end
+  def constant(%T{} = out, value, options), do: create(out, :constant, [value], options)
 
   @impl true
-  def eye(%T{} = out, options), do: create(out, :eye, [type: out.type, shape: out.shape], options)
+  def eye(%T{} = out, options), do: create(out, :eye, [], options)
 
   @impl true
-  def iota(%T{} = out, axis, options) do
-    create(out, :iota, [type: out.type, shape: out.shape, axis: axis], options)
-  end
+  def iota(%T{} = out, axis, options), do: create(out, :iota, [axis], options)
 
-  defp create(out, name, attributes, options) do
+  defp create(out, name, arguments, options) do
+    {[], attributes} = Mlx.Op.call(name, arguments, out)
     device = options[:device]
     where = Mlx.Stream.where() || device
     name |> NIF.op([], attributes, {out.type, out.shape}, where) |> answer(out, device)
@@ -227,45 +123,21 @@ defmodule Mlx.Backend do
     }
   end
 
-  ## Indexing with starts that may be tensors
-
-  @impl true
-  def slice(out, tensor, starts, lengths, strides) do
-    {starts, dynamic} = split_starts(starts)
-    call(out, :slice, [tensor | dynamic], starts: starts, lengths: lengths, strides: strides)
-  end
-
-  @impl true
-  def put_slice(out, tensor, starts, slice) do
-    {starts, dynamic} = split_starts(starts)
-    call(out, :put_slice, [tensor | dynamic] ++ [slice], starts: starts)
-  end
-
-  # A start that is a tensor becomes an operand after the first, and its number stands in the list.
-  defp split_starts(starts) do
-    {starts, {dynamic, _}} =
-      Enum.map_reduce(starts, {[], 1}, fn
-        %T{} = start, {dynamic, next} -> {{:operand, next}, {[start | dynamic], next + 1}}
-        start, acc -> {start, acc}
-      end)
-
-    {starts, Enum.reverse(dynamic)}
-  end
-
   ## Functions written in Elixir
 
   @impl true
   def reduce(out, tensor, accumulator, options, fun) do
-    call_with_function(out, :reduce, [tensor, accumulator], options, fun)
+    call_with_function(out, :reduce, [tensor, accumulator, options, fun])
   end
 
   @impl true
   def window_reduce(out, tensor, accumulator, window, options, fun) do
-    attributes = [window: window] ++ options
-    call_with_function(out, :window_reduce, [tensor, accumulator], attributes, fun)
+    call_with_function(out, :window_reduce, [tensor, accumulator, window, options, fun])
   end
 
-  defp call_with_function(out, name, operands, attributes, fun) do
+  defp call_with_function(out, name, arguments) do
+    {operands, attributes} = Mlx.Op.call(name, arguments, out)
+    fun = List.last(arguments)
     device = device(operands)
     where = Mlx.Stream.where() || device
     refs = Enum.map(operands, &to_ref(&1, where))
@@ -281,29 +153,25 @@ defmodule Mlx.Backend do
 
   ## Blocks
 
-  @blocks for "block:" <> block = name <- NIF.op_names(),
-              do:
-                {Module.concat(Nx.Block, block), String.to_atom(name),
-                 Enum.map(NIF.op_attributes(String.to_atom(name)), &String.to_atom/1)}
-
   @impl true
-  for {module, name, keys} <- @blocks do
-    def block(%unquote(module){} = struct, out, args, _fun) do
-      {tensors, _options} = Enum.split_while(args, &is_struct(&1, T))
-      call_block(out, unquote(name), tensors, Map.take(struct, unquote(keys)))
+  def block(struct, out, args, fun) do
+    {tensors, _options} = Enum.split_while(args, &is_struct(&1, T))
+
+    case Mlx.Op.block(struct) do
+      {name, attributes} -> call_block(out, name, tensors, attributes)
+      nil -> call_default(struct, args, tensors, fun)
     end
   end
 
-  def block(struct, _out, args, fun) do
-    # Constants that the function makes must be on this backend as well.
-    device = args |> Enum.filter(&is_struct(&1, T)) |> device()
+  # Constants that the function makes must be on this backend as well.
+  defp call_default(struct, args, tensors, fun) do
+    device = device(tensors)
     options = if device, do: [device: device], else: []
-
     Nx.with_default_backend({__MODULE__, options}, fn -> apply(fun, [struct | args]) end)
   end
 
   defp call_block(%T{} = out, name, tensors, attributes) do
-    call(out, name, tensors, Map.to_list(attributes))
+    call(out, name, tensors, attributes)
   end
 
   defp call_block(outs, name, tensors, attributes) when is_tuple(outs) do
@@ -314,7 +182,7 @@ defmodule Mlx.Backend do
     types = Enum.map(outs, &{&1.type, &1.shape})
 
     name
-    |> NIF.op_many(refs, Map.to_list(attributes), types, where)
+    |> NIF.op_many(refs, attributes, types, where)
     |> collect()
     |> Enum.zip_with(outs, &put_ref(&2, &1, device))
     |> List.to_tuple()

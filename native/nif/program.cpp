@@ -1,0 +1,258 @@
+// Graph programs: built from a term, made ready, run.
+//
+// A region is `{inputs, instructions, outputs}`: inputs `{id, name, {type, shape}}`, outputs ids,
+// and instructions
+// `{first_id, instruction}`, whose outputs are the ids from `first_id` on. Ids are integers that
+// are unique in their region. An instruction is one of
+//
+//     {:op, name, operands, attributes, types, function_region_or_nil}
+//     {:constant, tensor}
+//     {:while, initial, captures, condition, body}
+//     {:cond, predicates, captures, branches}
+//     {:hook, callback, values}
+//     {:runtime_call, callback, values, types}
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "mlxc/engine.h"
+#include "mlxnx/error.h"
+#include "nif/callback.h"
+#include "nif/function.h"
+#include "nif/functions.h"
+#include "nif/op_call.h"
+#include "nif/stream.h"
+#include "nif/tensor.h"
+#include "program/builder.h"
+#include "program/executable.h"
+#include "program/printer.h"
+#include "program/serializer.h"
+
+namespace mlxnx::nif {
+
+using ExecutablePtr = std::shared_ptr<const program::Executable>;
+
+namespace {
+ErlNifResourceType* executable_type = nullptr;
+}
+
+template <>
+struct Codec<ExecutablePtr> {
+  static ExecutablePtr decode(ErlNifEnv* env, Term term) {
+    void* object = nullptr;
+    if (!enif_get_resource(env, term, executable_type, &object))
+      throw_unexpected(term, "a program");
+    return *static_cast<ExecutablePtr*>(object);
+  }
+  static Term encode(ErlNifEnv* env, ExecutablePtr executable) {
+    void* const object = enif_alloc_resource(executable_type, sizeof(ExecutablePtr));
+    std::construct_at(static_cast<ExecutablePtr*>(object), std::move(executable));
+    const Term term = enif_make_resource(env, object);
+    enif_release_resource(object);
+    return term;
+  }
+};
+
+namespace {
+
+using program::ValueId;
+
+class RegionDecoder {
+ public:
+  RegionDecoder(ErlNifEnv* env, Term term) : env_(env) {
+    const auto parts = decode_tuple(env, term, 3, "a region {inputs, instructions, outputs}");
+    for (const Term input : decode<std::vector<Term>>(env, parts[0])) {
+      const auto fields = decode_tuple(env, input, 3, "an input {id, name, {type, shape}}");
+      ids_[decode<std::int64_t>(env, fields[0])] =
+          builder_.input(decode<std::string>(env, fields[1]), decode<TensorType>(env, fields[2]));
+    }
+    for (const Term instruction : decode<std::vector<Term>>(env, parts[1])) {
+      const auto fields = decode_tuple(env, instruction, 2, "{id, instruction}");
+      std::int64_t id = decode<std::int64_t>(env, fields[0]);
+      for (const ValueId value : add(fields[1])) ids_[id++] = value;
+    }
+    outputs_ = values(parts[2]);
+  }
+
+  std::shared_ptr<const program::Region> region() { return builder_.region(outputs_); }
+  program::Program program(std::vector<std::string> output_names) {
+    return builder_.program(outputs_, std::move(output_names));
+  }
+
+ private:
+  std::vector<ValueId> add(Term instruction) {
+    int arity = 0;
+    const Term* fields = nullptr;
+    if (!enif_get_tuple(env_, instruction, &arity, &fields) || arity == 0)
+      throw_unexpected(instruction, "an instruction");
+    const std::string kind = decode<std::string>(env_, fields[0]);
+    if (kind == "op" && arity == 6) return add_op(fields);
+    if (kind == "constant" && arity == 2)
+      return {builder_.constant(*decode<TensorArg>(env_, fields[1]))};
+    if (kind == "while" && arity == 5) {
+      return builder_.while_loop(values(fields[1]), values(fields[2]), nested(fields[3]),
+                                 nested(fields[4]));
+    }
+    if (kind == "cond" && arity == 4) {
+      program::RegionBuilder::Regions branches;
+      for (const Term branch : decode<std::vector<Term>>(env_, fields[3]))
+        branches.push_back(nested(branch));
+      return builder_.cond(values(fields[1]), values(fields[2]), std::move(branches));
+    }
+    if (kind == "hook" && arity == 3)
+      return builder_.hook(decode<std::string>(env_, fields[1]), values(fields[2]));
+    if (kind == "runtime_call" && arity == 4) {
+      return builder_.runtime_call(decode<std::string>(env_, fields[1]), values(fields[2]),
+                                   decode<std::vector<TensorType>>(env_, fields[3]));
+    }
+    throw_unexpected(instruction, "an instruction");
+  }
+
+  std::vector<ValueId> add_op(const Term* fields) {
+    const auto* op = decode<const ops::OpDef*>(env_, fields[1]);
+    const ops::Attrs attrs = decode_attrs(env_, *op, fields[3]);
+    const auto types = decode<std::vector<TensorType>>(env_, fields[4]);
+    std::shared_ptr<const program::Region> function;
+    if (fields[5] != atoms.nil) function = nested(fields[5]);
+    return builder_.ops(op->name, values(fields[2]), attrs, types, std::move(function));
+  }
+
+  std::vector<ValueId> values(Term list) {
+    std::vector<ValueId> values;
+    for (const std::int64_t id : decode<std::vector<std::int64_t>>(env_, list)) {
+      const auto found = ids_.find(id);
+      if (found == ids_.end())
+        throw ArgumentError("[program] nothing is called " + std::to_string(id));
+      values.push_back(found->second);
+    }
+    return values;
+  }
+
+  std::shared_ptr<const program::Region> nested(Term term) {
+    return RegionDecoder(env_, term).region();
+  }
+
+  ErlNifEnv* env_;
+  program::RegionBuilder builder_;
+  std::unordered_map<std::int64_t, ValueId> ids_;
+  std::vector<ValueId> outputs_;
+};
+
+std::vector<Tensor> copies(const TensorList& list) {
+  std::vector<Tensor> tensors;
+  for (const Tensor* tensor : list.tensors()) tensors.push_back(*tensor);
+  return tensors;
+}
+
+// The process that runs a program is its host.
+class ProcessHost : public program::CallbackHost {
+ public:
+  explicit ProcessHost(CallbackSession& session) : session_(session) {}
+
+  void start(program::CallbackRequest request, std::shared_ptr<program::Reply> reply) override {
+    const bool is_hook = request.kind == program::InstructionKind::kHook;
+    session_.call_later(
+        std::string(request.callback), request.values,
+        [reply = std::move(reply), is_hook](std::optional<std::vector<Tensor>> results) {
+          if (results) {
+            reply->answer(is_hook ? std::vector<Tensor>() : std::move(*results));
+          } else {
+            reply->fail(std::make_exception_ptr(
+                BackendError("[program] a callback raised")));
+          }
+        });
+  }
+
+ private:
+  CallbackSession& session_;
+};
+
+// NIF functions
+
+ExecutablePtr program_build(ErlNifEnv* env, Term region, std::vector<std::string> output_names) {
+  return std::make_shared<const program::Executable>(
+      RegionDecoder(env, region).program(std::move(output_names)));
+}
+
+std::vector<Tensor> program_run(ErlNifEnv*, ExecutablePtr executable, TensorList inputs,
+                                Where where) {
+  const WhereScope scope(where);
+  return executable->run(copies(inputs));
+}
+
+Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executable,
+                                TensorList inputs, Where where) {
+  return CallbackSession::start(
+      env, ref, [executable, inputs = copies(inputs), where](CallbackSession& session) {
+        const WhereScope scope(where);
+        ProcessHost host(session);
+        program::Cancellation cancellation;
+        mlxc::Engine& engine = mlxc::Engine::current();
+        session.on_cancel([&] {
+          cancellation.cancel();
+          engine.wake();
+        });
+        struct Forget {
+          CallbackSession& session;
+          ~Forget() { session.on_cancel(nullptr); }
+        } const forget{session};
+        std::vector<Tensor> results =
+            executable->run(inputs, {.host = &host, .cancellation = &cancellation});
+        return results;
+      });
+}
+
+std::string program_text(ErlNifEnv*, ExecutablePtr executable) {
+  return to_text(executable->program());
+}
+
+std::string program_dot(ErlNifEnv*, ExecutablePtr executable) {
+  return to_dot(executable->program());
+}
+
+std::string program_serialize(ErlNifEnv*, ExecutablePtr executable) {
+  const std::vector<std::byte> bytes = program::serialize(executable->program());
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+ExecutablePtr program_deserialize(ErlNifEnv*, std::span<const std::byte> bytes) {
+  return std::make_shared<const program::Executable>(program::deserialize(bytes));
+}
+
+// Inputs as `{name, {type, shape}}`, outputs as `{type, shape}`.
+Term program_signature(ErlNifEnv* env, ExecutablePtr executable) {
+  std::vector<Term> inputs;
+  for (const program::Input& input : executable->program().main.inputs) {
+    inputs.push_back(enif_make_tuple2(env, encode(env, input.name), encode(env, input.type)));
+  }
+  const std::vector<TensorType> outputs = executable->program().main.output_types();
+  return enif_make_tuple2(env, encode(env, inputs), encode(env, outputs));
+}
+
+void destroy_executable(ErlNifEnv*, void* object) {
+  std::destroy_at(static_cast<ExecutablePtr*>(object));
+}
+
+}  // namespace
+
+bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
+  executable_type =
+      enif_open_resource_type(env, nullptr, "program", &destroy_executable, flags, nullptr);
+  return executable_type != nullptr;
+}
+
+std::span<const ErlNifFunc> program_functions() {
+  static constexpr ErlNifFunc kFunctions[] = {
+      nif_function<"program_build", &program_build, NeverQuick{}>(),
+      nif_function<"program_run", &program_run, NeverQuick{}>(),
+      nif_function<"program_run_with_callbacks", &program_run_with_callbacks>(),
+      nif_function<"program_text", &program_text, NeverQuick{}>(),
+      nif_function<"program_dot", &program_dot, NeverQuick{}>(),
+      nif_function<"program_serialize", &program_serialize, NeverQuick{}>(),
+      nif_function<"program_deserialize", &program_deserialize, NeverQuick{}>(),
+      nif_function<"program_signature", &program_signature>(),
+  };
+  return kFunctions;
+}
+
+}  // namespace mlxnx::nif
