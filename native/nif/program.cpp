@@ -174,10 +174,12 @@ ExecutablePtr program_build(ErlNifEnv* env, Term region, std::vector<std::string
       RegionDecoder(env, region).program(std::move(output_names)));
 }
 
-std::vector<Tensor> program_run(ErlNifEnv*, ExecutablePtr executable, TensorList inputs,
-                                Where where) {
+Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
   const WhereScope scope(where);
-  return executable->run(copies(inputs));
+  const std::vector<Tensor> results = executable->run(copies(inputs));
+  std::size_t bytes = 0;
+  for (const Tensor& result : results) bytes += byte_count(result.type());
+  return with_pressure(env, note_built(bytes), encode(env, results));
 }
 
 Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executable,

@@ -74,6 +74,15 @@ defmodule Mlx.Memory do
   def set_memory_limit(bytes), do: NIF.set_memory_limit(bytes)
 
   @doc false
+  # The result in a native call's answer.
+  def collected({:collect, major?, result}) do
+    collect(major?)
+    result
+  end
+
+  def collected(result), do: result
+
+  @doc false
   # What an op's answer asks for when tensors have grown: see native/nif/pressure.h.
   def collect(major?) do
     :erlang.garbage_collect(self(), type: if(major?, do: :major, else: :minor))

@@ -183,7 +183,7 @@ defmodule Mlx.Backend do
 
     name
     |> NIF.op_many(refs, attributes, types, where)
-    |> collect()
+    |> Mlx.Memory.collected()
     |> Enum.zip_with(outs, &put_ref(&2, &1, device))
     |> List.to_tuple()
   end
@@ -320,15 +320,7 @@ defmodule Mlx.Backend do
     %{out | data: %__MODULE__{ref: ref, device: device}}
   end
 
-  defp answer(answer, out, device), do: answer |> collect() |> answer(out, device)
-
-  # Tensors have grown so much that their garbage should be collected: native/nif/pressure.h.
-  defp collect({:collect, major?, result}) do
-    Mlx.Memory.collect(major?)
-    result
-  end
-
-  defp collect(result), do: result
+  defp answer(answer, out, device), do: answer |> Mlx.Memory.collected() |> answer(out, device)
 
   defp put_ref(out, ref, device), do: %{out | data: %__MODULE__{ref: ref, device: device}}
 

@@ -1,0 +1,425 @@
+defmodule Mlx.Compiler.Lower do
+  # `Nx.Defn.Expr` to a graph program, in the form that native/nif/program.cpp reads.
+  #
+  # Regions are closed: what a branch reads from around it becomes an input of its region and an operand of the `cond`. A
+  # node that several places of a scope read is lowered once, in the outermost scope that `Nx.Defn.Tree.scope_ids/2` gives
+  # it to; so a branch holds what only it reads.
+  @moduledoc false
+
+  alias Nx.Defn.{Composite, Expr, Tree}
+  alias Nx.Tensor, as: T
+
+  @typedoc """
+  The region; the positions of the parameters that it reads, in the order of its inputs; and what to do when it asks for a
+  callback, by name.
+  """
+  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => (list() -> list())}}
+
+  # A scope is a region under construction. `params`: what a parameter's position stands for: a value's id, or for the
+  # program itself the position. `values`: ids of lowered nodes. `nodes`: ids of the nodes that belong to this scope;
+  # `visible`: also of those around it. `captures`: the nodes that come from around a branch, newest first.
+  defstruct params: %{},
+            open_params?: false,
+            branch?: false,
+            values: %{},
+            nodes: %{},
+            visible: %{},
+            inputs: [],
+            captures: [],
+            instructions: [],
+            next: 0
+
+  @doc """
+  Lowers `expr`, a tensor expression or a container of such. `hooks` maps the names of hooks to functions that stand in for
+  those in the code.
+  """
+  @spec lower(Nx.Container.t(), %{atom() => function()}) :: lowered
+  def lower(expr, hooks) do
+    scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
+    {ids, [scope], callbacks} = values(flatten(expr), [scope], %{hooks: hooks, functions: %{}})
+    {region(scope, ids), used_params(scope), callbacks.functions}
+  end
+
+  defp flatten(expr), do: Composite.flatten_list([expr])
+
+  defp region(scope, outputs) do
+    {Enum.reverse(scope.inputs), Enum.reverse(scope.instructions), outputs}
+  end
+
+  # Inputs of the program stand in the order in which they were first read.
+  defp used_params(scope) do
+    scope.params |> Enum.sort_by(fn {_position, id} -> id end) |> Enum.map(&elem(&1, 0))
+  end
+
+  ## Values: the ids of single tensors, in the innermost scope
+
+  defp values(tensors, scopes, callbacks) do
+    {ids, {scopes, callbacks}} =
+      Enum.map_reduce(tensors, {scopes, callbacks}, fn tensor, {scopes, callbacks} ->
+        {[id], scopes, callbacks} = value(tensor, scopes, callbacks)
+        {id, {scopes, callbacks}}
+      end)
+
+    {ids, scopes, callbacks}
+  end
+
+  # The ids of a node: one for a tensor, several for a node that stands for a tuple.
+  defp value(%T{data: %Expr{id: id, op: op}} = tensor, [scope | outer] = scopes, callbacks) do
+    case scope.values do
+      %{^id => ids} ->
+        {ids, scopes, callbacks}
+
+      _ when op in [:constant, :tensor, :metadata, :elem] ->
+        lower_node(op, tensor, scopes, callbacks)
+
+      _ when scope.branch? and (op == :parameter or not is_map_key(scope.nodes, id)) ->
+        {outer_ids, outer, callbacks} = value(tensor, outer, callbacks)
+        {ids, scope} = capture(outer_ids, types(tensor), scope)
+        {ids, [put_values(scope, id, ids) | outer], callbacks}
+
+      _ ->
+        lower_node(op, tensor, scopes, callbacks)
+    end
+  end
+
+  # A number or tensor that is no expression, such as an argument of a block.
+  defp value(other, scopes, callbacks),
+    do: value(Expr.tensor(Nx.to_tensor(other)), scopes, callbacks)
+
+  defp capture(outer_ids, types, scope) do
+    Enum.zip(outer_ids, types)
+    |> Enum.map_reduce(scope, fn {outer_id, type}, scope ->
+      id = scope.next
+      input = {id, "", type}
+
+      {id,
+       %{
+         scope
+         | next: id + 1,
+           inputs: [input | scope.inputs],
+           captures: [outer_id | scope.captures]
+       }}
+    end)
+  end
+
+  defp put_values(scope, id, ids), do: %{scope | values: Map.put(scope.values, id, ids)}
+
+  defp remember(ids, %T{data: %Expr{id: id}}, [scope | outer], callbacks) do
+    {ids, [put_values(scope, id, ids) | outer], callbacks}
+  end
+
+  defp emit(instruction, count, [scope | outer]) do
+    first = scope.next
+    ids = Enum.to_list(first..(first + count - 1)//1)
+
+    {ids,
+     [
+       %{scope | next: first + count, instructions: [{first, instruction} | scope.instructions]}
+       | outer
+     ]}
+  end
+
+  # Types and shapes of the tensors that a node stands for.
+  defp types(%T{type: {:tuple, _}} = tensor), do: tensor |> outputs() |> Enum.map(&type/1)
+  defp types(tensor), do: [type(tensor)]
+  defp type(%T{vectorized_axes: [_ | _]} = tensor), do: tensor |> Nx.devectorize() |> type()
+  defp type(%T{type: type, shape: shape}), do: {type, shape}
+
+  defp outputs(%T{type: {:tuple, _}, data: %Expr{op: op, args: args}}) do
+    case {op, args} do
+      {:while, [initial | _]} -> flatten(initial)
+      {:cond, [_clauses, last]} -> flatten(last)
+      {:block, [_struct, _args, expr, _fun]} -> flatten(expr)
+      {:metadata, [expr, _]} -> flatten(expr)
+      {:runtime_call, [_expr, _fun, template, _options]} -> flatten(template)
+      {op, [_expr, _spec, template | _]} when op in [:io_call, :hook] -> flatten(template)
+    end
+  end
+
+  defp outputs(tensor), do: [tensor]
+
+  ## Nodes
+
+  defp lower_node(:parameter, %T{data: %Expr{args: [position]}} = tensor, scopes, callbacks) do
+    [scope | outer] = scopes
+
+    case scope.params do
+      %{^position => id} ->
+        remember([id], tensor, scopes, callbacks)
+
+      %{} when scope.open_params? ->
+        id = scope.next
+        input = {id, "arg#{position}", type(tensor)}
+
+        scope = %{
+          scope
+          | next: id + 1,
+            inputs: [input | scope.inputs],
+            params: Map.put(scope.params, position, id)
+        }
+
+        remember([id], tensor, [scope | outer], callbacks)
+    end
+  end
+
+  defp lower_node(:constant, %T{data: %Expr{args: [value]}} = tensor, scopes, callbacks) do
+    {[], attributes} = Mlx.Op.call(:constant, [value], tensor)
+    {ids, scopes} = emit({:op, :constant, [], attributes, [type(tensor)], nil}, 1, scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(:tensor, %T{data: %Expr{args: [value]}} = tensor, scopes, callbacks) do
+    {ids, scopes} = emit({:constant, Mlx.Backend.to_ref(value, nil)}, 1, scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(:metadata, %T{data: %Expr{args: [expr, _metadata]}}, scopes, callbacks) do
+    expr |> flatten() |> values(scopes, callbacks)
+  end
+
+  defp lower_node(:elem, %T{data: %Expr{args: [tuple, position]}}, scopes, callbacks) do
+    {ids, scopes, callbacks} = value(tuple, scopes, callbacks)
+    {[Enum.at(ids, position)], scopes, callbacks}
+  end
+
+  defp lower_node(:while, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
+    [initial, _arg, condition, body] = args
+    {ids, scopes, callbacks} = initial |> flatten() |> values(scopes, callbacks)
+    types = Enum.map(flatten(initial), &type/1)
+
+    {condition, callbacks} = function_region(types, condition, callbacks)
+    {body, callbacks} = function_region(types, body, callbacks)
+    {ids, scopes} = emit({:while, ids, [], condition, body}, length(types), scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(:cond, %T{data: %Expr{args: [clauses, last]}} = tensor, scopes, callbacks) do
+    {first, rest} = hd_tl(clauses)
+    {pred, body} = first
+    {[pred], scopes, callbacks} = value(pred, scopes, callbacks)
+
+    # Only the first predicate is sure to be asked for: the others stand in the branch of those before.
+    otherwise = if rest == [], do: last, else: {:cond, rest, last}
+    types = Enum.map(flatten(last), &type/1)
+
+    {branches, scopes, callbacks} = branches([body, otherwise], scopes, callbacks)
+    {captures, regions} = join_captures(branches)
+    {ids, scopes} = emit({:cond, [pred], captures, regions}, length(types), scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(:block, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
+    [struct, in_args, default, _fun] = args
+    {operands, _options} = Enum.split_while(in_args, &(not is_list(&1)))
+
+    case Mlx.Op.block(struct) do
+      {name, attributes} ->
+        {ids, scopes, callbacks} = values(operands, scopes, callbacks)
+        types = types(tensor)
+        {ids, scopes} = emit({:op, name, ids, attributes, types, nil}, length(types), scopes)
+        remember(ids, tensor, scopes, callbacks)
+
+      nil ->
+        inline(operands, default, tensor, scopes, callbacks)
+    end
+  end
+
+  defp lower_node(:runtime_call, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
+    [expr, fun, template, options] = args
+    types = Enum.map(flatten(template), &type/1)
+    {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
+
+    {name, callbacks} =
+      add_callback(callbacks, "runtime_call", fn handles ->
+        result = fun.(rebuild(expr, handles), options)
+
+        if not Nx.compatible?(template, result) do
+          raise "expected the runtime_call function to match the given output template"
+        end
+
+        [result]
+        |> Composite.flatten_list()
+        |> Enum.map(&Mlx.Backend.to_ref(Nx.devectorize(&1), nil))
+      end)
+
+    {ids, scopes} = emit({:runtime_call, name, ids, types}, length(types), scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(op, %T{data: %Expr{args: args}} = tensor, scopes, callbacks)
+       when op in [:io_call, :hook] do
+    [expr, spec | _] = args
+    {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
+
+    {told, spec} =
+      case spec do
+        {:token_hook, hooked, spec} -> {hooked, spec}
+        spec -> {expr, spec}
+      end
+
+    case hook_function(spec, callbacks.hooks) do
+      nil ->
+        remember(ids, tensor, scopes, callbacks)
+
+      fun ->
+        {told_ids, scopes, callbacks} = told |> flatten() |> values(scopes, callbacks)
+
+        {name, callbacks} =
+          add_callback(callbacks, hook_name(spec), fn handles ->
+            fun.(rebuild(told, handles))
+            []
+          end)
+
+        {passed, scopes} = emit({:hook, name, told_ids}, length(told_ids), scopes)
+        # What flows on comes out of the hook, so that it stays in its place.
+        remember(if(told_ids == ids, do: passed, else: ids), tensor, scopes, callbacks)
+    end
+  end
+
+  defp lower_node(op, %T{data: %Expr{args: args}} = tensor, scopes, callbacks)
+       when op in [:reduce, :window_reduce] do
+    {operands, attributes} = Mlx.Op.call(op, args, tensor)
+    {ids, scopes, callbacks} = values(operands, scopes, callbacks)
+    %T{data: %Expr{op: :fun, args: [params, body, _mfa]}} = List.last(args)
+    {region, callbacks} = function_region(Enum.map(params, &type/1), body, callbacks)
+    {ids, scopes} = emit({:op, op, ids, attributes, [type(tensor)], region}, 1, scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  defp lower_node(op, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
+    {operands, attributes} = Mlx.Op.call(op, args, tensor)
+    {ids, scopes, callbacks} = values(operands, scopes, callbacks)
+    {ids, scopes} = emit({:op, op, ids, attributes, [type(tensor)], nil}, 1, scopes)
+    remember(ids, tensor, scopes, callbacks)
+  end
+
+  ## Regions
+
+  # A function of its own: a loop's condition or body, or the function of a reduction.
+  defp function_region(types, expr, callbacks) do
+    inputs = types |> Enum.with_index(fn type, i -> {i, "", type} end) |> Enum.reverse()
+    count = length(types)
+
+    scope = %__MODULE__{
+      params: Map.new(0..(count - 1)//1, &{&1, &1}),
+      visible: Tree.scope_ids(expr),
+      inputs: inputs,
+      next: count
+    }
+
+    {ids, [scope], callbacks} = expr |> flatten() |> values([scope], callbacks)
+    {region(scope, ids), callbacks}
+  end
+
+  # The branches of one `cond`, each with what it captures of the scopes around.
+  defp branches(bodies, scopes, callbacks) do
+    {branches, {scopes, callbacks}} =
+      Enum.map_reduce(bodies, {scopes, callbacks}, fn body, {[scope | _] = scopes, callbacks} ->
+        visible = scope_ids(body, scope.visible)
+        nodes = Map.drop(visible, Map.keys(scope.visible))
+        branch = %__MODULE__{branch?: true, nodes: nodes, visible: visible}
+        {ids, [branch | scopes], callbacks} = branch_values(body, [branch | scopes], callbacks)
+        {{branch, ids}, {scopes, callbacks}}
+      end)
+
+    {branches, scopes, callbacks}
+  end
+
+  defp branch_values({:cond, clauses, last}, scopes, callbacks) do
+    # Its id is new: no other node refers to it.
+    node = %T{type: {:tuple, 0}, shape: {}, names: [], data: nil}
+    data = %Expr{id: make_ref(), op: :cond, args: [clauses, last], context: nil}
+    lower_node(:cond, %{node | data: data}, scopes, callbacks)
+  end
+
+  defp branch_values(body, scopes, callbacks), do: body |> flatten() |> values(scopes, callbacks)
+
+  defp scope_ids({:cond, clauses, last}, ids) do
+    [{pred, _body} | _] = clauses
+    data = %Expr{id: make_ref(), op: :cond, args: [clauses, last], context: nil}
+    Tree.scope_ids(%{pred | data: data}, ids)
+  end
+
+  defp scope_ids(body, ids), do: Tree.scope_ids(body, ids)
+
+  # All branches of an instruction have the same inputs.
+  defp join_captures(branches) do
+    all = for {scope, _} <- branches, id <- Enum.reverse(scope.captures), uniq: true, do: id
+
+    regions =
+      for {scope, outputs} <- branches do
+        own = Map.new(Enum.zip(Enum.reverse(scope.captures), Enum.reverse(scope.inputs)))
+        types = captured_types(branches)
+
+        {inputs, _next} =
+          Enum.map_reduce(all, scope.next, fn id, next ->
+            case own do
+              %{^id => input} -> {input, next}
+              %{} -> {{next, "", types[id]}, next + 1}
+            end
+          end)
+
+        {inputs, Enum.reverse(scope.instructions), outputs}
+      end
+
+    {all, regions}
+  end
+
+  defp captured_types(branches) do
+    for {scope, _} <- branches,
+        {id, {_, _, type}} <- Enum.zip(scope.captures, scope.inputs),
+        into: %{},
+        do: {id, type}
+  end
+
+  # The default of a block without a row: its nodes among ours, its parameters our operands.
+  defp inline(operands, default, tensor, scopes, callbacks) do
+    {ids, [scope | outer], callbacks} = values(operands, scopes, callbacks)
+    params = ids |> Enum.with_index() |> Map.new(fn {id, i} -> {i, id} end)
+
+    inner = %{
+      scope
+      | params: params,
+        open_params?: false,
+        branch?: false,
+        visible: Tree.scope_ids(default, scope.visible)
+    }
+
+    {ids, [inner | outer], callbacks} = default |> flatten() |> values([inner | outer], callbacks)
+
+    scope = %{
+      inner
+      | params: scope.params,
+        open_params?: scope.open_params?,
+        branch?: scope.branch?,
+        visible: scope.visible
+    }
+
+    remember(ids, tensor, [scope | outer], callbacks)
+  end
+
+  ## Callbacks
+
+  defp add_callback(callbacks, kind, fun) do
+    name = "#{kind}:#{map_size(callbacks.functions)}"
+    {name, %{callbacks | functions: Map.put(callbacks.functions, name, fun)}}
+  end
+
+  defp hook_function({:fn, fun}, _hooks), do: fun
+  defp hook_function({:named, name, fun}, hooks), do: hooks[name] || fun
+
+  defp hook_name({:named, name, _}), do: to_string(name)
+  defp hook_name({:fn, _}), do: "hook"
+
+  # The container `expr` with tensors in place of expressions.
+  defp rebuild(expr, handles) do
+    {container, []} =
+      Composite.traverse(expr, handles, fn tensor, [handle | rest] ->
+        {%{tensor | data: %Mlx.Backend{ref: handle}}, rest}
+      end)
+
+    container
+  end
+
+  defp hd_tl([head | tail]), do: {head, tail}
+end
