@@ -1,6 +1,149 @@
 defmodule Mlx.MemoryTest do
-  # The default device, the limits and the streams are the whole VM's.
+  # The limits and figures are the whole VM's.
   use ExUnit.Case, async: false
 
-  doctest Mlx.Memory
+  import Mlx.Handles
+  alias Mlx.Memory
+
+  doctest Memory
+
+  @f32 {:f, 32}
+  @megabyte 0x100000
+  @count 1_000_000
+
+  defp doubled(handle), do: op(:add, [handle, handle], {@f32, {@count}})
+
+  test "active counts what tensors hold, and peak its highest value" do
+    before = settled_memory()
+    assert Memory.reset_peak() == :ok
+    a = numbers(@count)
+    b = doubled(a)
+    # Nothing is held before it is computed.
+    assert Memory.active() < before + @megabyte
+    Mlx.eval({a, b})
+    assert_in_delta Memory.active() - before, 8 * @count, @megabyte
+    Mlx.NIF.deallocate(a)
+    Mlx.NIF.deallocate(b)
+    assert_in_delta settled_memory(), before, @megabyte
+    assert Memory.peak() >= before + 8 * @count
+    assert Memory.reset_peak() == :ok
+    assert Memory.peak() < before + 8 * @count
+    assert Memory.info().active_bytes == Memory.active()
+  end
+
+  test "the cache is cleared" do
+    Mlx.eval(numbers(@count))
+    settled_memory()
+    assert Memory.clear_cache() == :ok
+    assert Memory.cache() == 0
+  end
+
+  test "a tensor beyond the limit is refused, and the VM goes on" do
+    before = Memory.set_memory_limit(64 * @megabyte)
+    on_exit(fn -> Memory.set_memory_limit(before) end)
+    assert Memory.info().limit_bytes == 64 * @megabyte
+
+    too_large = {@f32, {32 * @megabyte}}
+
+    error =
+      assert_raise Mlx.Error, fn ->
+        op(:iota, [], too_large, shape: {32 * @megabyte}, type: @f32, axis: 0)
+      end
+
+    assert error.message =~ "[iota] an array of shape {33554432} with 4 bytes an element exceeds"
+    assert values(op(:add, [tensor([1.0]), tensor([2.0])], {@f32, {1}})) == [3.0]
+    assert Memory.set_memory_limit(before) == 64 * @megabyte
+    assert [_] = values(op(:sum, [numbers(@count)], {@f32, {}}))
+  end
+
+  test "a loop over large tensors stays within bounds without any care" do
+    before = settled_memory()
+    Memory.reset_peak()
+
+    # 4 GB in all, in a process that makes little other garbage.
+    Task.async(fn ->
+      for i <- 1..1000 do
+        handle = op(:add, [numbers(@count), tensor([1.0 * i])], {@f32, {@count}})
+        assert <<first::float-32-native>> = Mlx.NIF.to_binary(handle, 1)
+        assert first == i
+      end
+    end)
+    |> Task.await(60_000)
+
+    assert Memory.peak() - before < 700 * @megabyte
+    assert_in_delta settled_memory(), before, @megabyte
+  end
+
+  test "tensors that reached old age are collected too" do
+    before = settled_memory()
+    Memory.reset_peak()
+
+    Task.async(fn ->
+      # Each lives through several collections before it is dropped.
+      Enum.reduce(1..1000, :queue.new(), fn i, queue ->
+        handle = numbers(@count)
+        Mlx.eval(handle)
+        queue = :queue.in(handle, queue)
+        if i > 16, do: :queue.drop(queue), else: queue
+      end)
+    end)
+    |> Task.await(60_000)
+
+    assert Memory.peak() - before < 1000 * @megabyte
+    assert_in_delta settled_memory(), before, @megabyte
+  end
+
+  # The first round makes MLX and the BEAM keep memory for later; the second must not add to it.
+  defp assert_no_growth(margin, round) do
+    [first, second] =
+      for _ <- 1..2 do
+        Task.await(Task.async(round), 120_000)
+        {settled_memory(), Mlx.VM.resident_bytes()}
+      end
+
+    assert elem(second, 0) <= elem(first, 0)
+    if elem(first, 1), do: assert(elem(second, 1) - elem(first, 1) < margin)
+  end
+
+  test "the memory is back at its start after 100,000 ops" do
+    one = tensor([1.0])
+
+    # Nodes that are lost would leave 500 bytes each.
+    assert_no_growth(24 * @megabyte, fn ->
+      for i <- 1..100_000 do
+        handle = op(:add, [one, tensor([1.0 * i])], {@f32, {1}})
+        if rem(i, 10) == 0, do: [_] = values(handle)
+      end
+    end)
+  end
+
+  test "the memory is back at its start after ops that raise" do
+    one = tensor([1.0])
+    two = tensor([1.0, 2.0])
+    gone = tensor([1.0])
+    Mlx.NIF.deallocate(gone)
+
+    assert_no_growth(12 * @megabyte, fn ->
+      for _ <- 1..20_000,
+          {operands, out} <- [{[one, gone], {1}}, {[one, two], {3}}, {[one], {1}}] do
+        assert_raise ArgumentError, fn -> op(:add, operands, {@f32, out}) end
+      end
+    end)
+  end
+
+  test "binaries keep their tensor's memory, and let it go" do
+    before = settled_memory()
+
+    Task.async(fn ->
+      handle = doubled(numbers(@count))
+      binary = Mlx.NIF.to_binary(handle, @count)
+      Mlx.NIF.deallocate(handle)
+      :erlang.garbage_collect()
+      assert Memory.active() >= before + 4 * @count
+      assert binary_part(binary, 8, 4) == <<4.0::float-32-native>>
+    end)
+    |> Task.await()
+
+    assert eventually(fn -> settled_memory() < before + @megabyte end)
+  end
 end
