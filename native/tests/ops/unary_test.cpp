@@ -90,6 +90,21 @@ TEST(Unary, FunctionsAreAccurateInF32OverWideRanges) {
     EXPECT_LE(largest_error(row, DType::f32), 5e-6) << row.op;
 }
 
+TEST(Unary, F64FunctionsAreGoodToTheLastDigits) {
+  constexpr AccuracyCase kLastDigits[] = {
+      {"exp", [](double x) { return std::exp(x); }, 1e-9, 700, true, 0},
+      {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }, 1e-9, 700, true, 0},
+      {"erf", std::erf, 1e-9, 30, true, 0},
+      {"erfc", std::erfc, 1e-9, 2, true, 0},
+      {"cos", std::cos, 1e-9, 1e30, true, 1},
+  };
+  constexpr double kThreeUlps = 0x1.8p-51;
+  for (const AccuracyCase& row : kLastDigits)
+    EXPECT_LE(largest_error(row, DType::f64), kThreeUlps) << row.op;
+  const Tensor x = make({1.0, 2.0}, DType::f64);
+  EXPECT_THAT(doubles(erfc(x)), testing::ElementsAre(0.15729920705028513, 0.004677734981047265));
+}
+
 #if !defined(__aarch64__) && !defined(__APPLE__)
 TEST(Unary, ExpInF32IsRoundedOnce) {
   const Tensor x = make(spread(1e-3, 85, true), DType::f32);
