@@ -29,6 +29,8 @@ using Triple = std::array<std::int64_t, 3>;
 struct Function {
   std::string name;
   std::function<mlxc::Array(const mlxc::Array& element, const mlxc::Array& accumulator)> apply;
+  /// The same over tensors, where it is a function of these: what tracing calls.
+  std::function<Tensor(const Tensor& element, const Tensor& accumulator)> on_tensors = nullptr;
 };
 
 /// A slice start: a known integer, or the number of the operand that holds it.

@@ -9,6 +9,7 @@
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
 #include "ops/operands.h"
+#include "ops/recorder.h"
 #include "ops/registry.h"
 #include "tensor/node.h"
 
@@ -112,6 +113,14 @@ void approach(OutputTypes& outputs, std::span<const TensorType> wanted) {
   }
 }
 
+std::vector<Tensor> record(const OpDef& op, const Operands& operands, const Attrs& attrs,
+                           std::span<const TensorType> wanted) {
+  Recorder* const recorder = current_recorder();
+  if (recorder != nullptr) return recorder->record(op, operands, attrs, wanted);
+  throw ArgumentError("[" + std::string(op.name) +
+                      "] a tensor of a traced function was kept beyond its tracing");
+}
+
 // Everything that one eager call needs, kept on the stack.
 class EagerCall {
  public:
@@ -131,6 +140,9 @@ class EagerCall {
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
     }
   }
+
+  /// Whether an operand stands for a value of a function that is being traced.
+  bool is_traced() const { return weight_.depth == tensors::kTraced; }
 
   OutputTypes infer() const { return infer_countable({op_, operands_, *attrs_}); }
 
@@ -265,6 +277,8 @@ std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operand
 Tensor invoke_as(const OpDef& op, const Operands& operands, const Attrs& attrs,
                  const TensorType& wanted) {
   EagerCall call(op, operands, attrs);
+  if (call.is_traced()) [[unlikely]]
+    return record(op, operands, attrs, {&wanted, 1}).front();
   OutputTypes outputs = call.infer();
   check_wanted(op, outputs, {&wanted, 1});
   approach(outputs, {&wanted, 1});
@@ -291,6 +305,8 @@ std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> oper
 std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const Attrs& attrs,
                                std::span<const TensorType> wanted) {
   EagerCall call(op, operands, attrs);
+  if (call.is_traced()) [[unlikely]]
+    return record(op, operands, attrs, wanted);
   OutputTypes outputs = call.infer();
   if (!wanted.empty()) {
     check_wanted(op, outputs, wanted);
@@ -305,6 +321,8 @@ std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const 
 
 Tensor invoke(const OpDef& op, const Operands& operands, const Attrs& attrs) {
   EagerCall call(op, operands, attrs);
+  if (call.is_traced()) [[unlikely]]
+    return record(op, operands, attrs, {}).front();
   return call.run_one(call.infer());
 }
 

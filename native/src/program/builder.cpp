@@ -144,6 +144,19 @@ std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids
   return answer;
 }
 
+void RegionBuilder::order_inputs(Ids ids) {
+  std::vector<Input> inputs;
+  for (const ValueId id : ids) {
+    const auto at = std::find(input_ids_.begin(), input_ids_.end(), id) - input_ids_.begin();
+    inputs.push_back(inputs_.at(static_cast<std::size_t>(at)));
+  }
+  if (inputs.size() != inputs_.size())
+    throw ArgumentError("[program] an order of " + std::to_string(inputs.size()) + " inputs for " +
+                        std::to_string(inputs_.size()));
+  inputs_ = std::move(inputs);
+  input_ids_.assign(ids.begin(), ids.end());
+}
+
 const TensorType& RegionBuilder::type(ValueId id) const {
   if (id < types_.size()) return types_[id];
   throw ArgumentError("[program] there is no value %" + std::to_string(id) + " among " +

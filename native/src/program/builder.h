@@ -61,6 +61,9 @@ class RegionBuilder {
   /// for its inputs. Returns: the values that stand for `results`.
   std::vector<ValueId> append(const Region& region, Ids inputs, Ids results);
 
+  /// Brings the inputs, all of them, into this order.
+  void order_inputs(Ids ids);
+
   const TensorType& type(ValueId id) const;
 
   /// What was built; the builder is empty afterwards. Inputs come first in the numbering.

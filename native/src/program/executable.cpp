@@ -118,6 +118,10 @@ Executable::Executable(Program program, ExecutableOptions options) {
 
 Executable::~Executable() = default;
 
+void Executable::check_inputs(std::span<const Tensor> inputs) const {
+  parts_->check_inputs(inputs);
+}
+
 const Program& Executable::program() const { return parts_->program; }
 
 std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,

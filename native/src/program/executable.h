@@ -61,6 +61,9 @@ class Executable {
   /// what a callback failed with, BackendError.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options = {}) const;
 
+  /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape.
+  void check_inputs(std::span<const Tensor> inputs) const;
+
   const Program& program() const;
 
  private:

@@ -25,10 +25,18 @@ namespace {
 
 using Nodes = InlineVector<Node*, 8>;
 
+void require_value(const Node& node) {
+  if (!node.is_traced()) return;
+  throw ArgumentError("[trace] a " + to_string(node.type) +
+                      " of a function that is being traced has no elements to read yet");
+}
+
 Nodes pending_of(std::span<Node* const> nodes) {
   Nodes pending;
   for (Node* node : nodes) {
-    if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node);
+    if (node->ready.load(std::memory_order_acquire)) continue;
+    require_value(*node);
+    pending.push_back(node);
   }
   return pending;
 }
@@ -89,6 +97,7 @@ namespace {
 // The nodes belong to one engine.
 void schedule(std::vector<std::shared_ptr<Node>> nodes) {
   if (nodes.empty()) return;
+  for (const auto& node : nodes) require_value(*node);
   for (const auto& node : nodes) {
     node->depth.store(0, std::memory_order_relaxed);
     node->work.store(kMuchWork, std::memory_order_relaxed);  // it waits for what was started before

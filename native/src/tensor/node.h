@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 
@@ -33,6 +34,9 @@ struct Weight {
   Work work = 0;
 };
 
+/// The depth of a node that stands for a value of a function while it is traced: it has no array.
+inline constexpr std::uint32_t kTraced = std::numeric_limits<std::uint32_t>::max();
+
 struct Node {
   Node(mlxc::Array array, TensorType type, Weight weight)
       : array(std::move(array)),
@@ -43,6 +47,8 @@ struct Node {
 
   /// The engine whose stream the array was built with.
   mlxc::Engine& engine() const { return queue != nullptr ? *queue : mlxc::Engine::process(); }
+
+  bool is_traced() const { return depth.load(std::memory_order_relaxed) == kTraced; }
 
   /// May hold MLX's bool where `type` says u8: the bytes are the same.
   mlxc::Array array;
@@ -70,7 +76,7 @@ inline bool is_foreign(const Node& node) {
 Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
-/// BackendError.
+/// BackendError; ArgumentError for a traced one.
 void evaluate(std::span<Node* const> nodes);
 
 /// Evaluates the nodes if that is a matter of some microseconds on this thread: little work, an

@@ -1,0 +1,193 @@
+// Traced C++ functions, loops and branches, as a user of the library writes them.
+#include "mlxnx/jit.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <map>
+#include <thread>
+
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+struct Model {
+  Tensor weights, bias;
+  MLXNX_MEMBERS(weights, bias)
+};
+
+std::vector<float> floats(const Tensor& tensor) { return tensor.to_vector<float>(); }
+
+TEST(Jit, ComputesWhatTheFunctionComputes) {
+  auto norm = jit([](const Tensor& x) { return sqrt(sum(x * x)); });
+  EXPECT_EQ(norm(tensor({3.0, 4.0})).item<float>(), 5.0f);
+}
+
+TEST(Jit, TakesStructsAndAnswersThem) {
+  auto step = jit([](const Model& model, const Tensor& x, double rate) {
+    const Tensor error = dot(x, model.weights) + model.bias;
+    return Model{model.weights - rate * dot(transpose(x), error), model.bias - rate * sum(error)};
+  });
+  const Model model{tensor({1.0, 2.0}), Tensor(0.5)};
+  const Model next = step(model, tensor({{1.0, 1.0}}), 0.5);
+  EXPECT_THAT(floats(next.weights), ElementsAre(-0.75f, 0.25f));
+  EXPECT_EQ(next.bias.item<float>(), -1.25f);
+}
+
+TEST(Jit, TakesTuplesVectorsAndMaps) {
+  using Layers = std::map<std::string, std::vector<Tensor>>;
+  auto total = jit([](const std::tuple<Tensor, Layers>& all) {
+    Tensor sum = std::get<0>(all);
+    for (const auto& [name, layers] : std::get<1>(all)) {
+      for (const Tensor& layer : layers) sum = sum + layer;
+    }
+    return std::pair(sum, std::vector{sum, sum * 2.0});
+  });
+  const auto [one, more] = total(std::tuple(
+      Tensor(1.0), Layers{{"a", {Tensor(2.0), Tensor(3.0)}}, {"b", {}}, {"c", {Tensor(4.0)}}}));
+  EXPECT_EQ(one.item<float>(), 10.0f);
+  EXPECT_EQ(more.at(1).item<float>(), 20.0f);
+}
+
+TEST(Jit, TracesOncePerTypesShapesAndNumbers) {
+  int traced = 0;
+  auto scale = jit([&traced](const Tensor& x, int factor) {
+    ++traced;
+    return x * factor;
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_THAT(floats(scale(tensor({1.0}), 2)), ElementsAre(2.0f));
+  EXPECT_EQ(traced, 1);
+  EXPECT_THAT(floats(scale(tensor({1.0}), 3)), ElementsAre(3.0f));
+  EXPECT_THAT(floats(scale(tensor({1.0, 2.0}), 3)), ElementsAre(3.0f, 6.0f));
+  EXPECT_EQ(scale(Tensor(1), 3).item<int>(), 3);
+  EXPECT_EQ(traced, 4);
+  EXPECT_EQ(scale.cache_size(), 4u);
+}
+
+TEST(Jit, NestsAndRunsOnManyThreads) {
+  auto inner = jit([](const Tensor& x) { return x + 1.0; });
+  auto outer = jit([&inner](const Tensor& x) { return inner(inner(x)) * 2.0; });
+  std::vector<std::thread> threads;
+  std::atomic<int> right{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int round = 0; round < 10; ++round)
+        right += outer(Tensor(1.0 * i)).item<float>() == 2.0f * static_cast<float>(i + 2);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 40);
+}
+
+TEST(Jit, SaysSoWhenATracedTensorIsRead) {
+  auto bad = jit([](const Tensor& x) { return x.item<float>() > 0 ? x : -x; });
+  try {
+    bad(Tensor(1.0));
+    FAIL() << "a traced tensor was read";
+  } catch (const ArgumentError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("[trace] a f32 of a function that is being traced"));
+  }
+  EXPECT_EQ(jit([](const Tensor& x) { return x; })(Tensor(1.0)).item<float>(), 1.0f);
+}
+
+TEST(Jit, RefusesTensorsThatOutliveTheirTrace) {
+  Tensor kept(0.0);
+  auto keep = jit([&kept](const Tensor& x) {
+    kept = x + 1.0;
+    return x;
+  });
+  keep(Tensor(1.0));
+  EXPECT_THROW(kept + 1.0, ArgumentError);
+  EXPECT_THROW(eval(kept), ArgumentError);
+  EXPECT_THROW(async_eval(std::vector{kept}), ArgumentError);
+  auto use = jit([&kept](const Tensor& x) { return x + kept; });
+  EXPECT_THROW(use(Tensor(1.0)), ArgumentError);
+}
+
+TEST(Jit, TracesFunctionsOfReduce) {
+  auto fold = jit([](const Tensor& x, const Tensor& scale) {
+    return reduce(x, Tensor(0.0), [&](const Tensor& element, const Tensor& accumulator) {
+      return element * scale + accumulator;
+    });
+  });
+  EXPECT_EQ(fold(tensor({1.0, 2.0, 3.0}), Tensor(10.0)).item<float>(), 60.0f);
+}
+
+TEST(WhileLoop, RunsEagerlyAndTraced) {
+  const auto power = [](const Tensor& base, const Tensor& bound) {
+    auto [i, x] = while_loop(
+        std::tuple(Tensor(0), Tensor(1.0)), [&](const auto& s) { return std::get<0>(s) < bound; },
+        [&](const auto& s) { return std::tuple(std::get<0>(s) + 1, std::get<1>(s) * base); });
+    return x;
+  };
+  EXPECT_EQ(power(Tensor(2.0), Tensor(10)).item<float>(), 1024.0f);
+  EXPECT_EQ(jit(power)(Tensor(2.0), Tensor(10)).item<float>(), 1024.0f);
+}
+
+TEST(WhileLoop, ConditionAndBodyMayCaptureDifferentTensors) {
+  auto f = jit([](const Tensor& a, const Tensor& b, const Tensor& c) {
+    return while_loop(
+        a, [&](const Tensor& x) { return x < b + c; }, [&](const Tensor& x) { return x + c; });
+  });
+  EXPECT_EQ(f(Tensor(0.0), Tensor(5.0), Tensor(3.0)).item<float>(), 9.0f);
+}
+
+TEST(WhileLoop, RefusesABodyThatChangesTheState) {
+  EXPECT_THROW(while_loop(
+                   Tensor(1), [](const Tensor& x) { return x < 3; },
+                   [](const Tensor& x) { return x * 1.5; }),
+               ShapeError);
+}
+
+TEST(Cond, TakesOneBranch) {
+  const auto sign = [](const Tensor& x) {
+    return cond(
+        sum(x) > 0.0, [&] { return x * 2.0; },
+        [&] {
+          return cond(
+              sum(x) < 0.0, [&] { return -x; }, [&] { return x + 1.0; });
+        });
+  };
+  auto traced = jit(sign);
+  for (const double value : {3.0, -3.0, 0.0}) {
+    const Tensor x = tensor({value});
+    EXPECT_EQ(floats(traced(x)), floats(sign(x))) << value;
+  }
+  EXPECT_EQ(traced.cache_size(), 1u);
+}
+
+TEST(TracedProgram, IsSavedLoadedAndRun) {
+  const Program program =
+      Program::trace({{"x", {DType::f32, {2}}}},
+                     [](const std::vector<Tensor>& in) { return std::vector{sum(in[0] * in[0])}; });
+  EXPECT_EQ(program.run({tensor({3.0, 4.0})})[0].item<float>(), 25.0f);
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("mlxnx_jit_" + std::to_string(::getpid()) + ".mlxnx");
+  program.save(path);
+  const Program again = Program::load(path);
+  std::filesystem::remove(path);
+  EXPECT_EQ(again.run({tensor({1.0, 2.0})})[0].item<float>(), 5.0f);
+  EXPECT_EQ(again.inputs().at(0).name, "x");
+  EXPECT_EQ(again.outputs().at(0).type, (TensorType{DType::f32, {}}));
+  EXPECT_THAT(again.to_string(), HasSubstr("%1 = multiply %0, %0 : f32[2]"));
+  EXPECT_THAT(again.to_dot(), HasSubstr("digraph"));
+}
+
+TEST(TracedProgram, MayBePartOfATracedFunction) {
+  const Program square =
+      Program::trace({{"", {DType::f32, {}}}},
+                     [](const std::vector<Tensor>& in) { return std::vector{in[0] * in[0]}; });
+  auto f = jit([&](const Tensor& x) { return square.run({x + 1.0}).at(0); });
+  EXPECT_EQ(f(Tensor(2.0)).item<float>(), 9.0f);
+  EXPECT_THROW(jit([&](const Tensor& x) { return square.run({x}).at(0); })(tensor({1.0})),
+               ShapeError);
+}
+
+}  // namespace
+}  // namespace mlxnx
