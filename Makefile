@@ -91,7 +91,10 @@ test-golden: build ## replay the recorded answers of Nx
 	@for folder in $(GOLDEN); do \
 	  echo "-- $$folder"; \
 	  $(BUILD)/bin/mlxnx replay $$folder --failures $(BUILD)/golden_failures_$$(basename $$folder).txt || failed=1; \
-	done; exit $${failed:-0}
+	done; \
+	echo "-- native/tests/golden, each call as a program"; \
+	$(BUILD)/bin/mlxnx replay native/tests/golden --as-program || failed=1; \
+	exit $${failed:-0}
 
 test-core: build ## run the tests of the Elixir package that need no Nx
 	@if $(HAVE_ELIXIR); then $(MIX_CORE) test --warnings-as-errors; else echo "0 passed, 0 failed, 1 skipped"; fi

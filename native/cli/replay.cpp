@@ -25,6 +25,7 @@ struct Options {
   bool check_types = false;
   bool in_process = false;
   bool fuse = false;
+  bool as_program = false;
 };
 
 KnownDifferences known_differences(const std::string& path) {
@@ -61,6 +62,7 @@ int replay(const Options& options) {
   IsolatedRunner::Options run_options;
   run_options.run.check_types = options.check_types;
   run_options.run.fuse = options.fuse;
+  run_options.run.as_program = options.as_program;
   if (options.in_process) run_options.use_child = false;
   IsolatedRunner runner(cases, run_options);
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -91,6 +93,7 @@ Action add_replay(CLI::App& app) {
       ->type_name("FILE");
   app.add_flag("--check-types", options->check_types,
                "An inferred output type that is not the recorded one is a failure");
+  app.add_flag("--as-program", options->as_program, "Run each call as a program of its own");
   app.add_flag("--fuse", options->fuse, "Fuse programs, which compiles kernels");
   app.add_flag("--in-process", options->in_process,
                "Run the calls in this process, for a debugger; a crash then ends the replay");

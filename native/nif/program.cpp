@@ -157,8 +157,7 @@ class ProcessHost : public program::CallbackHost {
           if (results) {
             reply->answer(is_hook ? std::vector<Tensor>() : std::move(*results));
           } else {
-            reply->fail(std::make_exception_ptr(
-                BackendError("[program] a callback raised")));
+            reply->fail(std::make_exception_ptr(BackendError("[program] a callback raised")));
           }
         });
   }

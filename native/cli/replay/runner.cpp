@@ -6,6 +6,7 @@
 #include "ops/invoke.h"
 #include "ops/registry.h"
 #include "program/attrs_json.h"
+#include "program/builder.h"
 #include "program/executable.h"
 #include "program/serializer.h"
 #include "replay/compare.h"
@@ -61,6 +62,20 @@ void judge(const GoldenCase& golden, std::span<const Tensor> results, Outcome& o
   outcome.passed = outcome.fault.empty();
 }
 
+program::Fusion fusion(const RunOptions& options) {
+  return options.fuse ? program::Fusion::kAlways : program::Fusion::kNever;
+}
+
+// The call as a program, by way of a file's bytes.
+program::Program one_call(const GoldenCase& golden, const ops::Attrs& attrs,
+                          std::span<const TensorType> wanted) {
+  program::RegionBuilder builder;
+  std::vector<program::ValueId> operands;
+  for (const GoldenTensor& input : golden.inputs) operands.push_back(builder.input("", input.type));
+  const auto outputs = builder.ops(golden.op, operands, attrs, wanted);
+  return program::deserialize(program::serialize(builder.program(outputs)));
+}
+
 void run_op(const GoldenCase& golden, const RunOptions& options, Outcome& outcome) {
   const ops::OpDef& op = ops::op(golden.op);
   const std::vector<TensorType> wanted = types_of(golden.outputs);
@@ -71,7 +86,10 @@ void run_op(const GoldenCase& golden, const RunOptions& options, Outcome& outcom
   }
   const std::vector<Tensor> operands = tensors_of(golden.inputs);
   const std::vector<Tensor> results =
-      ops::invoke_all(op, std::span<const Tensor>(operands), attrs, wanted);
+      options.as_program
+          ? program::Executable(one_call(golden, attrs, wanted), {.fusion = fusion(options)})
+                .run(operands)
+          : ops::invoke_all(op, std::span<const Tensor>(operands), attrs, wanted);
   if (results.size() != wanted.size())
     throw ShapeError(fmt::format("{} outputs, expected {}", results.size(), wanted.size()));
   judge(golden, results, outcome);
@@ -115,9 +133,8 @@ class RecordedHost : public program::CallbackHost {
 };
 
 void run_program(const GoldenCase& golden, const RunOptions& options, Outcome& outcome) {
-  const program::Executable executable(
-      program::load(golden.program->file),
-      {.fusion = options.fuse ? program::Fusion::kAlways : program::Fusion::kNever});
+  const program::Executable executable(program::load(golden.program->file),
+                                       {.fusion = fusion(options)});
   RecordedHost host(*golden.program);
   const std::vector<Tensor> results = executable.run(tensors_of(golden.inputs), {.host = &host});
   if (host.answered() != golden.program->callbacks.size()) {

@@ -12,6 +12,8 @@ struct RunOptions {
   /// Whether an output type that differs from the one Nx asked for counts as a failure. Otherwise
   /// the output is cast, as Nx expects of a backend.
   bool check_types = false;
+  /// Whether each call becomes a program of one instruction, which is written, read and run.
+  bool as_program = false;
   /// Whether programs are fused.
   bool fuse = false;
 };

@@ -116,6 +116,13 @@ TEST(ProgramReplay, NamesOpsWithFailuresAndEndsWithOne) {
   EXPECT_THAT(text.str(), HasSubstr("there is no such op"));
 }
 
+TEST(ProgramReplay, RunsCallsAsPrograms) {
+  const GoldenFolder folder(line("add", "{}", kOperands, 16) + line("add", "{}", kOperands, 8),
+                            kValues);
+  EXPECT_EQ(run_program("replay --as-program " + folder.path().string()).last_line(),
+            "1 passed, 1 failed, 0 skipped");
+}
+
 TEST(ProgramReplay, RunsTheOpsAskedFor) {
   const GoldenFolder folder(
       line("add", "{}", kOperands, 16) + line("no_such_op", "{}", kOperands, 16), kValues);
