@@ -1,5 +1,6 @@
-// Flags for MLX's kernels. MLX 0.31 runs `g++ -std=c++17 -O3 …` by that name; a script of the same
-// name, first on the PATH, adds what makes compiled elementwise code several times faster.
+// MLX 0.31 compiles a kernel by `g++ -std=c++17 -O3 … SOURCE -o LIBRARY`, by that name. A script of
+// the same name, first on the PATH, adds flags that make the kernel several times faster, and
+// compiles the 46,000 lines that stand before each kernel only once.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -7,7 +8,9 @@
 #include <fstream>
 #include <functional>
 #include <sstream>
+#include <string>
 #include <system_error>
+#include <utility>
 
 #include "mlxc/kernel_compiler.h"
 #include "mlxnx/device.h"
@@ -31,6 +34,61 @@ MLXNX_VECTOR(tanf) MLXNX_VECTOR(tanhf)
 #undef MLXNX_VECTOR
 }
 )";
+
+// `@COMPILER@` and `@FOLDER@` are filled in. Whatever goes wrong, the kernel is built as MLX asked.
+constexpr const char* kScript = R"sh(#!/bin/sh
+compiler='@COMPILER@'
+folder='@FOLDER@'
+flags='@FLAGS@ -w'
+preamble="$folder/preamble.h"
+
+source= library=
+for argument in "$@"; do
+  case $argument in
+    *.cpp) source=$argument ;;
+    *.so) library=$argument ;;
+  esac
+done
+[ -n "$source" ] && [ -n "$library" ] || exec "$compiler" "$@"
+
+# What is left are flags that the preamble is compiled with as well.
+count=$#
+while [ "$count" -gt 0 ]; do
+  case $1 in
+    -o | -shared | "$source" | "$library") ;;
+    *) set -- "$@" "$1" ;;
+  esac
+  shift
+  count=$((count - 1))
+done
+
+kernel_file="$folder/kernel.$$.cpp"
+kernel='/^using namespace mlx::core;$/'
+make_preamble() {
+  fresh="$folder/preamble.$$"
+  { cat "$folder/vector_math.h" && sed "$kernel,\$d" "$source"; } > "$fresh.h" &&
+    "$compiler" "$@" $flags -x c++-header "$fresh.h" -o "$fresh.gch" &&
+    mv "$fresh.h" "$preamble" && mv "$fresh.gch" "$preamble.gch"
+}
+build() {
+  [ -f "$preamble.gch" ] || make_preamble "$@" || return 1
+  sed -n "$kernel,\$p" "$source" > "$kernel_file" &&
+    "$compiler" "$@" $flags -shared -include "$preamble" "$kernel_file" -o "$library"
+}
+build "$@" > /dev/null 2>&1
+status=$?
+rm -f "$kernel_file" "$folder/preamble.$$.h" "$folder/preamble.$$.gch"
+[ "$status" -eq 0 ] || exec "$compiler" "$@" -shared "$source" -o "$library"
+)sh";
+
+std::string script(const std::string& compiler, const std::string& folder) {
+  std::string text = kScript;
+  const std::pair<const char*, const std::string> values[] = {
+      {"@COMPILER@", compiler}, {"@FOLDER@", folder}, {"@FLAGS@", kFlags}};
+  for (const auto& [name, value] : values)
+    text.replace(text.find(name), std::char_traits<char>::length(name), value);
+  return text;
+}
 
 std::optional<std::string> variable(const char* name) {
   const char* value = std::getenv(name);
@@ -56,7 +114,7 @@ fs::path cache_root() {
 // What the kernels depend on besides their source.
 std::string cpu_key(const std::string& compiler) {
   std::ifstream info("/proc/cpuinfo");
-  std::string text = compiler + kFlags + kVectorMath;
+  std::string text = compiler + mlx_version() + kFlags + kVectorMath + kScript;
   for (std::string line; std::getline(info, line) && !line.empty();) {
     if (line.starts_with("model name") || line.starts_with("flags")) text += line;
   }
@@ -90,14 +148,9 @@ std::string make_folder() {
   fs::create_directories(folder / "bin", error);
   if (error) return {};
   fs::permissions(folder, fs::perms::owner_all, error);
-  const std::string compiler = "'" + found.path + "'";
-  const std::string header = "'" + (folder / "vector_math.h").string() + "'";
-  // Where these flags are not understood, as by clang, the kernel is built without them.
-  const std::string script = "#!/bin/sh\n" + compiler + " " + kFlags + " -include " + header +
-                             " \"$@\" 2>/dev/null || exec " + compiler + " \"$@\"\n";
   const bool quotable = (found.path + folder.string()).find('\'') == std::string::npos;
   if (!quotable || !write_file(folder / "vector_math.h", kVectorMath) ||
-      !write_file(folder / "bin" / "g++", script))
+      !write_file(folder / "bin" / "g++", script(found.path, folder.string())))
     return {};
   return folder.string();
 #else

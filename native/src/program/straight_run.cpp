@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mlxc/evaluate.h"
+#include "mlxc/graph.h"
 #include "mlxc/kernel_compiler.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
@@ -38,7 +39,7 @@ class Tracing {
 
   void add(const Instruction& instruction) {
     if (instruction.kind == InstructionKind::kConstant) {
-      set(instruction.first, instruction.constant->node().array, known_data(*instruction.constant));
+      add_number(instruction);
       return;
     }
     const std::size_t own = own_operands(instruction);
@@ -63,6 +64,17 @@ class Tracing {
     Array array;
     const void* known;
   };
+
+  // A copy: MLX refuses to trace a function that uses one of its inputs in another way, and the
+  // tensor may be passed as an input, too.
+  void add_number(const Instruction& instruction) {
+    const Tensor& constant = *instruction.constant;
+    const mlxc::Ints shape(constant.shape());
+    Array copy = mlxc::from_bytes(constant.to_bytes().data(), {shape.data(), shape.size()},
+                                  mlxc::to_mlx(constant.dtype()));
+    const void* const known = known_data(constant);
+    set(instruction.first, std::move(copy), known);
+  }
 
   std::vector<Array> build_with_function(const Instruction& instruction,
                                          std::span<const ops::Operand> operands) const {

@@ -64,6 +64,16 @@ TEST(Executable, TakesCapturedTensorsOfAnySize) {
   EXPECT_THAT(floats(outputs.at(2)), ElementsAre(10.0f));
 }
 
+TEST(Executable, MayGetATensorThatItCaptured) {
+  for (const Tensor& shared : {Tensor(2.0), tensor({2.0, 3.0})}) {
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", shared.type());
+    const ValueId c = builder.constant(shared);
+    const auto outputs = run(builder.program({builder.op("multiply", {x, c})}), {shared});
+    EXPECT_EQ(floats(outputs.at(0)).front(), 4.0f);
+  }
+}
+
 TEST(Executable, AnswersInputsAndTheSameValueTwice) {
   RegionBuilder builder;
   const ValueId x = builder.input("x", f32({2}));
