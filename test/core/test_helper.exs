@@ -1,3 +1,5 @@
-Code.require_file("support/handles.exs", __DIR__)
-Code.require_file("support/vm.exs", __DIR__)
+for file <- ["handles.exs", "calls.exs", "vm.exs"] do
+  Code.require_file("support/#{file}", __DIR__)
+end
+
 ExUnit.start()

@@ -2,11 +2,13 @@
 
 #include <array>
 #include <cstdlib>
+#include <future>
 #include <string>
 #include <thread>
 
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
+#include "mlxc/evaluate.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
 #include "mlxnx/error.h"
@@ -341,7 +343,24 @@ void Engine::wake() {
   state_->changed.notify_all();
 }
 
+// Waits until `stream` has done what was started on it. On a thread of its own, since MLX can't be
+// told to give up; where patience ends first, that thread is left to itself.
+static void drain(mlx_stream stream, std::chrono::steady_clock::time_point deadline) {
+  auto done = std::make_shared<std::promise<void>>();
+  const std::future<void> drained = done->get_future();
+  std::thread([stream, done = std::move(done)] {
+    try {
+      synchronize(stream);
+    } catch (const std::exception&) {
+      // What failed there is told where its result is read.
+    }
+    done->set_value();
+  }).detach();
+  drained.wait_until(deadline);
+}
+
 void Engine::stop(std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
   State& state = *state_;
   std::deque<TicketPtr> abandoned;
   bool idle = true;
@@ -359,6 +378,8 @@ void Engine::stop(std::chrono::milliseconds patience) {
   if (!thread_.joinable()) return;
   if (idle && !thread_.is_current() && !inside()) {
     thread_.join();
+    const mlx_stream cpu = state.streams[static_cast<std::size_t>(Device::kCpu)];
+    if (state.has_backlog && cpu.ctx != nullptr) drain(cpu, deadline);
   } else {
     thread_.detach();
   }

@@ -83,8 +83,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Makes `serve_until` ask again. Any thread.
   void wake();
 
-  /// Refuses new jobs, fails those still queued with BackendError, and waits for the running one
-  /// for at most `patience`; an engine whose job outlasts it is left to itself. Idempotent.
+  /// Refuses new jobs, fails those still queued with BackendError, and waits for the running one,
+  /// and for what was started on the CPU, for at most `patience`; an engine whose job outlasts it
+  /// is left to itself. Idempotent.
   void stop(std::chrono::milliseconds patience = std::chrono::seconds(5));
 
   /// Whether the calling thread is running a job of this engine.

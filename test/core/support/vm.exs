@@ -3,10 +3,12 @@ defmodule Mlx.VM do
   Facts about this VM's operating system process, and other VMs to try things that could end this one.
   """
 
-  @doc "Runs `code` in a VM of its own. Returns `{output, exit status}`."
+  @handles Path.join(__DIR__, "handles.exs")
+
+  @doc "Runs `code`, which may use `Mlx.Handles`, in a VM of its own. Returns `{output, exit status}`."
   def run(code, env \\ []) do
     paths = for path <- :code.get_path(), path = to_string(path), path =~ "/lib/", do: path
-    arguments = Enum.flat_map(paths, &["-pa", &1]) ++ ["-e", code]
+    arguments = Enum.flat_map(paths, &["-pa", &1]) ++ ["-r", @handles, "-e", code]
     System.cmd("elixir", arguments, stderr_to_stdout: true, env: env)
   end
 
