@@ -33,6 +33,7 @@ void make_atoms(ErlNifEnv* env) {
       {&Atoms::exception, "__exception__"},
       {&Atoms::message, "message"},
       {&Atoms::argument_error, "Elixir.ArgumentError"},
+      {&Atoms::arithmetic_error, "Elixir.ArithmeticError"},
       {&Atoms::unsupported_error, "Elixir.Mlx.UnsupportedError"},
       {&Atoms::format_error, "Elixir.Mlx.FormatError"},
       {&Atoms::mlx_error, "Elixir.Mlx.Error"},

@@ -13,7 +13,7 @@ struct Atoms {
   Term u, s, f, bf, c;
   Term cpu, gpu;
   Term struct_, exception, message;
-  Term argument_error, unsupported_error, format_error, mlx_error;
+  Term argument_error, arithmetic_error, unsupported_error, format_error, mlx_error;
   Term active_bytes, peak_bytes, cache_bytes, limit_bytes;
   Term operand, call, done, failed;
 };

@@ -66,6 +66,8 @@ Term current_exception_term(ErlNifEnv* env, std::string_view function) {
   };
   try {
     throw;
+  } catch (const ArithmeticError& error) {
+    return exception_term(env, atoms.arithmetic_error, error.without_op());
   } catch (const ValueError& error) {
     return exception_term(env, atoms.argument_error, error.without_op());
   } catch (const ArgumentError& error) {

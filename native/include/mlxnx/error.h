@@ -38,6 +38,12 @@ class ValueError : public ArgumentError {
   std::size_t prefix_length_;
 };
 
+/// A number that the op has no answer for: a known divisor of zero. Elixir: ArithmeticError.
+class ArithmeticError : public ValueError {
+ public:
+  using ValueError::ValueError;
+};
+
 /// A correct request that this device or version can't serve. Elixir: Mlx.UnsupportedError.
 class UnsupportedError : public std::runtime_error {
  public:

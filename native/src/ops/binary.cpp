@@ -1,5 +1,7 @@
 // Element-wise ops of two operands that broadcast.
 #include <array>
+#include <complex>
+#include <limits>
 
 #include "ops/comparison.h"
 #include "ops/complex_math.h"
@@ -81,11 +83,22 @@ Array eval_divide(const Call& call) {
   return mlxc::where(mlxc::equal(b, constant(zero, type)), complex_nan(), quotient);
 }
 
+// The real part of a complex operand. Nx takes complex numbers whose imaginary parts are 0.
+Array only_real(const Call& call, std::size_t i, DType type) {
+  const Array real = operand_as(call, i, type);
+  if (!is_complex(call.dtype(i))) return real;
+  const auto known = known_scalar(call, i);
+  if (known && std::get<std::complex<double>>(*known).imag() != 0)
+    call.arithmetic_error("Complex.atan2 only accepts real numbers as arguments");
+  const Array is_real = mlxc::equal(mlxc::imag(call.array(i)), constant(0.0, DType::f32));
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  return mlxc::where(is_real, real, constant(kNaN, type));
+}
+
 Array eval_atan2(const Call& call) {
-  // Nx takes complex tensors whose imaginary parts are 0.
   const DType type = to_floating(work_type(call));
   const DType real = is_complex(type) ? DType::f32 : type;
-  return mlxc::arctan2(operand_as(call, 0, real), operand_as(call, 1, real));
+  return mlxc::arctan2(only_real(call, 0, real), only_real(call, 1, real));
 }
 
 // A float that holds the operands: rounding an integer would change every digit of a remainder, and
@@ -217,7 +230,8 @@ OpDef binary(std::string_view name, InferFn infer, EvalFn eval, std::string_view
 const std::array kOps = {
     binary("add", kMerged, in_work_type<mlxc::add>, "Sum, element by element; integers wrap."),
     binary("atan2", kFloating, eval_atan2,
-           "Angle of the point (right, left), element by element, in radians."),
+           "Angle of the point (right, left), element by element, in radians; NaN where one is a "
+           "complex number off the real axis, which is refused where it is known."),
     binary("bitwise_and", kInteger, in_work_type<mlxc::bitwise_and>,
            "Bits that both integers have, element by element."),
     binary("bitwise_or", kInteger, in_work_type<mlxc::bitwise_or>,
@@ -252,10 +266,11 @@ const std::array kOps = {
            "Power, element by element; integers wrap, and their powers to negative exponents are "
            "truncated."),
     binary("quotient", kInteger, math::quotient,
-           "Integer quotient, truncated; -1 (all bits set) where the divisor is 0."),
+           "Integer quotient, truncated. A known divisor 0 is refused, and gives -1 (all bits set) "
+           "elsewhere."),
     binary("remainder", kReal, eval_remainder,
-           "Remainder of the truncated quotient, with the sign of left; left where the divisor is "
-           "the integer 0, NaN where it is the float 0."),
+           "Remainder of the truncated quotient, with the sign of left; NaN where the divisor is "
+           "the float 0. A known integer 0 is refused, and gives left elsewhere."),
     binary("right_shift", kInteger, math::right_shift,
            "Shifts the bits of left down by right, keeping the sign; by the width or more gives 0 "
            "or -1. A negative amount is refused where it is known, and does so elsewhere."),

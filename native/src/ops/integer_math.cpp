@@ -163,17 +163,23 @@ std::optional<DType> exact_integer_type(const Call& call) {
   return std::nullopt;
 }
 
+// The divisor where it is known. Nx refuses zero; an unknown one leaves what the rows say.
+std::optional<std::int64_t> known_divisor(const Call& call) {
+  const auto divisor = known_integer(call, 1);
+  if (divisor == 0)
+    call.arithmetic_error("bad argument in arithmetic expression: division by zero");
+  return divisor;
+}
+
 Array quotient(const Call& call) {
+  const auto known = known_divisor(call);
   const auto exact = exact_integer_type(call);
   if (!exact) return mixed_quotient(call);
   const DType type = *exact;
   const Array a = operand_as(call, 0, type);
   const Array minus_one = integer(-1, type);
-  if (const auto divisor = known_integer(call, 1)) {
-    if (*divisor == 0) return mlxc::full(call.output().shape, minus_one, type);
-    if (*divisor == -1) return mlxc::negative(a);
-    return cut_quotient(a, integer(*divisor, type), type);
-  }
+  if (known && *known == -1) return mlxc::negative(a);
+  if (known) return cut_quotient(a, integer(*known, type), type);
   const Array b = operand_as(call, 1, type);
   const Array one = integer(1, type);
   const Array is_zero = mlxc::equal(b, integer(0, type));
@@ -190,13 +196,12 @@ Array quotient(const Call& call) {
 }
 
 Array integer_remainder(const Call& call) {
+  const auto known = known_divisor(call);
   const auto exact = exact_integer_type(call);
   if (!exact) return mixed_remainder(call);
   const DType type = *exact;
   const Array a = operand_as(call, 0, type);
   const Array zero = integer(0, type);
-  const auto known = known_integer(call, 1);
-  if (known && *known == 0) return a;
   if (known && *known == -1) return mlxc::full(call.output().shape, zero, type);
   const Array b = operand_as(call, 1, type);
   if (known && is_unsigned(type)) return mlxc::remainder(a, b);

@@ -213,6 +213,9 @@ void Call::argument_error(const std::string& what) const {
 void Call::value_error(const std::string& what_nx_says) const {
   throw ValueError(std::string(op.name), what_nx_says);
 }
+void Call::arithmetic_error(const std::string& what_nx_says) const {
+  throw ArithmeticError(std::string(op.name), what_nx_says);
+}
 void Call::unsupported(const std::string& what) const {
   throw UnsupportedError("[" + std::string(op.name) + "] " + what);
 }

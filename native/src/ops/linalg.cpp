@@ -359,6 +359,15 @@ Array with_signs(const Array& vectors, const Array& signs) {
       mlxc::concatenate(std::array{first, mlxc::multiply(rest, column_signs(rest))}, -1));
 }
 
+// Singular values that are only the rounding of an f32 matrix, as 0. Nx's `pinv` and
+// `least_squares` divide by any other.
+Array without_noise(const Array& values, DType given) {
+  if (to_floating(given) == DType::f64) return values;
+  const double noise = axis_size(values, -1) * double{std::numeric_limits<float>::epsilon()};
+  const Array limit = mlxc::multiply(columns(values, 0, 1), mlxc::scalar(noise, values.dtype()));
+  return mlxc::where(mlxc::greater(values, limit), values, mlxc::scalar(0.0, values.dtype()));
+}
+
 std::vector<Array> eval_svd(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
   const DType type = roomy_type(call, call.dtype(0));
@@ -366,6 +375,7 @@ std::vector<Array> eval_svd(const Call& call) {
   std::vector<Array> usv = mlxc::svd(matrix);
   if (!call.attr<bool>("full_matrices?")) {
     const int k = axis_size(usv[1], -1);
+    usv[1] = without_noise(usv[1], call.dtype(0));
     usv[0] = columns(usv[0], 0, k);
     usv[2] = rows(usv[2], 0, k);
   }

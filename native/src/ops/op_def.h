@@ -67,6 +67,7 @@ struct Call {
   [[noreturn]] void type_error(const std::string& what) const;
   [[noreturn]] void argument_error(const std::string& what) const;
   [[noreturn]] void value_error(const std::string& what_nx_says) const;
+  [[noreturn]] void arithmetic_error(const std::string& what_nx_says) const;
   [[noreturn]] void unsupported(const std::string& what) const;
 };
 

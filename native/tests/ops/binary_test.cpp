@@ -126,6 +126,11 @@ TEST(Binary, ComplexArithmeticIsNxs) {
         {std::pow(Complex(-2, 0), Complex(2, -1)), {1, 0}});
   check(atan2(make({Complex(1, 0)}, DType::c64), make({Complex(2, 0)}, DType::c64)),
         {{0.4636476, 0}});
+  // Off the real axis there is no angle.
+  const Tensor angle = atan2(make({Complex(1, 1)}, DType::c64), make({1.0}, DType::f32));
+  EXPECT_TRUE(std::isnan(std::get<Complex>(numbers(angle)[0]).real()));
+  EXPECT_THROW(atan2(make({Complex(1, 1)}, DType::c64, {}), make({1.0}, DType::f32)),
+               ArithmeticError);
 }
 
 TEST(Binary, MaxAndMinRefuseComplexTensors) {

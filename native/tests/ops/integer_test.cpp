@@ -85,10 +85,13 @@ bool is_asked(const IntegerCase& row, const Number& b) {
   return row.reference != power || (wide(b) > -10 && wide(b) < 300);
 }
 
-// A negative amount that is known when the op is called.
+// A negative amount or a divisor of zero that is known when the op is called.
 bool is_refused(const IntegerCase& row, const Number& b, const Tensor& right) {
-  const bool shifts = std::string_view(row.op).ends_with("_shift");
-  return shifts && wide(b) < 0 && right.node().ready.load();
+  const std::string_view op = row.op;
+  const bool refused = op.ends_with("_shift")
+                           ? wide(b) < 0
+                           : (op == "quotient" || op == "remainder") && wide(b) == 0;
+  return refused && right.node().ready.load();
 }
 
 void expect_element(const IntegerCase& row, const Number& a, DType a_type, const Number& b,
@@ -153,6 +156,14 @@ TEST(Integers, DivisionByZeroDoesNotEndTheProcess) {
   const Tensor u = make({std::int64_t{7}}, DType::u16);
   EXPECT_THAT(quotient(u, make({std::int64_t{0}}, DType::u16)).to_vector<std::uint16_t>(),
               ElementsAre(65535));
+}
+
+TEST(Integers, KnownDivisorsOfZeroAreRefused) {
+  const Tensor seven(7), zero(0);
+  EXPECT_THROW(quotient(seven, zero), ArithmeticError);
+  EXPECT_THROW(remainder(seven, zero), ArithmeticError);
+  EXPECT_EQ(quotient(seven, unknown(zero)).item<std::int32_t>(), -1);
+  EXPECT_EQ(remainder(seven, unknown(zero)).item<std::int32_t>(), 7);
 }
 
 TEST(Integers, KnownNegativeShiftsAreRefused) {

@@ -159,6 +159,15 @@ TEST(Linalg, SmallMatricesAreRoundedOnce) {
               ElementsAre(-4, 4.5f));
 }
 
+TEST(Linalg, ReducedSvdHasNoSingularValuesOfRounding) {
+  // Rows of f32 sevenths depend on each other but for their rounding.
+  const Tensor a = divide(f32({1, 2, 3, 2, 4, 6, 3, 7, 5}, {3, 3}), 7.0f);
+  EXPECT_EQ(linalg::svd(a, false).s.to_vector<float>()[2], 0);
+  EXPECT_GT(linalg::svd(a).s.to_vector<float>()[2], 0);
+  const Tensor fine = f32({1, 0, 0, 1e-5f}, {2, 2});
+  EXPECT_FLOAT_EQ(linalg::svd(fine, false).s.to_vector<float>()[1], 1e-5f);
+}
+
 TEST(Linalg, LargerMatricesFactorInTheirOwnType) {
   constexpr std::size_t n = 40;
   const auto values = random_values<float>(n * n);
