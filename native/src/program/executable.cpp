@@ -20,6 +20,9 @@ using mlxc::Array;
 // MLX's recursion takes about 350 bytes for each node of a chain.
 constexpr std::uint64_t kMostNodesAnywhere = 128;
 
+// Fusing compiles a kernel, which takes a second or, for a large one, several: not for what is called a few times.
+constexpr std::uint32_t kRunsToBeHot = 16;
+
 void collect_constants(const Region& region, std::vector<Tensor>& constants) {
   for (const Instruction& instruction : region.instructions) {
     if (instruction.constant) constants.push_back(*instruction.constant);
@@ -97,7 +100,7 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
     sum.depth = std::max(sum.depth, weight.depth + node.depth.load(std::memory_order_relaxed));
     sum.work = tensors::add_work(sum.work, node.work.load(std::memory_order_relaxed));
   }
-  const bool is_hot = runs.fetch_add(1, std::memory_order_relaxed) > 0;
+  const bool is_hot = runs.fetch_add(1, std::memory_order_relaxed) >= kRunsToBeHot;
   RunState state(run_options, options.fusion, is_hot);
   std::vector<Array> results = plan.run(state, arrays);
 

@@ -1,8 +1,8 @@
 // A program made ready to run, many times and from any thread.
 //
 // The list of instructions is cut at control flow and callbacks; each straight run between them is
-// one closure that MLX traces once and then replays. A run that proves worth it (from the second
-// call on, or in a loop that takes long) has its elementwise ops fused, which on a CPU costs a run
+// one closure that MLX traces once and then replays. A run that proves worth it (after some
+// calls, or in a loop that takes long) has its elementwise ops fused, which on a CPU costs a run
 // of the C++ compiler per new kernel; where that can't work runs are replayed unfused.
 #pragma once
 
@@ -19,7 +19,7 @@
 namespace mlxnx::program {
 
 enum class Fusion : std::uint8_t {
-  kWhenHot,  ///< from the second run on, and in long loops
+  kWhenHot,  ///< after a number of runs, and in long loops
   kAlways,
   kNever,
 };

@@ -229,9 +229,11 @@ defmodule Mlx.Compiler.Lower do
     types = Enum.map(flatten(template), &type/1)
     {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
 
+    container = without_data(expr)
+
     {name, callbacks} =
       add_callback(callbacks, "runtime_call", fn handles ->
-        result = fun.(rebuild(expr, handles), options)
+        result = fun.(rebuild(container, handles), options)
 
         if not Nx.compatible?(template, result) do
           raise "expected the runtime_call function to match the given output template"
@@ -264,9 +266,11 @@ defmodule Mlx.Compiler.Lower do
       fun ->
         {told_ids, scopes, callbacks} = told |> flatten() |> values(scopes, callbacks)
 
+        container = without_data(told)
+
         {name, callbacks} =
           add_callback(callbacks, hook_name(spec), fn handles ->
-            fun.(rebuild(told, handles))
+            fun.(rebuild(container, handles))
             []
           end)
 
@@ -411,10 +415,13 @@ defmodule Mlx.Compiler.Lower do
   defp hook_name({:named, name, _}), do: to_string(name)
   defp hook_name({:fn, _}), do: "hook"
 
-  # The container `expr` with tensors in place of expressions.
-  defp rebuild(expr, handles) do
+  # A callback is kept, and copied, with its program: it must not hold expressions, whose shared nodes a copy repeats.
+  defp without_data(expr), do: Composite.traverse(expr, &%{&1 | data: nil})
+
+  # The container with tensors in place of what stood there.
+  defp rebuild(container, handles) do
     {container, []} =
-      Composite.traverse(expr, handles, fn tensor, [handle | rest] ->
+      Composite.traverse(container, handles, fn tensor, [handle | rest] ->
         {%{tensor | data: %Mlx.Backend{ref: handle}}, rest}
       end)
 
