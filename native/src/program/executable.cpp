@@ -20,7 +20,8 @@ using mlxc::Array;
 // MLX's recursion takes about 350 bytes for each node of a chain.
 constexpr std::uint64_t kMostNodesAnywhere = 128;
 
-// Fusing compiles a kernel, which takes a second or, for a large one, several: not for what is called a few times.
+// Fusing compiles a kernel, which takes a second or, for a large one, several: not for what is
+// called a few times.
 constexpr std::uint32_t kRunsToBeHot = 16;
 
 void collect_constants(const Region& region, std::vector<Tensor>& constants) {
