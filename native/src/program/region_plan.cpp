@@ -25,7 +25,7 @@ constexpr std::uint64_t kMostWaiting = 1024;
 // From then on a loop is worth fused kernels, which take a compiler about a second each.
 constexpr auto kLongLoop = std::chrono::milliseconds(500);
 
-constexpr std::size_t kNever = 0;
+constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max() - 1;
 constexpr std::size_t kAtEnd = std::numeric_limits<std::size_t>::max();
 
 }  // namespace

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
+#include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/graph.h"
 #include "mlxc/kernel_compiler.h"
@@ -121,21 +123,28 @@ StraightRun::StraightRun(std::span<const Instruction> instructions,
 std::vector<Array> StraightRun::build(std::span<const Array> inputs) const {
   const std::uint64_t before = mlxc::thread_state.nodes;
   Tracing tracing(types_);
-  for (std::size_t i = 0; i < inputs.size(); ++i) tracing.set(inputs_[i], inputs[i]);
+  std::unordered_set<ValueId> given;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    given.insert(inputs_[i]);
+    tracing.set(inputs_[i], inputs[i]);
+  }
   for (const Instruction& instruction : instructions_) {
-    const bool given =
-        instruction.kind == InstructionKind::kConstant && !is_inlined(*instruction.constant);
-    if (given) {
+    if (instruction.kind != InstructionKind::kConstant || is_inlined(*instruction.constant)) {
+      tracing.add(instruction);
+    } else if (given.contains(instruction.first)) {
       // Came in as an input, so that MLX's caches hold no large tensor.
       tracing.set(instruction.first, tracing.get(instruction.first),
                   known_data(*instruction.constant));
-    } else {
-      tracing.add(instruction);
     }
   }
   std::vector<Array> results;
   results.reserve(outputs_.size());
-  for (const ValueId id : outputs_) results.push_back(tracing.get(id));
+  const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
+  for (const ValueId id : outputs_) {
+    const Array& result = tracing.get(id);
+    // MLX merges equal numbers, and forgets (0.31.2) that one of them may be an output.
+    results.push_back(mlxc::is_computed(result) ? mlxc::copy(result) : result);
+  }
   node_count_.store(mlxc::thread_state.nodes - before + 1, std::memory_order_relaxed);
   return results;
 }
