@@ -29,7 +29,7 @@ ValueId real(RegionBuilder& builder, double value) {
 // Runs `program` until its kernels are made, and answers what runs and computes it once more.
 Body runs(Program program, std::vector<Tensor> inputs) {
   const auto executable = std::make_shared<const Executable>(std::move(program));
-  for (int i = 0; i < 3; ++i) eval(executable->run(inputs));
+  for (int i = 0; i < 20; ++i) eval(executable->run(inputs));
   return [=] { eval(executable->run(inputs)); };
 }
 
