@@ -13,9 +13,21 @@ defmodule Mlx.Telemetry do
 
   @compile {:no_warn_undefined, :telemetry}
 
+  @key {__MODULE__, :available?}
+
   @doc false
-  # A module attribute would freeze what was there when the core was compiled; `telemetry` may come later.
-  def available?, do: :erlang.function_exported(:telemetry, :execute, 3)
+  # Asked at run time, since `telemetry` may come after the core was compiled; and once, since loading a module takes long.
+  def available? do
+    case :persistent_term.get(@key, nil) do
+      nil ->
+        available? = Code.ensure_loaded?(:telemetry)
+        :persistent_term.put(@key, available?)
+        available?
+
+      available? ->
+        available?
+    end
+  end
 
   @doc false
   @spec span(atom(), map(), (-> result)) :: result when result: term()
