@@ -1,10 +1,10 @@
 // The matrix products that libmlx imports, exported in front of the wheel's slow ones.
 //
-// A small f32 product is computed here and rounded once, since a call costs more. A product with a
-// vector goes to gemv, which is several times faster; a large product is split over threads. The
-// library itself is kept at one thread: OpenBLAS's own threads spin, and on a machine with other
-// work a small product then takes hundreds of times longer. Here a late thread costs at most one
-// part.
+// A small f32 product is computed here and rounded once, in about the time of a call. A product
+// with a vector goes to gemv, which is several times faster; a large product is split over threads.
+// The library itself is kept at one thread: OpenBLAS's own threads spin, and on a machine with
+// other work a small product then takes hundreds of times longer. Here a late thread costs at most
+// one part.
 
 #include <algorithm>
 #include <atomic>
@@ -68,8 +68,8 @@ struct Product {
   }
 };
 
-// Up to so many multiplications a call of the library costs more than they do.
-constexpr std::int64_t kFewMultiplications = 1024;
+// Up to so many multiplications the library is not noticeably faster.
+constexpr std::int64_t kFewMultiplications = 256;
 
 /// Sums in double and rounds once.
 void multiply_few(const Product<float>& p) {
