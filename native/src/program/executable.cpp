@@ -6,7 +6,6 @@
 #include "mlxc/engine.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
-#include "ops/invoke.h"
 #include "program/region_plan.h"
 #include "program/verifier.h"
 #include "tensor/node.h"
@@ -34,18 +33,8 @@ void collect_constants(const Region& region, std::vector<Tensor>& constants) {
 // Fused or not, a graph is at most as deep as its program is long.
 tensors::Weight weight_of(const Region& region) {
   constexpr std::size_t kMostDepth = 64;
-  tensors::Weight weight;
-  weight.depth = static_cast<std::uint32_t>(std::min(region.instructions.size(), kMostDepth)) + 1;
-  const std::vector<TensorType> types = region.value_types();
-  for (const Instruction& instruction : region.instructions) {
-    if (instruction.kind == InstructionKind::kConstant) continue;
-    if (instruction.kind != InstructionKind::kOp) return {weight.depth, tensors::kMuchWork};
-    std::vector<ops::Operand> operands;
-    for (const ValueId id : instruction.operands) operands.push_back({&types[id]});
-    weight.work = tensors::add_work(weight.work,
-                                    ops::work_of(*instruction.op, operands, instruction.outputs));
-  }
-  return weight;
+  const std::size_t depth = std::min(region.instructions.size(), kMostDepth) + 1;
+  return {static_cast<std::uint32_t>(depth), estimated_work(region)};
 }
 
 }  // namespace

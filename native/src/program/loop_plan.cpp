@@ -17,6 +17,10 @@ using mlxc::Array;
 constexpr std::size_t kLongestChain = 10;
 constexpr std::size_t kMostUnrolled = 64;  // instructions
 
+// For a loop that waits for its condition: how many iterations it may do at a time.
+constexpr std::size_t kStepsAtOnce = 8;
+constexpr tensors::Work kLittleWork = 100'000;
+
 bool is_straight(const Region& region) {
   return std::all_of(region.instructions.begin(), region.instructions.end(),
                      [](const Instruction& instruction) {
@@ -77,15 +81,28 @@ LoopPlan::LoopPlan(const Instruction& loop)
     build_blocks();
   }
   if (!is_straight(condition_.region())) return;
-  RegionBuilder builder;
-  std::vector<ValueId> inputs;
-  for (const Input& input : body.inputs) inputs.push_back(builder.input("", input.type));
-  std::vector<ValueId> next = builder.append(body, inputs, body.outputs);
-  std::vector<ValueId> tested = next;
-  tested.insert(tested.end(), inputs.begin() + static_cast<std::ptrdiff_t>(states_), inputs.end());
+  step_.emplace(stepped(1));
+  if (estimated_work(body) <= kLittleWork) steps_.emplace(stepped(kStepsAtOnce));
+}
+
+// Body and condition, `count` times. Inputs: all that the loop has; outputs: the state, and whether
+// it goes on. The first round is sure to take place.
+std::shared_ptr<const Region> LoopPlan::stepped(std::size_t count) const {
+  const Region& body = body_.region();
   const Region& condition = condition_.region();
-  next.push_back(builder.append(condition, tested, condition.outputs).front());
-  step_.emplace(builder.region(next));
+  RegionBuilder builder;
+  std::vector<ValueId> values;
+  for (const Input& input : body.inputs) values.push_back(builder.input("", input.type));
+  std::optional<ValueId> goes_on;
+  for (std::size_t round = 0; round < count; ++round) {
+    const std::vector<ValueId> next = builder.append(body, values, body.outputs);
+    for (std::size_t i = 0; i < states_; ++i)
+      values[i] = goes_on ? builder.op("select", {*goes_on, next[i], values[i]}) : next[i];
+    goes_on = builder.append(condition, values, condition.outputs).front();
+  }
+  values.resize(states_);
+  values.push_back(*goes_on);
+  return builder.region(values);
 }
 
 // The states that the host does not know, and those of the others that they are computed from.
@@ -155,8 +172,9 @@ std::vector<Array> LoopPlan::run(RunState& state, std::span<const Array> operand
 // Each iteration waits for the condition.
 std::vector<Array> LoopPlan::run_asking(RunState& state, Arrays values) const {
   bool goes_on = holds(condition_.run(state, values).front());
-  while (goes_on) {
-    Arrays next = (step_ ? *step_ : body_).run(state, values);
+  for (std::size_t round = 0; goes_on; ++round) {
+    const bool several = steps_ && round >= kStepsAtOnce;
+    Arrays next = (several ? *steps_ : step_ ? *step_ : body_).run(state, values);
     for (std::size_t i = 0; i < states_; ++i) values[i] = std::move(next[i]);
     state.after_iteration(std::span(values).first(states_));
     goes_on = holds(step_ ? next.back() : condition_.run(state, values).front());

@@ -1,6 +1,7 @@
 // `while` made ready to run. Where the host can follow the condition (host_loop.h) iterations are
-// only built, several by one replay of an unrolled body, and evaluated in batches; otherwise each
-// iteration waits for the condition's value.
+// only built, several by one replay of an unrolled body, and evaluated in batches. Otherwise each
+// iteration waits for the condition's value; a loop of little work that has gone on for a while
+// does several at a time, those after the last without effect.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ class LoopPlan {
  private:
   using Arrays = std::vector<mlxc::Array>;
 
+  std::shared_ptr<const Region> stepped(std::size_t count) const;
   void choose_carried();
   void build_blocks();
   std::shared_ptr<const Region> unrolled(std::size_t count) const;
@@ -33,7 +35,8 @@ class LoopPlan {
   RegionPlan condition_;
   RegionPlan body_;
   std::size_t states_;
-  std::optional<RegionPlan> step_;  // body and then condition, when both are straight
+  std::optional<RegionPlan> step_;   // body and then condition, when both are straight
+  std::optional<RegionPlan> steps_;  // several, each of which leaves a finished state alone
   std::optional<HostLoop> host_;
   std::vector<ValueId> carried_;     // states that the device computes; the host knows the others
   std::optional<RegionPlan> one_;    // an iteration of these, when the body is straight

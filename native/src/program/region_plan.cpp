@@ -7,6 +7,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxnx/error.h"
+#include "ops/invoke.h"
 #include "program/control.h"
 #include "program/loop_plan.h"
 #include "tensor/node.h"
@@ -29,6 +30,19 @@ constexpr std::size_t kNever = std::numeric_limits<std::size_t>::max() - 1;
 constexpr std::size_t kAtEnd = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
+
+tensors::Work estimated_work(const Region& region) {
+  const std::vector<TensorType> types = region.value_types();
+  tensors::Work work = 0;
+  for (const Instruction& instruction : region.instructions) {
+    if (instruction.kind == InstructionKind::kConstant) continue;
+    if (instruction.kind != InstructionKind::kOp) return tensors::kMuchWork;
+    std::vector<ops::Operand> operands;
+    for (const ValueId id : instruction.operands) operands.push_back({&types[id]});
+    work = tensors::add_work(work, ops::work_of(*instruction.op, operands, instruction.outputs));
+  }
+  return work;
+}
 
 RunState::RunState(const RunOptions& options, Fusion fusion, bool is_hot)
     : options_(options), may_turn_hot_(fusion == Fusion::kWhenHot && !is_hot) {

@@ -9,6 +9,7 @@
 
 #include "program/executable.h"
 #include "program/straight_run.h"
+#include "tensor/node.h"
 
 namespace mlxnx::program {
 
@@ -48,6 +49,9 @@ class RunState {
 };
 
 class LoopPlan;
+
+/// A rough bound on the time that a region takes, in nanoseconds; much for control flow.
+tensors::Work estimated_work(const Region& region);
 
 class RegionPlan {
  public:

@@ -132,6 +132,21 @@ TEST(LoopsThatAsk, WaitForTheDevice) {
   }
 }
 
+// Long enough for several iterations at a time, and ending within such a group.
+TEST(LoopsThatAsk, EndWhereTheirConditionEnds) {
+  const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
+                    return b.op("less", {x, number(b, 40.5)});
+                  },
+                  [](RegionBuilder& b, ValueId i, ValueId x) {
+                    return std::vector{next(b, i), b.op("add", {x, number(b, 1.0)})};
+                  }};
+  for (const double start : {0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 33.0, 41.0}) {
+    const auto outputs = run(loop.program(), {Tensor(0), Tensor(start)});
+    EXPECT_EQ(outputs.at(1).item<float>(), 41.0f) << start;
+    EXPECT_EQ(outputs.at(0).item<int>(), 41 - static_cast<int>(start));
+  }
+}
+
 TEST(LoopsThatAsk, MayNotBeFollowedThroughU64) {
   const Loop loop{[](RegionBuilder& b, ValueId, ValueId x) {
                     return b.op("less", {x, number(b, Number(std::int64_t{3}), DType::u64)});
