@@ -41,14 +41,23 @@ defmodule Mlx.Backend.DoctestTest do
   # Compares tensors with `===`, which compares handles here.
   @compares_handles [{Nx.Defn.Composite, flatten_list: 2}]
 
+  # Compiling a call of these warns.
+  @deprecated_functions [{Nx, reflect: 2}]
+
   @modules [Nx, Nx.LinAlg, Nx.Random, Nx.Constants, Nx.Type, Nx.Shape, Nx.Batch, Nx.Floating] ++
              [Nx.Defn, Nx.Defn.Composite, Nx.Defn.Graph]
 
-  @except @unsupported_types ++ @rounding ++ @not_unique ++ @compares_handles
+  @except @unsupported_types ++
+            @rounding ++ @not_unique ++ @compares_handles ++ @deprecated_functions
 
   for module <- @modules do
     functions = for {^module, functions} <- @except, function <- functions, do: function
     doctest module, except: functions
+  end
+
+  describe "defn" do
+    use Nx.Defn.Kernel
+    doctest Nx.Defn.Kernel
   end
 
   # Those left out above are held to what can be asked of them. Answers that are not unique are checked by their properties in
@@ -56,6 +65,14 @@ defmodule Mlx.Backend.DoctestTest do
   for {module, functions} <- @unsupported_types, function <- functions do
     test "#{inspect(module)}: #{inspect(function)}, where the type is supported" do
       assert DocExamples.run(unquote(module), unquote(function), unsupported: true) > 0
+    end
+  end
+
+  for {module, functions} <- @deprecated_functions, function <- functions do
+    test "#{inspect(module)}: #{inspect(function)}, which is deprecated" do
+      ExUnit.CaptureIO.capture_io(:stderr, fn ->
+        assert DocExamples.run(unquote(module), unquote(function), []) > 0
+      end)
     end
   end
 
