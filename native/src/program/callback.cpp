@@ -11,16 +11,11 @@ void Reply::fail(std::exception_ptr error) noexcept { finish({}, std::move(error
 
 void Reply::finish(std::vector<Tensor> values, std::exception_ptr error) noexcept {
   const std::lock_guard lock(mutex_);
-  if (answered_ || engine_ == nullptr) return;
-  answered_ = true;
+  if (is_answered() || engine_ == nullptr) return;
   values_ = std::move(values);
   error_ = std::move(error);
+  answered_.store(true, std::memory_order_release);
   engine_->wake();
-}
-
-bool Reply::is_answered() const {
-  const std::lock_guard lock(mutex_);
-  return answered_;
 }
 
 std::vector<Tensor> Reply::take() {

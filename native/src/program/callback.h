@@ -1,6 +1,7 @@
 // How a running program talks to its host: the caller that knows what hooks and runtime calls mean.
 #pragma once
 
+#include <atomic>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -35,7 +36,7 @@ class Reply {
   void fail(std::exception_ptr error) noexcept;
 
   /// For the program that waits: whether `take` would not wait.
-  bool is_answered() const;
+  bool is_answered() const { return answered_.load(std::memory_order_acquire); }
   /// Throws: what `fail` was given.
   std::vector<Tensor> take();
   /// Nobody waits any more.
@@ -44,9 +45,10 @@ class Reply {
  private:
   void finish(std::vector<Tensor> values, std::exception_ptr error) noexcept;
 
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   mlxc::Engine* engine_;  // null once nobody waits
-  bool answered_ = false;
+  // Read without the mutex: the engine asks with its own lock held, which answering takes last.
+  std::atomic<bool> answered_{false};
   std::vector<Tensor> values_;
   std::exception_ptr error_;
 };

@@ -78,6 +78,12 @@ TEST(Callback, HooksFireInOrderFromWithinLoops) {
   EXPECT_THAT(seen, ElementsAre(0, 1, 2, 3));
 }
 
+// Many of them, so that an answer meets every moment of the waiting.
+TEST(Callback, AnswersNeverMissTheProgramThatWaits) {
+  ThreadHost host([](const CallbackRequest&) { return std::vector<Tensor>{}; });
+  EXPECT_EQ(run(telling_loop(2000), {Tensor(0)}, {.host = &host}).at(0).item<int>(), 2000);
+}
+
 TEST(Callback, HooksWithoutAHostDoNothing) {
   EXPECT_EQ(run(telling_loop(3), {Tensor(0)}).at(0).item<int>(), 3);
 }
