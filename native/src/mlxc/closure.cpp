@@ -1,9 +1,11 @@
 #include "mlxc/closure.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <exception>
+#include <mutex>
 #include <utility>
 
 #include "mlx/c/compile.h"
@@ -21,6 +23,11 @@ std::uintptr_t next_id() {
   static std::atomic<std::uintptr_t> last{0};
   constexpr std::uintptr_t kOursNotAddresses = std::uintptr_t{1} << 63;
   return kOursNotAddresses | ++last;
+}
+
+std::mutex& tracer_mutex() {
+  static std::mutex mutex;
+  return mutex;
 }
 
 class Handle {
@@ -113,6 +120,8 @@ std::vector<Array> CompiledClosure::operator()(std::span<const Array> inputs) co
   }
   const ArrayVector arguments(inputs);
   ArrayVector results;
+  // MLX's tracer belongs to the process (0.31), and whether it traces is known only inside.
+  const std::lock_guard lock(tracer_mutex());
   const int status = mlx_closure_apply(results.out(), raw_, arguments.raw());
   if (status != 0) [[unlikely]] {
     // MLX 0.31 keeps a cache entry whose tracing failed, and would replay it.
@@ -124,6 +133,18 @@ std::vector<Array> CompiledClosure::operator()(std::span<const Array> inputs) co
     throw_pending_error("mlx_closure_apply");
   }
   return results.to_vector();
+}
+
+void prepare_tracing() {
+  static const bool prepared = [] {
+    const auto number = std::array{0.0F};
+    const Array input = from_bytes(number.data(), {}, MLX_FLOAT32);
+    const CompiledClosure same([](std::span<const Array> inputs) { return std::vector{inputs[0]}; },
+                               CompileMode::kReplay);
+    same({&input, 1});
+    return true;
+  }();
+  static_cast<void>(prepared);
 }
 
 bool is_compilation_disabled() {

@@ -42,6 +42,10 @@ class CompiledClosure {
   std::shared_ptr<Life> life_;
 };
 
+/// Makes MLX set up its tracer. That is one vector for all threads (0.31), which building threads
+/// look at without a lock: it must not have to grow while they do.
+void prepare_tracing();
+
 /// Whether the user forbade compilation through MLX's own variable, MLX_DISABLE_COMPILE.
 bool is_compilation_disabled();
 

@@ -8,6 +8,7 @@
 
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
+#include "mlxc/closure.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
@@ -152,6 +153,7 @@ void Engine::State::start() {
     }
     lend_default_streams(*this);
     callers_may_evaluate = any_thread_may_evaluate();
+    prepare_tracing();
   } catch (...) {
     start_error = std::current_exception();
   }

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <thread>
 
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
@@ -100,22 +99,6 @@ TEST(Executable, AnswersNothingWhereNothingIsAskedFor) {
   RegionBuilder builder;
   builder.input("x", f32());
   EXPECT_TRUE(run(builder.program({}), {Tensor(1.0)}).empty());
-}
-
-TEST(Executable, RunsOnManyThreadsAtOnce) {
-  const Executable program(doubled_plus_one(), {.fusion = Fusion::kNever});
-  std::vector<std::thread> threads;
-  std::atomic<int> right{0};
-  for (int i = 0; i < 8; ++i) {
-    threads.emplace_back([&, i] {
-      for (int round = 0; round < 20; ++round) {
-        const auto outputs = program.run(std::vector<Tensor>{tensor({1.0 * i, 0.0, 0.0})});
-        right += floats(outputs.at(0))[0] == static_cast<float>(2 * i + 1);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(right, 160);
 }
 
 TEST(Executable, KeepsWorkingAfterAnErrorWhileTracing) {
