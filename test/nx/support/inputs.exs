@@ -14,6 +14,8 @@ defmodule Mlx.Inputs do
         :inexact -> family in [:f, :bf, :c]
         # Nx makes complex numbers of f64 c128.
         :no_c128 -> {family, bits} != {:f, 64}
+        :wide -> {family, bits} not in [{:f, 64}, {:f, 16}, {:bf, 16}]
+        :real_without_f64 -> family != :c and {family, bits} != {:f, 64}
       end
     end)
   end
