@@ -69,6 +69,7 @@ bool compiler_answers() {
 std::string probe() {
   const KernelCompiler found = find_kernel_compiler();
   if (found.path.empty()) return "there is no g++ on the PATH";
+  if (found.cache_folder.empty()) return "there is no folder for temporary files";
   if (!can_write_into(found.cache_folder))
     return "MLX's folder for kernels, " + found.cache_folder + ", can't be written";
   stop_ignoring_children();
