@@ -69,6 +69,28 @@ defmodule Mlx do
   end
 
   @doc """
+  The version of MLX in use.
+
+  ## Examples
+
+      iex> Mlx.version() =~ ~r/^\\d+\\.\\d+/
+      true
+  """
+  @spec version() :: String.t()
+  def version, do: NIF.mlx_version()
+
+  @doc """
+  The memory that tensors hold, in bytes: `Mlx.Memory.info/0`.
+
+  ## Examples
+
+      iex> Mlx.memory().active_bytes >= 0
+      true
+  """
+  @spec memory() :: Mlx.Memory.info()
+  def memory, do: Mlx.Memory.info()
+
+  @doc """
   The versions in use: of this package, of MLX, and where the mlx-c functions come from (`:system`, `:fetch` or `:bundled`).
 
   ## Examples

@@ -7,11 +7,37 @@ defmodule Mlx.Compiler.Cache do
 
   @table __MODULE__
 
-  @doc "The program kept under `key`, or what `build` makes of it, kept from now on."
+  @doc """
+  The program kept under `key`, or what `build` makes of it, kept from now on.
+
+  A key that holds expressions, or is very large, is not kept: copies and hashes repeat what a term shares, and an
+  expression of some dozens of nodes may share exponentially much.
+  """
   @spec fetch(term(), (-> program)) :: program when program: term()
   def fetch(key, build) do
     start()
+    if small?(key), do: look_up(key, build), else: build.()
+  end
 
+  @most_terms 100_000
+
+  defp small?(key), do: is_integer(walk(key, @most_terms))
+
+  # How many more terms may follow, or nil.
+  defp walk(_term, left) when left == nil or left <= 0, do: nil
+  defp walk(%Nx.Defn.Expr{}, _left), do: nil
+  defp walk([head | tail], left), do: walk(tail, walk(head, left - 1))
+  defp walk(tuple, left) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> walk(left)
+  defp walk(%{} = map, left), do: map |> :maps.to_list() |> walk(left)
+
+  defp walk(fun, left) when is_function(fun) do
+    {:env, env} = :erlang.fun_info(fun, :env)
+    walk(env, left - 1)
+  end
+
+  defp walk(_other, left), do: left - 1
+
+  defp look_up(key, build) do
     case :ets.lookup(@table, key) do
       [{_key, program, _used}] ->
         :ets.update_element(@table, key, {3, now()})
