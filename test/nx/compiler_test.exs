@@ -1,5 +1,6 @@
 defmodule Mlx.CompilerTest do
   use ExUnit.Case, async: true
+  doctest Mlx.Defn
 
   defmodule Functions do
     import Nx.Defn
@@ -253,6 +254,44 @@ defmodule Mlx.CompilerTest do
     assert length(Mlx.Compiler.__partitions_options__(options)) == 2
     assert Mlx.Compiler.__to_backend__(device: :cpu) == {Mlx.Backend, device: :cpu}
     assert_raise ArgumentError, fn -> jit(&Functions.pass/1, device: :moon).(1) end
+  end
+
+  describe "use Mlx.Defn" do
+    defmodule Chosen do
+      use Mlx.Defn
+
+      defn twice(x, options \\ []) do
+        options = keyword!(options, by: 2)
+        x * options[:by]
+      end
+
+      defn(inner(x), do: twice(x) + 1)
+    end
+
+    defmodule Evaluated do
+      use Mlx.Defn
+      @defn_compiler Nx.Defn.Evaluator
+      defn(twice(x), do: x * 2)
+    end
+
+    test "chooses the compiler of a module's functions, default arguments included" do
+      assert %Nx.Tensor{data: %Mlx.Backend{}} = result = Chosen.twice(2)
+      assert Nx.to_number(result) == 4
+      assert Nx.to_number(Chosen.twice(2, by: 5)) == 10
+      assert Nx.to_number(Chosen.inner(2)) == 5
+
+      assert %Nx.Tensor{data: %Nx.BinaryBackend{}} =
+               Evaluated.twice(Nx.tensor(2, backend: Nx.BinaryBackend))
+    end
+
+    test "lets a function become part of the one that calls it" do
+      result =
+        Nx.Defn.jit(&Chosen.twice/1, compiler: Nx.Defn.Evaluator).(
+          Nx.tensor(2, backend: Nx.BinaryBackend)
+        )
+
+      assert %Nx.Tensor{data: %Nx.BinaryBackend{}} = result
+    end
   end
 
   test "types that MLX lacks raise" do
