@@ -1,6 +1,7 @@
 defmodule Mlx.CompilerTest do
   use ExUnit.Case, async: true
   doctest Mlx.Defn
+  doctest Mlx.Compiler
 
   defmodule Functions do
     import Nx.Defn
@@ -291,6 +292,37 @@ defmodule Mlx.CompilerTest do
         )
 
       assert %Nx.Tensor{data: %Nx.BinaryBackend{}} = result
+    end
+  end
+
+  describe "files" do
+    @describetag :tmp_dir
+
+    test "hold functions with several results, and leave out what is not read", %{tmp_dir: folder} do
+      path = Path.join(folder, "program")
+      fun = fn %{a: a, b: _b}, c -> {Nx.add(a, c), Nx.subtract(a, c)} end
+      vector = Nx.template({2}, :s32)
+      assert Mlx.Compiler.export(fun, [%{a: vector, b: vector}, vector], path) == :ok
+
+      imported = Mlx.Compiler.import(path)
+      [a, c] = [Nx.tensor([1, 2]), Nx.tensor([10, 20])]
+      assert {sum, difference} = imported.([a, Nx.tensor([0, 0]), c])
+      assert Nx.to_flat_list(sum) == [11, 22]
+      assert Nx.to_flat_list(difference) == [-9, -18]
+    end
+
+    test "hold no hooks", %{tmp_dir: folder} do
+      assert_raise Mlx.UnsupportedError, ~r/hooks or runtime calls/, fn ->
+        fun = &Functions.on_host(&1, fn x -> x end)
+        Mlx.Compiler.export(fun, [Nx.template({2}, :f32)], Path.join(folder, "program"))
+      end
+    end
+
+    test "that are none are refused", %{tmp_dir: folder} do
+      path = Path.join(folder, "program")
+      File.write!(path, "no program")
+      assert_raise Mlx.FormatError, fn -> Mlx.Compiler.import(path) end
+      assert_raise File.Error, fn -> Mlx.Compiler.import(Path.join(folder, "none")) end
     end
   end
 

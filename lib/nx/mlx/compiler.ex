@@ -49,6 +49,7 @@ defmodule Mlx.Compiler do
     device = Mlx.Backend.init(Keyword.take(options, [:device]))[:device]
 
     program = Cache.fetch({key, signature(vars), hooks}, fn -> build(vars, fun, hooks) end)
+    if told = options[:on_program], do: told.(program)
     fn args_list -> Enum.map(args_list, &run(program, &1, device)) end
   end
 
@@ -63,6 +64,108 @@ defmodule Mlx.Compiler do
   @impl true
   def __shard_jit__(_key, _mesh, _vars, _fun, _args_list, _options) do
     raise Mlx.UnsupportedError, message: "Mlx.Compiler does not shard functions over devices"
+  end
+
+  ## Programs as files and graphs
+
+  @doc """
+  Writes the program of `fun` for arguments like `args` (tensors or templates) to the file `path`.
+
+  The file, described in `docs/program_format.md`, is read by `import/1`, by C++ and by the command line
+  (`mlxnx run PROGRAM --input arg0=x.npy`). Its inputs are called `arg0`, `arg1`, … by their position in the flattened
+  arguments; what the function does not read is left out. Raises `Mlx.UnsupportedError` for a function with hooks or runtime
+  calls, whose code no file holds, and `File.Error` when the file can't be written.
+
+  ## Examples
+
+      iex> path = Path.join(System.tmp_dir!(), "double.mlxnx")
+      iex> Mlx.Compiler.export(&Nx.multiply(&1, 2), [Nx.template({3}, :f32)], path)
+      :ok
+      iex> double = Mlx.Compiler.import(path)
+      iex> [Nx.tensor([1.0, 2.0, 3.0])] |> double.() |> Nx.to_flat_list()
+      [2.0, 4.0, 6.0]
+  """
+  @spec export(function(), [Nx.Container.t()], Path.t()) :: :ok
+  def export(fun, args, path) do
+    program = program(fun, args)
+
+    if program.callbacks != %{} do
+      raise Mlx.UnsupportedError,
+        message:
+          "[export] the function has hooks or runtime calls " <>
+            "(#{program.callbacks |> Map.keys() |> Enum.join(", ")}), which a file can't hold"
+    end
+
+    File.write!(path, NIF.program_serialize(program.handle))
+  end
+
+  @doc """
+  The function in the file `path`, as `export/3` writes it: it takes the list of the flattened arguments and answers a
+  tensor, or a tuple of the flattened results.
+
+  Raises `Mlx.FormatError` for anything but such a file, `File.Error` when it can't be read.
+  """
+  @spec import(Path.t()) :: ([Nx.Tensor.t()] -> Nx.Tensor.t() | tuple())
+  def import(path) do
+    handle = path |> File.read!() |> NIF.program_deserialize()
+    {inputs, outputs} = NIF.program_signature(handle)
+    positions = inputs |> Enum.with_index() |> Enum.map(&position/1)
+    templates = for {type, shape} <- outputs, do: %{Nx.template(shape, type) | data: nil}
+
+    container =
+      case templates do
+        [template] -> template
+        several -> List.to_tuple(several)
+      end
+
+    program = %__MODULE__{
+      handle: handle,
+      params: positions,
+      callbacks: %{},
+      templates: {container, templates}
+    }
+
+    fn args -> run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil) end
+  end
+
+  # Inputs of programs made elsewhere may have other names: then their order counts.
+  defp position({{"arg" <> digits, _type}, index}) do
+    case Integer.parse(digits) do
+      {position, ""} -> position
+      _ -> index
+    end
+  end
+
+  defp position({_input, index}), do: index
+
+  @doc """
+  The program of `fun` for arguments like `args`, as a Graphviz digraph.
+
+  ## Examples
+
+      iex> Mlx.Compiler.to_dot(&Nx.add/2, [Nx.template({}, :f32), Nx.template({}, :f32)]) =~ "digraph"
+      true
+  """
+  @spec to_dot(function(), [Nx.Container.t()]) :: String.t()
+  def to_dot(fun, args), do: NIF.program_dot(program(fun, args).handle)
+
+  @doc """
+  The program of `fun` for arguments like `args`, a line per instruction.
+
+  ## Examples
+
+      iex> Mlx.Compiler.to_text(&Nx.add/2, [Nx.template({}, :f32), Nx.template({}, :f32)]) =~ "add %0, %1"
+      true
+  """
+  @spec to_text(function(), [Nx.Container.t()]) :: String.t()
+  def to_text(fun, args), do: NIF.program_text(program(fun, args).handle)
+
+  defp program(fun, args) do
+    parent = self()
+    ref = make_ref()
+    told = &send(parent, {ref, &1})
+    Nx.Defn.compile(fun, args, compiler: __MODULE__, on_program: told)
+    receive do: ({^ref, program} -> program)
   end
 
   # What of the arguments the program depends on.
