@@ -12,6 +12,7 @@
 #include <array>
 #include <cstddef>
 #include <new>
+#include <optional>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -62,6 +63,14 @@ struct Bound {
     using Quick = decltype(quick);
     if constexpr (std::is_invocable_r_v<bool, Quick, A&...>) {
       if (on_normal_scheduler() && !std::apply(quick, args)) {
+        return enif_schedule_nif(env, name.chars.data(), ERL_NIF_DIRTY_JOB_CPU_BOUND, &call, argc,
+                                 argv);
+      }
+    }
+    if constexpr (std::is_invocable_v<Quick, ErlNifEnv*, A&...>) {
+      if (on_normal_scheduler()) {
+        const auto attempt = [env](A&... values) { return quick(env, values...); };
+        if (std::optional<R> result = std::apply(attempt, args)) return encode<R>(env, *result);
         return enif_schedule_nif(env, name.chars.data(), ERL_NIF_DIRTY_JOB_CPU_BOUND, &call, argc,
                                  argv);
       }

@@ -12,6 +12,7 @@
 //     {:hook, callback, values}
 //     {:runtime_call, callback, values, types}
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -173,12 +174,22 @@ ExecutablePtr program_build(ErlNifEnv* env, Term region, std::vector<std::string
       RegionDecoder(env, region).program(std::move(output_names)));
 }
 
-Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
-  const WhereScope scope(where);
-  const std::vector<Tensor> results = executable->run(copies(inputs));
+Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
   std::size_t bytes = 0;
   for (const Tensor& result : results) bytes += byte_count(result.type());
   return with_pressure(env, note_built(bytes), encode(env, results));
+}
+
+Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
+  const WhereScope scope(where);
+  return answer(env, executable->run(copies(inputs)));
+}
+
+std::optional<Term> try_program_run(ErlNifEnv* env, const ExecutablePtr& executable,
+                                    const TensorList& inputs, const Where& where) {
+  const WhereScope scope(where);
+  const auto results = executable->try_run(copies(inputs));
+  return results ? std::optional(answer(env, *results)) : std::nullopt;
 }
 
 Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executable,
@@ -245,7 +256,7 @@ bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
 std::span<const ErlNifFunc> program_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"program_build", &program_build, NeverQuick{}>(),
-      nif_function<"program_run", &program_run, NeverQuick{}>(),
+      nif_function<"program_run", &program_run, &try_program_run>(),
       nif_function<"program_run_with_callbacks", &program_run_with_callbacks>(),
       nif_function<"program_text", &program_text, NeverQuick{}>(),
       nif_function<"program_dot", &program_dot, NeverQuick{}>(),

@@ -57,6 +57,7 @@ struct Executable::Parts {
   void check_inputs(std::span<const Tensor> inputs) const;
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options);
   bool may_run_on_any_thread() const;
+  bool is_quick() const;
 };
 
 void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
@@ -76,6 +77,14 @@ void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
 bool Executable::Parts::may_run_on_any_thread() const {
   const StraightRun* only = plan.only_run();
   return only != nullptr && only->node_count() != 0 && only->node_count() <= kMostNodesAnywhere;
+}
+
+bool Executable::Parts::is_quick() const {
+  const bool is_hot = runs.load(std::memory_order_relaxed) >= kRunsToBeHot;
+  const bool fuses =
+      options.fusion == Fusion::kAlways || (options.fusion == Fusion::kWhenHot && is_hot);
+  const auto mode = fuses ? mlxc::CompileMode::kFuse : mlxc::CompileMode::kReplay;
+  return may_run_on_any_thread() && plan.only_run()->has_kernels(mode);
 }
 
 std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
@@ -132,6 +141,17 @@ std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
   } else {
     engine.run_on_own_thread(job);
   }
+  return outputs;
+}
+
+std::optional<std::vector<Tensor>> Executable::try_run(std::span<const Tensor> inputs) const {
+  parts_->check_inputs(inputs);
+  const auto is_foreign = [](const Tensor& input) { return tensors::is_foreign(input.node()); };
+  if (!parts_->is_quick() || std::any_of(inputs.begin(), inputs.end(), is_foreign))
+    return std::nullopt;
+  std::vector<Tensor> outputs;
+  if (!mlxc::Engine::current().try_run([&] { outputs = parts_->run(inputs, {}); }))
+    return std::nullopt;
   return outputs;
 }
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -60,6 +61,10 @@ class Executable {
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape,
   /// what a callback failed with, BackendError.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options = {}) const;
+
+  /// The same if that takes microseconds: a short program without control flow that was traced
+  /// before, and an idle engine. Returns: nothing otherwise.
+  std::optional<std::vector<Tensor>> try_run(std::span<const Tensor> inputs) const;
 
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape.
   void check_inputs(std::span<const Tensor> inputs) const;

@@ -182,4 +182,9 @@ std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
   return results;
 }
 
+bool StraightRun::has_kernels(mlxc::CompileMode mode) const {
+  return mode != mlxc::CompileMode::kFuse || !mlxc::can_fuse() ||
+         kernels_are_made_.load(std::memory_order_relaxed);
+}
+
 }  // namespace mlxnx::program

@@ -30,6 +30,9 @@ class StraightRun {
   const std::vector<ValueId>& outputs() const { return outputs_; }
   std::size_t size() const { return instructions_.size(); }
 
+  /// Whether no kernels have to be compiled before a run with `mode`.
+  bool has_kernels(mlxc::CompileMode mode) const;
+
   /// Graph nodes that the last tracing built; 0 before the first.
   std::uint64_t node_count() const { return node_count_.load(std::memory_order_relaxed); }
 
