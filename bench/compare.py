@@ -209,6 +209,7 @@ def python_mlx_cases(mx, np):
     cpu = mx.cpu
     return {
         "program_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
+        "jit_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
         "program_mlp_forward_64x784": mlp_forward,
         "program_mlp_sgd_step_64x784": mlp_sgd_step,
         "program_while_1000_constant": one_graph,

@@ -6,7 +6,59 @@
 # Each block runs in a process of its own, and the other setting is for one process.
 Nx.global_default_backend(Mlx.Backend)
 
+defmodule Bench.Functions do
+  import Nx.Defn
+
+  defn twenty(x) do
+    five(five(five(five(five(x, x), x), x), x), x)
+  end
+
+  defnp(five(value, x), do: Nx.tanh(value * x + x) - x)
+
+  defn forward(x, {w1, b1, w2, b2, w3, b3}) do
+    x |> layer(w1, b1) |> Nx.max(0) |> layer(w2, b2) |> Nx.max(0) |> layer(w3, b3)
+  end
+
+  defnp(layer(x, w, b), do: Nx.dot(x, w) + b)
+
+  defn sgd_step(x, params) do
+    gradients = grad(params, fn params -> x |> forward(params) |> Nx.pow(2) |> Nx.mean() end)
+    update(params, gradients)
+  end
+
+  deftransformp update(params, gradients) do
+    [params, gradients]
+    |> Enum.map(&Tuple.to_list/1)
+    |> Enum.zip_with(fn [p, g] -> Nx.subtract(p, Nx.multiply(1.0e-3, g)) end)
+    |> List.to_tuple()
+  end
+
+  defn while_constant(x) do
+    {_, x} =
+      while {i = 0, x}, i < 1000 do
+        {i + 1, x * 0.5 + 1.0}
+      end
+
+    x
+  end
+
+  defn while_run_time(x, bound) do
+    {_, x, _} =
+      while {i = 0, x, bound}, i < bound do
+        {i + 1, x * 0.5 + 1.0, bound}
+      end
+
+    x
+  end
+
+  defn lazy(flag, x) do
+    if flag, do: Nx.sum(Nx.dot(x, x)), else: x[0][0]
+  end
+end
+
 defmodule Bench do
+  alias Bench.Functions
+
   def waves(shape) do
     count = shape |> Tuple.to_list() |> Enum.product()
     values = for i <- 0..(count - 1), into: <<>>, do: <<:math.sin(i)::float-32-native>>
@@ -45,12 +97,42 @@ defmodule Bench do
         a = waves({1024, 1024})
         fn -> Mlx.eval(Nx.dot(a, a)) end
       end,
+      "program_elementwise_20_f32_1000" => fn ->
+        compiled(&Functions.twenty/1, [waves({1000})])
+      end,
+      "jit_elementwise_20_f32_1000" => fn ->
+        x = waves({1000})
+        fn -> Mlx.eval(Nx.Defn.jit(&Functions.twenty/1, compiler: Mlx.Compiler).(x)) end
+      end,
+      "program_mlp_forward_64x784" => fn -> compiled(&Functions.forward/2, mlp()) end,
+      "program_mlp_sgd_step_64x784" => fn -> compiled(&Functions.sgd_step/2, mlp()) end,
+      "program_while_1000_constant" => fn ->
+        compiled(&Functions.while_constant/1, [waves({10})])
+      end,
+      "program_while_1000_run_time" => fn ->
+        compiled(&Functions.while_run_time/2, [waves({10}), Nx.tensor(1000)])
+      end,
+      "program_cond_lazy_dot_256" => fn ->
+        compiled(&Functions.lazy/2, [Nx.tensor(0, type: :u8), waves({256, 256})])
+      end,
       "adds_by_4_processes" => fn ->
         a = waves({10})
         adds = fn -> for _ <- 1..500, do: Mlx.eval(Nx.add(a, a)) end
         {2000, fn -> 1..4 |> Enum.map(fn _ -> Task.async(adds) end) |> Task.await_many() end}
       end
     }
+  end
+
+  defp compiled(fun, args) do
+    run = Nx.Defn.compile(fun, args, compiler: Mlx.Compiler)
+    # Past the runs after which kernels are fused.
+    for _ <- 1..20, do: Mlx.eval(apply(run, args))
+    fn -> Mlx.eval(apply(run, args)) end
+  end
+
+  defp mlp do
+    layers = for {n, m} <- [{784, 512}, {512, 512}, {512, 10}], s <- [{n, m}, {m}], do: waves(s)
+    [waves({64, 784}), List.to_tuple(layers)]
   end
 
   defp pair(fun) do
