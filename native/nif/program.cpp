@@ -11,6 +11,7 @@
 //     {:cond, predicates, captures, branches}
 //     {:hook, callback, values}
 //     {:runtime_call, callback, values, types}
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@
 #include "program/executable.h"
 #include "program/printer.h"
 #include "program/serializer.h"
+#include "program/verifier.h"
 
 namespace mlxnx::nif {
 
@@ -35,7 +37,8 @@ using ExecutablePtr = std::shared_ptr<const program::Executable>;
 
 namespace {
 ErlNifResourceType* executable_type = nullptr;
-}
+ErlNifResourceType* run_type = nullptr;
+}  // namespace
 
 template <>
 struct Codec<ExecutablePtr> {
@@ -60,7 +63,12 @@ using program::ValueId;
 
 class RegionDecoder {
  public:
-  RegionDecoder(ErlNifEnv* env, Term term) : env_(env) {
+  explicit RegionDecoder(ErlNifEnv* env, Term term, int depth = 0) : env_(env), depth_(depth) {
+    // The verifier asks for less, once the term has been walked, on a stack that is small.
+    if (depth > program::kMostNested) {
+      throw ArgumentError("[program] regions stand more than " +
+                          std::to_string(program::kMostNested) + " deep within each other");
+    }
     const auto parts = decode_tuple(env, term, 3, "a region {inputs, instructions, outputs}");
     for (const Term input : decode<std::vector<Term>>(env, parts[0])) {
       const auto fields = decode_tuple(env, input, 3, "an input {id, name, {type, shape}}");
@@ -130,10 +138,11 @@ class RegionDecoder {
   }
 
   std::shared_ptr<const program::Region> nested(Term term) {
-    return RegionDecoder(env_, term).region();
+    return RegionDecoder(env_, term, depth_ + 1).region();
   }
 
   ErlNifEnv* env_;
+  int depth_;
   program::RegionBuilder builder_;
   std::unordered_map<std::int64_t, ValueId> ids_;
   std::vector<ValueId> outputs_;
@@ -143,6 +152,50 @@ std::vector<Tensor> copies(const TensorList& list) {
   std::vector<Tensor> tensors;
   for (const Tensor* tensor : list.tensors()) tensors.push_back(*tensor);
   return tensors;
+}
+
+// A run that a process waits for: cancelled when the process ends, be it in an endless loop.
+class WatchedRun {
+ public:
+  explicit WatchedRun(ErlNifEnv* env)
+      : env_(env), object_(enif_alloc_resource(run_type, sizeof(program::Cancellation))) {
+    std::construct_at(&cancellation());
+    ErlNifPid process;
+    if (enif_self(env, &process) != nullptr)
+      enif_monitor_process(env, object_, &process, &monitor_);
+  }
+  ~WatchedRun() {
+    enif_demonitor_process(env_, object_, &monitor_);
+    enif_release_resource(object_);
+  }
+  WatchedRun(const WatchedRun&) = delete;
+  WatchedRun& operator=(const WatchedRun&) = delete;
+
+  program::Cancellation& cancellation() { return *static_cast<program::Cancellation*>(object_); }
+
+ private:
+  ErlNifEnv* env_;
+  void* object_;
+  ErlNifMonitor monitor_{};
+};
+
+void process_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
+  static_cast<program::Cancellation*>(object)->cancel();
+}
+
+bool has_control_flow(const program::Program& program) {
+  return std::any_of(program.main.instructions.begin(), program.main.instructions.end(),
+                     [](const program::Instruction& instruction) {
+                       return instruction.kind == program::InstructionKind::kWhile ||
+                              instruction.kind == program::InstructionKind::kCond;
+                     });
+}
+
+std::vector<Tensor> run_watched(ErlNifEnv* env, const program::Executable& executable,
+                                const std::vector<Tensor>& inputs) {
+  if (!has_control_flow(executable.program())) return executable.run(inputs);
+  WatchedRun run(env);
+  return executable.run(inputs, {.cancellation = &run.cancellation()});
 }
 
 // The process that runs a program is its host.
@@ -182,7 +235,7 @@ Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
 
 Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
   const WhereScope scope(where);
-  return answer(env, executable->run(copies(inputs)));
+  return answer(env, run_watched(env, *executable, copies(inputs)));
 }
 
 std::optional<Term> try_program_run(ErlNifEnv* env, const ExecutablePtr& executable,
@@ -250,7 +303,9 @@ void destroy_executable(ErlNifEnv*, void* object) {
 bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
   executable_type =
       enif_open_resource_type(env, nullptr, "program", &destroy_executable, flags, nullptr);
-  return executable_type != nullptr;
+  const ErlNifResourceTypeInit run_init{nullptr, nullptr, &process_is_down, 3, nullptr};
+  run_type = enif_init_resource_type(env, "run", &run_init, flags, nullptr);
+  return executable_type != nullptr && run_type != nullptr;
 }
 
 std::span<const ErlNifFunc> program_functions() {
