@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "mlxc/engine_pool.h"
 #include "mlxnx/error.h"
 #include "nif/atoms.h"
 #include "nif/function.h"
@@ -31,9 +32,13 @@ std::string with_origin(std::string_view function, std::string_view text) {
   return "[" + std::string(function) + "] " + std::string(text);
 }
 
+// The VM is about to exit. Other schedulers may be evaluating, with memory that exit takes down.
+void on_halt(void*) { mlxc::stop_engines(); }
+
 int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   make_atoms(env);
   make_op_table(env);
+  enif_set_option(env, ERL_NIF_OPT_ON_HALT, &on_halt);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
                       open_callback_resource(env, flags) && open_program_resource(env, flags);
   return opened ? 0 : 1;

@@ -54,6 +54,7 @@ struct Engine::State {
   std::deque<TicketPtr> queue;
   bool busy = false;      // some thread is running a job
   bool stopping = false;  // no further jobs
+  bool given_up = false;  // a job has outlasted the patience of whoever stops
   bool started = false;
   std::exception_ptr start_error;
   bool callers_may_evaluate = false;
@@ -232,6 +233,12 @@ Engine& Engine::current() {
   return thread_state.engine != nullptr ? *thread_state.engine : process();
 }
 
+static std::atomic<Engine*> started_process_engine{nullptr};
+
+Engine* Engine::process_if_started() {
+  return started_process_engine.load(std::memory_order_acquire);
+}
+
 Engine& Engine::process() {
   // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
   // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
@@ -239,6 +246,7 @@ Engine& Engine::process() {
     apply_memory_defaults();
     auto* const engine = new Engine();
     std::atexit([] { Engine::process().stop(); });
+    started_process_engine.store(engine, std::memory_order_release);
     return engine;
   }();
   return *process_engine;
@@ -371,7 +379,9 @@ void Engine::stop(std::chrono::milliseconds patience) {
     state.stopping = true;
     abandoned.swap(state.queue);
     state.changed.notify_all();
-    if (!inside()) idle = state.changed.wait_for(lock, patience, [&state] { return !state.busy; });
+    const bool may_wait = !inside() && !state.given_up;
+    if (may_wait) idle = state.changed.wait_for(lock, patience, [&state] { return !state.busy; });
+    state.given_up |= !idle;
   }
   for (const TicketPtr& ticket : abandoned) {
     ticket->error = stopped_error();

@@ -1,5 +1,6 @@
 #include "mlxc/engine_pool.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -33,18 +34,17 @@ struct Pool {
     idle.push_back(engine);
   }
 
-  void stop_all() {
-    std::unique_lock lock(mutex);
-    const std::vector<Engine*> engines = all;
-    lock.unlock();  // what a job frees when it ends comes back here
-    for (Engine* const engine : engines) engine->stop();
+  // A copy: what a job frees when it ends comes back here.
+  std::vector<Engine*> lent_and_idle() {
+    const std::lock_guard lock(mutex);
+    return all;
   }
 };
 
 Pool& engine_pool() {
   static Pool* const the_pool = [] {
     Engine::process();  // starts MLX, whose statics must be taken down after the handler ran
-    std::atexit([] { engine_pool().stop_all(); });
+    std::atexit([] { stop_engines(); });
     return new Pool();
   }();
   return *the_pool;
@@ -56,6 +56,19 @@ std::shared_ptr<Engine> lend_engine() {
   Engine* engine = engine_pool().take();
   if (engine == nullptr) engine = engine_pool().add(std::make_unique<Engine>());
   return {engine, [](Engine* used) { engine_pool().give_back(used); }};
+}
+
+void stop_engines(std::chrono::milliseconds patience) {
+  Engine* const own = Engine::process_if_started();
+  if (own == nullptr) return;  // and then there are no others
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  std::vector<Engine*> engines = engine_pool().lent_and_idle();
+  engines.push_back(own);
+  for (Engine* const engine : engines) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    engine->stop(std::max(std::chrono::milliseconds(0),
+                          std::chrono::duration_cast<std::chrono::milliseconds>(left)));
+  }
 }
 
 }  // namespace mlxnx::mlxc
