@@ -15,7 +15,7 @@ defmodule Mlx do
   @typedoc "A tensor handle, as `Mlx.Backend` tensors hold it."
   @type handle :: reference()
 
-  @typedoc "A tensor, a handle, or any nesting of tuples, lists, maps and structs with such in it."
+  @typedoc "A tensor, or any nesting of tuples, lists, maps and structs with tensors in it. Handles count outside of structs."
   @type container :: term()
 
   @doc """
@@ -108,22 +108,27 @@ defmodule Mlx do
     }
   end
 
-  defp handles(container), do: container |> collect([]) |> Enum.reverse()
+  defp handles(container), do: container |> collect(true, []) |> Enum.reverse()
 
-  defp collect(ref, acc) when is_reference(ref), do: [ref | acc]
-  defp collect(list, acc) when is_list(list), do: Enum.reduce(list, acc, &collect/2)
-  defp collect(tuple, acc) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> collect(acc)
+  # A reference of its own is a handle; one in a struct (a task's, a stream's) belongs to whoever defined that.
+  defp collect(ref, true, acc) when is_reference(ref), do: [ref | acc]
+  defp collect([head | tail], bare?, acc), do: collect(tail, bare?, collect(head, bare?, acc))
 
-  defp collect(%_{} = struct, acc) do
+  defp collect(tuple, bare?, acc) when is_tuple(tuple),
+    do: collect(Tuple.to_list(tuple), bare?, acc)
+
+  defp collect(%_{} = struct, _bare?, acc) do
     case Mlx.Handle.fetch(struct) do
-      nil -> struct |> Map.from_struct() |> collect(acc)
+      nil -> struct |> Map.from_struct() |> collect(false, acc)
       ref -> [ref | acc]
     end
   end
 
-  defp collect(%{} = map, acc) do
-    map |> Enum.sort_by(&elem(&1, 0)) |> Enum.reduce(acc, fn {_, v}, acc -> collect(v, acc) end)
+  defp collect(%{} = map, bare?, acc) do
+    map
+    |> Enum.sort_by(&elem(&1, 0))
+    |> Enum.reduce(acc, fn {_, value}, acc -> collect(value, bare?, acc) end)
   end
 
-  defp collect(_other, acc), do: acc
+  defp collect(_other, _bare?, acc), do: acc
 end

@@ -6,6 +6,10 @@ defmodule Mlx.Backend.TelemetryTest do
               step <- [:start, :stop, :exception],
               do: [:mlx, event, step]
 
+  defmodule State do
+    defstruct [:params]
+  end
+
   setup do
     events = [[:mlx, :memory, :collect] | @events]
     :telemetry.attach_many(__MODULE__, events, &__MODULE__.handle/4, self())
@@ -25,6 +29,20 @@ defmodule Mlx.Backend.TelemetryTest do
     assert_received {[:mlx, :eval, :stop], %{duration: duration}, %{count: 2}}
     assert is_integer(duration)
     refute_received {[:mlx, :eval, :exception], _, _}
+  end
+
+  test "eval finds tensors of Mlx.Backend in every container" do
+    for {container, count} <- [
+          {tensor(), 1},
+          {%{a: [tensor(), 1, nil], b: {tensor()}}, 2},
+          {Nx.vectorize(tensor(), :x), 1},
+          {%State{params: %{w: tensor(), b: [tensor()]}}, 2},
+          {Task.async(fn -> :ok end), 0},
+          {[Nx.tensor(1), Nx.template({}, :f32), tensor()], 1}
+        ] do
+      assert Mlx.eval(container) == container
+      assert_received {[:mlx, :eval, :stop], _, %{count: ^count}}
+    end
   end
 
   test "eval tells of exceptions" do
