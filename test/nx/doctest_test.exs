@@ -52,7 +52,7 @@ defmodule Mlx.Backend.DoctestTest do
   @deprecated_functions [{Nx, reflect: 2}]
 
   @modules [Nx, Nx.LinAlg, Nx.Random, Nx.Constants, Nx.Type, Nx.Shape, Nx.Batch, Nx.Floating] ++
-             [Nx.Defn, Nx.Defn.Composite, Nx.Defn.Graph]
+             [Nx.Defn, Nx.Defn.Composite]
 
   @except @unsupported_types ++
             @rounding ++ @not_unique ++ @compares_handles ++ @deprecated_functions
