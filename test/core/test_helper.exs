@@ -2,4 +2,5 @@ for file <- ["handles.exs", "calls.exs", "vm.exs"] do
   Code.require_file("support/#{file}", __DIR__)
 end
 
-ExUnit.start()
+# Long enough for a machine that does much else.
+ExUnit.start(assert_receive_timeout: 20_000)

@@ -1,3 +1,4 @@
 for file <- Path.wildcard(Path.join(__DIR__, "support/**/*.exs")), do: Code.require_file(file)
 
-ExUnit.start()
+# Long enough for a machine that does much else.
+ExUnit.start(assert_receive_timeout: 20_000)

@@ -83,13 +83,13 @@ defmodule Mlx.NIF.SchedulersTest do
     on_exit(fn -> :erlang.system_monitor(:undefined) end)
 
     waits = [
-      fn -> values(slow(20)) end,
-      fn -> NIF.eval([slow(20)]) end,
+      fn -> values(slow(60)) end,
+      fn -> NIF.eval([slow(60)]) end,
       fn ->
-        NIF.async_eval([slow(20)])
+        NIF.async_eval([slow(60)])
         NIF.synchronize(nil)
       end,
-      fn -> NIF.address(slow(20)) end
+      fn -> NIF.address(slow(60)) end
     ]
 
     waits
