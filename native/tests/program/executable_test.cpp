@@ -6,6 +6,9 @@
 
 #include <cmath>
 
+#include "mlxc/engine.h"
+#include "mlxc/version.h"
+#include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
 #include "program/build_helpers.h"
@@ -38,6 +41,24 @@ TEST(Executable, GivesTheSameResultsWhenFused) {
     const auto outputs = program.run(std::vector<Tensor>{tensor({1.0, 2.0, 3.0})});
     EXPECT_THAT(floats(outputs.at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
   }
+}
+
+TEST(Executable, RunsAtOnceWhereThatTakesNoTime) {
+  const Executable program(doubled_plus_one());
+  const std::vector<Tensor> inputs{tensor({1.0, 2.0, 3.0})};
+  EXPECT_FALSE(program.try_run(inputs)) << "tracing takes its time";
+  eval(program.run(inputs));
+  const auto outputs = program.try_run(inputs);
+  // A GPU's streams, and those of later versions of MLX, belong to the engine's thread.
+  if (is_available(Device::kGpu) || !mlxc::mlx_is_older_than(0, 32)) {
+    EXPECT_FALSE(outputs);
+    return;
+  }
+  ASSERT_TRUE(outputs);
+  EXPECT_THAT(floats(outputs->at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
+  EXPECT_THROW(program.try_run({}), ArgumentError);
+  mlxc::Engine::current().run(
+      [&] { EXPECT_FALSE(program.try_run(inputs)) << "the engine is busy"; });
 }
 
 TEST(Executable, ChecksItsInputs) {
