@@ -32,7 +32,7 @@ defmodule Mlx.Backend do
 
   @behaviour Nx.Backend
 
-  alias Mlx.Backend.Callback
+  alias Mlx.Callback
   alias Mlx.NIF
   alias Nx.Tensor, as: T
 

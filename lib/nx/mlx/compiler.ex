@@ -29,14 +29,14 @@ defmodule Mlx.Compiler do
 
   @behaviour Nx.Defn.Compiler
 
-  alias Mlx.Backend.Callback
+  alias Mlx.Callback
   alias Mlx.Compiler.{Cache, Lower}
   alias Mlx.NIF
   alias Nx.Defn.Composite
 
-  # A program made ready, its parameters' positions, what to do for its callbacks, and the shape of its result.
-  @enforce_keys [:handle, :params, :callbacks, :templates]
-  defstruct [:handle, :params, :callbacks, :templates]
+  # A program made ready, its parameters' positions, what to do for its callbacks, and its result as a container of templates.
+  @enforce_keys [:handle, :params, :callbacks, :result]
+  defstruct [:handle, :params, :callbacks, :result]
 
   @impl true
   def __jit__(key, vars, fun, args_list, options) do
@@ -112,17 +112,13 @@ defmodule Mlx.Compiler do
     positions = inputs |> Enum.with_index() |> Enum.map(&position/1)
     templates = for {type, shape} <- outputs, do: %{Nx.template(shape, type) | data: nil}
 
-    container =
-      case templates do
-        [template] -> template
-        several -> List.to_tuple(several)
-      end
+    result = if match?([_], templates), do: hd(templates), else: List.to_tuple(templates)
 
     program = %__MODULE__{
       handle: handle,
       params: positions,
       callbacks: %{},
-      templates: {container, templates}
+      result: result
     }
 
     fn args -> run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil) end
@@ -176,18 +172,16 @@ defmodule Mlx.Compiler do
   end
 
   defp build(vars, fun, hooks) do
-    {expr, templates} =
-      vars
-      |> fun.()
-      |> Composite.traverse([], &{Nx.devectorize(&1), [Nx.to_template(&1) | &2]})
+    expr = fun.(vars)
 
-    {region, params, callbacks} = Lower.lower(expr, hooks)
+    {region, params, callbacks} =
+      expr |> Composite.traverse(&Nx.devectorize/1) |> Lower.lower(hooks)
 
     %__MODULE__{
       handle: NIF.program_build(region, []),
       params: params,
       callbacks: callbacks,
-      templates: {expr |> Composite.traverse(&%{&1 | data: nil}), Enum.reverse(templates)}
+      result: Composite.traverse(expr, &%{&1 | data: nil})
     }
   end
 
@@ -206,11 +200,9 @@ defmodule Mlx.Compiler do
         )
       end
 
-    {container, templates} = program.templates
-
-    {result, {[], []}} =
-      Composite.traverse(container, {templates, refs}, fn _, {[template | rest], [ref | refs]} ->
-        {%{template | data: %Mlx.Backend{ref: ref, device: device}}, {rest, refs}}
+    {result, []} =
+      Composite.traverse(program.result, refs, fn template, [ref | refs] ->
+        {%{template | data: %Mlx.Backend{ref: ref, device: device}}, refs}
       end)
 
     result

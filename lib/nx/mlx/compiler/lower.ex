@@ -51,13 +51,13 @@ defmodule Mlx.Compiler.Lower do
     scope.params |> Enum.sort_by(fn {_position, id} -> id end) |> Enum.map(&elem(&1, 0))
   end
 
-  ## Values: the ids of single tensors, in the innermost scope
+  ## Values: the ids of tensors in the innermost scope; a node that stands for a tuple has several
 
   defp values(tensors, scopes, callbacks) do
     {ids, {scopes, callbacks}} =
-      Enum.map_reduce(tensors, {scopes, callbacks}, fn tensor, {scopes, callbacks} ->
-        {[id], scopes, callbacks} = value(tensor, scopes, callbacks)
-        {id, {scopes, callbacks}}
+      Enum.flat_map_reduce(tensors, {scopes, callbacks}, fn tensor, {scopes, callbacks} ->
+        {ids, scopes, callbacks} = value(tensor, scopes, callbacks)
+        {ids, {scopes, callbacks}}
       end)
 
     {ids, scopes, callbacks}
@@ -193,18 +193,20 @@ defmodule Mlx.Compiler.Lower do
     remember(ids, tensor, scopes, callbacks)
   end
 
-  defp lower_node(:cond, %T{data: %Expr{args: [clauses, last]}} = tensor, scopes, callbacks) do
-    {first, rest} = hd_tl(clauses)
-    {pred, body} = first
+  defp lower_node(
+         :cond,
+         %T{data: %Expr{args: [[{pred, body} | rest], last]}} = tensor,
+         scopes,
+         callbacks
+       ) do
     {[pred], scopes, callbacks} = value(pred, scopes, callbacks)
 
     # Only the first predicate is sure to be asked for: the others stand in the branch of those before.
-    otherwise = if rest == [], do: last, else: {:cond, rest, last}
-    types = Enum.map(flatten(last), &type/1)
+    otherwise = if rest == [], do: last, else: Tree.put_args(tensor, [rest, last])
 
     {branches, scopes, callbacks} = branches([body, otherwise], scopes, callbacks)
     {captures, regions} = join_captures(branches)
-    {ids, scopes} = emit({:cond, [pred], captures, regions}, length(types), scopes)
+    {ids, scopes} = emit({:cond, [pred], captures, regions}, length(flatten(last)), scopes)
     remember(ids, tensor, scopes, callbacks)
   end
 
@@ -319,41 +321,27 @@ defmodule Mlx.Compiler.Lower do
   defp branches(bodies, scopes, callbacks) do
     {branches, {scopes, callbacks}} =
       Enum.map_reduce(bodies, {scopes, callbacks}, fn body, {[scope | _] = scopes, callbacks} ->
-        visible = scope_ids(body, scope.visible)
+        visible = Tree.scope_ids(body, scope.visible)
         nodes = Map.drop(visible, Map.keys(scope.visible))
         branch = %__MODULE__{branch?: true, nodes: nodes, visible: visible}
-        {ids, [branch | scopes], callbacks} = branch_values(body, [branch | scopes], callbacks)
+
+        {ids, [branch | scopes], callbacks} =
+          body |> flatten() |> values([branch | scopes], callbacks)
+
         {{branch, ids}, {scopes, callbacks}}
       end)
 
     {branches, scopes, callbacks}
   end
 
-  defp branch_values({:cond, clauses, last}, scopes, callbacks) do
-    # Its id is new: no other node refers to it.
-    node = %T{type: {:tuple, 0}, shape: {}, names: [], data: nil}
-    data = %Expr{id: make_ref(), op: :cond, args: [clauses, last], context: nil}
-    lower_node(:cond, %{node | data: data}, scopes, callbacks)
-  end
-
-  defp branch_values(body, scopes, callbacks), do: body |> flatten() |> values(scopes, callbacks)
-
-  defp scope_ids({:cond, clauses, last}, ids) do
-    [{pred, _body} | _] = clauses
-    data = %Expr{id: make_ref(), op: :cond, args: [clauses, last], context: nil}
-    Tree.scope_ids(%{pred | data: data}, ids)
-  end
-
-  defp scope_ids(body, ids), do: Tree.scope_ids(body, ids)
-
   # All branches of an instruction have the same inputs.
   defp join_captures(branches) do
     all = for {scope, _} <- branches, id <- Enum.reverse(scope.captures), uniq: true, do: id
+    types = captured_types(branches)
 
     regions =
       for {scope, outputs} <- branches do
-        own = Map.new(Enum.zip(Enum.reverse(scope.captures), Enum.reverse(scope.inputs)))
-        types = captured_types(branches)
+        own = Map.new(Enum.zip(scope.captures, scope.inputs))
 
         {inputs, _next} =
           Enum.map_reduce(all, scope.next, fn id, next ->
@@ -427,6 +415,4 @@ defmodule Mlx.Compiler.Lower do
 
     container
   end
-
-  defp hd_tl([head | tail]), do: {head, tail}
 end

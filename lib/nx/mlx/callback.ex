@@ -1,5 +1,5 @@
-defmodule Mlx.Backend.Callback do
-  # Elixir functions that native code calls while an op is being built.
+defmodule Mlx.Callback do
+  # Elixir functions that native code calls: while it builds an op, or from a running program.
   @moduledoc false
 
   alias Mlx.NIF
