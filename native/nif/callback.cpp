@@ -8,6 +8,7 @@
 #include "nif/function.h"
 #include "nif/functions.h"
 #include "nif/op_call.h"
+#include "nif/resource.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
 #include "ops/invoke.h"
@@ -18,24 +19,23 @@ namespace {
 
 using SessionPtr = std::shared_ptr<CallbackSession>;
 
-ErlNifResourceType* session_type = nullptr;
-
-void destroy_session(ErlNifEnv*, void* object) {
-  auto* const session = static_cast<SessionPtr*>(object);
+// What a session's term holds.
+struct SessionTerm {
+  explicit SessionTerm(SessionPtr session) : session(std::move(session)) {}
   // Nobody is left who could answer.
-  (*session)->cancel();
-  std::destroy_at(session);
-}
+  ~SessionTerm() { session->cancel(); }
+  SessionTerm(const SessionTerm&) = delete;
+  SessionTerm& operator=(const SessionTerm&) = delete;
+
+  SessionPtr session;
+};
 
 void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
-  (*static_cast<SessionPtr*>(object))->cancel();
+  static_cast<SessionTerm*>(object)->session->cancel();
 }
 
 SessionPtr decode_session(ErlNifEnv* env, Term term) {
-  void* object = nullptr;
-  if (!enif_get_resource(env, term, session_type, &object))
-    throw_unexpected(term, "a call's session");
-  return *static_cast<SessionPtr*>(object);
+  return Resource<SessionTerm>::get(env, term, "a call's session").session;
 }
 
 // NIF functions
@@ -45,8 +45,7 @@ SessionPtr decode_session(ErlNifEnv* env, Term term) {
 Term op_with_function(ErlNifEnv* env, Term ref, const ops::OpDef* row, TensorList operands,
                       Term keywords, TensorType type, Where where) {
   ops::Attrs attrs = decode_attrs(env, *row, keywords);
-  std::vector<Tensor> tensors;
-  for (const Tensor* tensor : operands.tensors()) tensors.push_back(*tensor);
+  std::vector<Tensor> tensors = operands.copies();
   return CallbackSession::start(
       env, ref, [row, tensors, attrs, type, where](CallbackSession& session) mutable {
         const WhereScope scope(where);
@@ -69,8 +68,7 @@ Term op_with_function(ErlNifEnv* env, Term ref, const ops::OpDef* row, TensorLis
 }
 
 void callback_reply(ErlNifEnv* env, Term session, TensorList results) {
-  std::vector<Tensor> tensors;
-  for (const Tensor* tensor : results.tensors()) tensors.push_back(*tensor);
+  std::vector<Tensor> tensors = results.copies();
   decode_session(env, session)->reply(std::move(tensors));
 }
 
@@ -97,12 +95,9 @@ Term CallbackSession::start(ErlNifEnv* env, Term ref, Work work) {
   ErlNifPid owner;
   if (enif_self(env, &owner) == nullptr) throw BackendError("[callback] no process is calling");
   auto session = std::make_shared<CallbackSession>(owner, ref);
-  void* const object = enif_alloc_resource(session_type, sizeof(SessionPtr));
-  std::construct_at(static_cast<SessionPtr*>(object), session);
-  const Term term = enif_make_resource(env, object);
+  const Term term = Resource<SessionTerm>::make(env, session);
   // When this fails the process is already going, and its heap, with the session's term, as well.
-  enif_monitor_process(env, object, &owner, nullptr);
-  enif_release_resource(object);
+  enif_monitor_process(env, Resource<SessionTerm>::find(env, term), &owner, nullptr);
   std::thread([session = std::move(session), work = std::move(work)] {
     session->run(work);
   }).detach();
@@ -171,9 +166,7 @@ void CallbackSession::cancel() {
 }
 
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  const ErlNifResourceTypeInit init{&destroy_session, nullptr, &owner_is_down, 3, nullptr};
-  session_type = enif_init_resource_type(env, "callback", &init, flags, nullptr);
-  return session_type != nullptr;
+  return Resource<SessionTerm>::open(env, "callback", flags, &owner_is_down);
 }
 
 std::span<const ErlNifFunc> callback_functions() {

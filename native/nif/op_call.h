@@ -17,9 +17,6 @@ struct Codec<const ops::OpDef*> {
 /// Throws: ArgumentError for a name that the schema lacks or a value that is not of its kind.
 ops::Attrs decode_attrs(ErlNifEnv* env, const ops::OpDef& op, Term keywords);
 
-/// `result`, or `{:collect, major?, result}` where memory asks for it.
-Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result);
-
 /// Bytes of a tensor's elements.
 std::size_t byte_count(const TensorType& type);
 

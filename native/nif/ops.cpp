@@ -170,13 +170,6 @@ ops::Attrs decode_attrs(ErlNifEnv* env, const ops::OpDef& op, Term keywords) {
   return attrs;
 }
 
-Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result) {
-  if (pressure == Pressure::kNone) [[likely]]
-    return result;
-  const Term is_major = pressure == Pressure::kMajor ? atoms.true_ : atoms.false_;
-  return enif_make_tuple3(env, atoms.collect, is_major, result);
-}
-
 std::size_t byte_count(const TensorType& type) {
   return static_cast<std::size_t>(element_count(type.shape)) * size_bytes(type.dtype);
 }

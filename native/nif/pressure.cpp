@@ -37,4 +37,11 @@ Pressure note_built(std::size_t bytes) {
   return Pressure::kMajor;
 }
 
+Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result) {
+  if (pressure == Pressure::kNone) [[likely]]
+    return result;
+  const Term is_major = pressure == Pressure::kMajor ? atoms.true_ : atoms.false_;
+  return enif_make_tuple3(env, atoms.collect, is_major, result);
+}
+
 }  // namespace mlxnx::nif

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "nif/atoms.h"
+
 namespace mlxnx::nif {
 
 enum class Pressure : std::uint8_t {
@@ -17,5 +19,8 @@ enum class Pressure : std::uint8_t {
 
 /// Counts `bytes` of a new tensor. Any thread.
 Pressure note_built(std::size_t bytes);
+
+/// `result`, or `{:collect, major?, result}` where memory asks for it.
+Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result);
 
 }  // namespace mlxnx::nif

@@ -23,6 +23,7 @@
 #include "nif/function.h"
 #include "nif/functions.h"
 #include "nif/op_call.h"
+#include "nif/resource.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
 #include "program/builder.h"
@@ -35,25 +36,13 @@ namespace mlxnx::nif {
 
 using ExecutablePtr = std::shared_ptr<const program::Executable>;
 
-namespace {
-ErlNifResourceType* executable_type = nullptr;
-ErlNifResourceType* run_type = nullptr;
-}  // namespace
-
 template <>
 struct Codec<ExecutablePtr> {
   static ExecutablePtr decode(ErlNifEnv* env, Term term) {
-    void* object = nullptr;
-    if (!enif_get_resource(env, term, executable_type, &object))
-      throw_unexpected(term, "a program");
-    return *static_cast<ExecutablePtr*>(object);
+    return Resource<ExecutablePtr>::get(env, term, "a program");
   }
   static Term encode(ErlNifEnv* env, ExecutablePtr executable) {
-    void* const object = enif_alloc_resource(executable_type, sizeof(ExecutablePtr));
-    std::construct_at(static_cast<ExecutablePtr*>(object), std::move(executable));
-    const Term term = enif_make_resource(env, object);
-    enif_release_resource(object);
-    return term;
+    return Resource<ExecutablePtr>::make(env, std::move(executable));
   }
 };
 
@@ -148,18 +137,11 @@ class RegionDecoder {
   std::vector<ValueId> outputs_;
 };
 
-std::vector<Tensor> copies(const TensorList& list) {
-  std::vector<Tensor> tensors;
-  for (const Tensor* tensor : list.tensors()) tensors.push_back(*tensor);
-  return tensors;
-}
-
 // A run that a process waits for: cancelled when the process ends, be it in an endless loop.
 class WatchedRun {
  public:
   explicit WatchedRun(ErlNifEnv* env)
-      : env_(env), object_(enif_alloc_resource(run_type, sizeof(program::Cancellation))) {
-    std::construct_at(&cancellation());
+      : env_(env), object_(Resource<program::Cancellation>::construct()) {
     ErlNifPid process;
     if (enif_self(env, &process) != nullptr)
       enif_monitor_process(env, object_, &process, &monitor_);
@@ -171,11 +153,11 @@ class WatchedRun {
   WatchedRun(const WatchedRun&) = delete;
   WatchedRun& operator=(const WatchedRun&) = delete;
 
-  program::Cancellation& cancellation() { return *static_cast<program::Cancellation*>(object_); }
+  program::Cancellation& cancellation() { return *object_; }
 
  private:
   ErlNifEnv* env_;
-  void* object_;
+  program::Cancellation* object_;
   ErlNifMonitor monitor_{};
 };
 
@@ -235,20 +217,20 @@ Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
 
 Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
   const WhereScope scope(where);
-  return answer(env, run_watched(env, *executable, copies(inputs)));
+  return answer(env, run_watched(env, *executable, inputs.copies()));
 }
 
 std::optional<Term> try_program_run(ErlNifEnv* env, const ExecutablePtr& executable,
                                     const TensorList& inputs, const Where& where) {
   const WhereScope scope(where);
-  const auto results = executable->try_run(copies(inputs));
+  const auto results = executable->try_run(inputs.copies());
   return results ? std::optional(answer(env, *results)) : std::nullopt;
 }
 
 Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executable,
                                 TensorList inputs, Where where) {
   return CallbackSession::start(
-      env, ref, [executable, inputs = copies(inputs), where](CallbackSession& session) {
+      env, ref, [executable, inputs = inputs.copies(), where](CallbackSession& session) {
         const WhereScope scope(where);
         ProcessHost host(session);
         program::Cancellation cancellation;
@@ -294,18 +276,11 @@ Term program_signature(ErlNifEnv* env, ExecutablePtr executable) {
   return enif_make_tuple2(env, encode(env, inputs), encode(env, outputs));
 }
 
-void destroy_executable(ErlNifEnv*, void* object) {
-  std::destroy_at(static_cast<ExecutablePtr*>(object));
-}
-
 }  // namespace
 
 bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  executable_type =
-      enif_open_resource_type(env, nullptr, "program", &destroy_executable, flags, nullptr);
-  const ErlNifResourceTypeInit run_init{nullptr, nullptr, &process_is_down, 3, nullptr};
-  run_type = enif_init_resource_type(env, "run", &run_init, flags, nullptr);
-  return executable_type != nullptr && run_type != nullptr;
+  return Resource<ExecutablePtr>::open(env, "program", flags) &&
+         Resource<program::Cancellation>::open(env, "run", flags, &process_is_down);
 }
 
 std::span<const ErlNifFunc> program_functions() {

@@ -5,24 +5,16 @@
 #include "mlxc/engine_pool.h"
 #include "mlxnx/tensor.h"
 #include "nif/function.h"
+#include "nif/resource.h"
 
 namespace mlxnx::nif {
 namespace {
-
-ErlNifResourceType* stream_type = nullptr;
-
-void destroy_stream(ErlNifEnv*, void* object) { std::destroy_at(static_cast<Where*>(object)); }
 
 Term stream_new(ErlNifEnv* env, Device device) {
   if (!is_available(device)) {
     throw UnsupportedError("[stream] this machine has no device " + std::string(name(device)));
   }
-  Where where{mlxc::lend_engine(), device};
-  void* const object = enif_alloc_resource(stream_type, sizeof(Where));
-  std::construct_at(static_cast<Where*>(object), std::move(where));
-  const Term term = enif_make_resource(env, object);
-  enif_release_resource(object);
-  return term;
+  return Resource<Where>::make(env, Where{mlxc::lend_engine(), device});
 }
 
 void synchronize_where(ErlNifEnv*, Where where) {
@@ -35,15 +27,13 @@ void synchronize_where(ErlNifEnv*, Where where) {
 Where Codec<Where>::decode(ErlNifEnv* env, Term term) {
   if (term == atoms.nil) [[likely]]
     return {};
-  void* object = nullptr;
-  if (enif_get_resource(env, term, stream_type, &object)) return *static_cast<Where*>(object);
+  if (const Where* where = Resource<Where>::find(env, term)) return *where;
   if (term != atoms.cpu && term != atoms.gpu) throw_unexpected(term, "nil, :cpu, :gpu or a stream");
   return {nullptr, nif::decode<Device>(env, term)};
 }
 
 bool open_stream_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  stream_type = enif_open_resource_type(env, nullptr, "stream", &destroy_stream, flags, nullptr);
-  return stream_type != nullptr;
+  return Resource<Where>::open(env, "stream", flags);
 }
 
 std::span<const ErlNifFunc> stream_functions() {

@@ -7,6 +7,8 @@
 
 #include "mlxc/array.h"
 #include "mlxnx/error.h"
+#include "nif/pressure.h"
+#include "nif/resource.h"
 #include "nif/stream.h"
 #include "tensor/node.h"
 
@@ -54,14 +56,6 @@ std::span<const std::byte> TensorHandle::pin() {
 
 namespace {
 
-ErlNifResourceType* tensor_type = nullptr;
-ErlNifResourceType* view_type = nullptr;
-
-template <typename T>
-void destroy(ErlNifEnv*, void* object) {
-  std::destroy_at(static_cast<T*>(object));
-}
-
 const Tensor* borrow_or_throw(TensorHandle* handle) {
   const Tensor* tensor = handle->borrow();
   if (tensor == nullptr)
@@ -91,8 +85,7 @@ Term binary_of(ErlNifEnv* env, const Tensor& tensor, std::size_t limit_bytes) {
     if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
     return term;
   }
-  void* const owner = enif_alloc_resource(view_type, sizeof(TensorView));
-  std::construct_at(static_cast<TensorView*>(owner), view);
+  TensorView* const owner = Resource<TensorView>::construct(view);
   term = enif_make_resource_binary(env, owner, bytes.data(), bytes.size());
   enif_release_resource(owner);
   return term;
@@ -100,12 +93,13 @@ Term binary_of(ErlNifEnv* env, const Tensor& tensor, std::size_t limit_bytes) {
 
 // NIF functions
 
-Tensor from_binary(ErlNifEnv*, TensorType type, std::span<const std::byte> bytes, Where where) {
+Term from_binary(ErlNifEnv* env, TensorType type, std::span<const std::byte> bytes, Where where) {
   const WhereScope scope(where);
   if (type.dtype == DType::f64 && default_device() == Device::kGpu)
     throw UnsupportedError(
         "[from_binary] f64 is not supported on the gpu; use the cpu device or f32");
-  return Tensor::from_bytes(bytes, type);
+  const Term tensor = encode(env, Tensor::from_bytes(bytes, type));
+  return with_pressure(env, note_built(bytes.size()), tensor);
 }
 
 bool is_quick_from_binary(const TensorType&, const std::span<const std::byte>& bytes,
@@ -133,11 +127,7 @@ void eval_tensors(ErlNifEnv*, TensorList list) { tensors::evaluate(nodes_of(list
 
 bool is_quick_eval(const TensorList& list) { return tensors::evaluate_if_quick(nodes_of(list)); }
 
-void async_eval_tensors(ErlNifEnv*, TensorList list) {
-  std::vector<Tensor> tensors;
-  for (const Tensor* tensor : list.tensors()) tensors.push_back(*tensor);
-  async_eval(tensors);
-}
+void async_eval_tensors(ErlNifEnv*, TensorList list) { async_eval(list.copies()); }
 
 Term deallocate(ErlNifEnv*, TensorHandle* handle) {
   return handle->deallocate() ? atoms.ok : atoms.already_deallocated;
@@ -161,16 +151,12 @@ Tensor from_address(ErlNifEnv*, Bytes address, TensorType type) {
 }  // namespace
 
 bool open_tensor_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  tensor_type =
-      enif_open_resource_type(env, nullptr, "tensor", &destroy<TensorHandle>, flags, nullptr);
-  view_type = enif_open_resource_type(env, nullptr, "view", &destroy<TensorView>, flags, nullptr);
-  return tensor_type != nullptr && view_type != nullptr;
+  return Resource<TensorHandle>::open(env, "tensor", flags) &&
+         Resource<TensorView>::open(env, "view", flags);
 }
 
 TensorHandle* decode_handle(ErlNifEnv* env, Term term) {
-  void* object = nullptr;
-  if (!enif_get_resource(env, term, tensor_type, &object)) throw_unexpected(term, "a tensor");
-  return static_cast<TensorHandle*>(object);
+  return &Resource<TensorHandle>::get(env, term, "a tensor");
 }
 
 TensorArg::TensorArg(TensorHandle* handle) : handle_(handle), tensor_(borrow_or_throw(handle)) {}
@@ -178,6 +164,12 @@ TensorArg::TensorArg(TensorHandle* handle) : handle_(handle), tensor_(borrow_or_
 void TensorList::add(TensorHandle* handle) {
   tensors_.push_back(borrow_or_throw(handle));
   handles_.push_back(handle);
+}
+
+std::vector<Tensor> TensorList::copies() const {
+  std::vector<Tensor> copies;
+  for (const Tensor* tensor : tensors_) copies.push_back(*tensor);
+  return copies;
 }
 
 TensorList Codec<TensorList>::decode(ErlNifEnv* env, Term term) {
@@ -189,11 +181,7 @@ TensorList Codec<TensorList>::decode(ErlNifEnv* env, Term term) {
 }
 
 Term Codec<Tensor>::encode(ErlNifEnv* env, Tensor tensor) {
-  void* const object = enif_alloc_resource(tensor_type, sizeof(TensorHandle));
-  std::construct_at(static_cast<TensorHandle*>(object), std::move(tensor));
-  const Term term = enif_make_resource(env, object);
-  enif_release_resource(object);
-  return term;
+  return Resource<TensorHandle>::make(env, std::move(tensor));
 }
 
 std::span<const ErlNifFunc> tensor_functions() {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "mlxnx/inline_vector.h"
 #include "mlxnx/tensor.h"
@@ -78,6 +79,7 @@ class TensorList {
   }
   void add(TensorHandle* handle);
   std::span<const Tensor* const> tensors() const { return tensors_; }
+  std::vector<Tensor> copies() const;
 
  private:
   InlineVector<TensorHandle*, 4> handles_;

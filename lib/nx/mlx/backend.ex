@@ -114,13 +114,7 @@ defmodule Mlx.Backend do
     where = Mlx.Stream.where() || device
     binary = if is_list(binary), do: IO.iodata_to_binary(binary), else: binary
 
-    %{
-      out
-      | data: %__MODULE__{
-          ref: NIF.from_binary({out.type, out.shape}, binary, where),
-          device: device
-        }
-    }
+    {out.type, out.shape} |> NIF.from_binary(binary, where) |> answer(out, device)
   end
 
   ## Functions written in Elixir
@@ -334,7 +328,7 @@ defmodule Mlx.Backend do
 
   def to_ref(%T{data: %backend{}} = tensor, where) do
     binary = backend.to_binary(tensor, Nx.size(tensor))
-    NIF.from_binary({tensor.type, tensor.shape}, binary, where)
+    {tensor.type, tensor.shape} |> NIF.from_binary(binary, where) |> Mlx.Memory.collected()
   end
 
   # The device that the first tensor made with one was made for.

@@ -74,6 +74,25 @@ defmodule Mlx.MemoryTest do
     assert_in_delta settled_memory(), before, @megabyte
   end
 
+  test "tensors made of binaries are collected too" do
+    before = settled_memory()
+    Memory.reset_peak()
+
+    # 4 GB of tensors in all; the binary is one.
+    Task.async(fn ->
+      bytes = :binary.copy(<<0>>, 4 * @count)
+
+      for _ <- 1..1000 do
+        {@f32, {@count}} |> Mlx.NIF.from_binary(bytes, nil) |> Mlx.Memory.collected()
+        :ok
+      end
+    end)
+    |> Task.await(60_000)
+
+    assert Memory.peak() - before < 700 * @megabyte
+    assert_in_delta settled_memory(), before, @megabyte
+  end
+
   test "tensors that reached old age are collected too" do
     before = settled_memory()
     Memory.reset_peak()

@@ -8,7 +8,10 @@ defmodule Mlx.Handles do
   @doc "The vector of `numbers`."
   def tensor(numbers, type \\ {:f, 32}) do
     binary = for number <- numbers, into: "", do: encode(type, number)
-    NIF.from_binary({type, {length(numbers)}}, binary, Mlx.Stream.where())
+
+    {type, {length(numbers)}}
+    |> NIF.from_binary(binary, Mlx.Stream.where())
+    |> Mlx.Memory.collected()
   end
 
   defp encode({:f, bits}, number), do: <<number::float-size(bits)-native>>
@@ -57,11 +60,23 @@ defmodule Mlx.Handles do
     |> then(&op(:sum, [&1], {{:f, 32}, {}}))
   end
 
-  @doc "Bytes that tensors hold, once all processes have collected their garbage."
-  def settled_memory do
+  @doc """
+  Bytes that tensors hold, once all processes have collected their garbage.
+
+  A process that has ended is on no list any more while its memory is still being freed; so the figure has to stay.
+  """
+  def settled_memory(last \\ nil) do
     for pid <- Process.list(), do: :erlang.garbage_collect(pid)
     Mlx.synchronize()
-    Mlx.Memory.active()
+
+    case Mlx.Memory.active() do
+      ^last ->
+        last
+
+      active ->
+        Process.sleep(20)
+        settled_memory(active)
+    end
   end
 
   @doc "Asks until `fun` answers true, for at most ten seconds. Returns: whether it did."
