@@ -1,6 +1,7 @@
 #include "mlxc/array.h"
 
 #include <array>
+#include <cstring>
 #include <string>
 
 #include "mlxc/memory.h"
@@ -34,8 +35,12 @@ DType from_mlx(mlx_dtype type) {
                          " has no Nx type");
 }
 
-Array::Array(const Array& other) {
-  if (!other.empty()) check(mlx_array_set(&raw_, other.raw_), "mlx_array_set");
+Array::Array(const Array& other) : block_(other.block_) {
+  if (block_ != nullptr) {
+    block_->retain();
+  } else if (other.raw_.ctx != nullptr) {
+    check(mlx_array_set(&raw_, other.raw_), "mlx_array_set");
+  }
 }
 
 Array& Array::operator=(const Array& other) {
@@ -44,6 +49,7 @@ Array& Array::operator=(const Array& other) {
 }
 
 std::span<const int> Array::shape() const {
+  if (block_ != nullptr) return block_->shape();
   const std::size_t dims = rank();
   if (dims == 0) return {};
   const int* data = mlx_array_shape(raw_);
@@ -51,6 +57,12 @@ std::span<const int> Array::shape() const {
 }
 
 Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
+  if (HostBlock::fits(shape, type)) {
+    Array array = Array::host(shape, type);
+    const std::size_t bytes = array.block()->size() * mlx_dtype_size(type);
+    if (bytes > 0) std::memcpy(array.host_data(), data, bytes);
+    return array;
+  }
   install_error_handler();
   check_fits(shape, mlx_dtype_size(type));
   const mlx_array raw =
@@ -60,6 +72,7 @@ Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
 
 const void* data_pointer(const Array& array) {
   if (array.size() == 0) return nullptr;
+  if (const HostBlock* block = array.block()) return block->data();
   const mlx_array raw = array.raw();
   // mlx-c has no getter for f16 and bf16 on x86-64; every getter answers the same address, so the
   // one for unsigned integers of the same width serves.
@@ -108,12 +121,14 @@ const void* data_pointer(const Array& array) {
 }
 
 bool is_computed(const Array& array) {
+  if (array.block() != nullptr) return true;
   bool result = false;
   check(_mlx_array_is_available(&result, array.raw()), "_mlx_array_is_available");
   return result;
 }
 
 bool is_row_contiguous(const Array& array) {
+  if (array.block() != nullptr) return true;
   bool result = false;
   check(_mlx_array_is_row_contiguous(&result, array.raw()), "_mlx_array_is_row_contiguous");
   return result;

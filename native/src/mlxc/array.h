@@ -1,6 +1,7 @@
 // One RAII owner per mlx-c type. `adopt` takes a C handle over; `raw` lends it; nothing else frees
-// it. An Array names a node of MLX's lazy graph. Handles may be copied, used for building and freed
-// on any thread; evaluation belongs to the engine (engine.h).
+// it. An Array names a node of MLX's lazy graph, or the elements of a small array that MLX need not
+// know yet (host_block.h). Handles may be copied, used for building and freed on any thread;
+// evaluation belongs to the engine (engine.h).
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 #include "mlx/c/array.h"
 #include "mlx/c/vector.h"
 #include "mlxc/check.h"
+#include "mlxc/host_block.h"
 #include "mlxnx/dtype.h"
 #include "mlxnx/shape.h"
 
@@ -23,43 +25,64 @@ mlx_dtype to_mlx(DType type);
 /// The Nx type of an MLX type; MLX's bool is Nx's u8.
 DType from_mlx(mlx_dtype type);
 
-/// Owner of one mlx_array, or a view of somebody else's for the length of a call.
+/// Owner of one mlx_array or host block, or a view of somebody else's for the length of a call.
 class Array {
  public:
   Array() = default;
-  static Array adopt(mlx_array raw) { return Array(raw, true); }
+  static Array adopt(mlx_array raw) { return Array(raw, nullptr, true); }
+  /// A new array of the host's, whose elements are to be written through `host_data`. The shape
+  /// fits a HostBlock.
+  static Array host(std::span<const int> shape, mlx_dtype type) {
+    return Array({nullptr}, HostBlock::make(shape, type), true);
+  }
   /// Uses `owner`'s handle without a copy; `owner` must outlive the result. A copy of the result
   /// owns its handle.
-  static Array view(const Array& owner) { return Array(owner.raw_, false); }
+  static Array view(const Array& owner) { return Array(owner.raw_, owner.block_, false); }
   Array(const Array& other);
   Array(Array&& other) noexcept
-      : raw_(std::exchange(other.raw_, mlx_array{nullptr})), owned_(other.owned_) {}
+      : raw_(std::exchange(other.raw_, mlx_array{nullptr})),
+        block_(std::exchange(other.block_, nullptr)),
+        owned_(other.owned_) {}
   Array& operator=(const Array& other);
   Array& operator=(Array&& other) noexcept {
     std::swap(raw_, other.raw_);
+    std::swap(block_, other.block_);
     std::swap(owned_, other.owned_);
     return *this;
   }
   ~Array() {
-    if (owned_ && raw_.ctx != nullptr) mlx_array_free(raw_);
+    if (!owned_) return;
+    if (block_ != nullptr) {
+      block_->release();
+    } else if (raw_.ctx != nullptr) {
+      mlx_array_free(raw_);
+    }
   }
 
   bool is_view() const { return !owned_; }
-  bool empty() const { return raw_.ctx == nullptr; }
-  mlx_array raw() const { return raw_; }
+  bool empty() const { return raw_.ctx == nullptr && block_ == nullptr; }
+  /// Null where the elements are MLX's.
+  const HostBlock* block() const { return block_; }
+  std::byte* host_data() { return block_->data(); }
+  mlx_array raw() const { return block_ != nullptr ? block_->handle() : raw_; }
   /// For mlx-c functions that fill a result; an empty handle is filled without a copy.
   mlx_array* out() { return &raw_; }
 
-  std::size_t rank() const { return mlx_array_ndim(raw_); }
+  std::size_t rank() const {
+    return block_ != nullptr ? block_->shape().size() : mlx_array_ndim(raw_);
+  }
   std::span<const int> shape() const;
-  std::int64_t size() const { return static_cast<std::int64_t>(mlx_array_size(raw_)); }
-  mlx_dtype mlx_type() const { return mlx_array_dtype(raw_); }
+  std::int64_t size() const {
+    return static_cast<std::int64_t>(block_ != nullptr ? block_->size() : mlx_array_size(raw_));
+  }
+  mlx_dtype mlx_type() const { return block_ != nullptr ? block_->type() : mlx_array_dtype(raw_); }
   DType dtype() const { return from_mlx(mlx_type()); }
   bool is_bool() const { return mlx_type() == MLX_BOOL; }
 
  private:
-  Array(mlx_array raw, bool owned) : raw_(raw), owned_(owned) {}
+  Array(mlx_array raw, HostBlock* block, bool owned) : raw_(raw), block_(block), owned_(owned) {}
   mlx_array raw_{nullptr};
+  HostBlock* block_ = nullptr;
   bool owned_ = true;
 };
 

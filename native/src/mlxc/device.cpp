@@ -167,7 +167,7 @@ void mlxc::check_fits(std::span<const int> shape, std::size_t item_bytes) {
 }
 
 void mlxc::check_fits(const Array& array) {
-  check_fits(array.shape(), mlx_array_itemsize(array.raw()));
+  check_fits(array.shape(), mlx_dtype_size(array.mlx_type()));
 }
 
 }  // namespace mlxnx

@@ -8,6 +8,7 @@
 #include "mlx/c/fft.h"
 #include "mlx/c/linalg.h"
 #include "mlx/c/ops.h"
+#include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
 #include "mlxnx/error.h"
 
@@ -31,6 +32,13 @@ Ints::Ints(std::span<const std::int64_t> values) {
   check(function(result.out(), __VA_ARGS__, current_stream()), #function); \
   check_fits(result);                                                      \
   return result
+
+// Answers what a kernel of the host answers, where small arrays are to be computed at once.
+#define MLXC_AT_ONCE(kernel, ...)              \
+  if (thread_state.at_once) {                  \
+    Array at_once = host::kernel(__VA_ARGS__); \
+    if (!at_once.empty()) return at_once;      \
+  }
 
 namespace {
 std::size_t position(const Array& a, int axis) {
@@ -59,17 +67,25 @@ Array end_of_axis(const Array& a, int axis, bool last) {
 }
 }  // namespace
 
-#define MLXC_UNARY(name) \
-  Array name(const Array& a) { MLXC_CALL(mlx_##name, a.raw()); }
-#define MLXC_BINARY(name) \
-  Array name(const Array& a, const Array& b) { MLXC_CALL(mlx_##name, a.raw(), b.raw()); }
+#define MLXC_UNARY(name)                          \
+  Array name(const Array& a) {                    \
+    MLXC_AT_ONCE(unary, host::Unary::k_##name, a) \
+    MLXC_CALL(mlx_##name, a.raw());               \
+  }
+#define MLXC_BINARY(name)                              \
+  Array name(const Array& a, const Array& b) {         \
+    MLXC_AT_ONCE(binary, host::Binary::k_##name, a, b) \
+    MLXC_CALL(mlx_##name, a.raw(), b.raw());           \
+  }
 #define MLXC_REDUCE(name)                                                       \
   Array name(const Array& a, const Ints& axes, bool keep_axes) {                \
+    MLXC_AT_ONCE(reduce, host::Reduce::k_##name, a, axes, keep_axes)            \
     MLXC_CALL(mlx_##name##_axes, a.raw(), axes.data(), axes.size(), keep_axes); \
   }
-#define MLXC_ARG(name)                                      \
-  Array name(const Array& a, int axis, bool keep_axis) {    \
-    MLXC_CALL(mlx_##name##_axis, a.raw(), axis, keep_axis); \
+#define MLXC_ARG(name)                                                \
+  Array name(const Array& a, int axis, bool keep_axis) {              \
+    MLXC_AT_ONCE(arg_reduce, host::Arg::k_##name, a, axis, keep_axis) \
+    MLXC_CALL(mlx_##name##_axis, a.raw(), axis, keep_axis);           \
   }
 #define MLXC_SCAN(name)                                                                  \
   Array name(const Array& a, int axis, bool reverse, bool inclusive) {                   \
@@ -82,6 +98,7 @@ Array end_of_axis(const Array& a, int axis, bool last) {
   Array name(const Array& a, int axis) { MLXC_CALL(mlx_##name##_axis, a.raw(), axis); }
 #define MLXC_SHAPED(name)                                       \
   Array name(const Array& a, const Ints& shape) {               \
+    MLXC_AT_ONCE(shaped, host::Shaped::k_##name, a, shape)      \
     MLXC_CALL(mlx_##name, a.raw(), shape.data(), shape.size()); \
   }
 #define MLXC_FFT(name)                                                  \
@@ -91,6 +108,7 @@ Array end_of_axis(const Array& a, int axis, bool last) {
 #include "mlxc/functions.def"
 
 Array arange(double start, double stop, double step, DType type) {
+  MLXC_AT_ONCE(arange, start, stop, step, to_mlx(type))
   MLXC_CALL(mlx_arange, start, stop, step, to_mlx(type));
 }
 
@@ -99,6 +117,7 @@ Array eye(int rows, int columns, int diagonal, DType type) {
 }
 
 Array full(const Ints& shape, const Array& value, DType type) {
+  MLXC_AT_ONCE(full, shape, value, to_mlx(type))
   MLXC_CALL(mlx_full, shape.data(), shape.size(), value.raw(), to_mlx(type));
 }
 
@@ -143,10 +162,25 @@ Array scalar_of(Value value, DType type) {
 Array scalar(double value, DType type) { return scalar_of(value, type); }
 Array scalar(std::int64_t value, DType type) { return scalar_of(value, type); }
 
-Array astype(const Array& a, DType type) { MLXC_CALL(mlx_astype, a.raw(), to_mlx(type)); }
-Array asbool(const Array& a) { MLXC_CALL(mlx_astype, a.raw(), MLX_BOOL); }
-Array view(const Array& a, DType type) { MLXC_CALL(mlx_view, a.raw(), to_mlx(type)); }
-Array contiguous(const Array& a) { MLXC_CALL(mlx_contiguous, a.raw(), false); }
+namespace {
+Array cast(const Array& a, mlx_dtype type) {
+  MLXC_AT_ONCE(astype, a, type)
+  MLXC_CALL(mlx_astype, a.raw(), type);
+}
+}  // namespace
+
+Array astype(const Array& a, DType type) { return cast(a, to_mlx(type)); }
+Array asbool(const Array& a) { return cast(a, MLX_BOOL); }
+
+Array view(const Array& a, DType type) {
+  MLXC_AT_ONCE(view, a, to_mlx(type))
+  MLXC_CALL(mlx_view, a.raw(), to_mlx(type));
+}
+
+Array contiguous(const Array& a) {
+  MLXC_AT_ONCE(contiguous, a)
+  MLXC_CALL(mlx_contiguous, a.raw(), false);
+}
 
 Array as_strided(const Array& a, const Ints& shape, std::span<const std::int64_t> strides,
                  std::size_t offset) {
@@ -170,6 +204,7 @@ InlineVector<int, 6> inside_axes(const Array& a, const Ints& strides) {
 }  // namespace
 
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides) {
+  MLXC_AT_ONCE(slice, a, start, stop, strides)
   const auto steps = inside_axes(a, strides);
   MLXC_CALL(mlx_slice, a.raw(), start.data(), start.size(), stop.data(), stop.size(), steps.data(),
             steps.size());
@@ -177,6 +212,7 @@ Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& str
 
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides) {
+  MLXC_AT_ONCE(slice_update, a, update, start, stop, strides)
   MLXC_CALL(mlx_slice_update, a.raw(), update.raw(), start.data(), start.size(), stop.data(),
             stop.size(), strides.data(), strides.size());
 }
@@ -187,11 +223,13 @@ Array slice_update_dynamic(const Array& a, const Array& update, const Array& sta
 }
 
 Array concatenate(std::span<const Array> arrays, int axis) {
+  MLXC_AT_ONCE(concatenate, arrays, axis)
   const ArrayVector vector(arrays);
   MLXC_CALL(mlx_concatenate_axis, vector.raw(), axis);
 }
 
 Array stack(std::span<const Array> arrays, int axis) {
+  MLXC_AT_ONCE(stack, arrays, axis)
   const ArrayVector vector(arrays);
   MLXC_CALL(mlx_stack_axis, vector.raw(), axis);
 }
@@ -209,6 +247,7 @@ Array argpartition(const Array& a, int kth, int axis) {
 }
 
 Array where(const Array& condition, const Array& on_true, const Array& on_false) {
+  MLXC_AT_ONCE(where, condition, on_true, on_false)
   MLXC_CALL(mlx_where, condition.raw(), on_true.raw(), on_false.raw());
 }
 

@@ -18,6 +18,7 @@ struct ThreadState {
   Engine* engine = nullptr;      ///< of the innermost EngineScope
   std::optional<Device> device;  ///< of the innermost DeviceScope
   std::uint64_t nodes = 0;       ///< graph nodes built so far
+  bool at_once = false;          ///< whether small arrays are computed instead (host_kernels.h)
 };
 
 extern constinit thread_local ThreadState thread_state;

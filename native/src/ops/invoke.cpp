@@ -7,6 +7,7 @@
 #include "mlxc/check.h"
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
+#include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
 #include "ops/operands.h"
 #include "ops/recorder.h"
@@ -89,14 +90,15 @@ Tensor cast(const Tensor& tensor, DType type) {
   return invoke(row, {tensor}, {{"type", type}});
 }
 
-// What graph building needs on this thread: the stream of the op's device, and the op's name for
-// errors.
+// What graph building needs on this thread: the stream of the op's device, the op's name for
+// errors, and whether small arrays are to be computed at once.
 class BuildScope {
  public:
   BuildScope(const OpDef& op, std::span<const Operand> operands,
-             std::span<const TensorType> outputs)
+             std::span<const TensorType> outputs, bool at_once)
       : stream_(mlxc::Engine::current().stream(place(op, operands, outputs))),
-        name_(op.name.data()) {
+        name_(op.name.data()),
+        at_once_(at_once && default_device() == Device::kCpu) {
     // First, so that evaluators may count the bytes of their outputs without overflow.
     for (const TensorType& type : outputs) mlxc::check_fits(type.shape, size_bytes(type.dtype));
   }
@@ -104,6 +106,7 @@ class BuildScope {
  private:
   mlxc::StreamScope stream_;
   mlxc::OpScope name_;
+  mlxc::AtOnceScope at_once_;
 };
 
 // The types that an evaluator works towards where the caller wants `wanted`.
@@ -138,6 +141,7 @@ class EagerCall {
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
+      all_ready_ &= node.ready.load(std::memory_order_acquire);
     }
   }
 
@@ -148,35 +152,31 @@ class EagerCall {
 
   Tensor run_one(OutputTypes outputs) {
     find_known_data();
-    const BuildScope scope(op_, operands_, outputs);
-    add_own_weight(outputs);
+    const BuildScope scope(op_, operands_, outputs, all_ready_);
     const Call call{op_, operands_, *attrs_, outputs};
-    mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
-    // A scalar constant needs no evaluation, so that ops may look at it as an index.
-    const bool is_ready = op_.group == Group::kCreation && mlxc::is_computed(array);
-    Tensor result = tensors::wrap(std::move(array), std::move(outputs[0]), weight_);
-    if (is_ready) result.node().ready.store(true, std::memory_order_release);
-    return result;
+    return wrap(finish(op_.eval(call), outputs[0].dtype), outputs, 0);
   }
 
   std::vector<Tensor> run_all(OutputTypes outputs) {
     if (op_.eval != nullptr) return {run_one(std::move(outputs))};
     find_known_data();
-    const BuildScope scope(op_, operands_, outputs);
-    add_own_weight(outputs);
+    const BuildScope scope(op_, operands_, outputs, all_ready_);
     std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
     std::vector<Tensor> results;
     results.reserve(arrays.size());
-    for (std::size_t i = 0; i < arrays.size(); ++i) {
-      results.push_back(tensors::wrap(std::move(arrays[i]), std::move(outputs[i]), weight_));
-    }
+    for (std::size_t i = 0; i < arrays.size(); ++i)
+      results.push_back(wrap(std::move(arrays[i]), outputs, i));
     return results;
   }
 
  private:
-  void add_own_weight(std::span<const TensorType> outputs) {
-    ++weight_.depth;
-    weight_.work = tensors::add_work(weight_.work, work_of(op_, operands_, outputs));
+  // What was computed at once, or is a constant, needs no evaluation: ops may look at its elements.
+  Tensor wrap(mlxc::Array array, const OutputTypes& outputs, std::size_t i) const {
+    if (array.block() != nullptr || (all_ready_ && mlxc::is_computed(array)))
+      return tensors::wrap_ready(std::move(array), outputs[i]);
+    const tensors::Work own = work_of(op_, operands_, outputs);
+    return tensors::wrap(std::move(array), outputs[i],
+                         {weight_.depth + 1, tensors::add_work(weight_.work, own)});
   }
 
   // Only ops that index look at their operands' values, and only host memory may be read here.
@@ -196,7 +196,8 @@ class EagerCall {
   const Attrs* attrs_;
   std::optional<Attrs> normalised_;
   InlineVector<Operand, 4> operands_;
-  tensors::Weight weight_;  // of the operands' graphs, then with this call
+  tensors::Weight weight_;  // of the operands' graphs
+  bool all_ready_ = true;
 };
 
 }  // namespace
@@ -294,7 +295,7 @@ std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> oper
   OutputTypes outputs = infer_countable({op, operands, attrs});
   check_wanted(op, outputs, wanted);
   approach(outputs, wanted);
-  const BuildScope scope(op, operands, outputs);
+  const BuildScope scope(op, operands, outputs, false);
   std::vector<mlxc::Array> arrays = build(op, operands, attrs, outputs);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const DType from = outputs[i].dtype;

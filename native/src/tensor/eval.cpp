@@ -124,6 +124,12 @@ Tensor wrap(mlxc::Array array, TensorType type, Weight weight) {
   return Tensor(std::move(node));
 }
 
+Tensor wrap_ready(mlxc::Array array, TensorType type) {
+  auto node = std::make_shared<Node>(std::move(array), std::move(type), Weight{});
+  node->ready.store(true, std::memory_order_release);
+  return Tensor(std::move(node));
+}
+
 }  // namespace tensors
 
 void eval(std::span<const Tensor> tensors) {

@@ -75,6 +75,9 @@ inline bool is_foreign(const Node& node) {
 /// Wraps a freshly built node; schedules it when its graph has grown deep.
 Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 
+/// Wraps an array whose elements may be read.
+Tensor wrap_ready(mlxc::Array array, TensorType type);
+
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
 /// BackendError; ArgumentError for a traced one.
 void evaluate(std::span<Node* const> nodes);

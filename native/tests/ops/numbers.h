@@ -8,8 +8,8 @@
 
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
-#include "mlxnx/ops/shape.h"
 #include "mlxnx/tensor.h"
+#include "ops/unknown.h"
 #include "tensor/element.h"
 #include "tensor/node.h"
 
@@ -53,8 +53,5 @@ inline Tensor mask(const std::vector<double>& elements) {
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
   return tensors::wrap(mlxc::asbool(bytes.node().array), bytes.type());
 }
-
-/// The same elements, not computed yet: an op can't look at them.
-inline Tensor unknown(const Tensor& tensor) { return bitcast(tensor, tensor.dtype()); }
 
 }  // namespace mlxnx::testing_support

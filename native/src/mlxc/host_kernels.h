@@ -1,0 +1,91 @@
+// Small arrays computed at once, on the calling thread. A kernel over some hundred elements takes
+// less than a microsecond, its way through MLX's graph, engine and stream ten times as long and
+// more. So where all operands of an op are small, computed and on the CPU, the op layer opens an
+// AtOnceScope, in which the functions of graph.h ask these kernels first.
+//
+// A kernel computes what MLX's kernel of that name computes, elementary functions rounded at most
+// once more or less. Each answers an empty Array where MLX has to do the work: an operand that is
+// not computed, a result that is not small, a type or a case that has no kernel.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "mlxc/graph.h"
+
+namespace mlxnx::mlxc::host {
+
+enum class Unary : std::uint8_t {
+#define MLXC_UNARY(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_UNARY
+};
+
+enum class Binary : std::uint8_t {
+#define MLXC_BINARY(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_BINARY
+};
+
+enum class Reduce : std::uint8_t {
+#define MLXC_REDUCE(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_REDUCE
+};
+
+enum class Arg : std::uint8_t {
+#define MLXC_ARG(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_ARG
+};
+
+enum class Shaped : std::uint8_t {
+#define MLXC_SHAPED(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_SHAPED
+};
+
+Array unary(Unary op, const Array& a);
+Array binary(Binary op, const Array& a, const Array& b);
+Array where(const Array& condition, const Array& on_true, const Array& on_false);
+Array astype(const Array& a, mlx_dtype type);
+
+Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes);
+Array arg_reduce(Arg op, const Array& a, int axis, bool keep_axis);
+
+/// `numbers` is the shape, or the axes, as the function takes it.
+Array shaped(Shaped op, const Array& a, const Ints& numbers);
+Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
+Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
+                   const Ints& strides);
+Array concatenate(std::span<const Array> arrays, int axis);
+Array stack(std::span<const Array> arrays, int axis);
+Array view(const Array& a, mlx_dtype type);
+Array contiguous(const Array& a);
+Array full(const Ints& shape, const Array& value, mlx_dtype type);
+Array arange(double start, double stop, double step, mlx_dtype type);
+
+}  // namespace mlxnx::mlxc::host
+
+namespace mlxnx::mlxc {
+
+/// Whether graph.h computes small arrays at once on this thread until the scope ends; the
+/// environment variable `MLXNX_AT_ONCE=0` forbids it. All arrays given to it must then be ready or
+/// built inside the scope.
+class AtOnceScope {
+ public:
+  explicit AtOnceScope(bool at_once) : state_(thread_state), outer_(state_.at_once) {
+    state_.at_once = at_once && kAllowed;
+  }
+  ~AtOnceScope() { state_.at_once = outer_; }
+  AtOnceScope(const AtOnceScope&) = delete;
+  AtOnceScope& operator=(const AtOnceScope&) = delete;
+
+ private:
+  static const bool kAllowed;
+
+  ThreadState& state_;
+  bool outer_;
+};
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,389 @@
+// The kernels for small arrays against MLX's own, function by function and type by type.
+#include "mlxc/host_kernels.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "mlxc/engine.h"
+#include "mlxc/evaluate.h"
+#include "tensor/element.h"
+
+namespace mlxnx::mlxc {
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+constexpr std::array kTypes = {DType::u8,  DType::u16, DType::u32, DType::u64, DType::s8,
+                               DType::s16, DType::s32, DType::s64, DType::f32, DType::f64};
+
+// Numbers that are hard for some function; integers wrap to what their type holds.
+std::vector<double> hard_numbers(DType type) {
+  if (is_integer(type)) return {0, 1, 2, 3, 7, 100, 127, 128, 200, 255, 256, 31, -1, -5, -128, 1e9};
+  return {0.0,  -0.0, 1.0,  -1.0,      0.5,        -0.7, 2.5,    3.0,
+          1e-3, 20.0, -3.5, kInfinity, -kInfinity, kNaN, 1.0e30, 1.0e-30};
+}
+
+Array array_of(DType type, const std::vector<double>& values, std::vector<int> shape) {
+  std::vector<std::byte> bytes(values.size() * size_bytes(type));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const Number number =
+        is_integer(type) ? Number(static_cast<std::int64_t>(values[i])) : Number(values[i]);
+    tensors::encode(number, type, bytes.data() + i * size_bytes(type));
+  }
+  return from_bytes(bytes.data(), shape, to_mlx(type));
+}
+
+Array hard(DType type, std::vector<int> shape) {
+  const std::vector<double> numbers = hard_numbers(type);
+  std::size_t count = 1;
+  for (const int dim : shape) count *= static_cast<std::size_t>(dim);
+  std::vector<double> values;
+  for (std::size_t i = 0; i < count; ++i) values.push_back(numbers[(i * 5 + 3) % numbers.size()]);
+  return array_of(type, values, std::move(shape));
+}
+
+Array mask(const Array& array) {
+  const StreamScope stream(Engine::process().stream(Device::kCpu));
+  const AtOnceScope at_once(true);
+  return asbool(array);
+}
+
+// What MLX's own function answers, evaluated.
+template <typename Build>
+Array by_mlx(Build build) {
+  const StreamScope stream(Engine::process().stream(Device::kCpu));
+  const AtOnceScope never(false);
+  Array result = build();
+  Engine::process().run([&] { eval(ArrayVector(std::span<const Array>(&result, 1))); });
+  const Array rows = contiguous(result);
+  Engine::process().run([&] { eval(ArrayVector(std::span<const Array>(&rows, 1))); });
+  return rows;
+}
+
+// The distance of two floats in units in the last place; 0 for two NaN.
+template <typename T>
+double distance(const std::byte* left, const std::byte* right) {
+  T a, b;
+  std::memcpy(&a, left, sizeof(T));
+  std::memcpy(&b, right, sizeof(T));
+  if (std::isnan(a) && std::isnan(b)) return 0;
+  if (a == b) return std::signbit(a) == std::signbit(b) ? 0 : 0.5;
+  const T unit = std::nextafter(std::abs(b), std::numeric_limits<T>::infinity()) - std::abs(b);
+  const double units = std::abs(static_cast<double>(a - b)) / static_cast<double>(unit);
+  return std::isnan(units) ? kInfinity : units;
+}
+
+// Whether both hold the same elements, floats up to `units` in the last place.
+::testing::AssertionResult same(const Array& ours, const Array& theirs, double units = 0) {
+  const auto text = [](const Array& array) {
+    return to_string(TensorType{array.dtype(), Shape(array.shape().begin(), array.shape().end())});
+  };
+  if (ours.mlx_type() != theirs.mlx_type() || !std::ranges::equal(ours.shape(), theirs.shape()))
+    return ::testing::AssertionFailure() << text(ours) << " and " << text(theirs);
+  const std::size_t width = mlx_dtype_size(ours.mlx_type());
+  const auto* a = static_cast<const std::byte*>(data_pointer(ours));
+  const auto* b = static_cast<const std::byte*>(data_pointer(theirs));
+  for (std::int64_t i = 0; i < ours.size(); ++i, a += width, b += width) {
+    double found = std::memcmp(a, b, width) == 0 ? 0 : kInfinity;
+    if (ours.mlx_type() == MLX_FLOAT32) found = distance<float>(a, b);
+    if (ours.mlx_type() == MLX_FLOAT64) found = distance<double>(a, b);
+    if (found <= units) continue;
+    return ::testing::AssertionFailure()
+           << "element " << i << " of " << text(ours) << " differs by " << found << " units";
+  }
+  return ::testing::AssertionSuccess();
+}
+
+struct UnaryRow {
+  const char* name;
+  host::Unary kernel;
+  Array (*function)(const Array&);
+};
+const UnaryRow kUnary[] = {
+#define MLXC_UNARY(name) {#name, host::Unary::k_##name, &name},
+#include "mlxc/functions.def"
+#undef MLXC_UNARY
+};
+
+struct BinaryRow {
+  const char* name;
+  host::Binary kernel;
+  Array (*function)(const Array&, const Array&);
+};
+const BinaryRow kBinary[] = {
+#define MLXC_BINARY(name) {#name, host::Binary::k_##name, &name},
+#include "mlxc/functions.def"
+#undef MLXC_BINARY
+};
+
+// MLX approximates these by itself, to some units. Other elementary functions are the C library's,
+// or, on Apple's chips, those of the vector library.
+double allowed_units(std::string_view name) {
+  for (const std::string_view own : {"cos", "exp", "sigmoid", "sin"})
+    if (name == own) return 64;
+  return 4;
+}
+
+TEST(HostKernels, UnaryOnesComputeWhatMlxComputes) {
+  int compared = 0;
+  for (const UnaryRow& row : kUnary) {
+    for (const DType type : kTypes) {
+      std::vector<double> numbers = hard_numbers(type);
+      // MLX's own sine and cosine lose their digits far from 0.
+      const bool is_periodic = row.kernel == host::Unary::k_sin || row.kernel == host::Unary::k_cos;
+      if (is_periodic) std::erase_if(numbers, [](double x) { return std::abs(x) > 1e3; });
+      const Array a = array_of(type, numbers, {static_cast<int>(numbers.size())});
+      const Array ours = host::unary(row.kernel, a);
+      if (ours.empty()) continue;
+      EXPECT_TRUE(same(ours, by_mlx([&] { return row.function(a); }), allowed_units(row.name)))
+          << row.name << " of " << name(type);
+      ++compared;
+    }
+  }
+  EXPECT_GT(compared, 100);
+}
+
+TEST(HostKernels, BinaryOnesComputeWhatMlxComputes) {
+  const std::vector<std::pair<std::vector<int>, std::vector<int>>> shapes = {
+      {{16}, {16}},      {{4, 4}, {}},        {{}, {16}},   {{3, 5}, {5}}, {{3, 5}, {3, 1}},
+      {{4, 1}, {1, 16}}, {{2, 1, 3}, {5, 1}}, {{1, 1}, {}}, {{0, 3}, {3}}, {{}, {}}};
+  int compared = 0;
+  for (const BinaryRow& row : kBinary) {
+    for (const DType type : kTypes) {
+      for (const auto& [left, right] : shapes) {
+        Array a = hard(type, left);
+        Array b = hard(type, right);
+        Array ours = host::binary(row.kernel, a, b);
+        if (ours.empty()) {
+          a = mask(a);
+          b = mask(b);
+          ours = host::binary(row.kernel, a, b);
+        }
+        if (ours.empty()) continue;
+        EXPECT_TRUE(same(ours, by_mlx([&] { return row.function(a, b); }), allowed_units(row.name)))
+            << row.name << " of " << name(type) << " " << ::testing::PrintToString(left) << " "
+            << ::testing::PrintToString(right);
+        ++compared;
+      }
+    }
+  }
+  EXPECT_GT(compared, 1500);
+}
+
+TEST(HostKernels, ShiftsBeyondTheWidthAreLeftToMlx) {
+  const Array one = array_of(DType::s32, {1, 1}, {2});
+  for (const double distance : {-1.0, 32.0, 100.0}) {
+    const Array by = array_of(DType::s32, {1, distance}, {2});
+    EXPECT_TRUE(host::binary(host::Binary::k_left_shift, one, by).empty()) << distance;
+    EXPECT_TRUE(host::binary(host::Binary::k_right_shift, one, by).empty()) << distance;
+  }
+}
+
+TEST(HostKernels, OperandsOfTwoTypesAreLeftToMlx) {
+  const Array a = array_of(DType::s32, {1}, {1});
+  const Array b = array_of(DType::f32, {1}, {1});
+  EXPECT_TRUE(host::binary(host::Binary::k_add, a, b).empty());
+  EXPECT_TRUE(host::where(mask(a), a, b).empty());
+  EXPECT_TRUE(host::concatenate(std::array{a, b}, 0).empty());
+}
+
+TEST(HostKernels, CastsAreMlxs) {
+  for (const DType from : kTypes) {
+    for (const DType to : kTypes) {
+      const Array whole = array_of(from, {0, 1, 3, 100, 127}, {5});
+      const Array part = is_float(from) ? array_of(from, {0.5, 1.9, 0.0, 99.9, 12}, {5}) : whole;
+      for (const Array* a : {&whole, &part}) {
+        const Array ours = host::astype(*a, to_mlx(to));
+        ASSERT_FALSE(ours.empty());
+        EXPECT_TRUE(same(ours, by_mlx([&] { return astype(*a, to); })))
+            << name(from) << " to " << name(to);
+      }
+    }
+    EXPECT_TRUE(same(host::astype(hard(from, {16}), MLX_BOOL),
+                     by_mlx([&] { return asbool(hard(from, {16})); })));
+  }
+}
+
+TEST(HostKernels, FloatsThatNoIntegerHoldsAreLeftToMlx) {
+  for (const double value : {kNaN, kInfinity, -kInfinity, 256.0, -1.0}) {
+    const Array a = array_of(DType::f64, {1, value}, {2});
+    EXPECT_TRUE(host::astype(a, MLX_UINT8).empty()) << value;
+  }
+  const Array a = array_of(DType::f32, {-128.9, 127.9, 0}, {3});
+  EXPECT_TRUE(same(host::astype(a, MLX_INT8), array_of(DType::s8, {-128, 127, 0}, {3})));
+  EXPECT_TRUE(host::astype(array_of(DType::f32, {9.3e18}, {1}), MLX_INT64).empty());
+}
+
+TEST(HostKernels, WhereBroadcastsAllThree) {
+  for (const DType type : kTypes) {
+    const Array condition = mask(hard(DType::s32, {4, 1}));
+    const Array x = hard(type, {3});
+    const Array y = hard(type, {2, 1, 1});
+    EXPECT_TRUE(same(host::where(condition, x, y), by_mlx([&] { return where(condition, x, y); })));
+  }
+}
+
+struct ReduceRow {
+  const char* name;
+  host::Reduce kernel;
+  Array (*function)(const Array&, const Ints&, bool);
+};
+const ReduceRow kReduce[] = {
+#define MLXC_REDUCE(name) {#name, host::Reduce::k_##name, &name},
+#include "mlxc/functions.def"
+#undef MLXC_REDUCE
+};
+
+TEST(HostKernels, ReductionsFoldWhatMlxFolds) {
+  const std::vector<std::vector<std::int64_t>> axes = {{0}, {1}, {2}, {-1}, {0, 1}, {1, 2}, {0, 2}};
+  for (const ReduceRow& row : kReduce) {
+    for (const DType type : kTypes) {
+      // Numbers whose sums and products are exact, so that their order does not matter.
+      std::vector<double> values;
+      for (int i = 0; i < 24; ++i) values.push_back(i % 5 == 0 ? 2 : i % 3 == 0 ? 0 : 1);
+      const Array numbers = array_of(type, values, {2, 3, 4});
+      const Array with_nan = hard(type, {2, 3, 4});
+      const bool orders = row.kernel != host::Reduce::k_sum && row.kernel != host::Reduce::k_prod;
+      for (const Array& a : {numbers, orders ? with_nan : numbers, mask(numbers)}) {
+        // MLX takes masks for sums as numbers; extremes of them nobody asks for.
+        for (const auto& given : axes) {
+          for (const bool keep : {false, true}) {
+            const Ints axes_of_call(given);
+            const Array ours = host::reduce(row.kernel, a, axes_of_call, keep);
+            ASSERT_FALSE(ours.empty());
+            const Array theirs = by_mlx([&] { return row.function(a, axes_of_call, keep); });
+            // MLX 0.31 takes a float's bits for its truth, -0.0 among them; ops give it masks.
+            const bool truth =
+                row.kernel == host::Reduce::k_all || row.kernel == host::Reduce::k_any;
+            if (truth && is_float(type) && !a.is_bool()) continue;
+            EXPECT_TRUE(same(ours, theirs)) << row.name << " of " << name(type);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(HostKernels, PositionsOfExtremesAreMlxs) {
+  for (const DType type : kTypes) {
+    const Array a = array_of(type, {3, 1, 3, 2, 1, 5, 5, 0, 0, 7, 7, 2}, {2, 3, 2});
+    for (const int axis : {0, 1, 2, -1}) {
+      for (const bool keep : {false, true}) {
+        EXPECT_TRUE(same(host::arg_reduce(host::Arg::k_argmax, a, axis, keep),
+                         by_mlx([&] { return argmax(a, axis, keep); })));
+        EXPECT_TRUE(same(host::arg_reduce(host::Arg::k_argmin, a, axis, keep),
+                         by_mlx([&] { return argmin(a, axis, keep); })));
+      }
+    }
+  }
+}
+
+// All types whose elements are only moved.
+const std::array kMoved = {DType::u8, DType::s16, DType::f16, DType::bf16, DType::f32, DType::c64};
+
+TEST(HostKernels, ShapesChangeAsInMlx) {
+  for (const DType type : kMoved) {
+    const Array a = hard(type, {2, 1, 3});
+    const auto check = [&](host::Shaped kernel, Array (*function)(const Array&, const Ints&),
+                           const Ints& numbers) {
+      EXPECT_TRUE(
+          same(host::shaped(kernel, a, numbers), by_mlx([&] { return function(a, numbers); })));
+    };
+    check(host::Shaped::k_reshape, reshape, {3, 2});
+    check(host::Shaped::k_reshape, reshape, {-1});
+    check(host::Shaped::k_reshape, reshape, {1, -1, 2});
+    check(host::Shaped::k_squeeze_axes, squeeze_axes, {1});
+    check(host::Shaped::k_squeeze_axes, squeeze_axes, {-2});
+    check(host::Shaped::k_expand_dims_axes, expand_dims_axes, {0, 3});
+    check(host::Shaped::k_expand_dims_axes, expand_dims_axes, {-1});
+    check(host::Shaped::k_transpose_axes, transpose_axes, {2, 0, 1});
+    check(host::Shaped::k_broadcast_to, broadcast_to, {4, 2, 5, 3});
+    check(host::Shaped::k_broadcast_to, broadcast_to, {2, 1, 3});
+  }
+}
+
+TEST(HostKernels, SlicesAreMlxs) {
+  struct Case {
+    Shape start, stop, strides;
+  };
+  const Case cases[] = {{{0, 0}, {4, 5}, {1, 1}},     {{1, 2}, {3, 5}, {1, 2}},
+                        {{3, 4}, {-5, -6}, {-1, -1}}, {{0, 4}, {4, 0}, {3, -2}},
+                        {{-2, -1}, {4, 5}, {1, 1}},   {{2, 2}, {2, 5}, {1, 1}}};
+  for (const DType type : kMoved) {
+    const Array a = hard(type, {4, 5});
+    for (const Case& row : cases) {
+      const Array ours = host::slice(a, row.start, row.stop, row.strides);
+      const Array theirs = by_mlx([&] { return slice(a, row.start, row.stop, row.strides); });
+      EXPECT_TRUE(same(ours, theirs)) << name(type) << " from " << to_string(row.start);
+      const Array part = hard(type, std::vector<int>(ours.shape().begin(), ours.shape().end()));
+      if (part.size() == 0) continue;
+      EXPECT_TRUE(same(host::slice_update(a, part, row.start, row.stop, row.strides), by_mlx([&] {
+                         return slice_update(a, part, row.start, row.stop, row.strides);
+                       })))
+          << name(type) << " from " << to_string(row.start);
+    }
+  }
+}
+
+TEST(HostKernels, PartsAreJoinedAsInMlx) {
+  for (const DType type : kMoved) {
+    const std::array parts = {hard(type, {2, 1, 3}), hard(type, {2, 4, 3}), hard(type, {2, 2, 3})};
+    for (const int axis : {1, -2})
+      EXPECT_TRUE(
+          same(host::concatenate(parts, axis), by_mlx([&] { return concatenate(parts, axis); })));
+    const std::array equals = {parts[1], parts[1]};
+    for (const int axis : {0, 1, 3, -1})
+      EXPECT_TRUE(same(host::stack(equals, axis), by_mlx([&] { return stack(equals, axis); })));
+  }
+}
+
+TEST(HostKernels, ArraysFromNothingAreMlxs) {
+  for (const DType type : kTypes) {
+    EXPECT_TRUE(
+        same(host::arange(0, 7, 1, to_mlx(type)), by_mlx([&] { return arange(0, 7, 1, type); })));
+    EXPECT_TRUE(same(host::arange(10, 1, -2, to_mlx(type)),
+                     by_mlx([&] { return arange(10, 1, -2, type); })));
+    const Array value = array_of(DType::s32, {7}, {});
+    EXPECT_TRUE(same(host::full({2, 3}, value, to_mlx(type)), by_mlx([&] {
+                       return full({2, 3}, value, type);
+                     })));
+    EXPECT_TRUE(same(host::view(hard(type, {3}), to_mlx(type)), hard(type, {3})));
+  }
+}
+
+TEST(HostKernels, WhatIsNotSmallIsLeftToMlx) {
+  const int edge = static_cast<int>(HostBlock::kMostBytes / sizeof(float));
+  const Array a = array_of(DType::f32, {1.0}, {1});
+  EXPECT_FALSE(host::shaped(host::Shaped::k_broadcast_to, a, {edge}).empty());
+  EXPECT_TRUE(host::shaped(host::Shaped::k_broadcast_to, a, {edge + 1}).empty());
+  EXPECT_TRUE(host::full({edge, 1000}, a, MLX_FLOAT32).empty());
+  EXPECT_TRUE(host::arange(0, 1e18, 1, MLX_FLOAT32).empty());
+  EXPECT_TRUE(host::shaped(host::Shaped::k_broadcast_to, a, {1, 1, 1, 1, 1, 1, 1, 1, 1}).empty());
+}
+
+TEST(HostKernels, WhatIsNotComputedIsLeftToMlx) {
+  const StreamScope stream(Engine::process().stream(Device::kCpu));
+  const Array pending = exp(array_of(DType::f32, {1.0}, {1}));
+  ASSERT_FALSE(is_computed(pending));
+  EXPECT_TRUE(host::unary(host::Unary::k_negative, pending).empty());
+  const AtOnceScope at_once(true);
+  EXPECT_FALSE(is_computed(negative(pending)));
+}
+
+TEST(HostKernels, ArraysOfMlxThatAreComputedCount) {
+  const Array computed = by_mlx([] { return exp(array_of(DType::f32, {0.0, 1.0}, {2})); });
+  ASSERT_EQ(computed.block(), nullptr);
+  const Array ours = host::binary(host::Binary::k_add, computed, computed);
+  ASSERT_FALSE(ours.empty());
+  EXPECT_TRUE(same(ours, by_mlx([&] { return add(computed, computed); })));
+}
+
+}  // namespace
+}  // namespace mlxnx::mlxc
