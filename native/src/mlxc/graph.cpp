@@ -89,13 +89,17 @@ Array end_of_axis(const Array& a, int axis, bool last) {
   }
 #define MLXC_SCAN(name)                                                                  \
   Array name(const Array& a, int axis, bool reverse, bool inclusive) {                   \
+    MLXC_AT_ONCE(scan, host::Scan::k_##name, a, axis, reverse, inclusive)                \
     if (axis_size(a, axis) == 1) {                                                       \
       return end_of_axis(name(twice(a, axis), axis, reverse, inclusive), axis, reverse); \
     }                                                                                    \
     MLXC_CALL(mlx_##name, a.raw(), axis, reverse, inclusive);                            \
   }
-#define MLXC_SORT(name) \
-  Array name(const Array& a, int axis) { MLXC_CALL(mlx_##name##_axis, a.raw(), axis); }
+#define MLXC_SORT(name)                               \
+  Array name(const Array& a, int axis) {              \
+    MLXC_AT_ONCE(sort, host::Sort::k_##name, a, axis) \
+    MLXC_CALL(mlx_##name##_axis, a.raw(), axis);      \
+  }
 #define MLXC_SHAPED(name)                                       \
   Array name(const Array& a, const Ints& shape) {               \
     MLXC_AT_ONCE(shaped, host::Shaped::k_##name, a, shape)      \
@@ -235,6 +239,7 @@ Array stack(std::span<const Array> arrays, int axis) {
 }
 
 Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value) {
+  MLXC_AT_ONCE(pad, a, axes, low, high, value)
   MLXC_CALL(mlx_pad, a.raw(), axes.data(), axes.size(), low.data(), low.size(), high.data(),
             high.size(), value.raw(), "constant");
 }
@@ -252,18 +257,22 @@ Array where(const Array& condition, const Array& on_true, const Array& on_false)
 }
 
 Array take(const Array& a, const Array& indices, int axis) {
+  MLXC_AT_ONCE(take, a, indices, axis)
   MLXC_CALL(mlx_take_axis, a.raw(), indices.raw(), axis);
 }
 
 Array take_along_axis(const Array& a, const Array& indices, int axis) {
+  MLXC_AT_ONCE(take_along_axis, a, indices, axis)
   MLXC_CALL(mlx_take_along_axis, a.raw(), indices.raw(), axis);
 }
 
 Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  MLXC_AT_ONCE(put_along_axis, a, indices, values, axis)
   MLXC_CALL(mlx_put_along_axis, a.raw(), indices.raw(), values.raw(), axis);
 }
 
 Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  MLXC_AT_ONCE(scatter_add_axis, a, indices, values, axis)
   MLXC_CALL(mlx_scatter_add_axis, a.raw(), indices.raw(), values.raw(), axis);
 }
 

@@ -6,6 +6,7 @@
 
 #include "mlxc/host_kernels.h"
 #include "mlxc/host_source.h"
+#include "mlxc/version.h"
 
 namespace mlxnx::mlxc::host {
 namespace {
@@ -39,16 +40,6 @@ struct All {
   template <typename T>
   static constexpr bool kHas = true;
 };
-
-// Integers wrap, which C++ promises for unsigned ones only.
-template <typename T>
-auto wrapping(T value) {
-  if constexpr (std::is_integral_v<T>) {
-    return static_cast<std::uint64_t>(value);
-  } else {
-    return value;
-  }
-}
 
 // The result of a kernel `f` over elements of T: a mask, or elements of T again.
 template <typename T, typename F, typename... Args>
@@ -164,6 +155,17 @@ bool shifts_inside(const Source& b) {
   return inside;
 }
 
+// Whether no integer in `b` is 0, or -1, which the lowest number can't be divided by.
+bool divides_safely(const Source& b) {
+  bool safe = true;
+  with_type(b.type, [&]<typename T>() -> Array {
+    const auto is_safe = [](T y) { return y != T{0} && (std::is_unsigned_v<T> || y != T(-1)); };
+    safe = std::all_of(b.as<T>(), b.as<T>() + b.size, is_safe);
+    return {};
+  });
+  return safe;
+}
+
 }  // namespace
 
 Array unary(Unary op, const Array& a) {
@@ -277,6 +279,14 @@ Array binary(Binary op, const Array& left, const Array& right) {
       return zip<Floats>(a, b, [](auto x, auto y) { return x / y; });
     case k_equal:
       return zip<All>(a, b, [](auto x, auto y) { return x == y; });
+    case k_floor_divide:
+      if (!divides_safely(b)) return {};
+      // Rounded towards zero before MLX 0.32, down since.
+      return zip<Integers>(a, b, [cuts = mlx_is_older_than(0, 32)]<typename T>(T x, T y) {
+        const T quotient = static_cast<T>(x / y);
+        const bool is_above = x % y != 0 && (x < 0) != (y < 0);
+        return cuts || !is_above ? quotient : static_cast<T>(quotient - 1);
+      });
     case k_greater:
       return zip<Numbers>(a, b, [](auto x, auto y) { return x > y; });
     case k_greater_equal:
@@ -293,6 +303,8 @@ Array binary(Binary op, const Array& left, const Array& right) {
       return zip<Masks>(a, b, [](bool x, bool y) { return x && y; });
     case k_logical_or:
       return zip<Masks>(a, b, [](bool x, bool y) { return x || y; });
+    case k_matmul:
+      return host::matmul(left, right);
     case k_maximum:
       return zip<Numbers>(a, b, [](auto x, auto y) { return x != x || x > y ? x : y; });
     case k_minimum:

@@ -39,6 +39,18 @@ enum class Arg : std::uint8_t {
 #undef MLXC_ARG
 };
 
+enum class Scan : std::uint8_t {
+#define MLXC_SCAN(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_SCAN
+};
+
+enum class Sort : std::uint8_t {
+#define MLXC_SORT(name) k_##name,
+#include "mlxc/functions.def"
+#undef MLXC_SORT
+};
+
 enum class Shaped : std::uint8_t {
 #define MLXC_SHAPED(name) k_##name,
 #include "mlxc/functions.def"
@@ -52,14 +64,24 @@ Array astype(const Array& a, mlx_dtype type);
 
 Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes);
 Array arg_reduce(Arg op, const Array& a, int axis, bool keep_axis);
+Array scan(Scan op, const Array& a, int axis, bool reverse, bool inclusive);
+/// Stable.
+Array sort(Sort op, const Array& a, int axis);
 
 /// `numbers` is the shape, or the axes, as the function takes it.
 Array shaped(Shaped op, const Array& a, const Ints& numbers);
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides);
+Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value);
 Array concatenate(std::span<const Array> arrays, int axis);
 Array stack(std::span<const Array> arrays, int axis);
+Array take(const Array& a, const Array& indices, int axis);
+Array take_along_axis(const Array& a, const Array& indices, int axis);
+Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis);
+Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis);
+/// Of f32 matrices, with so few multiplications that it is summed in f64 and rounded once.
+Array matmul(const Array& a, const Array& b);
 Array view(const Array& a, mlx_dtype type);
 Array contiguous(const Array& a);
 Array full(const Ints& shape, const Array& value, mlx_dtype type);

@@ -54,6 +54,13 @@ void copy_strided(mlx_dtype type, std::span<const int> shape, const std::byte* f
   });
 }
 
+// Writes `part` into `whole`, from element `offset` on and at these strides.
+void put(Array& whole, std::ptrdiff_t offset, const Dims& strides, const Source& part) {
+  const auto skipped = offset * static_cast<std::ptrdiff_t>(mlx_dtype_size(part.type));
+  copy_strided(part.type, part.shape, part.data, row_major(part.shape), whole.host_data() + skipped,
+               strides);
+}
+
 Array gathered(const Source& in, std::span<const int> shape, const Dims& strides,
                std::ptrdiff_t offset) {
   Array out = result(shape, in.type);
@@ -192,27 +199,6 @@ using Wide = std::conditional_t<std::is_floating_point_v<T> || sizeof(T) == 8, T
                                 std::conditional_t<std::is_signed_v<T> || std::is_same_v<T, bool>,
                                                    std::int32_t, std::uint32_t>>;
 
-template <typename R, typename F>
-R wrapped(R x, R y, F f) {
-  if constexpr (std::is_integral_v<R>) {
-    return static_cast<R>(f(static_cast<std::uint64_t>(x), static_cast<std::uint64_t>(y)));
-  } else {
-    return f(x, y);
-  }
-}
-
-template <typename T>
-constexpr T lowest() {
-  if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
-  return std::numeric_limits<T>::lowest();
-}
-
-template <typename T>
-constexpr T highest() {
-  if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::infinity();
-  return std::numeric_limits<T>::max();
-}
-
 }  // namespace
 
 Array shaped(Shaped op, const Array& a, const Ints& numbers) {
@@ -244,15 +230,40 @@ Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& str
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides) {
   const Source in(a);
-  const Source part(update);
-  if (!in || !part || in.type != part.type) return {};
+  if (!in || update.mlx_type() != in.type || !Source(update)) return {};
   const Cuts cuts(in.shape, start, stop, strides);
-  if (!cuts.valid || !std::ranges::equal(std::span<const int>(cuts.shape), part.shape)) return {};
+  if (!cuts.valid) return {};
+  const Array part = broadcast_to(Source(update), cuts.shape);
   Array out = relabelled(in, in.shape, in.type);
+  if (part.empty() || out.empty()) return {};
+  put(out, cuts.offset, cuts.strides, Source(part));
+  return out;
+}
+
+Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value) {
+  const Source in(a);
+  const Source filling(value);
+  const std::size_t count_of_axes = axes.size();
+  if (!in || !filling || filling.type != in.type || filling.size != 1) return {};
+  if (low.size() != count_of_axes || high.size() != count_of_axes) return {};
+  Dims shape(in.shape);
+  Dims first(in.shape);
+  for (std::size_t i = 0; i < shape.size(); ++i) first[i] = 0;
+  for (std::size_t i = 0; i < count_of_axes; ++i) {
+    const std::size_t at = axis_of(axes.data()[i], shape.size());
+    if (at >= shape.size() || low.data()[i] < 0 || high.data()[i] < 0) return {};
+    const std::int64_t padded = std::int64_t{shape[at]} + low.data()[i] + high.data()[i];
+    if (padded > static_cast<std::int64_t>(HostBlock::kMostBytes)) return {};
+    shape[at] = static_cast<int>(padded);
+    first[at] += low.data()[i];
+  }
+  Array out = broadcast_to(filling, shape);
   if (out.empty()) return out;
-  const auto skipped = cuts.offset * static_cast<std::ptrdiff_t>(mlx_dtype_size(in.type));
-  copy_strided(in.type, part.shape, part.data, row_major(part.shape), out.host_data() + skipped,
-               cuts.strides);
+  const Dims strides = row_major(shape);
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    offset += static_cast<std::ptrdiff_t>(first[i]) * strides[i];
+  put(out, offset, strides, in);
   return out;
 }
 
@@ -324,8 +335,7 @@ Array arange(double start, double stop, double step, mlx_dtype type) {
     const auto first = static_cast<T>(start);
     const auto next = static_cast<T>(static_cast<T>(start + step) - first);
     for (int i = 0; i < dim; ++i)
-      to[i] = static_cast<T>(wrapped<T>(first, static_cast<T>(static_cast<T>(i) * next),
-                                        [](auto x, auto y) { return x + y; }));
+      to[i] = static_cast<T>(wrapping(first) + wrapping(static_cast<T>(i)) * wrapping(next));
     return out;
   });
   return typed;
@@ -347,8 +357,6 @@ Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
   }
   return with_type(in.type, [&]<typename T>() -> Array {
     using W = Wide<T>;
-    const auto sum = [](auto x, auto y) { return x + y; };
-    const auto product = [](auto x, auto y) { return x * y; };
     switch (op) {
       case Reduce::k_all:
         return folded<bool, T>(in, kept, strides, true, [](bool x, T y) { return x && y != T{0}; });
@@ -362,11 +370,13 @@ Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
         return folded<T, T>(in, kept, strides, highest<T>(),
                             [](T x, T y) { return y != y || y < x ? y : x; });
       case Reduce::k_prod:
-        return folded<W, T>(in, kept, strides, W{1},
-                            [&](W x, T y) { return wrapped<W>(x, static_cast<W>(y), product); });
+        return folded<W, T>(in, kept, strides, W{1}, [](W x, T y) {
+          return static_cast<W>(wrapping(x) * wrapping(static_cast<W>(y)));
+        });
       case Reduce::k_sum:
-        return folded<W, T>(in, kept, strides, W{0},
-                            [&](W x, T y) { return wrapped<W>(x, static_cast<W>(y), sum); });
+        return folded<W, T>(in, kept, strides, W{0}, [](W x, T y) {
+          return static_cast<W>(wrapping(x) + wrapping(static_cast<W>(y)));
+        });
     }
     return {};
   });

@@ -3,9 +3,9 @@
 #pragma once
 
 #include <array>
-#include <complex>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <type_traits>
 
@@ -91,6 +91,28 @@ Array result(std::span<const int> shape, mlx_dtype type);
 template <typename T>
 T* elements(Array& array) {
   return reinterpret_cast<T*>(array.host_data());
+}
+
+/// Integers wrap, which C++ promises for unsigned ones only.
+template <typename T>
+auto wrapping(T value) {
+  if constexpr (std::is_integral_v<T>) {
+    return static_cast<std::uint64_t>(value);
+  } else {
+    return value;
+  }
+}
+
+/// What every number of T is at least, or at most: infinities where there are.
+template <typename T>
+constexpr T lowest() {
+  if constexpr (std::is_floating_point_v<T>) return -std::numeric_limits<T>::infinity();
+  return std::numeric_limits<T>::lowest();
+}
+template <typename T>
+constexpr T highest() {
+  if constexpr (std::is_floating_point_v<T>) return std::numeric_limits<T>::infinity();
+  return std::numeric_limits<T>::max();
 }
 
 /// Dimensions or strides of at most HostBlock::kMostRank axes.

@@ -285,6 +285,54 @@ TEST(HostKernels, PositionsOfExtremesAreMlxs) {
   }
 }
 
+struct ScanRow {
+  const char* name;
+  host::Scan kernel;
+  Array (*function)(const Array&, int, bool, bool);
+};
+const ScanRow kScan[] = {
+#define MLXC_SCAN(name) {#name, host::Scan::k_##name, &name},
+#include "mlxc/functions.def"
+#undef MLXC_SCAN
+};
+
+TEST(HostKernels, RunningFoldsAreMlxs) {
+  for (const ScanRow& row : kScan) {
+    for (const DType type : kTypes) {
+      const Array a = array_of(type, {3, 1, 2, 2, 1, 5, 1, 0, 4, 2, 7, 1}, {2, 3, 2});
+      for (const int axis : {0, 1, 2, -2}) {
+        for (const bool reverse : {false, true}) {
+          for (const bool inclusive : {false, true}) {
+            const Array ours = host::scan(row.kernel, a, axis, reverse, inclusive);
+            ASSERT_FALSE(ours.empty());
+            EXPECT_TRUE(
+                same(ours, by_mlx([&] { return row.function(a, axis, reverse, inclusive); })))
+                << row.name << " of " << name(type) << " along " << axis << reverse << inclusive;
+          }
+        }
+      }
+    }
+  }
+  const Array with_nan = array_of(DType::f32, {1, kNaN, 0, 5}, {4});
+  const Array expected = array_of(DType::f32, {1, kNaN, kNaN, kNaN}, {4});
+  for (const host::Scan kernel : {host::Scan::k_cummax, host::Scan::k_cummin})
+    EXPECT_TRUE(same(host::scan(kernel, with_nan, 0, false, true), expected));
+}
+
+TEST(HostKernels, SortsAreMlxs) {
+  for (const DType type : kTypes) {
+    const Array a = hard(type, {2, 8, 2});
+    for (const int axis : {0, 1, -1}) {
+      EXPECT_TRUE(
+          same(host::sort(host::Sort::k_sort, a, axis), by_mlx([&] { return sort(a, axis); })))
+          << name(type);
+      EXPECT_TRUE(same(host::sort(host::Sort::k_argsort, a, axis),
+                       by_mlx([&] { return argsort(a, axis); })))
+          << name(type);
+    }
+  }
+}
+
 // All types whose elements are only moved.
 const std::array kMoved = {DType::u8, DType::s16, DType::f16, DType::bf16, DType::f32, DType::c64};
 
@@ -342,6 +390,84 @@ TEST(HostKernels, PartsAreJoinedAsInMlx) {
     for (const int axis : {0, 1, 3, -1})
       EXPECT_TRUE(same(host::stack(equals, axis), by_mlx([&] { return stack(equals, axis); })));
   }
+}
+
+TEST(HostKernels, ElementsArePickedAsInMlx) {
+  for (const DType type : kMoved) {
+    const Array a = hard(type, {2, 5, 3});
+    for (const DType index_type : {DType::u8, DType::s32, DType::u32, DType::s64}) {
+      const Array at = array_of(index_type, {1, 0, 1, 1}, {2, 2});
+      const Array along = array_of(index_type, {4, 0, 2, 1, 1, 3}, {2, 1, 3});
+      for (const int axis : {0, 1, 2, -2}) {
+        EXPECT_TRUE(same(host::take(a, at, axis), by_mlx([&] { return take(a, at, axis); })));
+      }
+      EXPECT_TRUE(same(host::take_along_axis(a, along, 1),
+                       by_mlx([&] { return take_along_axis(a, along, 1); })));
+    }
+    for (const double outside : {-1.0, 5.0}) {
+      const Array at = array_of(DType::s32, {0, outside}, {2});
+      EXPECT_TRUE(host::take(a, at, 1).empty());
+      EXPECT_TRUE(host::take_along_axis(hard(type, {5}), at, 0).empty());
+    }
+  }
+}
+
+TEST(HostKernels, ElementsArePutAsInMlx) {
+  for (const DType type : kTypes) {
+    const Array a = hard(type, {2, 5, 3});
+    const Array at = array_of(DType::s32, {4, 0, 2, 1, 1, 3}, {2, 1, 3});
+    const Array values = hard(type, {2, 1, 3});
+    EXPECT_TRUE(same(host::put_along_axis(a, at, values, 1),
+                     by_mlx([&] { return put_along_axis(a, at, values, 1); })));
+    const Array twice = array_of(DType::s32, {4, 4, 2, 0}, {4});
+    const Array flat = hard(type, {5});
+    const Array four = array_of(type, {1, 2, 3, 4}, {4});
+    EXPECT_TRUE(same(host::scatter_add_axis(flat, twice, four, 0),
+                     by_mlx([&] { return scatter_add_axis(flat, twice, four, 0); })))
+        << name(type);
+  }
+}
+
+TEST(HostKernels, PaddingIsMlxs) {
+  for (const DType type : kMoved) {
+    const Array a = hard(type, {2, 3});
+    const Array value = hard(type, {});
+    EXPECT_TRUE(same(host::pad(a, {0, 1}, {1, 0}, {0, 2}, value), by_mlx([&] {
+                       return pad(a, {0, 1}, {1, 0}, {0, 2}, value);
+                     })));
+    EXPECT_TRUE(same(host::pad(a, {-1}, {2}, {2}, value),
+                     by_mlx([&] { return pad(a, {-1}, {2}, {2}, value); })));
+  }
+}
+
+TEST(HostKernels, DivisorsThatTrapAreLeftToMlx) {
+  const Array a = array_of(DType::s32, {7, -7}, {2});
+  for (const double divisor : {0.0, -1.0}) {
+    const Array b = array_of(DType::s32, {2, divisor}, {2});
+    EXPECT_TRUE(host::binary(host::Binary::k_floor_divide, a, b).empty()) << divisor;
+  }
+  const Array b = array_of(DType::s32, {2, 2}, {2});
+  EXPECT_TRUE(same(host::binary(host::Binary::k_floor_divide, a, b),
+                   by_mlx([&] { return floor_divide(a, b); })));
+}
+
+TEST(HostKernels, FewProductsAreSummedAndRoundedOnce) {
+  const auto numbers = [](std::vector<int> shape, double step) {
+    std::vector<double> values;
+    std::size_t count = 1;
+    for (const int dim : shape) count *= static_cast<std::size_t>(dim);
+    for (std::size_t i = 0; i < count; ++i) values.push_back(std::sin(step * (1.0 + i)));
+    return array_of(DType::f32, values, std::move(shape));
+  };
+  const std::vector<std::pair<std::vector<int>, std::vector<int>>> shapes = {
+      {{2, 3}, {3, 4}}, {{1, 16}, {16, 16}}, {{3, 2, 4}, {3, 4, 5}}, {{8, 1}, {1, 8}}};
+  for (const auto& [left, right] : shapes) {
+    const Array a = numbers(left, 0.7), b = numbers(right, 1.3);
+    const Array ours = host::matmul(a, b);
+    ASSERT_FALSE(ours.empty());
+    EXPECT_TRUE(same(ours, by_mlx([&] { return matmul(a, b); }), 1));
+  }
+  EXPECT_TRUE(host::matmul(numbers({8, 8}, 1), numbers({8, 8}, 1)).empty());
 }
 
 TEST(HostKernels, ArraysFromNothingAreMlxs) {

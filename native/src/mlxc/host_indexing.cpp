@@ -1,0 +1,196 @@
+// Kernels that pick elements by index, and small matrix products.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "mlxc/host_kernels.h"
+#include "mlxc/host_source.h"
+
+namespace mlxnx::mlxc::host {
+namespace {
+
+// The numbers in `in` where all are positions along an axis of `dim` elements; nothing where one is
+// not, which MLX would count from the end or not look at.
+std::vector<int> positions(const Source& in, int dim) {
+  std::vector<int> result;
+  with_type(in.type, [&]<typename T>() -> Array {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+      const T* values = in.as<T>();
+      const auto is_inside = [dim](T value) {
+        return std::cmp_greater_equal(value, 0) && std::cmp_less(value, dim);
+      };
+      if (std::all_of(values, values + in.size, is_inside)) result.assign(values, values + in.size);
+    }
+    return {};
+  });
+  return result;
+}
+
+void copy_run(std::byte* to, const std::byte* from, std::size_t bytes) {
+  if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
+struct Matrix {
+  const float* data;
+  int rows, columns;
+};
+
+void multiply(const Matrix& a, const Matrix& b, float* to) {
+  for (int i = 0; i < a.rows; ++i) {
+    for (int j = 0; j < b.columns; ++j) {
+      double sum = 0;
+      for (int k = 0; k < a.columns; ++k)
+        sum += static_cast<double>(a.data[i * a.columns + k]) * b.data[k * b.columns + j];
+      *to++ = static_cast<float>(sum);
+    }
+  }
+}
+
+}  // namespace
+
+Array take(const Array& a, const Array& indices, int axis) {
+  const Source in(a);
+  const Source where(indices);
+  if (!in || !where || axis_of(axis, in.shape.size()) >= in.shape.size()) return {};
+  const std::size_t at = axis_of(axis, in.shape.size());
+  if (in.shape.size() - 1 + where.shape.size() > HostBlock::kMostRank) return {};
+  const std::vector<int> picked = positions(where, in.shape[at]);
+  if (picked.size() != where.size) return {};
+  Dims shape;
+  std::size_t outer = 1;
+  std::size_t run = mlx_dtype_size(in.type);
+  for (std::size_t i = 0; i < in.shape.size(); ++i) {
+    if (i < at) outer *= static_cast<std::size_t>(in.shape[i]);
+    if (i > at) run *= static_cast<std::size_t>(in.shape[i]);
+    if (i != at) {
+      shape.push_back(in.shape[i]);
+    } else {
+      for (const int dim : where.shape) shape.push_back(dim);
+    }
+  }
+  Array out = result(shape, in.type);
+  if (out.empty()) return out;
+  std::byte* to = out.host_data();
+  for (std::size_t i = 0; i < outer; ++i) {
+    const std::byte* row = in.data + i * static_cast<std::size_t>(in.shape[at]) * run;
+    for (const int position : picked) {
+      copy_run(to, row + static_cast<std::size_t>(position) * run, run);
+      to += run;
+    }
+  }
+  return out;
+}
+
+namespace {
+
+// An index array for the elements of `a` along `axis`: of the same shape but for that axis.
+struct Along {
+  Source in, where;
+  Dims strides;  // of `a`, 0 along the axis
+  int step = 0;  // along the axis
+  std::vector<int> picked;
+  bool valid = false;
+
+  Along(const Array& a, const Array& indices, int axis) : in(a), where(indices) {
+    const std::size_t rank = in.shape.size();
+    const std::size_t at = axis_of(axis, rank);
+    if (!in || !where || where.shape.size() != rank || at >= rank) return;
+    for (std::size_t i = 0; i < rank; ++i) {
+      if (i != at && in.shape[i] != where.shape[i]) return;
+    }
+    strides = row_major(in.shape);
+    step = std::exchange(strides[at], 0);
+    picked = positions(where, in.shape[at]);
+    valid = picked.size() == where.size;
+  }
+
+  /// Calls `visit(i, position)`: where in `a` lies what the i-th index names.
+  template <typename F>
+  void for_each(F visit) const {
+    std::size_t i = 0;
+    for_each_row<1>(where.shape, {strides}, [&](const auto& start, std::size_t length) {
+      for (std::size_t k = 0; k < length; ++k, ++i) {
+        visit(i, start[0] + static_cast<std::ptrdiff_t>(k) * strides.back() +
+                     static_cast<std::ptrdiff_t>(picked[i]) * step);
+      }
+    });
+  }
+};
+
+// A copy of `along.in` in which `combine(old, value)` stands at each place that an index names.
+template <typename Combine>
+Array updated(const Along& along, const Array& values, Combine combine) {
+  const Source from(values);
+  if (!along.valid || !from || from.type != along.in.type ||
+      !std::ranges::equal(from.shape, along.where.shape))
+    return {};
+  return with_type(from.type, [&]<typename T>() -> Array {
+    Array out = result(along.in.shape, along.in.type);
+    if (out.empty()) return out;
+    T* to = elements<T>(out);
+    std::copy_n(along.in.as<T>(), along.in.size, to);
+    along.for_each([&](std::size_t i, std::ptrdiff_t position) {
+      to[position] = combine(to[position], from.as<T>()[i]);
+    });
+    return out;
+  });
+}
+
+}  // namespace
+
+Array take_along_axis(const Array& a, const Array& indices, int axis) {
+  const Along along(a, indices, axis);
+  if (!along.valid) return {};
+  Array out = result(along.where.shape, along.in.type);
+  if (out.empty()) return out;
+  const std::size_t width = mlx_dtype_size(along.in.type);
+  along.for_each([&](std::size_t i, std::ptrdiff_t position) {
+    copy_run(out.host_data() + i * width,
+             along.in.data + static_cast<std::size_t>(position) * width, width);
+  });
+  return out;
+}
+
+Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  return updated(Along(a, indices, axis), values, []<typename T>(T, T value) { return value; });
+}
+
+Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis) {
+  if (a.is_bool()) return {};
+  return updated(Along(a, indices, axis), values, []<typename T>(T old, T value) {
+    return static_cast<T>(wrapping(old) + wrapping(value));
+  });
+}
+
+Array matmul(const Array& left, const Array& right) {
+  constexpr std::size_t kFewProducts = 256;
+  const Source a(left);
+  const Source b(right);
+  const std::size_t rank = a.shape.size();
+  if (!a || !b || a.type != MLX_FLOAT32 || b.type != a.type) return {};
+  if (rank < 2 || b.shape.size() != rank || a.shape[rank - 1] != b.shape[rank - 2]) return {};
+  Dims shape(a.shape);
+  std::size_t batches = 1;
+  for (std::size_t i = 0; i + 2 < rank; ++i) {
+    if (a.shape[i] != b.shape[i]) return {};
+    batches *= static_cast<std::size_t>(a.shape[i]);
+  }
+  shape[rank - 1] = b.shape[rank - 1];
+  Matrix x{a.as<float>(), a.shape[rank - 2], a.shape[rank - 1]};
+  Matrix y{b.as<float>(), b.shape[rank - 2], b.shape[rank - 1]};
+  if (batches == 0 || a.size / batches * static_cast<std::size_t>(y.columns) > kFewProducts)
+    return {};
+  Array out = result(shape, MLX_FLOAT32);
+  if (out.empty()) return out;
+  float* to = elements<float>(out);
+  for (std::size_t i = 0; i < batches; ++i) {
+    multiply(x, y, to);
+    x.data += x.rows * x.columns;
+    y.data += y.rows * y.columns;
+    to += x.rows * y.columns;
+  }
+  return out;
+}
+
+}  // namespace mlxnx::mlxc::host
