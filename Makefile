@@ -8,8 +8,7 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
-GOLDEN := $(wildcard native/tests/golden ../shared/golden/suite ../shared/golden/generated) \
-  $(patsubst %/programs.jsonl,%,$(wildcard native/tests/golden_programs/programs.jsonl))
+GOLDEN := native/tests/golden native/tests/golden_programs $(wildcard ../shared/golden/suite ../shared/golden/generated)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core asan tsan
 
@@ -36,7 +35,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-nx bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs bench format lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +101,10 @@ test-core: build ## run the tests of the Elixir package that need no Nx
 test-nx: build ## run all tests of the Elixir package; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
 	@$(MIX_NX) test --warnings-as-errors
+
+record-programs: build ## record the golden programs anew; Nx comes from NX_PATH or Hex
+	@$(HAVE_ELIXIR)
+	@$(MIX_NX) run tools/record_programs.exs
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
 	$(call configure,asan,$(BUILD)/asan)

@@ -104,7 +104,7 @@ defmodule Mlx.MixProject do
         "docs/ops.md"
       ],
       groups_for_modules: [
-        "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn],
+        "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
         Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Stream],
         Errors: [Mlx.Error, Mlx.FormatError, Mlx.UnsupportedError]
       ],

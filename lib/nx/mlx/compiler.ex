@@ -29,9 +29,8 @@ defmodule Mlx.Compiler do
 
   @behaviour Nx.Defn.Compiler
 
-  alias Mlx.Callback
+  alias Mlx.{Callback, NIF, Recorder}
   alias Mlx.Compiler.{Cache, Lower}
-  alias Mlx.NIF
   alias Nx.Defn.Composite
 
   # A program made ready, its parameters' positions, what to do for its callbacks, and its result as a container of templates.
@@ -50,7 +49,19 @@ defmodule Mlx.Compiler do
 
     program = Cache.fetch({key, signature(vars), hooks}, fn -> build(vars, fun, hooks) end)
     if told = options[:on_program], do: told.(program)
-    fn args_list -> Enum.map(args_list, &run(program, &1, device)) end
+
+    case Recorder.current() do
+      nil ->
+        fn args_list -> Enum.map(args_list, &run(program, &1, device)) end
+
+      recorder ->
+        compiled = %{key: key, vars: vars, fun: fun, hooks: hooks}
+        run = &run(&1, &2, device)
+
+        fn args_list ->
+          Enum.map(args_list, &Recorder.run(recorder, program, compiled, &1, run))
+        end
+    end
   end
 
   @impl true

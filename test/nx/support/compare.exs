@@ -43,6 +43,13 @@ defmodule Mlx.Compare do
     end
   end
 
+  @doc """
+  Compares tensors of `Mlx.Backend` with those of `Nx.BinaryBackend`, in tuples, lists and maps. Options as above.
+  """
+  def assert_answer(result, reference, options \\ []) do
+    assert_close(force(result), force(reference), options)
+  end
+
   defp answer(backend, tensors, fun) do
     {:ok, Nx.with_default_backend(backend, fn -> fun.(tensors) |> force() end)}
   rescue
@@ -59,6 +66,7 @@ defmodule Mlx.Compare do
   end
 
   defp force(list) when is_list(list), do: Enum.map(list, &force/1)
+  defp force(map) when is_map(map), do: map |> Enum.sort() |> force()
   defp force(other), do: other
 
   @doc "A copy on `Mlx.Backend`, as `:rows` or as a `:view` of its transposition."
