@@ -250,7 +250,7 @@ defmodule Mlx.CompilerTest do
   end
 
   test "options for other compilers are ignored, a bad device is not" do
-    options = [debug: false, cache: "x", garbage_collect: true, max_concurrency: 2]
+    options = [debug: false, garbage_collect: true, max_concurrency: 2]
     assert Nx.to_number(jit(&Functions.pass/1, options).(1)) == 1
     assert length(Mlx.Compiler.__partitions_options__(options)) == 2
     assert Mlx.Compiler.__to_backend__(device: :cpu) == {Mlx.Backend, device: :cpu}

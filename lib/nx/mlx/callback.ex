@@ -3,6 +3,7 @@ defmodule Mlx.Callback do
   @moduledoc false
 
   alias Mlx.NIF
+  alias Nx.Defn.Composite
   alias Nx.Tensor, as: T
 
   @doc """
@@ -40,6 +41,43 @@ defmodule Mlx.Callback do
     kind, reason ->
       NIF.callback_failed(session)
       {kind, reason, __STACKTRACE__}
+  end
+
+  @doc """
+  Answers a program's callback (`t:Mlx.Compiler.Lower.callback/0`), from handles to handles. `hooks` are the functions of the
+  named ones.
+  """
+  def answer_program({:hook, hook, container}, hooks, handles) do
+    fun =
+      case hook do
+        {:named, name} -> Map.fetch!(hooks, name)
+        {:fn, fun} -> fun
+      end
+
+    fun.(rebuild(container, handles))
+    []
+  end
+
+  def answer_program({:runtime_call, fun, options, template, container}, _hooks, handles) do
+    result = fun.(rebuild(container, handles), options)
+
+    if not Nx.compatible?(template, result) do
+      raise "expected the runtime_call function to match the given output template"
+    end
+
+    [result]
+    |> Composite.flatten_list()
+    |> Enum.map(&Mlx.Backend.to_ref(Nx.devectorize(&1), nil))
+  end
+
+  # The container with tensors in place of the templates.
+  defp rebuild(container, handles) do
+    {container, []} =
+      Composite.traverse(container, handles, fn template, [handle | rest] ->
+        {%{template | data: %Mlx.Backend{ref: handle}}, rest}
+      end)
+
+    container
   end
 
   @doc """

@@ -17,6 +17,8 @@ defmodule Mlx.Compiler do
     * `:device` - `:cpu` or `:gpu`; default: `Mlx.Device.default/0` at the time of the call
     * `:hooks` - functions for named hooks, as for `Nx.Defn.Evaluator`
     * `:max_concurrency` - the number of partitions of an `Nx.Serving`, default 1
+    * `:cache` - whether the program is kept for later calls, default true; or the path of a file that keeps it for later starts of
+      the VM as well, see below
 
   Others are ignored, as they are meant for other compilers.
 
@@ -25,12 +27,23 @@ defmodule Mlx.Compiler do
   A function that was compiled for arguments of the same types and shapes is not traced again. The cache holds
   `config :elixir_mlx, program_cache_size: 256` programs and drops those that were not used for longest. Telemetry events
   `[:mlx, :compiler, :hit]` and `[:mlx, :compiler, :miss]` tell of each look-up.
+
+  ## Warm starts
+
+      Nx.Defn.jit(&MyModel.predict/2, compiler: Mlx.Compiler, cache: "cache/predict")
+
+  With the path of a file the function is not even traced in a new VM: its program is read from there. The file may hold the
+  programs of several functions and kinds of arguments. A program is built anew when the arguments' types or shapes, what the
+  function captured, its module, or the versions of Nx, MLX or this package have changed. Changes in other modules that the
+  function calls can't be seen: delete the file after these.
+
+  Functions with runtime calls or unnamed hooks are not written, since no file holds their code.
   """
 
   @behaviour Nx.Defn.Compiler
 
   alias Mlx.{Callback, NIF, Recorder}
-  alias Mlx.Compiler.{Cache, Lower}
+  alias Mlx.Compiler.{Cache, Disk, Lower}
   alias Nx.Defn.Composite
 
   # A program made ready, its parameters' positions, what to do for its callbacks, and its result as a container of templates.
@@ -46,21 +59,44 @@ defmodule Mlx.Compiler do
   def __compile__(key, vars, fun, options) do
     hooks = Map.new(Keyword.get(options, :hooks, %{}))
     device = Mlx.Backend.init(Keyword.take(options, [:device]))[:device]
-
-    program = Cache.fetch({key, signature(vars), hooks}, fn -> build(vars, fun, hooks) end)
+    program = fetch(key, vars, fun, Map.keys(hooks), Keyword.get(options, :cache, true))
     if told = options[:on_program], do: told.(program)
+    answer = fn name, handles -> answer(program, hooks, name, handles) end
 
     case Recorder.current() do
       nil ->
-        fn args_list -> Enum.map(args_list, &run(program, &1, device)) end
+        fn args_list -> Enum.map(args_list, &run(program, &1, device, answer)) end
 
       recorder ->
         compiled = %{key: key, vars: vars, fun: fun, hooks: hooks}
-        run = &run(&1, &2, device)
+        run = &run(program, &1, device, &2)
 
         fn args_list ->
-          Enum.map(args_list, &Recorder.run(recorder, program, compiled, &1, run))
+          Enum.map(args_list, &Recorder.run(recorder, program, compiled, &1, answer, run))
         end
+    end
+  end
+
+  defp answer(program, hooks, name, handles) do
+    program.callbacks |> Map.fetch!(name) |> Callback.answer_program(hooks, handles)
+  end
+
+  defp fetch(key, vars, fun, hooks, cache) do
+    build = fn -> build(vars, fun, hooks) end
+    signature = {signature(vars), hooks}
+
+    cond do
+      cache not in [true, false] and not is_binary(cache) ->
+        raise ArgumentError, "expected :cache to be true, false or a path, got: #{inspect(cache)}"
+
+      cache == false or not Cache.keeps?({key, signature}) ->
+        build.()
+
+      cache == true ->
+        Cache.fetch({key, signature}, build)
+
+      true ->
+        Cache.fetch({key, signature}, fn -> Disk.fetch(cache, key, signature, build) end)
     end
   end
 
@@ -132,7 +168,7 @@ defmodule Mlx.Compiler do
       result: result
     }
 
-    fn args -> run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil) end
+    fn args -> run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil, nil) end
   end
 
   # Inputs of programs made elsewhere may have other names: then their order counts.
@@ -196,7 +232,8 @@ defmodule Mlx.Compiler do
     }
   end
 
-  defp run(%__MODULE__{} = program, args, device) do
+  # `answer` is asked for callbacks: by name and handles, for handles.
+  defp run(%__MODULE__{} = program, args, device, answer) do
     where = Mlx.Stream.where() || device
     args = List.to_tuple(args)
     refs = for position <- program.params, do: args |> elem(position) |> argument(where)
@@ -207,7 +244,7 @@ defmodule Mlx.Compiler do
       else
         Callback.run(
           &NIF.program_run_with_callbacks(&1, program.handle, refs, where),
-          fn {name, handles} -> Map.fetch!(program.callbacks, name).(handles) end
+          fn {name, handles} -> answer.(name, handles) end
         )
       end
 

@@ -100,16 +100,12 @@ defmodule Mlx.Recorder do
   def current, do: :persistent_term.get(@key, nil)
 
   @doc false
-  # Runs a compiled function by `run.(program, arguments)` and adds the case to the recording. `compiled` is what the compiler got:
-  # the function's key, its variables, the function itself and its named hooks.
-  def run({agent, limit}, program, compiled, arguments, run) do
+  # Runs a compiled function by `run.(arguments, answer)` and adds the case to the recording. `compiled` is what the compiler got: the
+  # function's key, its variables, the function itself and its named hooks; `answer` is asked for callbacks.
+  def run({agent, limit}, program, compiled, arguments, answer, run) do
     tensors = for argument <- arguments, do: Nx.backend_copy(argument.(), Nx.BinaryBackend)
     {:ok, calls} = Agent.start_link(fn -> [] end)
-
-    callbacks =
-      Map.new(program.callbacks, fn {name, fun} -> {name, &told(calls, name, fun, &1)} end)
-
-    result = run.(%{program | callbacks: callbacks}, arguments)
+    result = run.(arguments, &told(calls, answer, &1, &2))
 
     entry = %{
       name: Process.get(@name) || name_of(compiled.key),
@@ -124,8 +120,8 @@ defmodule Mlx.Recorder do
     result
   end
 
-  defp told(calls, name, fun, handles) do
-    results = fun.(handles)
+  defp told(calls, answer, name, handles) do
+    results = answer.(name, handles)
     call = %{name: name, in: Enum.map(handles, &plain/1), out: Enum.map(results, &plain/1)}
     Agent.update(calls, &[call | &1])
     results

@@ -10,18 +10,22 @@ defmodule Mlx.Compiler.Cache do
   @doc """
   The program kept under `key`, or what `build` makes of it, kept from now on.
 
-  A key that holds expressions, or is very large, is not kept: copies and hashes repeat what a term shares, and an
-  expression of some dozens of nodes may share exponentially much.
+  The key has to be one that `keeps?/1`.
   """
   @spec fetch(term(), (-> program)) :: program when program: term()
   def fetch(key, build) do
     start()
-    if small?(key), do: look_up(key, build), else: build.()
+    look_up(key, build)
   end
 
   @most_terms 100_000
 
-  defp small?(key), do: is_integer(walk(key, @most_terms))
+  @doc """
+  Whether a program may be kept under `key`: it holds no expressions and is not very large. Copies and hashes repeat what a
+  term shares, and an expression of some dozens of nodes may share exponentially much.
+  """
+  @spec keeps?(term()) :: boolean()
+  def keeps?(key), do: is_integer(walk(key, @most_terms))
 
   # How many more terms may follow, or nil.
   defp walk(_term, left) when left == nil or left <= 0, do: nil

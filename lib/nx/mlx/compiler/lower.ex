@@ -10,10 +10,18 @@ defmodule Mlx.Compiler.Lower do
   alias Nx.Tensor, as: T
 
   @typedoc """
-  The region; the positions of the parameters that it reads, in the order of its inputs; and what to do when it asks for a
-  callback, by name.
+  What to do when the program asks for a callback: call a hook, by its name or its function, or compute a runtime call. The
+  last element is the container of templates that the callback's tensors are put into.
   """
-  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => (list() -> list())}}
+  @type callback ::
+          {:hook, {:named, atom()} | {:fn, function()}, Nx.Container.t()}
+          | {:runtime_call, function(), options :: term(), template :: Nx.Container.t(),
+             Nx.Container.t()}
+
+  @typedoc """
+  The region; the positions of the parameters that it reads, in the order of its inputs; and the callbacks by name.
+  """
+  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => callback}}
 
   # A scope is a region under construction. `params`: what a parameter's position stands for: a value's id, or for the
   # program itself the position. `values`: ids of lowered nodes. `nodes`: ids of the nodes that belong to this scope;
@@ -30,14 +38,14 @@ defmodule Mlx.Compiler.Lower do
             next: 0
 
   @doc """
-  Lowers `expr`, a tensor expression or a container of such. `hooks` maps the names of hooks to functions that stand in for
+  Lowers `expr`, a tensor expression or a container of such. `hooks` are the names of hooks whose functions stand in for
   those in the code.
   """
-  @spec lower(Nx.Container.t(), %{atom() => function()}) :: lowered
+  @spec lower(Nx.Container.t(), [atom()]) :: lowered
   def lower(expr, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
-    {ids, [scope], callbacks} = values(flatten(expr), [scope], %{hooks: hooks, functions: %{}})
-    {region(scope, ids), used_params(scope), callbacks.functions}
+    {ids, [scope], callbacks} = values(flatten(expr), [scope], %{hooks: hooks, found: %{}})
+    {region(scope, ids), used_params(scope), callbacks.found}
   end
 
   defp flatten(expr), do: Composite.flatten_list([expr])
@@ -231,21 +239,8 @@ defmodule Mlx.Compiler.Lower do
     types = Enum.map(flatten(template), &type/1)
     {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
 
-    container = without_data(expr)
-
-    {name, callbacks} =
-      add_callback(callbacks, "runtime_call", fn handles ->
-        result = fun.(rebuild(container, handles), options)
-
-        if not Nx.compatible?(template, result) do
-          raise "expected the runtime_call function to match the given output template"
-        end
-
-        [result]
-        |> Composite.flatten_list()
-        |> Enum.map(&Mlx.Backend.to_ref(Nx.devectorize(&1), nil))
-      end)
-
+    callback = {:runtime_call, fun, options, without_data(template), without_data(expr)}
+    {name, callbacks} = add_callback(callbacks, "runtime_call", callback)
     {ids, scopes} = emit({:runtime_call, name, ids, types}, length(types), scopes)
     remember(ids, tensor, scopes, callbacks)
   end
@@ -261,21 +256,14 @@ defmodule Mlx.Compiler.Lower do
         spec -> {expr, spec}
       end
 
-    case hook_function(spec, callbacks.hooks) do
+    case hook(spec, callbacks.hooks) do
       nil ->
         remember(ids, tensor, scopes, callbacks)
 
-      fun ->
+      hook ->
         {told_ids, scopes, callbacks} = told |> flatten() |> values(scopes, callbacks)
-
-        container = without_data(told)
-
-        {name, callbacks} =
-          add_callback(callbacks, hook_name(spec), fn handles ->
-            fun.(rebuild(container, handles))
-            []
-          end)
-
+        callback = {:hook, hook, without_data(told)}
+        {name, callbacks} = add_callback(callbacks, hook_name(spec), callback)
         {passed, scopes} = emit({:hook, name, told_ids}, length(told_ids), scopes)
         # What flows on comes out of the hook, so that it stays in its place.
         remember(if(told_ids == ids, do: passed, else: ids), tensor, scopes, callbacks)
@@ -392,27 +380,24 @@ defmodule Mlx.Compiler.Lower do
 
   ## Callbacks
 
-  defp add_callback(callbacks, kind, fun) do
-    name = "#{kind}:#{map_size(callbacks.functions)}"
-    {name, %{callbacks | functions: Map.put(callbacks.functions, name, fun)}}
+  defp add_callback(callbacks, kind, callback) do
+    name = "#{kind}:#{map_size(callbacks.found)}"
+    {name, %{callbacks | found: Map.put(callbacks.found, name, callback)}}
   end
 
-  defp hook_function({:fn, fun}, _hooks), do: fun
-  defp hook_function({:named, name, fun}, hooks), do: hooks[name] || fun
+  defp hook({:fn, fun}, _hooks), do: {:fn, fun}
+
+  defp hook({:named, name, fun}, hooks) do
+    cond do
+      name in hooks -> {:named, name}
+      fun -> {:fn, fun}
+      true -> nil
+    end
+  end
 
   defp hook_name({:named, name, _}), do: to_string(name)
   defp hook_name({:fn, _}), do: "hook"
 
   # A callback is kept, and copied, with its program: it must not hold expressions, whose shared nodes a copy repeats.
   defp without_data(expr), do: Composite.traverse(expr, &%{&1 | data: nil})
-
-  # The container with tensors in place of what stood there.
-  defp rebuild(container, handles) do
-    {container, []} =
-      Composite.traverse(container, handles, fn tensor, [handle | rest] ->
-        {%{tensor | data: %Mlx.Backend{ref: handle}}, rest}
-      end)
-
-    container
-  end
 end
