@@ -2,7 +2,8 @@ defmodule Mlx do
   @moduledoc """
   Explicit control over MLX's lazy evaluation, and what is known about the MLX in use.
 
-  Ops on `Mlx.Backend` tensors build a graph; the graph is computed when somebody reads a result, or here:
+  Ops on `Mlx.Backend` tensors build a graph, unless they are so small that computing takes less time; the graph is computed when
+  somebody reads a result, or here:
 
       t = Nx.tensor([1.0, 2.0, 3.0], backend: Mlx.Backend)
       t |> Nx.exp() |> Mlx.eval()

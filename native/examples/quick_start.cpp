@@ -26,7 +26,7 @@ int main() {
   mlxnx::set_default_device(mlxnx::Device::kCpu);
   std::cout << ", now " << mlxnx::name(mlxnx::default_device()) << "\n" << predict(x, w) << "\n\n";
 
-  // Nothing is computed until a result is read, or until it is asked for.
+  // A result is computed when it is read at the latest, or when it is asked for.
   const Tensor c = a * 2.0 - b;
   mlxnx::eval(c);
   mlxnx::synchronize();

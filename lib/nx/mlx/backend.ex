@@ -13,7 +13,7 @@ defmodule Mlx.Backend do
       Nx.tensor([1, 2, 3], backend: Mlx.Backend)
 
   Ops are lazy: they build a graph, which is computed when a result is read (`inspect/2`, `Nx.to_binary/1`, …) or by
-  `Mlx.eval/1`. Types, shapes and values are those of `Nx.BinaryBackend`, floats up to rounding.
+  `Mlx.eval/1`. Small tensors on a CPU are computed at once, which takes less time than a graph. Types, shapes and values are those of `Nx.BinaryBackend`, floats up to rounding.
 
   ## Options
 

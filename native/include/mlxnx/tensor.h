@@ -1,7 +1,8 @@
 // Tensor: an immutable n-dimensional array on an MLX device, with Nx's types.
 // Copying a Tensor is cheap (a shared handle). Ops on tensors are lazy: they add to a graph that
-// `eval`, or reading, computes. Tensors may be used, copied and destroyed on any thread. Read next:
-// literal.h (making tensors), ops/*.h (what to do with them), device.h (where they live).
+// `eval`, or reading, computes; small tensors on a CPU are computed at once. Tensors may be used,
+// copied and destroyed on any thread. Read next: literal.h (making tensors), ops/*.h (what to do
+// with them), device.h (where they live).
 #pragma once
 
 #include <complex>
