@@ -8,7 +8,8 @@
 namespace mlxnx::mlxc {
 namespace {
 
-// Elements of `shape`; more than a block takes where it is too many.
+// Elements of `shape`: 0 where a dimension is negative, more than a block takes where there are too
+// many.
 std::size_t count(std::span<const int> shape) {
   std::size_t size = 1;
   for (const int dim : shape) {
@@ -22,10 +23,8 @@ std::size_t count(std::span<const int> shape) {
 }  // namespace
 
 bool HostBlock::fits(std::span<const int> shape, mlx_dtype type) {
-  const bool has_negative =
-      std::any_of(shape.begin(), shape.end(), [](int dim) { return dim < 0; });
-  return shape.size() <= kMostRank && !has_negative &&
-         count(shape) * mlx_dtype_size(type) <= kMostBytes;
+  const std::size_t size = count(shape);
+  return shape.size() <= kMostRank && size > 0 && size * mlx_dtype_size(type) <= kMostBytes;
 }
 
 HostBlock* HostBlock::make(std::span<const int> shape, mlx_dtype type) {

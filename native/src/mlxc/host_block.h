@@ -17,7 +17,7 @@ class HostBlock {
   static constexpr std::size_t kMostBytes = 16384;
   static constexpr std::size_t kMostRank = 8;
 
-  /// Whether a block may hold such an array.
+  /// Whether a block may hold such an array: one with elements, but not too many, and few axes.
   static bool fits(std::span<const int> shape, mlx_dtype type);
 
   /// A block with one owner, whose elements are not set yet.

@@ -37,7 +37,7 @@ Array relabelled(const Source& in, std::span<const int> shape, mlx_dtype type) {
   Array out = result(shape, type);
   if (out.empty() || count(shape) * mlx_dtype_size(type) != in.size * mlx_dtype_size(in.type))
     return {};
-  if (in.size > 0) std::memcpy(out.host_data(), in.data, in.size * mlx_dtype_size(in.type));
+  std::memcpy(out.host_data(), in.data, in.size * mlx_dtype_size(in.type));
   return out;
 }
 
@@ -139,21 +139,21 @@ Array expanded(const Source& in, std::span<const int> axes) {
 
 // One axis of a slice: from where, how many, how far apart.
 struct Cut {
-  int start, length, stride;
+  std::int64_t start, length;
 };
 
 // As MLX reads starts and stops: negative ones count from the end, both are clamped.
-Cut cut(int start, int stop, int stride, int dim) {
-  const int first = start < 0 ? start + dim : start;
-  const int end = stop < 0 ? stop + dim : stop;
+Cut cut(std::int64_t start, std::int64_t stop, std::int64_t stride, std::int64_t dim) {
+  const std::int64_t first = start < 0 ? start + dim : start;
+  const std::int64_t end = stop < 0 ? stop + dim : stop;
   if (stride < 0) {
-    const int from = std::min(first, dim - 1);
-    const int to = std::max(end, -1);
-    return {from, to < from ? (from - to - stride - 1) / -stride : 0, stride};
+    const std::int64_t from = std::min(first, dim - 1);
+    const std::int64_t to = std::max<std::int64_t>(end, -1);
+    return {from, to < from ? (from - to - stride - 1) / -stride : 0};
   }
-  const int from = std::clamp(first, 0, dim);
-  const int to = std::clamp(end, from, dim);
-  return {from, (to - from + stride - 1) / stride, stride};
+  const std::int64_t from = std::clamp<std::int64_t>(first, 0, dim);
+  const std::int64_t to = std::clamp(end, from, dim);
+  return {from, (to - from + stride - 1) / stride};
 }
 
 struct Cuts {
@@ -168,9 +168,11 @@ struct Cuts {
     for (std::size_t i = 0; i < rank; ++i) {
       if (steps.data()[i] == 0) return;
       const Cut axis = cut(start.data()[i], stop.data()[i], steps.data()[i], whole[i]);
-      shape.push_back(axis.length);
-      strides.push_back(axis.stride * own[i]);
-      offset += static_cast<std::ptrdiff_t>(axis.start) * own[i];
+      if (axis.start < 0) return;
+      shape.push_back(static_cast<int>(axis.length));
+      // A stride larger than the axis may not fit an int, and reaches nothing.
+      strides.push_back(axis.length > 1 ? steps.data()[i] * own[i] : 0);
+      offset += axis.start * own[i];
     }
     valid = true;
   }
