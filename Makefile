@@ -93,6 +93,8 @@ test-golden: build ## replay the recorded answers of Nx
 	done; \
 	echo "-- native/tests/golden, each call as a program"; \
 	$(BUILD)/bin/mlxnx replay native/tests/golden --as-program || failed=1; \
+	echo "-- native/tests/golden_programs, small tensors left to MLX"; \
+	MLXNX_AT_ONCE=0 $(BUILD)/bin/mlxnx replay native/tests/golden_programs || failed=1; \
 	exit $${failed:-0}
 
 test-core: build ## run the tests of the Elixir package that need no Nx

@@ -223,6 +223,7 @@ Array slice_update(const Array& a, const Array& update, const Ints& start, const
 
 Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
                            const Ints& axes) {
+  MLXC_AT_ONCE(slice_update_dynamic, a, update, start, axes)
   MLXC_CALL(mlx_slice_update_dynamic, a.raw(), update.raw(), start.raw(), axes.data(), axes.size());
 }
 
@@ -278,6 +279,7 @@ Array scatter_add_axis(const Array& a, const Array& indices, const Array& values
 
 Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
              const Ints& slice_sizes) {
+  MLXC_AT_ONCE(gather, a, indices, axes, slice_sizes)
   const ArrayVector vector(indices);
   MLXC_CALL(mlx_gather, a.raw(), vector.raw(), axes.data(), axes.size(), slice_sizes.data(),
             slice_sizes.size());

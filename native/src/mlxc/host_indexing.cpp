@@ -31,12 +31,32 @@ void copy_run(std::byte* to, const std::byte* from, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
-struct Matrix {
+struct Matrices {
   const float* data;
   int rows, columns;
 };
 
-void multiply(const Matrix& a, const Matrix& b, float* to) {
+#if defined(__linux__)
+
+// The function of this library that MLX's products go through as well (blas_products.cpp).
+extern "C" void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
+                            const float* a, int lda, const float* b, int ldb, float beta, float* c,
+                            int ldc);
+
+constexpr std::size_t kMostProducts = 1 << 16;
+
+void multiply(const Matrices& a, const Matrices& b, float* to) {
+  constexpr int kRowMajor = 101, kNoTranspose = 111;
+  cblas_sgemm(kRowMajor, kNoTranspose, kNoTranspose, a.rows, b.columns, a.columns, 1, a.data,
+              a.columns, b.data, b.columns, 0, to, b.columns);
+}
+
+#else
+
+constexpr std::size_t kMostProducts = 256;
+
+// Sums in double and rounds once.
+void multiply(const Matrices& a, const Matrices& b, float* to) {
   for (int i = 0; i < a.rows; ++i) {
     for (int j = 0; j < b.columns; ++j) {
       double sum = 0;
@@ -46,6 +66,8 @@ void multiply(const Matrix& a, const Matrix& b, float* to) {
     }
   }
 }
+
+#endif
 
 }  // namespace
 
@@ -163,8 +185,49 @@ Array scatter_add_axis(const Array& a, const Array& indices, const Array& values
   });
 }
 
+Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
+             const Ints& slice_sizes) {
+  const Source in(a);
+  const std::size_t rank = in.shape.size();
+  if (!in || indices.empty() || axes.size() != indices.size() || slice_sizes.size() != rank)
+    return {};
+  const Source points(indices[0]);
+  if (!points || points.shape.size() + rank > HostBlock::kMostRank) return {};
+  const Dims own = row_major(in.shape);
+  // Where each slice begins: the index arrays' elements, by the strides of the axes they stand for.
+  std::vector<std::ptrdiff_t> starts(points.size, 0);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    const Source column(indices[i]);
+    const std::size_t at = axis_of(axes.data()[i], rank);
+    if (!column || at >= rank || !std::ranges::equal(column.shape, points.shape)) return {};
+    const int last = in.shape[at] - slice_sizes.data()[at];
+    const std::vector<int> picked = positions(column, last + 1);
+    if (picked.size() != column.size) return {};
+    for (std::size_t k = 0; k < picked.size(); ++k)
+      starts[k] += static_cast<std::ptrdiff_t>(picked[k]) * own[at];
+  }
+  Dims shape(points.shape), part;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const int size = slice_sizes.data()[i];
+    if (size < 0 || size > in.shape[i]) return {};
+    shape.push_back(size);
+    part.push_back(size);
+  }
+  Array out = result(shape, in.type);
+  if (out.empty()) return out;
+  const std::size_t width = mlx_dtype_size(in.type);
+  std::byte* to = out.host_data();
+  for (const std::ptrdiff_t start : starts) {
+    for_each_row<1>(part, {own}, [&](const auto& at, std::size_t length) {
+      // The last axis of a row-major array has no gaps.
+      copy_run(to, in.data + static_cast<std::size_t>(start + at[0]) * width, length * width);
+      to += length * width;
+    });
+  }
+  return out;
+}
+
 Array matmul(const Array& left, const Array& right) {
-  constexpr std::size_t kFewProducts = 256;
   const Source a(left);
   const Source b(right);
   const std::size_t rank = a.shape.size();
@@ -177,9 +240,9 @@ Array matmul(const Array& left, const Array& right) {
     batches *= static_cast<std::size_t>(a.shape[i]);
   }
   shape[rank - 1] = b.shape[rank - 1];
-  Matrix x{a.as<float>(), a.shape[rank - 2], a.shape[rank - 1]};
-  Matrix y{b.as<float>(), b.shape[rank - 2], b.shape[rank - 1]};
-  if (batches == 0 || a.size / batches * static_cast<std::size_t>(y.columns) > kFewProducts)
+  Matrices x{a.as<float>(), a.shape[rank - 2], a.shape[rank - 1]};
+  Matrices y{b.as<float>(), b.shape[rank - 2], b.shape[rank - 1]};
+  if (batches == 0 || a.size / batches * static_cast<std::size_t>(y.columns) > kMostProducts)
     return {};
   Array out = result(shape, MLX_FLOAT32);
   if (out.empty()) return out;

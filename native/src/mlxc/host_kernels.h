@@ -73,6 +73,8 @@ Array shaped(Shaped op, const Array& a, const Ints& numbers);
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides);
+Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
+                           const Ints& axes);
 Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value);
 Array concatenate(std::span<const Array> arrays, int axis);
 Array stack(std::span<const Array> arrays, int axis);
@@ -80,7 +82,9 @@ Array take(const Array& a, const Array& indices, int axis);
 Array take_along_axis(const Array& a, const Array& indices, int axis);
 Array put_along_axis(const Array& a, const Array& indices, const Array& values, int axis);
 Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis);
-/// Of f32 matrices, with so few multiplications that it is summed in f64 and rounded once.
+Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
+             const Ints& slice_sizes);
+/// Of f32 matrices, with so few multiplications that no time is gained by a thread of its own.
 Array matmul(const Array& a, const Array& b);
 Array view(const Array& a, mlx_dtype type);
 Array contiguous(const Array& a);
@@ -99,6 +103,7 @@ class AtOnceScope {
   explicit AtOnceScope(bool at_once) : state_(thread_state), outer_(state_.at_once) {
     state_.at_once = at_once && kAllowed;
   }
+  static bool is_allowed() { return kAllowed; }
   ~AtOnceScope() { state_.at_once = outer_; }
   AtOnceScope(const AtOnceScope&) = delete;
   AtOnceScope& operator=(const AtOnceScope&) = delete;

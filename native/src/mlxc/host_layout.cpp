@@ -242,6 +242,31 @@ Array slice_update(const Array& a, const Array& update, const Ints& start, const
   return out;
 }
 
+Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
+                           const Ints& axes) {
+  const Source in(a);
+  const Source part(update);
+  const Source first(start);
+  const std::size_t rank = in.shape.size();
+  if (!in || !part || !first || part.type != in.type || part.shape.size() != rank) return {};
+  if (first.size != axes.size() || (first.type != MLX_INT32 && first.type != MLX_INT64)) return {};
+  const Dims strides = row_major(in.shape);
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = 0; i < rank; ++i) {
+    if (part.shape[i] > in.shape[i]) return {};
+  }
+  for (std::size_t i = 0; i < first.size; ++i) {
+    const std::size_t at = axis_of(axes.data()[i], rank);
+    const std::int64_t begin =
+        first.type == MLX_INT32 ? first.as<std::int32_t>()[i] : first.as<std::int64_t>()[i];
+    if (at >= rank || begin < 0 || begin > in.shape[at] - part.shape[at]) return {};
+    offset += begin * strides[at];
+  }
+  Array out = relabelled(in, in.shape, in.type);
+  if (!out.empty()) put(out, offset, strides, part);
+  return out;
+}
+
 Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value) {
   const Source in(a);
   const Source filling(value);

@@ -290,20 +290,31 @@ Tensor invoke_as(const OpDef& op, const Operands& operands, const Attrs& attrs,
   return result.dtype() == wanted.dtype ? result : cast(result, wanted.dtype);
 }
 
-std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> operands,
-                                  const Attrs& attrs, std::span<const TensorType> wanted) {
+OutputTypes targets(const OpDef& op, std::span<const Operand> operands, const Attrs& attrs,
+                    std::span<const TensorType> wanted) {
   OutputTypes outputs = infer_countable({op, operands, attrs});
   check_wanted(op, outputs, wanted);
   approach(outputs, wanted);
-  const BuildScope scope(op, operands, outputs, false);
-  std::vector<mlxc::Array> arrays = build(op, operands, attrs, outputs);
+  return outputs;
+}
+
+std::vector<mlxc::Array> build_towards(const OpDef& op, std::span<const Operand> operands,
+                                       const Attrs& attrs, const OutputTypes& targets,
+                                       std::span<const TensorType> wanted, bool at_once) {
+  const BuildScope scope(op, operands, targets, at_once);
+  std::vector<mlxc::Array> arrays = build(op, operands, attrs, targets);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
-    const DType from = outputs[i].dtype;
+    const DType from = targets[i].dtype;
     const DType to = wanted[i].dtype;
     if (from == to) continue;
     arrays[i] = arrays[i].is_bool() ? mlxc::astype(arrays[i], to) : convert(arrays[i], from, to);
   }
   return arrays;
+}
+
+std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> operands,
+                                  const Attrs& attrs, std::span<const TensorType> wanted) {
+  return build_towards(op, operands, attrs, targets(op, operands, attrs, wanted), wanted, false);
 }
 
 std::vector<Tensor> invoke_all(const OpDef& op, const Operands& operands, const Attrs& attrs,

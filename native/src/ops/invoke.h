@@ -61,4 +61,13 @@ std::vector<mlxc::Array> build(const OpDef& op, std::span<const Operand> operand
 std::vector<mlxc::Array> build_as(const OpDef& op, std::span<const Operand> operands,
                                   const Attrs& attrs, std::span<const TensorType> wanted);
 
+/// The two halves of `build_as`, for who calls an op again and again: the types that the evaluator
+/// works towards, for operands of these types, and the rest. `at_once`: small arrays are computed;
+/// the operands are computed ones.
+OutputTypes targets(const OpDef& op, std::span<const Operand> operands, const Attrs& attrs,
+                    std::span<const TensorType> wanted);
+std::vector<mlxc::Array> build_towards(const OpDef& op, std::span<const Operand> operands,
+                                       const Attrs& attrs, const OutputTypes& targets,
+                                       std::span<const TensorType> wanted, bool at_once);
+
 }  // namespace mlxnx::ops

@@ -47,7 +47,9 @@ std::vector<Tensor> ask(CallbackRequest request, RunState& state) {
 }  // namespace
 
 void compute(std::span<const Array> arrays) {
-  if (!arrays.empty()) mlxc::eval(mlxc::ArrayVector(arrays));
+  if (arrays.empty()) return;
+  require_engine();
+  mlxc::eval(mlxc::ArrayVector(arrays));
 }
 
 Number read_scalar(const Array& array) {

@@ -1,5 +1,5 @@
-// The instructions that need the host, loops aside: branches and callbacks. All inside an engine's
-// job; results own their handles.
+// The instructions that need the host, loops aside: branches and callbacks. Inside an engine's job,
+// unless all there is to evaluate is computed at once (NeedsEngine); results own their handles.
 #pragma once
 
 #include <span>
@@ -9,7 +9,7 @@
 
 namespace mlxnx::program {
 
-/// Evaluates `arrays`.
+/// Evaluates `arrays`. Throws: NeedsEngine.
 void compute(std::span<const mlxc::Array> arrays);
 
 /// A scalar's element. Evaluates it where it is not computed.

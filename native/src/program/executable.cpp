@@ -58,6 +58,8 @@ struct Executable::Parts {
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options);
   bool may_run_on_any_thread() const;
   bool is_quick() const;
+  std::optional<std::vector<Tensor>> run_at_once(std::span<const Tensor> inputs,
+                                                 const RunOptions& options);
 };
 
 void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
@@ -87,6 +89,20 @@ bool Executable::Parts::is_quick() const {
   return may_run_on_any_thread() && plan.only_run()->has_kernels(mode);
 }
 
+// Runs the program without an engine where all of it is computed at once.
+std::optional<std::vector<Tensor>> Executable::Parts::run_at_once(std::span<const Tensor> inputs,
+                                                                  const RunOptions& run_options) {
+  const bool is_ready = std::all_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
+    return input.node().ready.load(std::memory_order_acquire);
+  });
+  if (!is_ready || !plan.pays_at_once()) return std::nullopt;
+  try {
+    return run(inputs, run_options);
+  } catch (const NeedsEngine&) {
+    return std::nullopt;
+  }
+}
+
 std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
                                            const RunOptions& run_options) {
   std::vector<Array> arrays;
@@ -105,8 +121,11 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
 
   std::vector<Tensor> outputs;
   outputs.reserve(results.size());
-  for (std::size_t i = 0; i < results.size(); ++i)
-    outputs.push_back(tensors::wrap(std::move(results[i]), output_types[i], sum));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    outputs.push_back(results[i].block() != nullptr
+                          ? tensors::wrap_ready(std::move(results[i]), output_types[i])
+                          : tensors::wrap(std::move(results[i]), output_types[i], sum));
+  }
   return outputs;
 }
 
@@ -129,6 +148,7 @@ const Program& Executable::program() const { return parts_->program; }
 std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
                                     const RunOptions& options) const {
   parts_->check_inputs(inputs);
+  if (auto outputs = parts_->run_at_once(inputs, options)) return *std::move(outputs);
   std::vector<Tensor> outputs;
   const Device device = default_device();
   const auto job = [&] {
@@ -147,8 +167,11 @@ std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
 std::optional<std::vector<Tensor>> Executable::try_run(std::span<const Tensor> inputs) const {
   parts_->check_inputs(inputs);
   const auto is_foreign = [](const Tensor& input) { return tensors::is_foreign(input.node()); };
-  if (!parts_->is_quick() || std::any_of(inputs.begin(), inputs.end(), is_foreign))
-    return std::nullopt;
+  if (std::any_of(inputs.begin(), inputs.end(), is_foreign)) return std::nullopt;
+  if (!parts_->plan.has_loops()) {
+    if (auto outputs = parts_->run_at_once(inputs, {})) return outputs;
+  }
+  if (!parts_->is_quick()) return std::nullopt;
   std::vector<Tensor> outputs;
   if (!mlxc::Engine::current().try_run([&] { outputs = parts_->run(inputs, {}); }))
     return std::nullopt;

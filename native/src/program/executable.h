@@ -55,15 +55,17 @@ class Executable {
   Executable(const Executable&) = delete;
   Executable& operator=(const Executable&) = delete;
 
-  /// The outputs for `inputs`; lazy, except for what control flow and callbacks have to know.
+  /// The outputs for `inputs`; lazy, except for what control flow and callbacks have to know, and
+  /// for small tensors, which are computed at once.
   /// Inside a job of the engine it simply runs; otherwise on the engine's own thread, or, for a
-  /// short program without control flow, as part of the calling thread.
+  /// short program without control flow or one of small tensors only, on the calling thread.
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape,
   /// what a callback failed with, BackendError.
   std::vector<Tensor> run(std::span<const Tensor> inputs, const RunOptions& options = {}) const;
 
-  /// The same if that takes microseconds: a short program without control flow that was traced
-  /// before, and an idle engine. Returns: nothing otherwise.
+  /// The same if that takes microseconds: a program of small tensors without loops, or a short
+  /// one without control flow that was traced before, and an idle engine. Returns: nothing
+  /// otherwise.
   std::optional<std::vector<Tensor>> try_run(std::span<const Tensor> inputs) const;
 
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape.

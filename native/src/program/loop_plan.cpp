@@ -164,20 +164,30 @@ std::vector<std::int64_t> LoopPlan::read_known(std::span<const Array> operands) 
   return values;
 }
 
+bool LoopPlan::pays_at_once() const {
+  const auto pays = [](const std::optional<RegionPlan>& plan) {
+    return !plan || plan->pays_at_once();
+  };
+  return condition_.pays_at_once() && body_.pays_at_once() && pays(step_) && pays(one_) &&
+         pays(block_);
+}
+
 std::vector<Array> LoopPlan::run(RunState& state, std::span<const Array> operands) const {
   if (host_) return run_followed(state, operands);
   return run_asking(state, Arrays(operands.begin(), operands.end()));
 }
 
-// Each iteration waits for the condition.
+// Each iteration waits for the condition, unless it is computed at once.
 std::vector<Array> LoopPlan::run_asking(RunState& state, Arrays values) const {
   bool goes_on = holds(condition_.run(state, values).front());
-  for (std::size_t round = 0; goes_on; ++round) {
-    const bool several = steps_ && round >= kStepsAtOnce;
+  for (std::size_t waits = 0; goes_on;) {
+    const bool several = steps_ && waits >= kStepsAtOnce;
     Arrays next = (several ? *steps_ : step_ ? *step_ : body_).run(state, values);
     for (std::size_t i = 0; i < states_; ++i) values[i] = std::move(next[i]);
     state.after_iteration(std::span(values).first(states_));
-    goes_on = holds(step_ ? next.back() : condition_.run(state, values).front());
+    const Array condition = step_ ? std::move(next.back()) : condition_.run(state, values).front();
+    if (!mlxc::is_computed(condition)) ++waits;
+    goes_on = holds(condition);
   }
   values.resize(states_);
   return values;

@@ -18,8 +18,11 @@ class LoopPlan {
  public:
   explicit LoopPlan(const Instruction& loop);
 
-  /// Inside an engine's job. Returns: the final state; its arrays own their handles.
+  /// As `RegionPlan::run`. Returns: the final state; its arrays own their handles.
   std::vector<mlxc::Array> run(RunState& state, std::span<const mlxc::Array> operands) const;
+
+  /// Whether all that an iteration runs pays at once.
+  bool pays_at_once() const;
 
  private:
   using Arrays = std::vector<mlxc::Array>;

@@ -58,6 +58,7 @@ void RunState::throw_cancelled() {
 void RunState::after_iteration(std::span<const Array> values) {
   check_cancelled();
   if (waiting_nodes_ >= kMostWaiting) {
+    require_engine();
     mlxc::Engine::current().set_backlog(true);
     mlxc::async_eval(mlxc::ArrayVector(values));
     waiting_nodes_ = 0;
@@ -201,6 +202,24 @@ std::vector<Array> RegionPlan::run_control(const Step& step, std::span<const Arr
   std::vector<TensorType> types;
   for (const ValueId id : step.control->operands) types.push_back(types_[id]);
   return run_callback(*step.control, operands, types, state);
+}
+
+bool RegionPlan::pays_at_once() const {
+  return std::all_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    if (step.run != nullptr) return step.run->pays_at_once();
+    if (step.loop != nullptr) return step.loop->pays_at_once();
+    return step.control->kind == InstructionKind::kCond &&
+           std::all_of(step.branches.begin(), step.branches.end(),
+                       [](const RegionPlan& branch) { return branch.pays_at_once(); });
+  });
+}
+
+bool RegionPlan::has_loops() const {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    return step.loop != nullptr ||
+           std::any_of(step.branches.begin(), step.branches.end(),
+                       [](const RegionPlan& branch) { return branch.has_loops(); });
+  });
 }
 
 RegionPlan::RegionPlan(RegionPlan&&) noexcept = default;

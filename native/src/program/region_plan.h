@@ -59,9 +59,14 @@ class RegionPlan {
   RegionPlan(RegionPlan&&) noexcept;
   ~RegionPlan();
 
-  /// Inside an engine's job. Inputs and outputs have the region's types; MLX's bool may stand for
-  /// u8.
+  /// Inside an engine's job, unless all of it is computed at once. Inputs and outputs have the
+  /// region's types; MLX's bool may stand for u8. Throws: NeedsEngine.
   std::vector<mlxc::Array> run(RunState& state, std::span<const mlxc::Array> inputs) const;
+
+  /// Whether all straight runs, those of loops and branches too, pay at once, and there are no
+  /// callbacks.
+  bool pays_at_once() const;
+  bool has_loops() const;
 
   /// The only step when the region is a single straight run, else null.
   const StraightRun* only_run() const;

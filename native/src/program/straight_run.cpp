@@ -1,13 +1,13 @@
 #include "program/straight_run.h"
 
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
+#include <cmath>
 #include <utility>
 
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/graph.h"
+#include "mlxc/host_kernels.h"
 #include "mlxc/kernel_compiler.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
@@ -29,64 +29,136 @@ const void* known_data(const Tensor& constant) {
   return mlxc::data_pointer(array);
 }
 
-// Builds the graph of a run's instructions.
-class Tracing {
+// What a run costs in nanoseconds, computed at once and as a graph that is fused as far as can be.
+struct Costs {
+  double at_once = 0;
+  double graph = 20'000;  // to evaluate anything
+
+  /// Returns: whether the instruction can be computed at once.
+  bool add(const Instruction& instruction, std::span<const TensorType> types) {
+    if (instruction.kind == InstructionKind::kConstant) return true;
+    if (!instruction.regions.empty()) return false;
+    double elements = 0;
+    const auto look_at = [&elements](const TensorType& type) {
+      elements = std::max(elements, static_cast<double>(element_count(type.shape)));
+      return !is_complex(type.dtype) && !(is_float(type.dtype) && bits(type.dtype) == 16);
+    };
+    for (const ValueId id : instruction.operands) {
+      if (!look_at(types[id])) return false;
+    }
+    for (const TensorType& type : instruction.outputs) {
+      if (!look_at(type)) return false;
+    }
+    switch (instruction.op->group) {
+      case ops::Group::kCreation:
+      case ops::Group::kBinary:
+      case ops::Group::kShape:
+        return add(400 + elements, 300 + 0.3 * elements);
+      case ops::Group::kUnary:
+        return add(500 + 25 * elements, 300 + 3 * elements);
+      case ops::Group::kIndexing:
+      case ops::Group::kReduction:
+        return add(800 + 4 * elements, 5'000 + elements);
+      case ops::Group::kSort:
+        return add(800 + 40 * elements, 5'000 + 40 * elements);
+      case ops::Group::kContraction:
+        return add_product(instruction, types);
+      default:
+        return false;
+    }
+  }
+
+ private:
+  bool add(double now, double later) {
+    at_once += now;
+    graph += later;
+    return true;
+  }
+  bool add_product(const Instruction& instruction, std::span<const TensorType> types) {
+    const bool is_f32 = instruction.outputs.front().dtype == DType::f32;
+    if (instruction.op->name != "dot" || !is_f32) return false;
+    const auto size = [&types](ValueId id) {
+      return static_cast<double>(element_count(types[id].shape));
+    };
+    const double out = static_cast<double>(element_count(instruction.outputs.front().shape));
+    // Of a product of matrices; batches make it more than it is.
+    const double products =
+        std::sqrt(size(instruction.operands[0]) * size(instruction.operands[1]) * out);
+    return add(1'500 + 0.2 * products, 5'000 + 0.2 * products);
+  }
+};
+
+bool may_pay_at_once(std::span<const Instruction> instructions, std::span<const TensorType> types) {
+  if (!mlxc::AtOnceScope::is_allowed()) return false;
+  Costs costs;
+  for (const Instruction& instruction : instructions) {
+    if (!costs.add(instruction, types) || costs.at_once > costs.graph) return false;
+  }
+  return true;
+}
+
+// Builds the graph of a run's instructions, or computes them.
+class RunBuilder {
  public:
-  explicit Tracing(std::span<const TensorType> types) : types_(types) {}
+  RunBuilder(std::span<const TensorType> types, bool at_once)
+      : types_(types), at_once_(at_once), values_(types.size()) {}
 
   void set(ValueId id, Array array, const void* known = nullptr) {
-    values_.insert_or_assign(id, Value{std::move(array), known});
+    values_[id] = Value{std::move(array), known};
   }
-  const Array& get(ValueId id) const { return values_.at(id).array; }
+  const Array& get(ValueId id) const { return values_[id].array; }
 
-  void add(const Instruction& instruction) {
-    if (instruction.kind == InstructionKind::kConstant) {
-      add_number(instruction);
-      return;
-    }
+  void add_number(const Instruction& instruction) {
+    const Tensor& constant = *instruction.constant;
+    Array number = at_once_ ? Array::view(constant.node().array) : copy_of(constant);
+    set(instruction.first, std::move(number), known_data(constant));
+  }
+
+  /// `targets`: as for `ops::build_towards`, where they are known.
+  void add(const Instruction& instruction, const ops::OutputTypes* targets) {
     const std::size_t own = own_operands(instruction);
-    std::vector<ops::Operand> operands;
-    operands.reserve(own);
+    InlineVector<ops::Operand, 4> operands;
     for (std::size_t i = 0; i < own; ++i) {
       const ValueId id = instruction.operands[i];
-      const Value& value = values_.at(id);
+      const Value& value = values_[id];
       operands.push_back({&types_[id], &value.array, value.known, nullptr});
     }
-    std::vector<Array> outputs =
-        instruction.regions.empty()
-            ? ops::build_as(*instruction.op, operands, instruction.attrs, instruction.outputs)
-            : build_with_function(instruction, operands);
-    for (std::size_t i = 0; i < outputs.size(); ++i)
-      set(instruction.first + static_cast<ValueId>(i), std::move(outputs[i]),
-          known_scalar(instruction, outputs[i]));
+    std::vector<Array> outputs = build(instruction, operands, targets);
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      const void* known = known_scalar(instruction, outputs[i]);
+      set(instruction.first + static_cast<ValueId>(i), std::move(outputs[i]), known);
+    }
   }
 
  private:
   struct Value {
     Array array;
-    const void* known;
+    const void* known = nullptr;
   };
 
-  // A copy: MLX refuses to trace a function that uses one of its inputs in another way, and the
-  // tensor may be passed as an input, too.
-  void add_number(const Instruction& instruction) {
-    const Tensor& constant = *instruction.constant;
+  // MLX refuses to trace a function that uses one of its inputs in another way, and the tensor may
+  // be passed as an input, too.
+  static Array copy_of(const Tensor& constant) {
     const mlxc::Ints shape(constant.shape());
-    Array copy = mlxc::from_bytes(constant.to_bytes().data(), {shape.data(), shape.size()},
-                                  mlxc::to_mlx(constant.dtype()));
-    const void* const known = known_data(constant);
-    set(instruction.first, std::move(copy), known);
+    return mlxc::from_bytes(constant.to_bytes().data(), {shape.data(), shape.size()},
+                            mlxc::to_mlx(constant.dtype()));
   }
 
-  std::vector<Array> build_with_function(const Instruction& instruction,
-                                         std::span<const ops::Operand> operands) const {
+  std::vector<Array> build(const Instruction& instruction, std::span<const ops::Operand> operands,
+                           const ops::OutputTypes* targets) const {
+    const ops::OpDef& op = *instruction.op;
+    if (targets != nullptr) {
+      return ops::build_towards(op, operands, instruction.attrs, *targets, instruction.outputs,
+                                at_once_);
+    }
+    if (instruction.regions.empty())
+      return ops::build_as(op, operands, instruction.attrs, instruction.outputs);
     std::vector<Array> captures;
     for (std::size_t i = operands.size(); i < instruction.operands.size(); ++i)
       captures.push_back(get(instruction.operands[i]));
-    const ops::Attrs attrs =
-        with_function(instruction.attrs, *instruction.op,
-                      as_function(*instruction.regions.front(), std::move(captures)));
-    return ops::build_as(*instruction.op, operands, attrs, instruction.outputs);
+    const ops::Attrs attrs = with_function(
+        instruction.attrs, op, as_function(*instruction.regions.front(), std::move(captures)));
+    return ops::build_as(op, operands, attrs, instruction.outputs);
   }
 
   static const void* known_scalar(const Instruction& instruction, const Array& output) {
@@ -96,10 +168,32 @@ class Tracing {
   }
 
   std::span<const TensorType> types_;
-  std::unordered_map<ValueId, Value> values_;
+  bool at_once_;
+  std::vector<Value> values_;
 };
 
+// The types that the instructions' evaluators work towards.
+std::vector<ops::OutputTypes> targets_of(std::span<const Instruction> instructions,
+                                         std::span<const TensorType> types) {
+  std::vector<ops::OutputTypes> targets;
+  for (const Instruction& instruction : instructions) {
+    if (instruction.kind == InstructionKind::kConstant) {
+      targets.emplace_back();
+      continue;
+    }
+    std::vector<ops::Operand> operands;
+    for (const ValueId id : instruction.operands) operands.push_back({&types[id]});
+    targets.push_back(
+        ops::targets(*instruction.op, operands, instruction.attrs, instruction.outputs));
+  }
+  return targets;
+}
+
 }  // namespace
+
+void require_engine() {
+  if (!mlxc::Engine::current().inside()) throw NeedsEngine();
+}
 
 bool folds_with_function(const Instruction& instruction) {
   return instruction.kind == InstructionKind::kOp && !instruction.regions.empty();
@@ -118,34 +212,57 @@ StraightRun::StraightRun(std::span<const Instruction> instructions,
       types_(types),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)),
-      is_replayable_(std::none_of(instructions.begin(), instructions.end(), folds_with_function)) {}
+      is_replayable_(std::none_of(instructions.begin(), instructions.end(), folds_with_function)),
+      pays_at_once_(may_pay_at_once(instructions, types)) {
+  if (pays_at_once_.load(std::memory_order_relaxed)) targets_ = targets_of(instructions, types);
+}
 
-std::vector<Array> StraightRun::build(std::span<const Array> inputs) const {
-  const std::uint64_t before = mlxc::thread_state.nodes;
-  Tracing tracing(types_);
-  std::unordered_set<ValueId> given;
+std::vector<Array> StraightRun::build(std::span<const Array> inputs, bool at_once) const {
+  RunBuilder builder(types_, at_once);
+  std::vector<bool> is_given(types_.size(), false);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    given.insert(inputs_[i]);
-    tracing.set(inputs_[i], inputs[i]);
+    is_given[inputs_[i]] = true;
+    builder.set(inputs_[i], Array::view(inputs[i]));
   }
-  for (const Instruction& instruction : instructions_) {
-    if (instruction.kind != InstructionKind::kConstant || is_inlined(*instruction.constant)) {
-      tracing.add(instruction);
-    } else if (given.contains(instruction.first)) {
+  for (std::size_t i = 0; i < instructions_.size(); ++i) {
+    const Instruction& instruction = instructions_[i];
+    const bool is_constant = instruction.kind == InstructionKind::kConstant;
+    if (!is_constant) {
+      builder.add(instruction, at_once ? &targets_[i] : nullptr);
+    } else if (is_inlined(*instruction.constant)) {
+      builder.add_number(instruction);
+    } else if (is_given[instruction.first]) {
       // Came in as an input, so that MLX's caches hold no large tensor.
-      tracing.set(instruction.first, tracing.get(instruction.first),
+      builder.set(instruction.first, Array::view(builder.get(instruction.first)),
                   known_data(*instruction.constant));
     }
   }
   std::vector<Array> results;
   results.reserve(outputs_.size());
+  for (const ValueId id : outputs_) results.emplace_back(std::as_const(builder.get(id)));
+  return results;
+}
+
+std::vector<Array> StraightRun::trace(std::span<const Array> inputs) const {
+  const std::uint64_t before = mlxc::thread_state.nodes;
+  std::vector<Array> results = build(inputs, false);
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
-  for (const ValueId id : outputs_) {
-    const Array& result = tracing.get(id);
+  for (Array& result : results) {
     // MLX merges equal numbers, and forgets (0.31.2) that one of them may be an output.
-    results.push_back(mlxc::is_computed(result) ? mlxc::copy(result) : result);
+    if (mlxc::is_computed(result)) result = mlxc::copy(result);
   }
   node_count_.store(mlxc::thread_state.nodes - before + 1, std::memory_order_relaxed);
+  return results;
+}
+
+bool StraightRun::pays_at_once() const {
+  return pays_at_once_.load(std::memory_order_relaxed) && default_device() == Device::kCpu;
+}
+
+std::vector<Array> StraightRun::compute_at_once(std::span<const Array> inputs) const {
+  std::vector<Array> results = build(inputs, true);
+  if (!std::all_of(results.begin(), results.end(), mlxc::is_computed))
+    pays_at_once_.store(false, std::memory_order_relaxed);
   return results;
 }
 
@@ -154,14 +271,17 @@ const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const 
       slots_[2 * static_cast<std::size_t>(default_device()) + static_cast<std::size_t>(mode)];
   std::call_once(slot.once, [&] {
     slot.closure = std::make_unique<mlxc::CompiledClosure>(
-        [this](std::span<const Array> inputs) { return build(inputs); }, mode);
+        [this](std::span<const Array> inputs) { return trace(inputs); }, mode);
   });
   return *slot.closure;
 }
 
 std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
                                            mlxc::CompileMode mode) const {
-  if (!is_replayable_ || mlxc::is_compilation_disabled()) return build(inputs);
+  if (pays_at_once() && std::all_of(inputs.begin(), inputs.end(), mlxc::is_computed))
+    return compute_at_once(inputs);
+  require_engine();
+  if (!is_replayable_ || mlxc::is_compilation_disabled()) return trace(inputs);
   const bool fuse = mode == mlxc::CompileMode::kFuse && mlxc::can_fuse();
   return fuse ? run_fused(inputs) : closure(mlxc::CompileMode::kReplay)(inputs);
 }

@@ -10,9 +10,17 @@
 #include <vector>
 
 #include "mlxc/closure.h"
+#include "ops/op_def.h"
 #include "program/ir.h"
 
 namespace mlxnx::program {
+
+/// Thrown where a program that is run without an engine meets something to evaluate or to trace. It
+/// is then run anew, in an engine's job.
+struct NeedsEngine {};
+
+/// Throws: NeedsEngine outside of a job of the current engine.
+void require_engine();
 
 class StraightRun {
  public:
@@ -22,9 +30,17 @@ class StraightRun {
   StraightRun(std::span<const Instruction> instructions, std::span<const TensorType> types,
               std::vector<ValueId> inputs, std::vector<ValueId> outputs);
 
-  /// Inside an engine's job. Throws: what the ops' evaluators throw, BackendError.
+  /// Inside an engine's job, unless the run is computed at once. Throws: what the ops' evaluators
+  /// throw, BackendError, NeedsEngine.
   std::vector<mlxc::Array> operator()(std::span<const mlxc::Array> inputs,
                                       mlxc::CompileMode mode) const;
+
+  /// Whether computing at once (mlxc/host_kernels.h) takes less time than a graph: all tensors are
+  /// small, and so is the work.
+  bool pays_at_once() const;
+
+  /// Computes the outputs on the calling thread, any one; the inputs are computed.
+  std::vector<mlxc::Array> compute_at_once(std::span<const mlxc::Array> inputs) const;
 
   const std::vector<ValueId>& inputs() const { return inputs_; }
   const std::vector<ValueId>& outputs() const { return outputs_; }
@@ -38,7 +54,8 @@ class StraightRun {
 
  private:
   std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
-  std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs) const;
+  std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs) const;
+  std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs, bool at_once) const;
   const mlxc::CompiledClosure& closure(mlxc::CompileMode mode) const;
 
   std::span<const Instruction> instructions_;
@@ -46,6 +63,9 @@ class StraightRun {
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
   bool is_replayable_;
+  std::vector<ops::OutputTypes> targets_;  // of each instruction, where it may pay at once
+  // Cleared when a kernel turns out to be missing.
+  mutable std::atomic<bool> pays_at_once_;
   mutable std::atomic<std::uint64_t> node_count_{0};
   mutable std::atomic<bool> kernels_are_made_{false};
 

@@ -7,11 +7,15 @@
 #include <cmath>
 
 #include "mlxc/engine.h"
+#include "mlxc/host_kernels.h"
 #include "mlxc/version.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/shape.h"
+#include "ops/unknown.h"
 #include "program/build_helpers.h"
+#include "tensor/node.h"
 
 namespace mlxnx::program {
 namespace {
@@ -43,9 +47,17 @@ TEST(Executable, GivesTheSameResultsWhenFused) {
   }
 }
 
-TEST(Executable, RunsAtOnceWhereThatTakesNoTime) {
-  const Executable program(doubled_plus_one());
-  const std::vector<Tensor> inputs{tensor({1.0, 2.0, 3.0})};
+// A sum of so many numbers that the host leaves them to MLX.
+Program sum_of_many() {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({20'000}));
+  return builder.program({builder.op("sum", {builder.op("multiply", {x, x})})});
+}
+
+TEST(Executable, TriesToRunOnceItIsTraced) {
+  const Executable program(sum_of_many());
+  const std::vector<Tensor> inputs{broadcast(tensor(2.0), {20'000})};
+  eval(inputs);
   EXPECT_FALSE(program.try_run(inputs)) << "tracing takes its time";
   eval(program.run(inputs));
   const auto outputs = program.try_run(inputs);
@@ -55,10 +67,25 @@ TEST(Executable, RunsAtOnceWhereThatTakesNoTime) {
     return;
   }
   ASSERT_TRUE(outputs);
-  EXPECT_THAT(floats(outputs->at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
+  EXPECT_THAT(floats(outputs->at(0)), ElementsAre(80'000.0f));
   EXPECT_THROW(program.try_run({}), ArgumentError);
   mlxc::Engine::current().run(
       [&] { EXPECT_FALSE(program.try_run(inputs)) << "the engine is busy"; });
+}
+
+TEST(Executable, ComputesSmallTensorsWithoutAnEngine) {
+  if (default_device() != Device::kCpu || !mlxc::AtOnceScope::is_allowed())
+    GTEST_SKIP() << "the host's kernels serve the CPU only, and may be turned off";
+  const Executable program(doubled_plus_one());
+  const std::vector<Tensor> inputs{tensor({1.0, 2.0, 3.0})};
+  std::optional<std::vector<Tensor>> outputs;
+  mlxc::Engine::current().run([&] { outputs = program.try_run(inputs); });
+  ASSERT_TRUE(outputs);
+  EXPECT_TRUE(outputs->front().node().ready.load());
+  EXPECT_THAT(floats(outputs->at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
+  const std::vector<Tensor> pending{testing_support::unknown(inputs[0])};
+  EXPECT_FALSE(program.try_run(pending)) << "the input is not computed";
+  EXPECT_THAT(floats(program.run(pending).at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
 }
 
 TEST(Executable, ChecksItsInputs) {
