@@ -6,6 +6,9 @@
 #include <thread>
 
 #include "mlxc/engine.h"
+#include "mlxnx/operators.h"
+#include "mlxnx/ops/reduction.h"
+#include "mlxnx/ops/shape.h"
 #include "program/build_helpers.h"
 
 namespace mlxnx::program {
@@ -36,6 +39,23 @@ TEST(ProgramThreads, ShareAProgram) {
     }
   });
   EXPECT_EQ(right, 160);
+}
+
+// Each thread meets the others where the host computes with the tensors, and where MLX learns of
+// them for a graph.
+TEST(ProgramThreads, ShareSmallTensors) {
+  const Tensor ones = tensor({1.0, 1.0, 1.0});
+  std::atomic<int> right{0};
+  on_threads(8, [&](int i) {
+    const Tensor many = broadcast(Tensor(static_cast<double>(i)), {4096, 3});
+    for (int round = 0; round < 20; ++round) {
+      const Tensor small = ones + ones * 2.0;
+      right += first(small) == 3.0f;
+      right += first(reduce_max(many + small, {.axes = Axes{0}})) == static_cast<float>(i + 3);
+      right += first(reduce_max(many + ones, {.axes = Axes{0}})) == static_cast<float>(i + 1);
+    }
+  });
+  EXPECT_EQ(right, 480);
 }
 
 TEST(ProgramThreads, RunLoopsOfTheirOwn) {
