@@ -9,7 +9,7 @@ namespace mlxnx::nif {
 namespace {
 
 // Building this much takes milliseconds at least, a minor collection microseconds.
-constexpr std::size_t kMinorStepBytes = std::size_t{64} << 20;
+constexpr std::size_t kMinorStepBytes = std::size_t{8} << 20;
 constexpr std::size_t kMajorSlackBytes = std::size_t{256} << 20;
 // What a tensor costs beside its elements: handle, node and graph.
 constexpr std::size_t kOverheadBytes = 512;

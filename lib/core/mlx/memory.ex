@@ -45,7 +45,7 @@ defmodule Mlx.Memory do
   @spec reset_peak() :: :ok
   def reset_peak, do: NIF.reset_peak_memory()
 
-  @doc "Gives the cache back to the system. MLX: `mlx.core.clear_cache`."
+  @doc "Gives the cache, and what malloc keeps, back to the system. MLX: `mlx.core.clear_cache`."
   @spec clear_cache() :: :ok
   def clear_cache, do: NIF.clear_cache()
 
@@ -53,7 +53,7 @@ defmodule Mlx.Memory do
   Bounds the cache to `bytes` and returns the bound before.
 
   The start value is 1 GiB, or that of the environment variable `MLXNX_CACHE_LIMIT`. MLX 0.31 keeps no cache on the CPU
-  and answers 0. MLX: `mlx.core.set_cache_limit`.
+  and answers 0; on Linux, malloc is told at the start to keep as much, up to 256 MiB. MLX: `mlx.core.set_cache_limit`.
   """
   @spec set_cache_limit(non_neg_integer()) :: non_neg_integer()
   def set_cache_limit(bytes), do: NIF.set_cache_limit(bytes)

@@ -65,11 +65,12 @@ MemoryInfo memory_info();
 /// Sets `peak_bytes` back to the present figure.
 void reset_peak_memory();
 
-/// Gives the cache back to the system.
+/// Gives the cache, and what malloc keeps, back to the system.
 void clear_cache();
 
 /// Bounds the cache to `bytes`; the start value is 1 GiB or `MLXNX_CACHE_LIMIT` (bytes).
-/// Returns: the limit before; 0 where MLX keeps no cache, as 0.31 on the CPU.
+/// Returns: the limit before; 0 where MLX keeps no cache, as 0.31 on the CPU. There glibc's malloc
+/// is told at the start to keep as much, up to 256 MiB.
 std::size_t set_cache_limit(std::size_t bytes);
 
 /// Sets the allocator's limit to `bytes`. A single tensor that exceeds it is refused with a

@@ -7,7 +7,8 @@
 namespace mlxnx::mlxc {
 
 /// Bounds the allocator's cache to 1 GiB, or to `MLXNX_CACHE_LIMIT` bytes: MLX's own default keeps
-/// every freed buffer. Throws: ArgumentError when that variable holds anything else.
+/// every freed buffer. On the CPU, where MLX has no cache, glibc's malloc is told to keep up to 256
+/// MiB. Throws: ArgumentError when that variable holds anything else.
 void apply_memory_defaults();
 
 /// Throws: BackendError when an array of `shape` takes more bytes than the memory limit. On the CPU

@@ -10,6 +10,7 @@
 #include "ops/invoke.h"
 #include "program/control.h"
 #include "program/loop_plan.h"
+#include "program/rewrite.h"
 #include "tensor/node.h"
 
 namespace mlxnx::program {
@@ -71,7 +72,7 @@ void RunState::after_iteration(std::span<const Array> values) {
 }
 
 RegionPlan::RegionPlan(std::shared_ptr<const Region> region)
-    : region_(std::move(region)), types_(region_->value_types()) {
+    : region_(rewritten(std::move(region))), types_(region_->value_types()) {
   const std::vector<Instruction>& instructions = region_->instructions;
   last_reader_.assign(types_.size(), kNever);
   for (std::size_t i = 0; i < instructions.size(); ++i) {

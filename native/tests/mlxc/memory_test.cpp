@@ -1,6 +1,7 @@
 // Memory: what the figures say, what the limits do, and that nothing is left behind.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -104,6 +105,26 @@ TEST_F(Memory, ClearCacheEmptiesIt) {
   EXPECT_EQ(memory_info().cache_bytes > 0, cached);
   clear_cache();
   EXPECT_EQ(memory_info().cache_bytes, 0u);
+}
+
+// Pages that the process had to be given, new or anew.
+long page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
+TEST_F(Memory, FreedByATensorServesTheNextOne) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+  GTEST_SKIP() << "only with glibc's malloc";
+#endif
+  constexpr int kRounds = 20;
+  constexpr long kPagesOfOne = 4 * kMiB / 4096;
+  const Tensor tensor = ones(kMiB);
+  for (int i = 0; i < kRounds; ++i) eval(tensor + tensor);
+  const long before = page_faults();
+  for (int i = 0; i < kRounds; ++i) eval(tensor + tensor);
+  EXPECT_LT(page_faults() - before, kRounds * kPagesOfOne / 4);
 }
 
 TEST_F(Memory, ThatMlxCannotHaveIsABackendErrorAndTheProcessGoesOn) {
