@@ -221,6 +221,7 @@ def python_mlx_cases(mx, np):
         "elementwise_20_f32_1000": elementwise,
         "add_then_to_binary_f32_10": read_sum,
         "add_with_100000_messages_waiting": lambda: forced(mx.add, array(10), array(10)),
+        "add_with_100000_messages_off_heap": lambda: forced(mx.add, array(10), array(10)),
         "adds_by_4_processes": lambda: forced(mx.add, array(10), array(10)),
         "read_4_mib": read_back,
         "dot_1024_f32": product((1024, 1024), (1024, 1024)),

@@ -71,10 +71,8 @@ defmodule Bench do
       "build_add_f32_10" => fn -> pair(fn a, b -> Nx.add(a, b) end) end,
       "build_eval_add_f32_10" => fn -> pair(fn a, b -> Mlx.eval(Nx.add(a, b)) end) end,
       "add_then_to_binary_f32_10" => fn -> pair(fn a, b -> Nx.to_binary(Nx.add(a, b)) end) end,
-      "add_with_100000_messages_waiting" => fn ->
-        for i <- 1..100_000, do: send(self(), {:waiting, i})
-        pair(fn a, b -> Mlx.eval(Nx.add(a, b)) end)
-      end,
+      "add_with_100000_messages_waiting" => fn -> add_among_messages(:on_heap) end,
+      "add_with_100000_messages_off_heap" => fn -> add_among_messages(:off_heap) end,
       "chain_100_adds_f32_10" => fn ->
         pair(fn a, b -> Mlx.eval(Enum.reduce(1..100, a, fn _, sum -> Nx.add(sum, b) end)) end)
       end,
@@ -128,6 +126,12 @@ defmodule Bench do
     # Past the runs after which kernels are fused.
     for _ <- 1..20, do: Mlx.eval(apply(run, args))
     fn -> Mlx.eval(apply(run, args)) end
+  end
+
+  defp add_among_messages(where) do
+    Process.flag(:message_queue_data, where)
+    for i <- 1..100_000, do: send(self(), {:waiting, i})
+    pair(fn a, b -> Mlx.eval(Nx.add(a, b)) end)
   end
 
   defp mlp do

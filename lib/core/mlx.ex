@@ -34,7 +34,12 @@ defmodule Mlx do
   @spec eval(container) :: container
   def eval(container) do
     handles = handles(container)
-    Mlx.Telemetry.span(:eval, %{count: length(handles)}, fn -> NIF.eval(handles) end)
+
+    # An event takes more time and memory than a small tensor that was computed at once.
+    if not NIF.evaluated?(handles) do
+      Mlx.Telemetry.span(:eval, %{count: length(handles)}, fn -> NIF.eval(handles) end)
+    end
+
     container
   end
 
@@ -120,16 +125,11 @@ defmodule Mlx do
 
   defp collect(%_{} = struct, _bare?, acc) do
     case Mlx.Handle.fetch(struct) do
-      nil -> struct |> Map.from_struct() |> collect(false, acc)
+      nil -> struct |> Map.values() |> collect(false, acc)
       ref -> [ref | acc]
     end
   end
 
-  defp collect(%{} = map, bare?, acc) do
-    map
-    |> Enum.sort_by(&elem(&1, 0))
-    |> Enum.reduce(acc, fn {_, value}, acc -> collect(value, bare?, acc) end)
-  end
-
+  defp collect(%{} = map, bare?, acc), do: collect(Map.values(map), bare?, acc)
   defp collect(_other, _bare?, acc), do: acc
 end

@@ -127,6 +127,19 @@ void eval_tensors(ErlNifEnv*, TensorList list) { tensors::evaluate(nodes_of(list
 
 bool is_quick_eval(const TensorList& list) { return tensors::evaluate_if_quick(nodes_of(list)); }
 
+// False for anything that `eval` refuses, so that the refusal is eval's.
+bool are_evaluated(ErlNifEnv* env, Term list) {
+  try {
+    const auto tensors = decode<TensorList>(env, list);
+    const auto nodes = nodes_of(tensors);
+    return std::all_of(nodes.begin(), nodes.end(), [](const tensors::Node* node) {
+      return node->ready.load(std::memory_order_acquire);
+    });
+  } catch (const ArgumentError&) {
+    return false;
+  }
+}
+
 void async_eval_tensors(ErlNifEnv*, TensorList list) { async_eval(list.copies()); }
 
 Term deallocate(ErlNifEnv*, TensorHandle* handle) {
@@ -189,6 +202,7 @@ std::span<const ErlNifFunc> tensor_functions() {
       nif_function<"from_binary", &from_binary, &is_quick_from_binary>(),
       nif_function<"to_binary", &to_binary, &is_quick_to_binary>(),
       nif_function<"eval", &eval_tensors, &is_quick_eval>(),
+      nif_function<"evaluated?", &are_evaluated>(),
       nif_function<"async_eval", &async_eval_tensors>(),
       nif_function<"deallocate", &deallocate>(),
       nif_function<"type_of", &type_of>(),

@@ -23,8 +23,11 @@ defmodule Mlx.Backend.TelemetryTest do
 
   defp tensor, do: Nx.tensor([1.0, 2.0], backend: Mlx.Backend)
 
+  # Too large to be computed at once.
+  defp lazy, do: Nx.iota({10_000}, type: :f32, backend: Mlx.Backend)
+
   test "eval tells how many tensors" do
-    Mlx.eval({tensor(), [tensor()]})
+    Mlx.eval({lazy(), [lazy()]})
     assert_received {[:mlx, :eval, :start], %{system_time: _}, %{count: 2}}
     assert_received {[:mlx, :eval, :stop], %{duration: duration}, %{count: 2}}
     assert is_integer(duration)
@@ -33,20 +36,33 @@ defmodule Mlx.Backend.TelemetryTest do
 
   test "eval finds tensors of Mlx.Backend in every container" do
     for {container, count} <- [
-          {tensor(), 1},
-          {%{a: [tensor(), 1, nil], b: {tensor()}}, 2},
-          {Nx.vectorize(tensor(), :x), 1},
-          {%State{params: %{w: tensor(), b: [tensor()]}}, 2},
-          {Task.async(fn -> :ok end), 0},
-          {[Nx.tensor(1), Nx.template({}, :f32), tensor()], 1}
+          {lazy(), 1},
+          {%{a: [lazy(), 1, nil], b: {lazy()}}, 2},
+          {Nx.vectorize(lazy(), :x), 1},
+          {%State{params: %{w: lazy(), b: [lazy()]}}, 2},
+          {[Nx.tensor(1), Nx.template({}, :f32), lazy()], 1}
         ] do
       assert Mlx.eval(container) == container
       assert_received {[:mlx, :eval, :stop], _, %{count: ^count}}
     end
   end
 
+  test "eval of what is computed already is no event" do
+    computed = Mlx.eval(lazy())
+    assert_received {[:mlx, :eval, :start], _, _}
+    assert_received {[:mlx, :eval, :stop], _, _}
+
+    for container <- [computed, tensor(), [], Task.async(fn -> :ok end)] do
+      assert Mlx.eval(container) == container
+      refute_received {[:mlx, :eval, _], _, _}
+    end
+
+    Mlx.eval({computed, lazy()})
+    assert_received {[:mlx, :eval, :stop], _, %{count: 2}}
+  end
+
   test "eval tells of exceptions" do
-    gone = tensor()
+    gone = lazy()
     Nx.backend_deallocate(gone)
     assert_raise ArgumentError, fn -> Mlx.eval(gone) end
     assert_received {[:mlx, :eval, :start], _, _}

@@ -8,7 +8,8 @@ defmodule Mlx.Telemetry do
   | `[:mlx, :to_binary, :start]`, `…:stop]`, `…:exception]` | those of `:telemetry.span/3` | `:bytes` |
   | `[:mlx, :memory, :collect]` | `:active_bytes`, `:cache_bytes`, `:peak_bytes`, `:limit_bytes` | `:major?` |
 
-  The last one tells that tensors built since the last time made a process collect its garbage.
+  `Mlx.eval/1` of tensors that are computed already is no event. The last one tells that tensors built since the last time
+  made a process collect its garbage.
   """
 
   @compile {:no_warn_undefined, :telemetry}

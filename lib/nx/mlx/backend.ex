@@ -340,3 +340,8 @@ end
 defimpl Mlx.Handle, for: Mlx.Backend do
   def fetch(%{ref: ref}), do: ref
 end
+
+defimpl Mlx.Handle, for: Nx.Tensor do
+  def fetch(%{data: %Mlx.Backend{ref: ref}}), do: ref
+  def fetch(_), do: nil
+end

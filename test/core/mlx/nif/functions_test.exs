@@ -13,6 +13,7 @@ defmodule Mlx.NIF.FunctionsTest do
     to_binary: "to_binary answers the first elements, at most all",
     eval: "eval and async_eval compute a list of tensors",
     async_eval: "eval and async_eval compute a list of tensors",
+    evaluated?: "evaluated? tells whether all of a list are computed",
     deallocate: "deallocate frees once",
     type_of: "from_binary makes a tensor of type, shape and bytes",
     copy: "a copy outlives the tensor",
@@ -87,6 +88,22 @@ defmodule Mlx.NIF.FunctionsTest do
       assert values(c) == [2.0, 8.0]
       assert eval.([c]) == :ok
     end
+  end
+
+  test "evaluated? tells whether all of a list are computed" do
+    a = tensor([1.0])
+    b = op(:iota, [], {@s32, {100_000}}, shape: {100_000}, type: @s32, axis: 0)
+    assert NIF.evaluated?([])
+    assert NIF.evaluated?([a])
+    refute NIF.evaluated?([a, b])
+    NIF.eval([b])
+    assert NIF.evaluated?([a, b])
+
+    # Refusing is eval's.
+    NIF.deallocate(a)
+    refute NIF.evaluated?([a, b])
+    refute NIF.evaluated?([make_ref()])
+    refute NIF.evaluated?(:not_a_list)
   end
 
   test "deallocate frees once" do
