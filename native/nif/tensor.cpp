@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "mlxc/array.h"
@@ -169,7 +170,13 @@ bool open_tensor_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
 }
 
 TensorHandle* decode_handle(ErlNifEnv* env, Term term) {
-  return &Resource<TensorHandle>::get(env, term, "a tensor");
+  if (TensorHandle* const handle = Resource<TensorHandle>::find(env, term)) return handle;
+  const std::string text = text_of(term);
+  // References of this node are printed so; there is no function that tells them.
+  if (!enif_is_ref(env, term) || text.starts_with("#Ref<0.")) throw_unexpected(term, "a tensor");
+  throw ArgumentError("expected a tensor of this node, got " + text +
+                      ": tensors for other nodes have to be copied first, with "
+                      "Nx.backend_copy(tensor, Nx.BinaryBackend)");
 }
 
 TensorArg::TensorArg(TensorHandle* handle) : handle_(handle), tensor_(borrow_or_throw(handle)) {}

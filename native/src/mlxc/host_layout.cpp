@@ -1,7 +1,10 @@
 // Kernels that move, repeat or fold elements, and those that make arrays from nothing.
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "mlxc/host_kernels.h"
 #include "mlxc/host_source.h"

@@ -32,15 +32,15 @@ enum class InstructionKind : std::uint8_t {
 
 struct Region;
 
-/// One instruction. Its outputs are the values `first`, `first + 1`, ….
+/// One instruction. Its outputs are the values `first`, `first + 1`, …. Operands and regions:
 ///
-/// | kind | operands | regions |
-/// |---|---|---|
-/// | op | the op's; then what the region captures | `fun` of reduce and window_reduce: (element,
-/// accumulator, captures…) -> accumulator | | while | the initial state; then captures | condition
-/// (state…, captures…) -> scalar, body (state…, captures…) -> state | | cond | the scalar
-/// predicates; then captures | as many as predicates, and one more: (captures…) -> outputs | |
-/// hook, runtime_call | what the host gets | none |
+/// - op: the op's operands, then what its region captures. The region is the function of reduce and
+///   window_reduce: (element, accumulator, captures…) -> accumulator.
+/// - while: the initial state, then captures. Regions: condition (state…, captures…) -> scalar, and
+///   body (state…, captures…) -> state.
+/// - cond: the scalar predicates, then captures. A region for each predicate, and one more:
+///   (captures…) -> outputs.
+/// - hook, runtime_call: what the host gets.
 struct Instruction {
   InstructionKind kind = InstructionKind::kOp;
   const ops::OpDef* op = nullptr;  ///< of kOp

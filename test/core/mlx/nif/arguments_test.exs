@@ -74,6 +74,17 @@ defmodule Mlx.NIF.ArgumentsTest do
     end
   end
 
+  test "a tensor of another node is refused with what to do" do
+    # As the external term format has it: a reference made on the node far@away.
+    reference = :erlang.binary_to_term(<<131, 90, 1::16, 119, 8, "far@away", 1::32, 42::32>>)
+    assert node(reference) == :far@away
+
+    refuse(:type_of, [
+      {[reference], ArgumentError,
+       ~r/^\[type_of\] expected a tensor of this node, got #Ref<.*Nx.backend_copy/}
+    ])
+  end
+
   test "the text begins with the function and cuts long terms" do
     long = for i <- 1..100, do: {:element, i}
     error = assert_raise ArgumentError, fn -> NIF.type_of(long) end
