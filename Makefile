@@ -18,6 +18,8 @@ MIX := ELIXIR_ERL_OPTIONS=+fnu MIX_ENV=test MLXNX_BUILD="$(BUILD_PATH)" mix
 MIX_CORE := MLXNX_CORE_ONLY=1 MIX_BUILD_ROOT="$(BUILD_PATH)/mix/core" $(MIX)
 MIX_NX := MIX_BUILD_ROOT="$(BUILD_PATH)/mix/nx" MIX_DEPS_PATH="$(BUILD_PATH)/mix/deps" $(MIX)
 HAVE_ELIXIR := tools/setup_elixir.sh $(BUILD)/stamps/elixir
+NEED_NX = $(MIX_NX) run --no-start -e 'Code.ensure_loaded?(Nx) || \
+  Mix.raise("this needs Nx: name a checkout in NX_PATH, or install Hex (mix local.hex)")'
 
 # The NIF comes from the whole build where there is one, else from a smaller one that needs no test libraries.
 NIF_BUILD := $(if $(wildcard $(BUILD)/build.ninja),$(BUILD),$(BUILD)/nif)
@@ -102,10 +104,12 @@ test-core: build ## run the tests of the Elixir package that need no Nx
 
 test-nx: build ## run all tests of the Elixir package; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
+	@$(NEED_NX)
 	@$(MIX_NX) test --warnings-as-errors
 
 record-programs: build ## record the golden programs anew; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
+	@$(NEED_NX)
 	@$(MIX_NX) run tools/record_programs.exs
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
@@ -131,7 +135,7 @@ bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
 
 bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
-	@$(MIX_NX) compile
+	@$(NEED_NX)
 	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD) \
 	  --nx 'env $(subst ",,$(MIX_NX)) run --no-compile bench/nx.exs'
 

@@ -2,22 +2,19 @@
 //
 // A small f32 product is computed here and rounded once, in about the time of a call. A product
 // with a vector goes to gemv, which is several times faster; a large product is split over threads.
-// The library itself is kept at one thread: OpenBLAS's own threads spin, and on a machine with
-// other work a small product then takes hundreds of times longer. Here a late thread costs at most
-// one part.
+// The library itself is kept at one thread: OpenBLAS divides a product beforehand and waits for all
+// of its threads, so that on a machine with other work a small one takes hundreds of times longer.
+// Here a late thread costs at most one part (crew.h).
 
 #include <algorithm>
-#include <atomic>
 #include <complex>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
-#include <thread>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "mlxc/blas_library.h"
+#include "mlxc/crew.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -139,23 +136,6 @@ struct VectorProduct {
   }
 };
 
-/// Calls `body` with each of 0 … parts-1, on this thread and `threads - 1` others. A thread that
-/// starts late, or never, leaves its parts to the rest.
-template <typename Body>
-void run_parts(int parts, int threads, const Body& body) {
-  std::atomic<int> next{0};
-  const auto work = [&] {
-    for (int i = next.fetch_add(1); i < parts; i = next.fetch_add(1)) body(i);
-  };
-  std::vector<std::jthread> helpers;
-  try {
-    for (int i = 1; i < std::min(threads, parts); ++i) helpers.emplace_back(work);
-  } catch (const std::exception&) {
-    // No more threads to be had.
-  }
-  work();
-}
-
 /// Where part `i` of `parts` begins; parts keep to whole tiles of the kernels.
 int part_begin(int size, int parts, int i) {
   constexpr int kTile = 16;
@@ -167,19 +147,24 @@ int threads_for(double cost, double least) {
   return std::clamp(static_cast<int>(std::min(cost / least, 1024.0)), 1, blas_threads());
 }
 
-// What each thread should get, a few milliseconds of a core: starting a thread takes some 20 µs,
-// but it may share the caller's core for a while, and cores share the memory that a product with a
-// vector waits for.
-constexpr double kLeastMultiplications = 1 << 27;
-constexpr double kLeastElements = 1 << 24;
+// What each thread should get: a tenth of a millisecond of a core at least, since a helper may have
+// to be woken. Cores share the memory that a product with a vector waits for.
+constexpr double kLeastMultiplications = 1 << 22;
+constexpr double kLeastElements = 1 << 20;
+
+// Work that lasts is cut finer, so that a thread which others hold up costs less.
+int parts_for(double cost, double least, int threads) {
+  constexpr double kLasting = 16;
+  return cost > kLasting * least * threads ? 2 * threads : threads;
+}
 
 template <typename T>
 void multiply_vector(const VectorProduct<T>& p, Gemv<T> gemv, bool split) {
   const double cost = double(p.outputs) * p.inputs * (sizeof(T) / sizeof(float));
   const int threads = split ? threads_for(cost, kLeastElements) : 1;
   if (threads == 1) return p.run(gemv, 0, p.outputs);
-  const int parts = 2 * threads;
-  run_parts(parts, threads, [&](int i) {
+  const int parts = parts_for(cost, kLeastElements, threads);
+  Crew::process().run(parts, threads, [&](int i) {
     const int first = part_begin(p.outputs, parts, i);
     const int count = part_begin(p.outputs, parts, i + 1) - first;
     if (count > 0) p.run(gemv, first, count);
@@ -191,16 +176,17 @@ void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   const double cost = double(p.m) * p.n * p.k * (sizeof(T) / sizeof(float));
   const int threads = split ? threads_for(cost, kLeastMultiplications) : 1;
   if (threads == 1) return p.run(gemm);
+  const int parts = parts_for(cost, kLeastMultiplications, threads);
   constexpr int kLeastSide = 64;
   int row_parts = 1;
   int column_parts = 1;
-  while (row_parts * column_parts < 2 * threads) {
+  while (row_parts * column_parts < parts) {
     const int height = p.m / row_parts;
     const int width = p.n / column_parts;
     if (std::max(height, width) < 2 * kLeastSide) break;
     (height >= width ? row_parts : column_parts) *= 2;
   }
-  run_parts(row_parts * column_parts, threads, [&](int i) {
+  Crew::process().run(row_parts * column_parts, threads, [&](int i) {
     const int row = part_begin(p.m, row_parts, i / column_parts);
     const int row_end = part_begin(p.m, row_parts, i / column_parts + 1);
     const int column = part_begin(p.n, column_parts, i % column_parts);

@@ -1,0 +1,68 @@
+#include "mlxc/crew.h"
+
+#include <chrono>
+#include <system_error>
+#include <thread>
+
+namespace mlxnx::mlxc {
+namespace {
+
+// Longer than what lies between two products of a network. Others may have the core meanwhile.
+constexpr auto kAwake = std::chrono::microseconds(200);
+
+std::uint32_t next_round(const std::atomic<std::uint32_t>& round, std::uint32_t seen) {
+  const auto end = std::chrono::steady_clock::now() + kAwake;
+  do {
+    const std::uint32_t now = round.load();
+    if (now != seen) return now;
+    std::this_thread::yield();
+  } while (std::chrono::steady_clock::now() < end);
+  round.wait(seen);
+  return round.load();
+}
+
+}  // namespace
+
+Crew& Crew::process() {
+  static Crew* const crew = new Crew();
+  return *crew;
+}
+
+void Crew::share(Work& work) {
+  const std::unique_lock lock(callers_, std::try_to_lock);
+  const int wanted = work.places.load();
+  if (!lock.owns_lock() || wanted <= 0) {
+    work.take_parts();
+    return;
+  }
+  add_helpers(wanted);
+  work_.store(&work);
+  round_.fetch_add(1);
+  for (int i = 0; i < wanted; ++i) round_.notify_one();
+  work.take_parts();
+  // Whoever comes in from now on finds nothing; whoever is in has to leave before `work` ends.
+  work_.store(nullptr);
+  for (std::uint32_t left = inside_.load(); left != 0; left = inside_.load()) inside_.wait(left);
+}
+
+void Crew::add_helpers(int wanted) {
+  try {
+    for (; helpers_ < wanted; ++helpers_)
+      std::thread([this, seen = round_.load()] { help(seen); }).detach();
+  } catch (const std::system_error&) {
+    // No more threads to be had.
+  }
+}
+
+void Crew::help(std::uint32_t seen) {
+  while (true) {
+    seen = next_round(round_, seen);
+    inside_.fetch_add(1);
+    Work* const work = work_.load();
+    if (work != nullptr && work->places.fetch_sub(1) > 0) work->take_parts();
+    inside_.fetch_sub(1);
+    inside_.notify_one();
+  }
+}
+
+}  // namespace mlxnx::mlxc

@@ -1,0 +1,58 @@
+// Threads that share one piece of work with its caller. They stay for the next piece, since
+// starting a thread takes longer than many a matrix product, and wait awake for a moment, since a
+// network's products follow closely. Nobody waits for a helper that comes late: parts belong to
+// whoever takes them first.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace mlxnx::mlxc {
+
+class Crew {
+ public:
+  /// The process's own; never destroyed, since helpers may be in it when the process ends.
+  static Crew& process();
+
+  Crew() = default;
+  Crew(const Crew&) = delete;
+  Crew& operator=(const Crew&) = delete;
+
+  /// Calls `body` with each of 0 … parts - 1, on this thread and at most `threads - 1` others, and
+  /// returns when all calls have. `body` must not throw. A thread that finds the crew at work for
+  /// another does everything itself. Any thread.
+  template <typename Body>
+  void run(int parts, int threads, const Body& body) {
+    Work work{parts, threads - 1, &body,
+              [](const void* of, int part) { (*static_cast<const Body*>(of))(part); }};
+    share(work);
+  }
+
+ private:
+  struct Work {
+    Work(int parts, int places, const void* body, void (*call)(const void*, int))
+        : parts(parts), body(body), call(call), places(places) {}
+    void take_parts() {
+      for (int part = next.fetch_add(1); part < parts; part = next.fetch_add(1)) call(body, part);
+    }
+
+    const int parts;
+    const void* const body;
+    void (*const call)(const void*, int);
+    std::atomic<int> next{0};
+    std::atomic<int> places;  // helpers that may still join
+  };
+
+  void share(Work& work);
+  void add_helpers(int wanted);
+  void help(std::uint32_t seen);
+
+  std::mutex callers_;
+  int helpers_ = 0;  // under the mutex
+  std::atomic<Work*> work_{nullptr};
+  std::atomic<std::uint32_t> round_{0};   // rises with each piece of work
+  std::atomic<std::uint32_t> inside_{0};  // helpers that may be at `work_`
+};
+
+}  // namespace mlxnx::mlxc
