@@ -4,6 +4,7 @@
 // whoever takes them first.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -24,7 +25,7 @@ class Crew {
   /// another does everything itself. Any thread.
   template <typename Body>
   void run(int parts, int threads, const Body& body) {
-    Work work{parts, threads - 1, &body,
+    Work work{parts, std::min(threads, parts) - 1, &body,
               [](const void* of, int part) { (*static_cast<const Body*>(of))(part); }};
     share(work);
   }

@@ -72,13 +72,14 @@ TEST_P(SwappedProducts, HaveTheSameElements) {
   EXPECT_EQ(outputs.at(0).to_vector<std::int32_t>(), expected.to_vector<std::int32_t>());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Geometries, SwappedProducts,
-    testing::Values(kMatrices, Product{{3, 2}, {3, 4}, {0}, {0}, {}, {1, 0}},
-                    Product{{2, 3}, {4, 5, 3}, {1}, {2}, {}, {1, 2, 0}},
-                    Product{{2, 3, 5}, {3, 5, 4}, {1, 2}, {0, 1}, {}, {1, 0}},
-                    Product{{6, 2, 3}, {6, 3, 4}, {2}, {1}, {0}, {0, 2, 1}},
-                    Product{{6, 3, 2, 7}, {6, 3, 4}, {1}, {1}, {0}, {0, 3, 1, 2}}));
+INSTANTIATE_TEST_SUITE_P(Geometries, SwappedProducts,
+                         testing::Values(kMatrices, Product{{3, 2}, {3, 4}, {0}, {0}, {}, {1, 0}},
+                                         Product{{2, 3}, {4, 5, 3}, {1}, {2}, {}, {1, 2, 0}},
+                                         Product{{2, 3, 5}, {3, 5, 4}, {1, 2}, {0, 1}, {}, {1, 0}},
+                                         Product{{6, 2, 3}, {6, 3, 4}, {2}, {1}, {0}, {0, 2, 1}},
+                                         Product{
+                                             {6, 3, 2, 7}, {6, 3, 4}, {1}, {1}, {0}, {0, 3, 1, 2}},
+                                         Product{{2}, {3, 4}, {}, {}, {}, {1, 2, 0}}));
 
 TEST(Rewrite, LeavesOtherPermutationsAlone) {
   const Product product{{2, 3}, {4, 5, 3}, {1}, {2}, {}, {0, 2, 1}};
