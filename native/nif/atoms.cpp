@@ -29,6 +29,8 @@ void make_atoms(ErlNifEnv* env) {
       {&Atoms::c, "c"},
       {&Atoms::cpu, "cpu"},
       {&Atoms::gpu, "gpu"},
+      {&Atoms::raise, "raise"},
+      {&Atoms::f64_on_cpu, "f64_on_cpu"},
       {&Atoms::struct_, "__struct__"},
       {&Atoms::exception, "__exception__"},
       {&Atoms::message, "message"},

@@ -11,7 +11,7 @@ struct Atoms {
   Term nil, true_, false_, ok, error, already_deallocated, collect;
   Term nan, infinity, neg_infinity, complex, re, im;
   Term u, s, f, bf, c;
-  Term cpu, gpu;
+  Term cpu, gpu, raise, f64_on_cpu;
   Term struct_, exception, message;
   Term argument_error, arithmetic_error, unsupported_error, format_error, mlx_error;
   Term active_bytes, peak_bytes, cache_bytes, limit_bytes;

@@ -185,4 +185,10 @@ Device Codec<Device>::decode(ErlNifEnv*, Term term) {
   throw_unexpected(term, ":cpu or :gpu");
 }
 
+F64OnGpu Codec<F64OnGpu>::decode(ErlNifEnv*, Term term) {
+  if (term == atoms.cpu) return F64OnGpu::kCpu;
+  if (term == atoms.raise) return F64OnGpu::kRaise;
+  throw_unexpected(term, ":cpu or :raise");
+}
+
 }  // namespace mlxnx::nif

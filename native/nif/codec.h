@@ -112,6 +112,10 @@ struct Codec<TensorType> {
 };
 
 template <>
+struct Codec<F64OnGpu> {
+  static F64OnGpu decode(ErlNifEnv* env, Term term);
+};
+template <>
 struct Codec<Device> {
   static Device decode(ErlNifEnv* env, Term term);
   static Term encode(ErlNifEnv*, Device device) {

@@ -35,6 +35,7 @@ void reset_peak(ErlNifEnv*) { reset_peak_memory(); }
 void clear(ErlNifEnv*) { clear_cache(); }
 Bytes cache_limit(ErlNifEnv*, Bytes limit) { return {set_cache_limit(limit.count)}; }
 Bytes memory_limit(ErlNifEnv*, Bytes limit) { return {set_memory_limit(limit.count)}; }
+void put_f64_on_gpu(ErlNifEnv*, F64OnGpu setting) { set_f64_on_gpu(setting); }
 std::string version(ErlNifEnv*) { return mlx_version(); }
 std::string provider(ErlNifEnv*) { return std::string(mlxc_provider()); }
 
@@ -45,6 +46,7 @@ std::span<const ErlNifFunc> device_functions() {
       nif_function<"default_device", &get_default_device>(),
       nif_function<"set_default_device", &put_default_device>(),
       nif_function<"available_devices", &available_devices>(),
+      nif_function<"set_f64_on_gpu", &put_f64_on_gpu>(),
       nif_function<"memory", &memory>(),
       nif_function<"reset_peak_memory", &reset_peak>(),
       nif_function<"clear_cache", &clear, NeverQuick{}>(),

@@ -37,7 +37,21 @@ Pressure note_built(std::size_t bytes) {
   return Pressure::kMajor;
 }
 
+namespace {
+Term with_f64_on_cpu(ErlNifEnv* env, Term result) {
+  static std::atomic<std::uint64_t> told{0};
+  const std::uint64_t count = f64_ops_on_cpu();
+  if (count == told.load(std::memory_order_relaxed)) [[likely]]
+    return result;
+  const std::uint64_t before = told.exchange(count, std::memory_order_relaxed);
+  // Another scheduler may have told of more in between.
+  if (count <= before) return result;
+  return enif_make_tuple3(env, atoms.f64_on_cpu, enif_make_uint64(env, count - before), result);
+}
+}  // namespace
+
 Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result) {
+  result = with_f64_on_cpu(env, result);
   if (pressure == Pressure::kNone) [[likely]]
     return result;
   const Term is_major = pressure == Pressure::kMajor ? atoms.true_ : atoms.false_;

@@ -20,7 +20,9 @@ enum class Pressure : std::uint8_t {
 /// Counts `bytes` of a new tensor. Any thread.
 Pressure note_built(std::size_t bytes);
 
-/// `result`, or `{:collect, major?, result}` where memory asks for it.
+/// `result`, or `{:collect, major?, result}` where memory asks for it; and in its place
+/// `{:f64_on_cpu, count, result}` where so many ops went from a GPU to the CPU since that was last
+/// told.
 Term with_pressure(ErlNifEnv* env, Pressure pressure, Term result);
 
 }  // namespace mlxnx::nif

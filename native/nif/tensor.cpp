@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mlxc/array.h"
+#include "mlxc/f64_on_gpu.h"
 #include "mlxnx/error.h"
 #include "nif/pressure.h"
 #include "nif/resource.h"
@@ -96,9 +97,7 @@ Term binary_of(ErlNifEnv* env, const Tensor& tensor, std::size_t limit_bytes) {
 
 Term from_binary(ErlNifEnv* env, TensorType type, std::span<const std::byte> bytes, Where where) {
   const WhereScope scope(where);
-  if (type.dtype == DType::f64 && default_device() == Device::kGpu)
-    throw UnsupportedError(
-        "[from_binary] f64 is not supported on the gpu; use the cpu device or f32");
+  if (type.dtype == DType::f64) mlxc::require_f64("from_binary");
   const Term tensor = encode(env, Tensor::from_bytes(bytes, type));
   return with_pressure(env, note_built(bytes.size()), tensor);
 }

@@ -11,7 +11,7 @@ defmodule Mlx.Backend.TelemetryTest do
   end
 
   setup do
-    events = [[:mlx, :memory, :collect] | @events]
+    events = [[:mlx, :memory, :collect], [:mlx, :f64_on_cpu] | @events]
     :telemetry.attach_many(__MODULE__, events, &__MODULE__.handle/4, self())
     on_exit(fn -> :telemetry.detach(__MODULE__) end)
   end
@@ -77,6 +77,11 @@ defmodule Mlx.Backend.TelemetryTest do
     assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 8}}
     Nx.to_binary(Nx.as_type(tensor(), :u8), limit: 1)
     assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 1}}
+  end
+
+  test "an answer that tells of f64 ops on the CPU is an event" do
+    assert Mlx.Memory.collected({:collect, false, {:f64_on_cpu, 3, :result}}) == :result
+    assert_received {[:mlx, :f64_on_cpu], %{count: 3}, %{}}
   end
 
   test "a loop over large tensors tells of collections" do

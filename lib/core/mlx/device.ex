@@ -40,6 +40,24 @@ defmodule Mlx.Device do
   def set_default(device), do: NIF.set_default_device(device)
 
   @doc """
+  Sets what becomes of ops on f64 where the device is a GPU, none of which has that type: `:cpu` (the start value) runs them on
+  the CPU, which is said once on stderr and counted by the telemetry event `[:mlx, :f64_on_cpu]`; `:raise` makes them raise
+  `Mlx.UnsupportedError`. Without a GPU it changes nothing.
+
+  `config :elixir_mlx, f64_on_gpu: :raise` sets it when the application starts, the environment variable
+  `MLXNX_F64_ON_GPU=raise` for C++ programs as well.
+
+  Raises `ArgumentError` for anything but `:cpu` and `:raise`.
+
+  ## Examples
+
+      iex> Mlx.Device.set_f64_on_gpu(:cpu)
+      :ok
+  """
+  @spec set_f64_on_gpu(:cpu | :raise) :: :ok
+  def set_f64_on_gpu(setting), do: NIF.set_f64_on_gpu(setting)
+
+  @doc """
   The devices of this machine.
 
   ## Examples

@@ -9,7 +9,7 @@ end
 
 defmodule Mlx.UnsupportedError do
   @moduledoc """
-  A correct request that this device or version can't serve, such as f64 on a GPU or an 8-bit float anywhere.
+  A correct request that this device or version can't serve, such as an 8-bit float.
   """
   defexception [:message]
 end

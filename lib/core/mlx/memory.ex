@@ -77,6 +77,11 @@ defmodule Mlx.Memory do
   # The result in a native call's answer.
   def collected({:collect, major?, result}) do
     collect(major?)
+    collected(result)
+  end
+
+  def collected({:f64_on_cpu, count, result}) do
+    Mlx.Telemetry.execute([:f64_on_cpu], %{count: count}, %{})
     result
   end
 

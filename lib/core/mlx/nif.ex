@@ -70,6 +70,7 @@ defmodule Mlx.NIF do
   def default_device, do: stub()
   def set_default_device(_device), do: stub()
   def available_devices, do: stub()
+  def set_f64_on_gpu(_setting), do: stub()
   def memory, do: stub()
   def reset_peak_memory, do: stub()
   def clear_cache, do: stub()

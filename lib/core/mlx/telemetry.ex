@@ -7,6 +7,7 @@ defmodule Mlx.Telemetry do
   | `[:mlx, :eval, :start]`, `[:mlx, :eval, :stop]`, `[:mlx, :eval, :exception]` | those of `:telemetry.span/3` | `:count` tensors |
   | `[:mlx, :to_binary, :start]`, `…:stop]`, `…:exception]` | those of `:telemetry.span/3` | `:bytes` |
   | `[:mlx, :memory, :collect]` | `:active_bytes`, `:cache_bytes`, `:peak_bytes`, `:limit_bytes` | `:major?` |
+  | `[:mlx, :f64_on_cpu]` | `:count` of ops that went from a GPU to the CPU because of f64, since the last of these events | |
 
   `Mlx.eval/1` of tensors that are computed already is no event. The last one tells that tensors built since the last time
   made a process collect its garbage.

@@ -22,7 +22,8 @@ defmodule Mlx.Backend do
 
   ## Errors
 
-  A type that MLX lacks raises `Mlx.UnsupportedError`, as does f64 on a GPU. Bad arguments raise `ArgumentError`, among them
+  A type that MLX lacks raises `Mlx.UnsupportedError`. Ops on f64, which no GPU has, run on the CPU
+  (`Mlx.Device.set_f64_on_gpu/1`). Bad arguments raise `ArgumentError`, among them
   a tensor that was deallocated. When MLX itself fails (no memory, a device failure), `Mlx.Error` is raised.
 
   ## Configuration

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,27 @@ class DeviceScope {
  private:
   std::optional<Device> outer_;
 };
+
+/// What becomes of an op on f64 where the device is a GPU: none has that type.
+enum class F64OnGpu {
+  kCpu,    ///< it runs on the CPU, which is said once on stderr
+  kRaise,  ///< UnsupportedError
+};
+
+/// The setting in force: `kCpu`, unless `MLXNX_F64_ON_GPU=raise` or `set_f64_on_gpu` says
+/// otherwise. Throws: ArgumentError when the environment variable is neither "cpu" nor "raise".
+F64OnGpu f64_on_gpu();
+
+/// Sets what becomes of ops on f64 where the device is a GPU. Where there is none it changes
+/// nothing.
+///
+///     set_f64_on_gpu(F64OnGpu::kRaise);
+///     Tensor t = iota(Shape{4}, std::nullopt, DType::f64);  // throws on a GPU
+void set_f64_on_gpu(F64OnGpu setting);
+
+/// How many ops have been sent from a GPU to the CPU because of f64. Those of a compiled program
+/// count when it is traced.
+std::uint64_t f64_ops_on_cpu();
 
 /// Bytes of device memory, as MLX's allocator counts them.
 struct MemoryInfo {

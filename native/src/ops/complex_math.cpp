@@ -125,7 +125,13 @@ Array complex_sigmoid(const Array& z) {
 
 Array complex_rsqrt(const Array& z) {
   const Array root = mlxc::divide(constant(1.0, DType::c64), mlxc::sqrt(z));
-  return mlxc::where(mlxc::equal(z, constant(0.0, DType::c64)), complex_nan(), root);
+  const Array zero = constant(0.0, DType::c64);
+  const Array result = mlxc::where(mlxc::equal(z, zero), complex_nan(), root);
+  // A GPU divides by an infinity to NaN.
+  if (on_cpu()) return result;
+  const Array is_infinite =
+      mlxc::logical_or(mlxc::isinf(mlxc::real(z)), mlxc::isinf(mlxc::imag(z)));
+  return mlxc::where(is_infinite, zero, result);
 }
 
 Array complex_cbrt(const Array& c64) {

@@ -17,6 +17,28 @@ bool is_native_convolution(const ConvGeometry& geometry, DType type) {
 
 namespace {
 
+// MLX's CUDA convolution (0.32.4) mistakes the dilation of the input for another axis' in some
+// geometries.
+#if defined(__APPLE__)
+constexpr bool kDilatesInput = true;
+#else
+constexpr bool kDilatesInput = false;
+#endif
+
+// Zeros between the elements of the spatial axes of `[batch, spatial…, channels]`.
+Array dilated(const ConvGeometry& g, const Array& input) {
+  const Shape shape = shape_of(input);
+  Shape stop = shape, step(shape.size(), 1);
+  for (std::size_t i = 0; i < g.spatial.size(); ++i) {
+    step[i + 1] = g.spatial[i].input_dilation;
+    stop[i + 1] = (shape[i + 1] - 1) * step[i + 1] + 1;
+  }
+  if (stop == shape) return input;
+  const DType type = input.dtype();
+  const Array zeros = mlxc::full(stop, mlxc::scalar(std::int64_t{0}, type), type);
+  return mlxc::slice_update(zeros, input, Shape(shape.size(), 0), stop, step);
+}
+
 // Canonical axes in MLX's order: batch, spatial axes, channels.
 Axes channels_last(const Axes& order) {
   Axes result{order[0]};
@@ -61,10 +83,11 @@ Array convolve_natively(const ConvGeometry& g, const Array& input, const Array& 
     low.push_back(cut.low);
     high.push_back(cut.high);
     kernel_dilation.push_back(axis.kernel_dilation);
-    input_dilation.push_back(axis.input_dilation);
+    input_dilation.push_back(kDilatesInput ? axis.input_dilation : 1);
   }
+  const Array prepared = native_input(g, convert(input, input.dtype(), type));
   const Array result = mlxc::conv_general(
-      native_input(g, convert(input, input.dtype(), type)),
+      kDilatesInput ? prepared : dilated(g, prepared),
       mlxc::transpose_axes(convert(kernel, kernel.dtype(), type), channels_last(g.kernel_order)),
       {strides, low, high, kernel_dilation, input_dilation, static_cast<int>(g.groups())});
   // From [batch, spatial…, channels] to canonical order, and on to the output's.

@@ -6,6 +6,7 @@
 
 #include "mlxc/check.h"
 #include "mlxc/engine.h"
+#include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
@@ -50,11 +51,9 @@ Device place(const OpDef& op, std::span<const Operand> operands,
                                     [](const Operand& o) { return o.type->dtype == DType::f64; }) ||
                         std::any_of(outputs.begin(), outputs.end(),
                                     [](const TensorType& t) { return t.dtype == DType::f64; });
-  if (uses_f64) {
-    throw UnsupportedError("[" + std::string(op.name) +
-                           "] f64 is not supported on the gpu; use the cpu device or f32");
-  }
-  return device;
+  if (!uses_f64) return device;
+  mlxc::note_f64_on_cpu(op.name);
+  return Device::kCpu;
 }
 
 // An evaluator's result as the array of an output: of the output's type, and not a view of an

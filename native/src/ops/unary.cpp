@@ -1,7 +1,9 @@
 // Element-wise ops of one operand.
 #include <array>
 #include <limits>
+#include <optional>
 
+#include "mlxc/engine.h"
 #include "ops/complex_math.h"
 #include "ops/integer_math.h"
 #include "ops/operands.h"
@@ -72,11 +74,13 @@ Array real_floating(const Call& call) {
 }
 
 // For functions that turn a small relative error of a large argument into any result at all: wide
-// integers are not rounded to f32 first.
+// integers are not rounded to f32 first, and so are left to the CPU.
 template <RealFunction real, ComplexFunction complex>
 Array periodic(const Call& call) {
   const bool is_wide = is_integer(call.dtype(0)) && bits(call.dtype(0)) >= 32;
-  const DType type = is_wide ? widest_float() : floating_type(call);
+  std::optional<mlxc::StreamScope> cpu;
+  if (is_wide && !on_cpu()) cpu.emplace(mlxc::Engine::current().stream(Device::kCpu));
+  const DType type = is_wide ? DType::f64 : floating_type(call);
   const Array x = operand_as(call, 0, type);
   return is_complex(type) ? complex(x) : real(x, type);
 }

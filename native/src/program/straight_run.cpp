@@ -6,6 +6,7 @@
 
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
+#include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/kernel_compiler.h"
@@ -205,6 +206,13 @@ bool is_straight(const Instruction& instruction) {
 
 bool is_inlined(const Tensor& constant) { return constant.size() == 1; }
 
+namespace {
+bool answers_f64(const Instruction& instruction) {
+  return std::any_of(instruction.outputs.begin(), instruction.outputs.end(),
+                     [](const TensorType& type) { return type.dtype == DType::f64; });
+}
+}  // namespace
+
 StraightRun::StraightRun(std::span<const Instruction> instructions,
                          std::span<const TensorType> types, std::vector<ValueId> inputs,
                          std::vector<ValueId> outputs)
@@ -213,6 +221,7 @@ StraightRun::StraightRun(std::span<const Instruction> instructions,
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)),
       is_replayable_(std::none_of(instructions.begin(), instructions.end(), folds_with_function)),
+      uses_f64_(std::any_of(instructions.begin(), instructions.end(), answers_f64)),
       pays_at_once_(may_pay_at_once(instructions, types)) {
   if (pays_at_once_.load(std::memory_order_relaxed)) targets_ = targets_of(instructions, types);
 }
@@ -246,10 +255,12 @@ std::vector<Array> StraightRun::build(std::span<const Array> inputs, bool at_onc
 std::vector<Array> StraightRun::trace(std::span<const Array> inputs) const {
   const std::uint64_t before = mlxc::thread_state.nodes;
   std::vector<Array> results = build(inputs, false);
-  const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
   for (Array& result : results) {
     // MLX merges equal numbers, and forgets (0.31.2) that one of them may be an output.
-    if (mlxc::is_computed(result)) result = mlxc::copy(result);
+    if (!mlxc::is_computed(result)) continue;
+    const Device device = mlxc::device_for(result.dtype());
+    const mlxc::StreamScope stream(mlxc::Engine::current().stream(device));
+    result = mlxc::copy(result);
   }
   node_count_.store(mlxc::thread_state.nodes - before + 1, std::memory_order_relaxed);
   return results;
@@ -264,6 +275,11 @@ std::vector<Array> StraightRun::compute_at_once(std::span<const Array> inputs) c
   if (!std::all_of(results.begin(), results.end(), mlxc::is_computed))
     pays_at_once_.store(false, std::memory_order_relaxed);
   return results;
+}
+
+// On a GPU machine f64 runs on the CPU, where fusing takes a compiler that may not be there.
+bool StraightRun::can_fuse() const {
+  return mlxc::can_fuse() && !(uses_f64_ && default_device() == Device::kGpu);
 }
 
 const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const {
@@ -282,7 +298,7 @@ std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
     return compute_at_once(inputs);
   require_engine();
   if (!is_replayable_ || mlxc::is_compilation_disabled()) return trace(inputs);
-  const bool fuse = mode == mlxc::CompileMode::kFuse && mlxc::can_fuse();
+  const bool fuse = mode == mlxc::CompileMode::kFuse && can_fuse();
   return fuse ? run_fused(inputs) : closure(mlxc::CompileMode::kReplay)(inputs);
 }
 
@@ -303,7 +319,7 @@ std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
 }
 
 bool StraightRun::has_kernels(mlxc::CompileMode mode) const {
-  return mode != mlxc::CompileMode::kFuse || !mlxc::can_fuse() ||
+  return mode != mlxc::CompileMode::kFuse || !can_fuse() ||
          kernels_are_made_.load(std::memory_order_relaxed);
 }
 

@@ -53,6 +53,7 @@ class StraightRun {
   std::uint64_t node_count() const { return node_count_.load(std::memory_order_relaxed); }
 
  private:
+  bool can_fuse() const;
   std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
   std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs) const;
   std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs, bool at_once) const;
@@ -63,6 +64,7 @@ class StraightRun {
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
   bool is_replayable_;
+  bool uses_f64_;
   std::vector<ops::OutputTypes> targets_;  // of each instruction, where it may pay at once
   // Cleared when a kernel turns out to be missing.
   mutable std::atomic<bool> pays_at_once_;

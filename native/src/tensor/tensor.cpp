@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "mlxc/engine.h"
+#include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
 #include "tensor/element.h"
 #include "tensor/node.h"
@@ -94,8 +95,7 @@ TensorView::TensorView(const Tensor& tensor) : owner_(tensor) {
   if (tensor.size() == 0) return;
   eval(owner_);
   if (!mlxc::is_row_contiguous(owner_.node().array)) {
-    // A GPU has no f64, not even to copy it.
-    const Device device = tensor.dtype() == DType::f64 ? Device::kCpu : default_device();
+    const Device device = mlxc::device_for(tensor.dtype());
     const mlxc::StreamScope scope(mlxc::Engine::current().stream(device));
     owner_ = tensors::wrap(mlxc::contiguous(owner_.node().array), owner_.type());
     eval(owner_);

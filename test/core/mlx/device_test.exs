@@ -37,6 +37,18 @@ defmodule Mlx.DeviceTest do
     end
   end
 
+  test "f64 on a GPU is computed on the CPU or an error, and nothing else" do
+    on_exit(fn -> Device.set_f64_on_gpu(:cpu) end)
+    assert Device.set_f64_on_gpu(:raise) == :ok
+    assert Device.set_f64_on_gpu(:cpu) == :ok
+
+    for other <- [:gpu, nil, "cpu", true] do
+      assert_raise ArgumentError, ~r/^\[set_f64_on_gpu\] expected :cpu or :raise, got /, fn ->
+        Device.set_f64_on_gpu(other)
+      end
+    end
+  end
+
   test "a failed set_default changes nothing" do
     before = Device.default()
     assert_raise ArgumentError, fn -> Device.set_default(:tpu) end
