@@ -82,7 +82,9 @@ Array periodic(const Call& call) {
   if (is_wide && !on_cpu()) cpu.emplace(mlxc::Engine::current().stream(Device::kCpu));
   const DType type = is_wide ? DType::f64 : floating_type(call);
   const Array x = operand_as(call, 0, type);
-  return is_complex(type) ? complex(x) : real(x, type);
+  const Array result = is_complex(type) ? complex(x) : real(x, type);
+  // The GPU can't even cast what is f64.
+  return cpu ? convert(result, type, call.output().dtype) : result;
 }
 
 template <Array (*kernel)(const Array&)>
