@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <numeric>
 #include <string>
 
 #include "mlx/c/fft.h"
@@ -10,6 +11,7 @@
 #include "mlx/c/ops.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
+#include "mlxc/version.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -65,6 +67,41 @@ Array end_of_axis(const Array& a, int axis, bool last) {
   }
   return slice(a, start, stop, Shape(a.rank(), 1));
 }
+
+// Whether it is known now that the elements lie row by row. While small arrays are computed at
+// once, no evaluation works on what is here.
+bool is_known_in_rows(const Array& a) {
+  return a.block() != nullptr || (thread_state.at_once && is_computed(a) && is_row_contiguous(a));
+}
+
+bool is_long(int dim) { return dim > 1; }
+
+// Whether `to` is `from`, which has several longer dimensions, with some of these in several parts.
+bool splits_axes(std::span<const int> from, std::span<const int> to) {
+  if (std::ranges::count_if(from, is_long) < 2 ||
+      std::ranges::count_if(to, is_long) <= std::ranges::count_if(from, is_long))
+    return false;
+  std::size_t next = 0;
+  for (const int dim : from) {
+    std::int64_t product = 1;
+    while (product < dim && next < to.size()) product *= to[next++];
+    if (product != dim) return false;
+  }
+  return true;
+}
+
+// What MLX made of `a`. Before 0.32.4 an array whose axes lie fully reversed passes for one still
+// when some of them have been split, and is then combined in memory order with others that are. To
+// transpose it, into the order that it has, makes MLX look again.
+Array with_true_flags(host::Shaped op, const Array& a, Array result) {
+  static const bool is_at_fault = mlx_is_older_than(0, 32, 4);
+  if (op != host::Shaped::k_reshape || !is_at_fault || !splits_axes(a.shape(), result.shape()) ||
+      is_known_in_rows(a))
+    return result;
+  Axes axes(result.rank(), 0);
+  std::iota(axes.begin(), axes.end(), 0);
+  return transpose_axes(result, axes);
+}
 }  // namespace
 
 #define MLXC_UNARY(name)                          \
@@ -100,10 +137,11 @@ Array end_of_axis(const Array& a, int axis, bool last) {
     MLXC_AT_ONCE(sort, host::Sort::k_##name, a, axis) \
     MLXC_CALL(mlx_##name##_axis, a.raw(), axis);      \
   }
-#define MLXC_SHAPED(name)                                       \
-  Array name(const Array& a, const Ints& shape) {               \
-    MLXC_AT_ONCE(shaped, host::Shaped::k_##name, a, shape)      \
-    MLXC_CALL(mlx_##name, a.raw(), shape.data(), shape.size()); \
+#define MLXC_SHAPED(name)                                                                   \
+  Array name(const Array& a, const Ints& shape) {                                           \
+    MLXC_AT_ONCE(shaped, host::Shaped::k_##name, a, shape)                                  \
+    const auto build = [&] { MLXC_CALL(mlx_##name, a.raw(), shape.data(), shape.size()); }; \
+    return with_true_flags(host::Shaped::k_##name, a, build());                             \
   }
 #define MLXC_FFT(name)                                                  \
   Array name(const Array& a, int n, int axis) {                         \
@@ -257,9 +295,33 @@ Array where(const Array& condition, const Array& on_true, const Array& on_false)
   MLXC_CALL(mlx_where, condition.raw(), on_true.raw(), on_false.raw());
 }
 
+namespace {
+// Whether MLX's gather (before 0.32, on a CPU) would copy slices of these sizes as they lie where
+// all axes of `shape` lie reversed. Right only where no more than one dimension is longer than 1.
+bool copies_columns(std::span<const int> shape, std::span<const int> sizes) {
+  if (std::ranges::count_if(sizes, is_long) < 2 || shape.size() != sizes.size()) return false;
+  std::size_t last = sizes.size();
+  while (!is_long(sizes[--last])) continue;
+  return std::ranges::equal(shape.first(last), sizes.first(last));
+}
+
+// An operand that MLX's gather takes slices of, without that fault. Rows that are known to be rows
+// stay as they are; what is computed later is made rows then, which costs nothing where it is.
+Array gatherable(const Array& a, std::span<const int> sizes) {
+  static const bool is_at_fault = mlx_is_older_than(0, 32);
+  const bool is_fine = !is_at_fault || current_device() != Device::kCpu ||
+                       !copies_columns(a.shape(), sizes) || is_known_in_rows(a);
+  return is_fine ? Array::view(a) : contiguous(a);
+}
+}  // namespace
+
 Array take(const Array& a, const Array& indices, int axis) {
   MLXC_AT_ONCE(take, a, indices, axis)
-  MLXC_CALL(mlx_take_axis, a.raw(), indices.raw(), axis);
+  const std::span<const int> shape = a.shape();
+  InlineVector<int, 6> sizes(shape.begin(), shape.end());
+  if (const std::size_t at = position(a, axis); at < sizes.size()) sizes[at] = 1;
+  const Array from = gatherable(a, sizes);
+  MLXC_CALL(mlx_take_axis, from.raw(), indices.raw(), axis);
 }
 
 Array take_along_axis(const Array& a, const Array& indices, int axis) {
@@ -281,7 +343,8 @@ Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
              const Ints& slice_sizes) {
   MLXC_AT_ONCE(gather, a, indices, axes, slice_sizes)
   const ArrayVector vector(indices);
-  MLXC_CALL(mlx_gather, a.raw(), vector.raw(), axes.data(), axes.size(), slice_sizes.data(),
+  const Array from = gatherable(a, {slice_sizes.data(), slice_sizes.size()});
+  MLXC_CALL(mlx_gather, from.raw(), vector.raw(), axes.data(), axes.size(), slice_sizes.data(),
             slice_sizes.size());
 }
 

@@ -3,7 +3,7 @@
 
 namespace mlxnx::mlxc {
 
-/// Whether the MLX in use is older than `major`.`minor`.
-bool mlx_is_older_than(int major, int minor);
+/// Whether the MLX in use is older than `major`.`minor`.`patch`.
+bool mlx_is_older_than(int major, int minor, int patch = 0);
 
 }  // namespace mlxnx::mlxc

@@ -79,7 +79,8 @@ CallTrial::~CallTrial() {
   EXPECT_EQ(add(Tensor(40), Tensor(2)).item<std::int64_t>(), 42) << "adding no longer works";
 }
 
-void CallTrial::run(const RandomCall& call, const std::string& label) {
+void CallTrial::run(const RandomCall& call, const std::string& label,
+                    const std::function<Verdict(const RandomCall&)>& judge) {
   call_under_test.store(&call);
   const Verdict verdict = judge(call);
   call_under_test.store(nullptr);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "ops/random_call.h"
@@ -25,8 +26,9 @@ class CallTrial {
   CallTrial(const CallTrial&) = delete;
   CallTrial& operator=(const CallTrial&) = delete;
 
-  /// Makes `call` and reports what is wrong with the answer.
-  void run(const RandomCall& call, const std::string& label);
+  /// Makes `call` and reports what `judge` finds wrong with the answer.
+  void run(const RandomCall& call, const std::string& label,
+           const std::function<Verdict(const RandomCall&)>& judge = testing_support::judge);
 
   /// Whether so much is wrong that more calls tell nothing new.
   bool gave_up() const { return faults_ >= kMostFaults; }

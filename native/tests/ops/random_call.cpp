@@ -18,7 +18,8 @@ using ops::AttrKind;
 using ops::Attrs;
 using ops::AttrValue;
 
-constexpr std::int64_t kMostElements = 300;
+constexpr std::array<std::int64_t, 11> kSmallDims = {0, 1, 1, 1, 2, 2, 3, 3, 4, 5, 7};
+constexpr std::array<std::int64_t, 11> kLargeDims = {1, 1, 2, 3, 5, 20, 30, 40, 64, 90, 130};
 
 constexpr std::array<std::int64_t, 14> kExtremeInts = {std::numeric_limits<std::int64_t>::min(),
                                                        std::numeric_limits<std::int64_t>::max(),
@@ -56,19 +57,17 @@ const std::array<std::string, 13> kStrings = {
 
 // ---- shapes
 
-std::int64_t random_dim(Dice& dice) {
-  constexpr std::array<std::int64_t, 11> kDims = {0, 1, 1, 1, 2, 2, 3, 3, 4, 5, 7};
-  return dice.pick(kDims);
-}
+std::int64_t random_dim(Dice& dice) { return dice.pick(dice.scale().dims); }
 
-void bound(Shape& shape) {
-  while (element_count(shape) > kMostElements) *std::max_element(shape.begin(), shape.end()) = 1;
+void bound(Shape& shape, const Dice& dice) {
+  while (element_count(shape) > dice.scale().most_elements)
+    *std::max_element(shape.begin(), shape.end()) = 1;
 }
 
 Shape random_shape(std::size_t rank, Dice& dice) {
   Shape shape;
   for (std::size_t i = 0; i < rank; ++i) shape.push_back(random_dim(dice));
-  bound(shape);
+  bound(shape, dice);
   return shape;
 }
 
@@ -92,7 +91,7 @@ Shape related_shape(const Shape& other, Dice& dice) {
       return shape;
     default:
       if (!shape.empty()) shape[dice.below(shape.size())] = random_dim(dice);
-      bound(shape);
+      bound(shape, dice);
       return shape;
   }
 }
@@ -105,8 +104,9 @@ Shape first_shape(const ops::OpDef& op, Dice& dice) {
     const std::int64_t side = random_dim(dice);
     shape.push_back(side);
     shape.push_back(side);
-    bound(shape);
+    bound(shape, dice);
     shape[shape.size() - 2] = shape.back();
+    if (element_count(shape) > dice.scale().most_elements) return {side, side};
     return shape;
   }
   return random_shape(dice.below(6), dice);
@@ -125,6 +125,9 @@ Number special_number(DType type, Dice& dice) {
 }
 
 }  // namespace
+
+const Scale kSmall = {kSmallDims, 300};
+const Scale kLarge = {kLargeDims, 40'000};
 
 std::vector<std::byte> random_bytes(const TensorType& type, Dice& dice) {
   const auto count = static_cast<std::size_t>(element_count(type.shape));
@@ -377,7 +380,7 @@ void mutate_operand(RandomOperand& operand, Dice& dice) {
     default:
       break;
   }
-  bound(type.shape);
+  bound(type.shape, dice);
   operand = random_operand(type, dice);
 }
 

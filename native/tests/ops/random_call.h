@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,10 +32,21 @@ struct RandomCall {
   std::optional<DType> wanted = std::nullopt;
 };
 
+/// How large operands are.
+struct Scale {
+  std::span<const std::int64_t> dims;  ///< that they have
+  std::int64_t most_elements;
+};
+/// Odd corners, many calls in little time.
+extern const Scale kSmall;
+/// Beyond what is computed at once, and beyond what kernels take in one step.
+extern const Scale kLarge;
+
 /// Decides everything about a call, from one seed.
 class Dice {
  public:
-  explicit Dice(std::uint64_t seed) : engine_(seed) {}
+  explicit Dice(std::uint64_t seed, const Scale& scale = kSmall) : scale_(scale), engine_(seed) {}
+  const Scale& scale() const { return scale_; }
   /// From 0 to `count` - 1.
   std::size_t below(std::size_t count) { return engine_() % count; }
   std::int64_t between(std::int64_t low, std::int64_t high) {
@@ -49,6 +61,7 @@ class Dice {
   std::uint64_t bits() { return engine_(); }
 
  private:
+  Scale scale_;
   std::mt19937_64 engine_;
 };
 
