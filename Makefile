@@ -8,7 +8,8 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
-GOLDEN := native/tests/golden native/tests/golden_programs $(wildcard ../shared/golden/suite ../shared/golden/generated)
+GOLDEN := native/tests/golden native/tests/golden_programs
+LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core asan tsan
 
@@ -88,15 +89,19 @@ test-docs: build ## check that docs/ops.md is what the registry says, and README
 	@diff -u docs/ops.md $(BUILD)/ops.md || { echo "docs/ops.md is out of date (make docs)"; exit 1; }
 	@echo "docs/ops.md is up to date"
 
-test-golden: build ## replay the recorded answers of Nx
-	@for folder in $(GOLDEN); do \
-	  echo "-- $$folder"; \
-	  $(BUILD)/bin/mlxnx replay $$folder --failures $(BUILD)/golden_failures_$$(basename $$folder).txt || failed=1; \
-	done; \
-	echo "-- native/tests/golden, each call as a program"; \
-	$(BUILD)/bin/mlxnx replay native/tests/golden --as-program || failed=1; \
-	echo "-- native/tests/golden_programs, small tensors left to MLX"; \
-	MLXNX_AT_ONCE=0 $(BUILD)/bin/mlxnx replay native/tests/golden_programs || failed=1; \
+test-golden: build ## replay the recorded answers of Nx, with operands in every layout
+	@runs=0; \
+	replay() { \
+	  runs=$$((runs + 1)); \
+	  echo "-- $$*"; \
+	  $(BUILD)/bin/mlxnx replay "$$@" --failures $(BUILD)/golden_failures_$$runs.txt || failed=1; \
+	}; \
+	for folder in $(GOLDEN); do replay $$folder --layout all; done; \
+	for folder in $(LARGE_GOLDEN); do replay $$folder; done; \
+	replay native/tests/golden --layout all --as-program; \
+	echo "-- small tensors left to MLX"; \
+	export MLXNX_AT_ONCE=0; \
+	for folder in $(GOLDEN); do replay $$folder --layout all; done; \
 	exit $${failed:-0}
 
 test-core: build ## run the tests of the Elixir package that need no Nx

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -17,11 +18,14 @@
 namespace mlxnx::cli {
 namespace {
 
+constexpr const char* kAllLayouts = "all";
+
 struct Options {
   std::string folder;
   std::vector<std::string> ops;
   std::string failures;
   std::string known;
+  std::string layout = "row";
   bool check_types = false;
   bool in_process = false;
   bool fuse = false;
@@ -54,17 +58,20 @@ std::vector<const GoldenCase*> selected(const GoldenData& data, const Options& o
   return cases;
 }
 
-int replay(const Options& options) {
-  const GoldenData data(options.folder);
-  const KnownDifferences known = known_differences(options.known);
-  const std::vector<const GoldenCase*> cases = selected(data, options);
-  Report report(cases.size(), options.failures);
-  IsolatedRunner::Options run_options;
-  run_options.run.check_types = options.check_types;
-  run_options.run.fuse = options.fuse;
-  run_options.run.as_program = options.as_program;
-  if (options.in_process) run_options.use_child = false;
-  IsolatedRunner runner(cases, run_options);
+// The layouts that `text` names; names that are none were refused before.
+std::vector<Layout> layouts(const std::string& text) {
+  std::vector<Layout> result;
+  for (const Layout layout : kLayouts) {
+    if (text == kAllLayouts || text == name(layout)) result.push_back(layout);
+  }
+  return result;
+}
+
+// Returns: how many cases failed.
+std::size_t replay(std::span<const GoldenCase* const> cases, const KnownDifferences& known,
+                   const IsolatedRunner::Options& options, std::ofstream& failures) {
+  Report report(cases.size(), options.run.layout, failures);
+  IsolatedRunner runner(cases, options);
   for (std::size_t i = 0; i < cases.size(); ++i) {
     const GoldenCase& golden = *cases[i];
     report.begin(golden);
@@ -73,7 +80,31 @@ int replay(const Options& options) {
     if (i + 1 == cases.size() || cases[i + 1]->op != golden.op) report.end_op(golden.op);
   }
   report.finish();
-  return report.counts().failed == 0 ? 0 : 1;
+  return report.counts().failed;
+}
+
+int replay(const Options& options) {
+  const GoldenData data(options.folder);
+  const KnownDifferences known = known_differences(options.known);
+  const std::vector<const GoldenCase*> cases = selected(data, options);
+  std::ofstream failures;
+  if (!options.failures.empty()) {
+    failures.open(options.failures);
+    if (!failures) throw ArgumentError(fmt::format("[replay] can't write to {}", options.failures));
+  }
+  IsolatedRunner::Options run_options;
+  run_options.run.check_types = options.check_types;
+  run_options.run.fuse = options.fuse;
+  run_options.run.as_program = options.as_program;
+  if (options.in_process) run_options.use_child = false;
+  const std::vector<Layout> chosen = layouts(options.layout);
+  std::size_t failed = 0;
+  for (const Layout layout : chosen) {
+    if (chosen.size() > 1) fmt::print("operands {}:\n", name(layout));
+    run_options.run.layout = layout;
+    failed += replay(cases, known, run_options, failures);
+  }
+  return failed == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -91,6 +122,17 @@ Action add_replay(CLI::App& app) {
   app.add_option("--known", options->known,
                  "List of known differences in place of the one built in")
       ->type_name("FILE");
+  std::vector<std::string> names{kAllLayouts};
+  for (const Layout layout : kLayouts) names.emplace_back(name(layout));
+  app.add_option(
+         "--layout", options->layout,
+         "How operands lie in memory, the elements being the same: row (row by row, the "
+         "default), reversed (axes in reversed order), permuted (the last axis outermost), "
+         "strided (every second element of a larger buffer), sliced (a window into a larger "
+         "buffer), broadcast (axes of equal elements, and of size 1, with stride 0), "
+         "flipped (each axis backwards), or all: one after the other")
+      ->type_name("LAYOUT")
+      ->check(CLI::IsMember(names));
   app.add_flag("--check-types", options->check_types,
                "An inferred output type that is not the recorded one is a failure");
   app.add_flag("--as-program", options->as_program, "Run each call as a program of its own");

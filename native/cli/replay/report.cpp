@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "mlxnx/error.h"
 #include "replay/compare.h"
 
 namespace mlxnx::cli {
@@ -18,12 +17,11 @@ std::string tensor_line(const char* what, std::size_t i, const GoldenTensor& ten
 
 }  // namespace
 
-Report::Report(std::size_t total, const std::filesystem::path& failures)
-    : cases_(total), terminal_(::isatty(STDERR_FILENO) != 0) {
-  if (failures.empty()) return;
-  failures_.open(failures);
-  if (!failures_) throw ArgumentError(fmt::format("[replay] can't write to {}", failures.string()));
-}
+Report::Report(std::size_t total, Layout layout, std::ofstream& failures)
+    : cases_(total),
+      layout_(layout),
+      terminal_(::isatty(STDERR_FILENO) != 0),
+      failures_(failures) {}
 
 void Report::begin(const GoldenCase& golden) {
   ++done_;
@@ -51,8 +49,10 @@ void Report::add(const GoldenCase& golden, const Outcome& outcome, const std::st
 
 void Report::write_failure(const GoldenCase& golden, const Outcome& outcome) {
   if (!failures_.is_open()) return;
-  std::string text = fmt::format("line {}: {} (case {})\n{}\nattrs: {}\n", golden.line, golden.op,
-                                 case_id(golden), outcome.fault, golden.attrs.dump());
+  const std::string layout =
+      layout_ == Layout::kRow ? "" : fmt::format(", operands {}", name(layout_));
+  std::string text = fmt::format("line {}: {} (case {}{})\n{}\nattrs: {}\n", golden.line, golden.op,
+                                 case_id(golden), layout, outcome.fault, golden.attrs.dump());
   for (std::size_t i = 0; i < golden.inputs.size(); ++i)
     text += tensor_line("in", i, golden.inputs[i]);
   for (std::size_t i = 0; i < golden.outputs.size(); ++i)

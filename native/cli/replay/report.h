@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
 
 #include "replay/golden_data.h"
+#include "replay/layout.h"
 #include "replay/runner.h"
 
 namespace mlxnx::cli {
@@ -20,9 +20,8 @@ struct Counts {
 
 class Report {
  public:
-  /// `failures` names the file for failing cases; empty for none.
-  /// Throws: ArgumentError when it can't be written.
-  Report(std::size_t total, const std::filesystem::path& failures);
+  /// `failures` is where failing cases are written, if it is open; it must outlive the report.
+  Report(std::size_t total, Layout layout, std::ofstream& failures);
 
   /// Shows on a terminal where the replay is.
   void begin(const GoldenCase& golden);
@@ -40,9 +39,10 @@ class Report {
   void write_failure(const GoldenCase& golden, const Outcome& outcome);
 
   std::size_t cases_;
+  Layout layout_;
   std::size_t done_ = 0;
   bool terminal_;
-  std::ofstream failures_;
+  std::ofstream& failures_;
   Counts total_;
   Counts op_;
   std::map<std::string, std::size_t> reasons_;

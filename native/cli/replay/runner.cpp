@@ -21,10 +21,10 @@ std::vector<TensorType> types_of(const std::vector<GoldenTensor>& tensors) {
   return types;
 }
 
-std::vector<Tensor> tensors_of(const std::vector<GoldenTensor>& golden) {
+std::vector<Tensor> tensors_of(const std::vector<GoldenTensor>& golden, Layout layout) {
   std::vector<Tensor> tensors;
   for (const GoldenTensor& tensor : golden)
-    tensors.push_back(Tensor::from_bytes(tensor.bytes, tensor.type));
+    tensors.push_back(lay_out(tensor.bytes, tensor.type, layout));
   return tensors;
 }
 
@@ -84,7 +84,7 @@ void run_op(const GoldenCase& golden, const RunOptions& options, Outcome& outcom
     outcome.fault = type_fault(wanted, ops::infer_types(op, types_of(golden.inputs), attrs));
     if (!outcome.fault.empty()) return;
   }
-  const std::vector<Tensor> operands = tensors_of(golden.inputs);
+  const std::vector<Tensor> operands = tensors_of(golden.inputs, options.layout);
   const std::vector<Tensor> results =
       options.as_program
           ? program::Executable(one_call(golden, attrs, wanted), {.fusion = fusion(options)})
@@ -98,7 +98,7 @@ void run_op(const GoldenCase& golden, const RunOptions& options, Outcome& outcom
 // Answers callbacks as they were answered when the program was recorded.
 class RecordedHost : public program::CallbackHost {
  public:
-  explicit RecordedHost(const GoldenProgram& golden) : golden_(golden) {}
+  RecordedHost(const GoldenProgram& golden, Layout layout) : golden_(golden), layout_(layout) {}
 
   void start(program::CallbackRequest request, std::shared_ptr<program::Reply> reply) override {
     const std::string fault = fault_of(request);
@@ -106,7 +106,7 @@ class RecordedHost : public program::CallbackHost {
       reply->fail(std::make_exception_ptr(ArgumentError(fault)));
       return;
     }
-    reply->answer(tensors_of(golden_.callbacks[next_++].outputs));
+    reply->answer(tensors_of(golden_.callbacks[next_++].outputs, layout_));
   }
   std::size_t answered() const { return next_; }
 
@@ -129,14 +129,16 @@ class RecordedHost : public program::CallbackHost {
   }
 
   const GoldenProgram& golden_;
+  Layout layout_;
   std::size_t next_ = 0;
 };
 
 void run_program(const GoldenCase& golden, const RunOptions& options, Outcome& outcome) {
   const program::Executable executable(program::load(golden.program->file),
                                        {.fusion = fusion(options)});
-  RecordedHost host(*golden.program);
-  const std::vector<Tensor> results = executable.run(tensors_of(golden.inputs), {.host = &host});
+  RecordedHost host(*golden.program, options.layout);
+  const std::vector<Tensor> results =
+      executable.run(tensors_of(golden.inputs, options.layout), {.host = &host});
   if (host.answered() != golden.program->callbacks.size()) {
     throw ArgumentError(fmt::format("{} callbacks, expected {}", host.answered(),
                                     golden.program->callbacks.size()));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "replay/golden_data.h"
+#include "replay/layout.h"
 
 namespace mlxnx::cli {
 
@@ -16,6 +17,8 @@ struct RunOptions {
   bool as_program = false;
   /// Whether programs are fused.
   bool fuse = false;
+  /// How the operands, and the answers of runtime calls, lie in memory.
+  Layout layout = Layout::kRow;
 };
 
 struct Outcome {

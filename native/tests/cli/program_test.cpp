@@ -97,6 +97,27 @@ TEST(ProgramReplay, CountsWhatPasses) {
   EXPECT_EQ(result.text, "2 passed, 0 failed, 0 skipped\n");
 }
 
+TEST(ProgramReplay, TriesOneLayoutOrAll) {
+  const GoldenFolder folder(line("add", "{}", kOperands, 16), kValues);
+  const std::string path = folder.path().string();
+  EXPECT_EQ(run_program("replay --layout strided " + path).text, "1 passed, 0 failed, 0 skipped\n");
+  std::string all;
+  for (const char* layout :
+       {"row", "reversed", "permuted", "strided", "sliced", "broadcast", "flipped"})
+    all += "operands " + std::string(layout) + ":\n1 passed, 0 failed, 0 skipped\n";
+  EXPECT_EQ(run_program("replay --layout all " + path).text, all);
+  EXPECT_EQ(run_program("replay --layout diagonal " + path).status, 2);
+}
+
+TEST(ProgramReplay, SaysWhichLayoutFails) {
+  const GoldenFolder folder(line("add", "{}", kOperands, 8), kValues);
+  const Result result =
+      run_program("replay --layout sliced --failures /dev/stdout " + folder.path().string());
+  EXPECT_EQ(result.status, 1);
+  EXPECT_THAT(result.text,
+              HasSubstr(", operands sliced)\noutput 0: element [0] is 11, expected 10"));
+}
+
 TEST(ProgramReplay, NamesOpsWithFailuresAndEndsWithOne) {
   const GoldenFolder folder(line("add", "{}", kOperands, 16) + line("add", "{}", kOperands, 8) +
                                 line("no_such_op", "{}", kOperands, 16),
