@@ -9,7 +9,8 @@ defmodule Mlx.Callback do
   @doc """
   Starts native work by `start.(ref)`, answers its calls with `fun` (handles to handles) and returns its results' handles.
 
-  What `fun` raises is raised here, once the native work has ended.
+  What `fun` raises, throws or exits with first is raised here, once the native work has ended; from then on `fun` is called no
+  more.
   """
   def run(start, fun) do
     # Made here, so that waiting below skips the messages that were in the mailbox before.
@@ -18,19 +19,25 @@ defmodule Mlx.Callback do
     serve(ref, session, fun, nil)
   end
 
+  # `raised` is the first thing that `fun` raised.
   defp serve(ref, session, fun, raised) do
     receive do
-      {^ref, :call, arguments} ->
+      {^ref, :call, arguments} when raised == nil ->
         serve(ref, session, fun, answer(session, fun, arguments))
 
-      {^ref, :done, handles} ->
+      {^ref, :call, _arguments} ->
+        NIF.callback_failed(session)
+        serve(ref, session, fun, raised)
+
+      {^ref, :done, handles} when raised == nil ->
         handles
 
-      {^ref, :failed, exception} ->
-        case raised do
-          nil -> raise exception
-          {kind, reason, stacktrace} -> :erlang.raise(kind, reason, stacktrace)
-        end
+      {^ref, :failed, exception} when raised == nil ->
+        raise exception
+
+      {^ref, _, _} ->
+        {kind, reason, stacktrace} = raised
+        :erlang.raise(kind, reason, stacktrace)
     end
   end
 

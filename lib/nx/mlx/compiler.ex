@@ -222,13 +222,14 @@ defmodule Mlx.Compiler do
     expr = fun.(vars)
 
     {region, params, callbacks} =
-      expr |> Composite.traverse(&Nx.devectorize/1) |> Lower.lower(hooks)
+      expr |> Composite.traverse(&Nx.devectorize/1) |> Lower.lower(vars, hooks)
 
     %__MODULE__{
       handle: NIF.program_build(region, []),
       params: params,
       callbacks: callbacks,
-      result: Composite.traverse(expr, &%{&1 | data: nil})
+      # A result belongs to the caller, even where it is an argument that may be donated.
+      result: Composite.traverse(expr, &%{&1 | data: nil, donatable?: false})
     }
   end
 

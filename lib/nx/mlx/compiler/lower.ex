@@ -38,13 +38,14 @@ defmodule Mlx.Compiler.Lower do
             next: 0
 
   @doc """
-  Lowers `expr`, a tensor expression or a container of such. `hooks` are the names of hooks whose functions stand in for
-  those in the code.
+  Lowers `expr`, a tensor expression or a container of such, of the parameters `vars`. `hooks` are the names of hooks whose
+  functions stand in for those in the code.
   """
-  @spec lower(Nx.Container.t(), [atom()]) :: lowered
-  def lower(expr, hooks) do
+  @spec lower(Nx.Container.t(), [Nx.Container.t()], [atom()]) :: lowered
+  def lower(expr, vars, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
-    {ids, [scope], callbacks} = values(flatten(expr), [scope], %{hooks: hooks, found: %{}})
+    callbacks = see_params(%{hooks: hooks, found: %{}, seen: %{}}, flatten(List.to_tuple(vars)))
+    {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
     {region(scope, ids), used_params(scope), callbacks.found}
   end
 
@@ -112,8 +113,8 @@ defmodule Mlx.Compiler.Lower do
 
   defp put_values(scope, id, ids), do: %{scope | values: Map.put(scope.values, id, ids)}
 
-  defp remember(ids, %T{data: %Expr{id: id}}, [scope | outer], callbacks) do
-    {ids, [put_values(scope, id, ids) | outer], callbacks}
+  defp remember(ids, %T{data: %Expr{id: id}} = tensor, [scope | outer], callbacks) do
+    {ids, [put_values(scope, id, ids) | outer], see(callbacks, id, tensor)}
   end
 
   defp emit(instruction, count, [scope | outer]) do
@@ -171,13 +172,14 @@ defmodule Mlx.Compiler.Lower do
   end
 
   defp lower_node(:constant, %T{data: %Expr{args: [value]}} = tensor, scopes, callbacks) do
-    {[], attributes} = Mlx.Op.call(:constant, [value], tensor)
+    {[], attributes} = call(:constant, [value], tensor)
     {ids, scopes} = emit({:op, :constant, [], attributes, [type(tensor)], nil}, 1, scopes)
     remember(ids, tensor, scopes, callbacks)
   end
 
   defp lower_node(:tensor, %T{data: %Expr{args: [value]}} = tensor, scopes, callbacks) do
-    {ids, scopes} = emit({:constant, Mlx.Backend.to_ref(value, nil)}, 1, scopes)
+    ref = value |> Nx.devectorize() |> Mlx.Backend.to_ref(nil)
+    {ids, scopes} = emit({:constant, ref}, 1, scopes)
     remember(ids, tensor, scopes, callbacks)
   end
 
@@ -191,9 +193,10 @@ defmodule Mlx.Compiler.Lower do
   end
 
   defp lower_node(:while, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
-    [initial, _arg, condition, body] = args
+    [initial, arg, condition, body] = args
     {ids, scopes, callbacks} = initial |> flatten() |> values(scopes, callbacks)
     types = Enum.map(flatten(initial), &type/1)
+    callbacks = see_params(callbacks, flatten(arg))
 
     {condition, callbacks} = function_region(types, condition, callbacks)
     {body, callbacks} = function_region(types, body, callbacks)
@@ -239,7 +242,7 @@ defmodule Mlx.Compiler.Lower do
     types = Enum.map(flatten(template), &type/1)
     {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
 
-    callback = {:runtime_call, fun, options, without_data(template), without_data(expr)}
+    callback = {:runtime_call, fun, options, without_data(template), handed(expr, callbacks)}
     {name, callbacks} = add_callback(callbacks, "runtime_call", callback)
     {ids, scopes} = emit({:runtime_call, name, ids, types}, length(types), scopes)
     remember(ids, tensor, scopes, callbacks)
@@ -262,7 +265,7 @@ defmodule Mlx.Compiler.Lower do
 
       hook ->
         {told_ids, scopes, callbacks} = told |> flatten() |> values(scopes, callbacks)
-        callback = {:hook, hook, without_data(told)}
+        callback = {:hook, hook, handed(told, callbacks)}
         {name, callbacks} = add_callback(callbacks, hook_name(spec), callback)
         {passed, scopes} = emit({:hook, name, told_ids}, length(told_ids), scopes)
         # What flows on comes out of the hook, so that it stays in its place.
@@ -272,7 +275,7 @@ defmodule Mlx.Compiler.Lower do
 
   defp lower_node(op, %T{data: %Expr{args: args}} = tensor, scopes, callbacks)
        when op in [:reduce, :window_reduce] do
-    {operands, attributes} = Mlx.Op.call(op, args, tensor)
+    {operands, attributes} = call(op, args, tensor)
     {ids, scopes, callbacks} = values(operands, scopes, callbacks)
     %T{data: %Expr{op: :fun, args: [params, body, _mfa]}} = List.last(args)
     {region, callbacks} = function_region(Enum.map(params, &type/1), body, callbacks)
@@ -281,11 +284,14 @@ defmodule Mlx.Compiler.Lower do
   end
 
   defp lower_node(op, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
-    {operands, attributes} = Mlx.Op.call(op, args, tensor)
+    {operands, attributes} = call(op, args, tensor)
     {ids, scopes, callbacks} = values(operands, scopes, callbacks)
     {ids, scopes} = emit({:op, op, ids, attributes, [type(tensor)], nil}, 1, scopes)
     remember(ids, tensor, scopes, callbacks)
   end
+
+  # A node that a hook reads may be vectorized, and its attributes speak of the whole.
+  defp call(op, args, tensor), do: Mlx.Op.call(op, args, Nx.devectorize(tensor))
 
   ## Regions
 
@@ -400,4 +406,44 @@ defmodule Mlx.Compiler.Lower do
 
   # A callback is kept, and copied, with its program: it must not hold expressions, whose shared nodes a copy repeats.
   defp without_data(expr), do: Composite.traverse(expr, &%{&1 | data: nil})
+
+  # Nx's evaluator hands callbacks the tensors that it computed, and these have the names and vectorized axes under which
+  # their node was first met: renaming and vectorizing make no node. Parameters are devectorized. `seen` keeps both by id.
+  defp see(callbacks, _id, %T{type: {:tuple, _}}), do: callbacks
+
+  defp see(callbacks, id, tensor) do
+    %{callbacks | seen: Map.put_new(callbacks.seen, id, %{tensor | data: nil})}
+  end
+
+  defp see_params(callbacks, params) do
+    Enum.reduce(params, callbacks, &see(&2, &1.data.id, Nx.devectorize(&1)))
+  end
+
+  defp handed(expr, callbacks), do: Composite.traverse(expr, &hd(handed_all(&1, callbacks)))
+
+  # A template for each tensor that the node stands for.
+  defp handed_all(%T{data: %Expr{id: id, op: op, args: args}} = tensor, callbacks) do
+    case {op, args} do
+      {:tensor, [captured]} ->
+        [without_data(captured)]
+
+      {:elem, [tuple, position]} ->
+        [tuple |> handed_all(callbacks) |> Enum.at(position)]
+
+      {op, [expr | _]} when op in [:metadata, :io_call, :hook, :while] ->
+        handed_each(expr, callbacks)
+
+      {:cond, [_clauses, last]} ->
+        handed_each(last, callbacks)
+
+      {:runtime_call, [_expr, _fun, template | _]} ->
+        template |> flatten() |> Enum.map(&without_data/1)
+
+      _ ->
+        for out <- outputs(tensor), do: Map.get(callbacks.seen, id) || without_data(out)
+    end
+  end
+
+  defp handed_each(expr, callbacks),
+    do: expr |> flatten() |> Enum.flat_map(&handed_all(&1, callbacks))
 end
