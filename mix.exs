@@ -25,7 +25,7 @@ defmodule Mlx.MixProject do
   end
 
   def application do
-    [mod: {Mlx.Application, []}, extra_applications: [:logger]]
+    [mod: {Mlx.Application, []}, extra_applications: [:crypto, :logger]]
   end
 
   def cli do

@@ -12,6 +12,7 @@
 //     {:hook, callback, values}
 //     {:runtime_call, callback, values, types}
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -165,6 +166,21 @@ void process_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
   static_cast<program::Cancellation*>(object)->cancel();
 }
 
+// What the programs that live hold.
+std::atomic<std::size_t> live_programs{0};
+std::atomic<std::size_t> live_bytes{0};
+
+ExecutablePtr make_ready(program::Program program) {
+  auto executable = std::make_unique<const program::Executable>(std::move(program));
+  live_programs.fetch_add(1, std::memory_order_relaxed);
+  live_bytes.fetch_add(executable->captured_bytes(), std::memory_order_relaxed);
+  return {executable.release(), [](const program::Executable* gone) {
+            live_programs.fetch_sub(1, std::memory_order_relaxed);
+            live_bytes.fetch_sub(gone->captured_bytes(), std::memory_order_relaxed);
+            delete gone;
+          }};
+}
+
 bool has_control_flow(const program::Program& program) {
   return std::any_of(program.main.instructions.begin(), program.main.instructions.end(),
                      [](const program::Instruction& instruction) {
@@ -205,8 +221,7 @@ class ProcessHost : public program::CallbackHost {
 // NIF functions
 
 ExecutablePtr program_build(ErlNifEnv* env, Term region, std::vector<std::string> output_names) {
-  return std::make_shared<const program::Executable>(
-      RegionDecoder(env, region).program(std::move(output_names)));
+  return make_ready(RegionDecoder(env, region).program(std::move(output_names)));
 }
 
 Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
@@ -257,13 +272,45 @@ std::string program_dot(ErlNifEnv*, ExecutablePtr executable) {
   return to_dot(executable->program());
 }
 
-std::string program_serialize(ErlNifEnv*, ExecutablePtr executable) {
-  const std::vector<std::byte> bytes = program::serialize(executable->program());
+std::string serialized(const program::Program& program) {
+  const std::vector<std::byte> bytes = program::serialize(program);
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+std::string program_serialize(ErlNifEnv*, ExecutablePtr executable) {
+  return serialized(executable->program());
+}
+
+// With other names for the inputs.
+std::string program_serialize_as(ErlNifEnv*, ExecutablePtr executable,
+                                 std::vector<std::string> input_names) {
+  program::Program program = executable->program();
+  std::vector<program::Input>& inputs = program.main.inputs;
+  if (input_names.size() != inputs.size()) {
+    throw ArgumentError("expected " + std::to_string(inputs.size()) + " names of inputs, got " +
+                        std::to_string(input_names.size()));
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].name = std::move(input_names[i]);
+  return serialized(program);
+}
+
 ExecutablePtr program_deserialize(ErlNifEnv*, std::span<const std::byte> bytes) {
-  return std::make_shared<const program::Executable>(program::deserialize(bytes));
+  return make_ready(program::deserialize(bytes));
+}
+
+// The callbacks of a region and those within, as `{name, [{type, shape}]}`, what each is told.
+void collect_callbacks(ErlNifEnv* env, const program::Region& region,
+                       std::vector<Term>& callbacks) {
+  const std::vector<TensorType> types = region.value_types();
+  for (const program::Instruction& instruction : region.instructions) {
+    if (!instruction.callback.empty()) {
+      std::vector<TensorType> told;
+      for (const ValueId id : instruction.operands) told.push_back(types[id]);
+      callbacks.push_back(
+          enif_make_tuple2(env, encode(env, instruction.callback), encode(env, told)));
+    }
+    for (const auto& nested : instruction.regions) collect_callbacks(env, *nested, callbacks);
+  }
 }
 
 // Inputs as `{name, {type, shape}}`, outputs as `{type, shape}`.
@@ -274,6 +321,20 @@ Term program_signature(ErlNifEnv* env, ExecutablePtr executable) {
   }
   const std::vector<TensorType> outputs = executable->program().main.output_types();
   return enif_make_tuple2(env, encode(env, inputs), encode(env, outputs));
+}
+
+std::vector<Term> program_callbacks(ErlNifEnv* env, ExecutablePtr executable) {
+  std::vector<Term> callbacks;
+  collect_callbacks(env, executable->program().main, callbacks);
+  return callbacks;
+}
+
+Bytes program_bytes(ErlNifEnv*, ExecutablePtr executable) { return {executable->captured_bytes()}; }
+
+// How many there are, and the bytes that they hold.
+Term program_memory(ErlNifEnv* env) {
+  return enif_make_tuple2(env, enif_make_uint64(env, live_programs.load()),
+                          enif_make_uint64(env, live_bytes.load()));
 }
 
 }  // namespace
@@ -291,8 +352,12 @@ std::span<const ErlNifFunc> program_functions() {
       nif_function<"program_text", &program_text, NeverQuick{}>(),
       nif_function<"program_dot", &program_dot, NeverQuick{}>(),
       nif_function<"program_serialize", &program_serialize, NeverQuick{}>(),
+      nif_function<"program_serialize_as", &program_serialize_as, NeverQuick{}>(),
       nif_function<"program_deserialize", &program_deserialize, NeverQuick{}>(),
       nif_function<"program_signature", &program_signature>(),
+      nif_function<"program_callbacks", &program_callbacks>(),
+      nif_function<"program_bytes", &program_bytes>(),
+      nif_function<"program_memory", &program_memory>(),
   };
   return kFunctions;
 }

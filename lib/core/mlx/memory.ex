@@ -29,6 +29,24 @@ defmodule Mlx.Memory do
   @spec info() :: info
   def info, do: NIF.memory()
 
+  @doc """
+  The compiled programs that live, and the bytes of the tensors that they captured, which are part of `active/0`.
+
+  A program lives while a cache keeps it, a compiled function holds it, or it waits for the garbage collector. See
+  `Mlx.Compiler.clear_cache/0`.
+
+  ## Examples
+
+      iex> %{count: count, bytes: bytes} = Mlx.Memory.programs()
+      iex> count >= 0 and bytes >= 0
+      true
+  """
+  @spec programs() :: %{count: non_neg_integer(), bytes: non_neg_integer()}
+  def programs do
+    {count, bytes} = NIF.program_memory()
+    %{count: count, bytes: bytes}
+  end
+
   @doc "Bytes held by live tensors. MLX: `mlx.core.get_active_memory`."
   @spec active() :: non_neg_integer()
   def active, do: info().active_bytes

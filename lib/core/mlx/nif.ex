@@ -61,8 +61,12 @@ defmodule Mlx.NIF do
   def program_text(_program), do: stub()
   def program_dot(_program), do: stub()
   def program_serialize(_program), do: stub()
+  def program_serialize_as(_program, _input_names), do: stub()
   def program_deserialize(_binary), do: stub()
   def program_signature(_program), do: stub()
+  def program_callbacks(_program), do: stub()
+  def program_bytes(_program), do: stub()
+  def program_memory, do: stub()
 
   # Streams, devices, memory
   def stream_new(_device), do: stub()

@@ -24,8 +24,15 @@ defmodule Mlx.Compiler do
 
   ## Programs are kept
 
-  A function that was compiled for arguments of the same types and shapes is not traced again. The cache holds
-  `config :elixir_mlx, program_cache_size: 256` programs and drops those that were not used for longest. Telemetry events
+  A function that was compiled for arguments of the same types and shapes is not traced again. A program holds the tensors that
+  its function captured: `fn x -> Nx.dot(x, w) end` keeps `w`, and is another program for each `w`.
+
+  The cache is bounded by the number of programs and by the bytes that they hold, and drops those that were not used for longest;
+  the one used last stays, however large it is. The defaults are
+
+      config :elixir_mlx, program_cache_size: 256, program_cache_bytes: 1_073_741_824
+
+  and `:infinity` is no bound. `clear_cache/0` drops all, and `Mlx.Memory.programs/0` tells what programs hold. Telemetry events
   `[:mlx, :compiler, :hit]` and `[:mlx, :compiler, :miss]` tell of each look-up.
 
   ## Warm starts
@@ -43,7 +50,7 @@ defmodule Mlx.Compiler do
   @behaviour Nx.Defn.Compiler
 
   alias Mlx.{Callback, NIF, Recorder}
-  alias Mlx.Compiler.{Cache, Disk, Lower}
+  alias Mlx.Compiler.{Cache, Disk, Key, Lower}
   alias Nx.Defn.Composite
 
   # A program made ready, its parameters' positions, what to do for its callbacks, and its result as a container of templates.
@@ -89,16 +96,37 @@ defmodule Mlx.Compiler do
       cache not in [true, false] and not is_binary(cache) ->
         raise ArgumentError, "expected :cache to be true, false or a path, got: #{inspect(cache)}"
 
-      cache == false or not Cache.keeps?({key, signature}) ->
+      cache == false or not Key.keeps?({key, signature}) ->
         build.()
 
       cache == true ->
-        Cache.fetch({key, signature}, build)
+        keep(Key.stable(key), signature, build)
 
       true ->
-        Cache.fetch({key, signature}, fn -> Disk.fetch(cache, key, signature, build) end)
+        key = Key.stable(key)
+        keep(key, signature, fn -> Disk.fetch(cache, key, signature, build) end)
     end
   end
+
+  # What the function captured is mostly what its program holds, and counts once.
+  defp keep(key, signature, build) do
+    bytes = &max(NIF.program_bytes(&1.handle), Key.held_bytes(key))
+    Cache.fetch({key, signature}, build, bytes)
+  end
+
+  @doc """
+  Forgets all programs that are kept for later calls.
+
+  Their memory is free once nobody runs them and processes have collected their garbage. Functions that `Nx.Defn.compile/3`
+  made, and files of the option `:cache`, keep their programs.
+
+  ## Examples
+
+      iex> Mlx.Compiler.clear_cache()
+      :ok
+  """
+  @spec clear_cache() :: :ok
+  defdelegate clear_cache, to: Cache, as: :clear
 
   @impl true
   def __partitions_options__(options) do

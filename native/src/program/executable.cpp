@@ -1,6 +1,7 @@
 #include "program/executable.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "mlxc/engine.h"
@@ -30,6 +31,15 @@ void collect_constants(const Region& region, std::vector<Tensor>& constants) {
   }
 }
 
+std::size_t bytes_of(std::span<const Tensor> tensors) {
+  std::set<const tensors::Node*> counted;
+  std::size_t bytes = 0;
+  for (const Tensor& tensor : tensors) {
+    if (counted.insert(&tensor.node()).second) bytes += tensor.byte_size();
+  }
+  return bytes;
+}
+
 // Fused or not, a graph is at most as deep as its program is long.
 tensors::Weight weight_of(const Region& region) {
   constexpr std::size_t kMostDepth = 64;
@@ -52,6 +62,7 @@ struct Executable::Parts {
   RegionPlan plan;
   std::vector<TensorType> output_types;
   tensors::Weight weight;
+  std::size_t captured_bytes = 0;
   std::atomic<std::uint32_t> runs{0};
 
   void check_inputs(std::span<const Tensor> inputs) const;
@@ -135,6 +146,7 @@ Executable::Executable(Program program, ExecutableOptions options) {
   collect_constants(program.main, constants);
   eval(constants);
   parts_ = std::make_unique<Parts>(std::move(program), options);
+  parts_->captured_bytes = bytes_of(constants);
 }
 
 Executable::~Executable() = default;
@@ -144,6 +156,8 @@ void Executable::check_inputs(std::span<const Tensor> inputs) const {
 }
 
 const Program& Executable::program() const { return parts_->program; }
+
+std::size_t Executable::captured_bytes() const { return parts_->captured_bytes; }
 
 std::vector<Tensor> Executable::run(std::span<const Tensor> inputs,
                                     const RunOptions& options) const {

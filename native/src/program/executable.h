@@ -73,6 +73,9 @@ class Executable {
 
   const Program& program() const;
 
+  /// What the captured tensors hold, each counted once.
+  std::size_t captured_bytes() const;
+
  private:
   struct Parts;
   std::unique_ptr<Parts> parts_;

@@ -47,6 +47,22 @@ TEST(Executable, GivesTheSameResultsWhenFused) {
   }
 }
 
+TEST(Executable, CountsWhatItCapturedOnce) {
+  EXPECT_EQ(Executable(doubled_plus_one()).captured_bytes(), 0u);
+  const Tensor weights = tensor({1.0, 2.0, 3.0});
+  const auto captured = [&weights] {
+    RegionBuilder builder;
+    return builder.region(std::vector{builder.constant(weights)});
+  };
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", {DType::u8, {}});
+  const ValueId first = builder.constant(weights);
+  const ValueId other = builder.constant(tensor({4.0, 5.0}));
+  const auto either = builder.cond(std::vector{x}, {}, {captured(), captured()});
+  const Executable program(builder.program({first, other, either.at(0)}));
+  EXPECT_EQ(program.captured_bytes(), 5 * sizeof(float));
+}
+
 // A sum of so many numbers that the host leaves them to MLX.
 Program sum_of_many() {
   RegionBuilder builder;

@@ -8,42 +8,17 @@ defmodule Mlx.Compiler.Cache do
   @table __MODULE__
 
   @doc """
-  The program kept under `key`, or what `build` makes of it, kept from now on.
+  The program kept under `key`, or what `build` makes of it, kept from now on. `bytes` tells what it holds.
 
-  The key has to be one that `keeps?/1`.
+  Raises `Mlx.Error` where the application is stopped.
   """
-  @spec fetch(term(), (-> program)) :: program when program: term()
-  def fetch(key, build) do
+  @spec fetch(term(), (-> program), (program -> non_neg_integer())) :: program
+        when program: term()
+  def fetch(key, build, bytes) do
     start()
-    look_up(key, build)
-  end
 
-  @most_terms 100_000
-
-  @doc """
-  Whether a program may be kept under `key`: it holds no expressions and is not very large. Copies and hashes repeat what a
-  term shares, and an expression of some dozens of nodes may share exponentially much.
-  """
-  @spec keeps?(term()) :: boolean()
-  def keeps?(key), do: is_integer(walk(key, @most_terms))
-
-  # How many more terms may follow, or nil.
-  defp walk(_term, left) when left == nil or left <= 0, do: nil
-  defp walk(%Nx.Defn.Expr{}, _left), do: nil
-  defp walk([head | tail], left), do: walk(tail, walk(head, left - 1))
-  defp walk(tuple, left) when is_tuple(tuple), do: tuple |> Tuple.to_list() |> walk(left)
-  defp walk(%{} = map, left), do: map |> :maps.to_list() |> walk(left)
-
-  defp walk(fun, left) when is_function(fun) do
-    {:env, env} = :erlang.fun_info(fun, :env)
-    walk(env, left - 1)
-  end
-
-  defp walk(_other, left), do: left - 1
-
-  defp look_up(key, build) do
     case :ets.lookup(@table, key) do
-      [{_key, program, _used}] ->
+      [{_key, program, _used, _bytes}] ->
         :ets.update_element(@table, key, {3, now()})
         Mlx.Telemetry.execute([:compiler, :hit], %{count: 1}, %{key: key})
         program
@@ -51,34 +26,43 @@ defmodule Mlx.Compiler.Cache do
       [] ->
         Mlx.Telemetry.execute([:compiler, :miss], %{count: 1}, %{key: key})
         program = build.()
-        :ets.insert(@table, {key, program, now()})
-        if :ets.info(@table, :size) > limit(), do: GenServer.cast(__MODULE__, :trim)
+        :ets.insert(@table, {key, program, now(), bytes.(program)})
+        # The next program is not built before there is room for this one.
+        GenServer.call(__MODULE__, :trim, :infinity)
         program
     end
   end
 
-  @doc "The number of programs kept."
+  @doc "The number of programs kept, and the bytes that they hold."
+  @spec size() :: {non_neg_integer(), non_neg_integer()}
   def size do
-    start()
-    :ets.info(@table, :size)
+    if running?(), do: rows() |> total(), else: {0, 0}
   end
 
   @doc "Forgets all programs."
+  @spec clear() :: :ok
   def clear do
-    start()
-    :ets.delete_all_objects(@table)
+    if running?(), do: :ets.delete_all_objects(@table)
     :ok
   end
 
+  defp running?, do: :ets.whereis(@table) != :undefined
+
   # On first use: the core's application knows nothing of compilers.
   defp start do
-    if :ets.whereis(@table) == :undefined do
+    if not running?() do
       case Supervisor.start_child(Mlx.Supervisor, __MODULE__) do
         {:ok, _} -> :ok
         {:error, {:already_started, _}} -> :ok
         {:error, :already_present} -> Supervisor.restart_child(Mlx.Supervisor, __MODULE__)
       end
     end
+  catch
+    :exit, _ ->
+      raise Mlx.Error,
+        message:
+          "[Mlx.Compiler] the application :elixir_mlx is not running, so that no program can be kept: start it with " <>
+            "Application.ensure_all_started(:elixir_mlx), or pass cache: false"
   end
 
   def start_link(_), do: GenServer.start_link(__MODULE__, [], name: __MODULE__)
@@ -90,20 +74,32 @@ defmodule Mlx.Compiler.Cache do
   end
 
   @impl true
-  def handle_cast(:trim, state) do
-    excess = :ets.info(@table, :size) - limit()
-
-    if excess > 0 do
-      @table
-      |> :ets.select([{{:"$1", :_, :"$2"}, [], [{{:"$2", :"$1"}}]}])
-      |> Enum.sort_by(&elem(&1, 0))
-      |> Enum.take(excess)
-      |> Enum.each(fn {_used, key} -> :ets.delete(@table, key) end)
-    end
-
-    {:noreply, state}
+  def handle_call(:trim, _from, state) do
+    rows = rows()
+    if not fits?(total(rows)), do: rows |> Enum.sort_by(&elem(&1, 0)) |> trim(total(rows))
+    {:reply, :ok, state}
   end
 
-  defp limit, do: Application.get_env(:elixir_mlx, :program_cache_size, 256)
+  # The one used last stays, however large it is: it would be built anew for each call.
+  defp trim([_last], _total), do: :ok
+
+  defp trim([{_used, bytes, key} | rest], {count, sum} = total) do
+    if not fits?(total) do
+      :ets.delete(@table, key)
+      trim(rest, {count - 1, sum - bytes})
+    end
+  end
+
+  # When each was used, its bytes and its key.
+  defp rows, do: :ets.select(@table, [{{:"$1", :_, :"$2", :"$3"}, [], [{{:"$2", :"$3", :"$1"}}]}])
+
+  defp total(rows), do: {length(rows), rows |> Enum.map(&elem(&1, 1)) |> Enum.sum()}
+
+  # `:infinity` is no bound: atoms are more than numbers.
+  defp fits?({count, bytes}) do
+    count <= Application.get_env(:elixir_mlx, :program_cache_size, 256) and
+      bytes <= Application.get_env(:elixir_mlx, :program_cache_bytes, 1_073_741_824)
+  end
+
   defp now, do: System.monotonic_time()
 end

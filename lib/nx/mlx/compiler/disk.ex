@@ -10,8 +10,8 @@ defmodule Mlx.Compiler.Disk do
   @most 16
 
   @doc """
-  The program that the file `path` keeps for the function with this key and for `signature`, or what `build` makes of it, kept
-  from now on.
+  The program that the file `path` keeps for the function with this stable key and for `signature`, or what `build` makes of it,
+  kept from now on.
 
   A file that can't be used is told of in the log, and replaced.
   """
@@ -51,28 +51,7 @@ defmodule Mlx.Compiler.Disk do
     {Application.spec(:elixir_mlx, :vsn), Application.spec(:nx, :vsn), NIF.mlx_version()}
   end
 
-  # A function by its code and by what it captured, both the same in each VM. References and processes are not, so that a
-  # function which captured some is built anew in each.
-  defp fingerprint(key),
-    do: key |> stable() |> :erlang.term_to_binary([:deterministic]) |> :erlang.md5()
-
-  defp stable(fun) when is_function(fun) do
-    info = Map.new(Function.info(fun))
-    place = if info.type == :local, do: info.new_index, else: info.name
-    {info.module, module_code(info.module), place, info.arity, stable(info.env)}
-  end
-
-  defp stable([head | tail]), do: [stable(head) | stable(tail)]
-
-  defp stable(tuple) when is_tuple(tuple),
-    do: tuple |> Tuple.to_list() |> stable() |> List.to_tuple()
-
-  defp stable(%{} = map), do: map |> :maps.to_list() |> stable() |> Enum.sort()
-  defp stable(other), do: other
-
-  defp module_code(module) do
-    if function_exported?(module, :module_info, 1), do: module.module_info(:md5)
-  end
+  defp fingerprint(key), do: key |> :erlang.term_to_binary([:deterministic]) |> :erlang.md5()
 
   ## Files
 

@@ -44,7 +44,8 @@ defmodule Mlx.Compiler.Lower do
   @spec lower(Nx.Container.t(), [Nx.Container.t()], [atom()]) :: lowered
   def lower(expr, vars, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
-    callbacks = see_params(%{hooks: hooks, found: %{}, seen: %{}}, flatten(List.to_tuple(vars)))
+    callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}}
+    callbacks = see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
     {region(scope, ids), used_params(scope), callbacks.found}
   end
@@ -178,7 +179,11 @@ defmodule Mlx.Compiler.Lower do
   end
 
   defp lower_node(:tensor, %T{data: %Expr{args: [value]}} = tensor, scopes, callbacks) do
-    ref = value |> Nx.devectorize() |> Mlx.Backend.to_ref(nil)
+    value = Nx.devectorize(value)
+    # A tensor that is captured in several places is copied once.
+    key = {value.type, value.shape, value.data}
+    ref = Map.get(callbacks.captured, key) || Mlx.Backend.to_ref(value, nil)
+    callbacks = put_in(callbacks.captured[key], ref)
     {ids, scopes} = emit({:constant, ref}, 1, scopes)
     remember(ids, tensor, scopes, callbacks)
   end

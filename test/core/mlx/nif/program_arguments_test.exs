@@ -101,6 +101,9 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
             program_text: [term],
             program_dot: [term],
             program_serialize: [term],
+            program_serialize_as: [term, []],
+            program_callbacks: [term],
+            program_bytes: [term],
             program_signature: [term]
           ] do
         error = assert_raise ArgumentError, fn -> apply(NIF, function, arguments) end

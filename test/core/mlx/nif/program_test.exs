@@ -60,6 +60,51 @@ defmodule Mlx.NIF.ProgramTest do
     assert_raise Mlx.FormatError, fn -> NIF.program_deserialize(binary_part(bytes, 0, 40)) end
   end
 
+  test "a program is written with other names for its inputs" do
+    program = NIF.program_build(sums(), [])
+    renamed = NIF.program_deserialize(NIF.program_serialize_as(program, ["a", "b"]))
+    assert {[{"a", _}, {"b", _}], _} = NIF.program_signature(renamed)
+    assert {[{"x", _}, {"y", _}], _} = NIF.program_signature(program)
+
+    assert_raise ArgumentError, ~r/expected 2 names of inputs, got 1/, fn ->
+      NIF.program_serialize_as(program, ["a"])
+    end
+  end
+
+  test "a program tells its callbacks, those of its regions too" do
+    assert NIF.program_callbacks(NIF.program_build(sums(), [])) == []
+    inner = {[{0, "", @scalar}], [{1, {:runtime_call, "made", [0, 0], [@scalar]}}], [1]}
+    outer = {[{0, "", @scalar}], [], [0]}
+
+    instructions = [
+      {1, {:hook, "seen", [0]}},
+      {2, {:cond, [1], [0], [inner, outer]}}
+    ]
+
+    program = NIF.program_build({[{0, "x", @scalar}], instructions, [2]}, [])
+
+    assert NIF.program_callbacks(program) == [
+             {"seen", [@scalar]},
+             {"made", [@scalar, @scalar]}
+           ]
+  end
+
+  test "a program tells the bytes that it holds, a captured tensor once" do
+    vector = floats([1.0, 2.0])
+
+    instructions = [
+      {0, {:constant, vector}},
+      {1, {:constant, vector}},
+      {2, {:constant, floats([3.0, 4.0, 5.0])}}
+    ]
+
+    program = NIF.program_build({[], instructions, [0, 1, 2]}, [])
+    assert NIF.program_bytes(program) == 20
+    assert NIF.program_bytes(NIF.program_build(sums(), [])) == 0
+    assert {count, bytes} = NIF.program_memory()
+    assert count >= 1 and bytes >= 20
+  end
+
   test "constants, loops and branches are instructions" do
     add_one =
       {[{0, "", {@s32, {}}}, {1, "", {@s32, {}}}],
