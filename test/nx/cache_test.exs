@@ -110,7 +110,7 @@ defmodule Mlx.CacheTest do
 
     for number <- [1, 2] do
       Code.compile_string(
-        "defmodule Mlx.CacheTest.Loaded, do: def add(x), do: Nx.add(x, #{number})"
+        "defmodule(Mlx.CacheTest.Loaded, do: def(add(x), do: Nx.add(x, #{number})))"
       )
 
       external = Function.capture(Mlx.CacheTest.Loaded, :add, 1)
