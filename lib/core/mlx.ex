@@ -62,7 +62,7 @@ defmodule Mlx do
   @doc """
   Waits until all that was started so far is done, on every device of `stream` (default: the stream of `Mlx.Stream.with_stream/2`, else the common one).
 
-  MLX: `mlx.core.synchronize`.
+  Raises `ArgumentError` for anything but a stream or nil. MLX: `mlx.core.synchronize`.
 
   ## Examples
 
@@ -70,9 +70,9 @@ defmodule Mlx do
       :ok
   """
   @spec synchronize(Mlx.Stream.t() | nil) :: :ok
-  def synchronize(stream \\ nil) do
-    NIF.synchronize(if(stream, do: stream.ref, else: Mlx.Stream.where()))
-  end
+  def synchronize(stream \\ nil)
+  def synchronize(nil), do: NIF.synchronize(Mlx.Stream.where())
+  def synchronize(stream), do: stream |> Mlx.Stream.ref!("synchronize") |> NIF.synchronize()
 
   @doc """
   The version of MLX in use.

@@ -14,7 +14,7 @@ defmodule Mlx.Stream do
   they are computed where they were built first.
   """
 
-  alias Mlx.NIF
+  alias Mlx.{Argument, NIF}
 
   @enforce_keys [:ref, :device]
   defstruct [:ref, :device]
@@ -42,7 +42,7 @@ defmodule Mlx.Stream do
   @doc """
   Runs `fun` with `stream` as the stream of this process's ops, and returns what it returns.
 
-  Calls nest; other processes are not touched. MLX: `with mlx.core.stream(stream)`.
+  Calls nest; other processes are not touched. Raises `ArgumentError` for anything but a stream and a function. MLX: `with mlx.core.stream(stream)`.
 
   ## Examples
 
@@ -50,7 +50,9 @@ defmodule Mlx.Stream do
       2
   """
   @spec with_stream(t, (-> result)) :: result when result: term()
-  def with_stream(%__MODULE__{ref: ref}, fun) when is_function(fun, 0) do
+  def with_stream(stream, fun) do
+    ref = ref!(stream, "with_stream")
+    Argument.check!(is_function(fun, 0), "with_stream", "a function without arguments", fun)
     outer = Process.put(@key, ref)
 
     try do
@@ -59,6 +61,15 @@ defmodule Mlx.Stream do
       if outer, do: Process.put(@key, outer), else: Process.delete(@key)
     end
   end
+
+  @doc false
+  # The stream's own reference, for the function called `name`.
+  def ref!(stream, name) do
+    stream?(stream) |> Argument.check!(name, "a stream of Mlx.Stream.new/1", stream)
+    stream.ref
+  end
+
+  defp stream?(stream), do: match?(%__MODULE__{ref: ref} when is_reference(ref), stream)
 
   @doc false
   # The `where` argument of native calls: nil for the common stream.

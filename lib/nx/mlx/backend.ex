@@ -33,8 +33,7 @@ defmodule Mlx.Backend do
 
   @behaviour Nx.Backend
 
-  alias Mlx.Callback
-  alias Mlx.NIF
+  alias Mlx.{Argument, Callback, NIF}
   alias Nx.Tensor, as: T
 
   @enforce_keys [:ref]
@@ -74,7 +73,13 @@ defmodule Mlx.Backend do
   ## Creation
 
   @impl true
-  def init(options), do: options |> Keyword.validate!([:device]) |> validate_device()
+  def init(options) do
+    is_keyword = Keyword.keyword?(options)
+    Argument.check!(is_keyword, "Mlx.Backend", "options as a keyword list", options)
+    only = "no option but :device, which is :cpu or :gpu"
+    Argument.check!(Keyword.keys(options) -- [:device] == [], "Mlx.Backend", only, options)
+    validate_device(options)
+  end
 
   defp validate_device(options) do
     case options[:device] do
@@ -89,9 +94,14 @@ defmodule Mlx.Backend do
         end
 
       other ->
-        raise ArgumentError, "expected :device to be :cpu or :gpu, got: #{inspect(other)}"
+        Argument.check!(false, "Mlx.Backend", ":device to be :cpu or :gpu", other)
     end
   end
+
+  # Nx passes the options of single tensors on as they are.
+  defp device_option([]), do: nil
+  defp device_option(device: :cpu), do: :cpu
+  defp device_option(options), do: init(options)[:device]
 
   @impl true
   def constant(%T{} = out, value, options), do: create(out, :constant, [value], options)
@@ -104,14 +114,14 @@ defmodule Mlx.Backend do
 
   defp create(out, name, arguments, options) do
     {[], attributes} = Mlx.Op.call(name, arguments, out)
-    device = options[:device]
+    device = device_option(options)
     where = Mlx.Stream.where() || device
     name |> NIF.op([], attributes, {out.type, out.shape}, where) |> answer(out, device)
   end
 
   @impl true
   def from_binary(%T{} = out, binary, options) do
-    device = options[:device]
+    device = device_option(options)
     where = Mlx.Stream.where() || device
     binary = if is_list(binary), do: IO.iodata_to_binary(binary), else: binary
 
@@ -268,8 +278,8 @@ defmodule Mlx.Backend do
     end
 
     # A copy: the tensor must outlive whoever owns the memory.
-    ref = NIF.from_address(pointer.address, {type, shape})
-    put_ref(out, ref, backend_options[:device])
+    device = device_option(backend_options)
+    out |> put_ref(NIF.from_address(pointer.address, {type, shape}), device)
   end
 
   def from_pointer(%Nx.Pointer{kind: kind}, _type, _shape, _backend_options, _options) do

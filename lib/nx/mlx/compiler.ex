@@ -49,8 +49,8 @@ defmodule Mlx.Compiler do
 
   @behaviour Nx.Defn.Compiler
 
-  alias Mlx.{Callback, NIF, Recorder}
-  alias Mlx.Compiler.{Cache, Disk, Key, Lower}
+  alias Mlx.{Argument, Callback, NIF, Recorder}
+  alias Mlx.Compiler.{Cache, Disk, Key, Lower, Names}
   alias Nx.Defn.Composite
 
   # A program made ready, its parameters' positions, what to do for its callbacks, and its result as a container of templates.
@@ -64,7 +64,7 @@ defmodule Mlx.Compiler do
 
   @impl true
   def __compile__(key, vars, fun, options) do
-    hooks = Map.new(Keyword.get(options, :hooks, %{}))
+    hooks = options |> Keyword.get(:hooks, %{}) |> hooks!()
     device = Mlx.Backend.init(Keyword.take(options, [:device]))[:device]
     program = fetch(key, vars, fun, Map.keys(hooks), Keyword.get(options, :cache, true))
     if told = options[:on_program], do: told.(program)
@@ -84,6 +84,15 @@ defmodule Mlx.Compiler do
     end
   end
 
+  # As for Nx's evaluator, a hook that is nil leaves the function in the code.
+  defp hooks!(hooks) do
+    for {name, fun} <- hooks, fun != nil, into: %{} do
+      expected = "the hook #{inspect(name)} to be a function of one argument"
+      Argument.check!(is_function(fun, 1), "Mlx.Compiler", expected, fun)
+      {name, fun}
+    end
+  end
+
   defp answer(program, hooks, name, handles) do
     program.callbacks |> Map.fetch!(name) |> Callback.answer_program(hooks, handles)
   end
@@ -93,8 +102,8 @@ defmodule Mlx.Compiler do
     signature = {signature(vars), hooks}
 
     cond do
-      cache not in [true, false] and not is_binary(cache) ->
-        raise ArgumentError, "expected :cache to be true, false or a path, got: #{inspect(cache)}"
+      cache not in [true, false] and (not is_binary(cache) or cache == "") ->
+        Argument.check!(false, "Mlx.Compiler", ":cache to be true, false or a path", cache)
 
       cache == false or not Key.keeps?({key, signature}) ->
         build.()
@@ -130,11 +139,16 @@ defmodule Mlx.Compiler do
 
   @impl true
   def __partitions_options__(options) do
-    List.duplicate(options, Keyword.get(options, :max_concurrency, 1))
+    count = Keyword.get(options, :max_concurrency, 1)
+    is_count = is_integer(count) and count > 0
+    Argument.check!(is_count, "Mlx.Compiler", ":max_concurrency to be a positive integer", count)
+    List.duplicate(options, count)
   end
 
   @impl true
-  def __to_backend__(options), do: {Mlx.Backend, Keyword.take(options, [:device])}
+  def __to_backend__(options) do
+    {Mlx.Backend, options |> Keyword.take([:device]) |> Mlx.Backend.init()}
+  end
 
   @impl true
   def __shard_jit__(_key, _mesh, _vars, _fun, _args_list, _options) do
@@ -147,21 +161,35 @@ defmodule Mlx.Compiler do
   Writes the program of `fun` for arguments like `args` (tensors or templates) to the file `path`.
 
   The file, described in `docs/program_format.md`, is read by `import/1`, by C++ and by the command line
-  (`mlxnx run PROGRAM --input arg0=x.npy`). Its inputs are called `arg0`, `arg1`, … by their position in the flattened
-  arguments; what the function does not read is left out. Raises `Mlx.UnsupportedError` for a function with hooks or runtime
-  calls, whose code no file holds, and `File.Error` when the file can't be written.
+  (`mlxnx run PROGRAM --input x=x.npy`). What the function does not read is left out.
+
+  ## Options
+
+    * `:names` - what the inputs are called: a list of texts or atoms, one for each tensor in the flattened arguments
+
+  By default inputs are called after the function's own arguments where these can be known: for a captured function
+  `&Module.function/2` whose module lies in a file with debug information, which releases leave out. A tensor in a container is
+  called after its keys, such as `params.w`. Other inputs are called `arg0`, `arg1`, … by their position in the flattened
+  arguments.
+
+  Raises `Mlx.UnsupportedError` for a function with hooks or runtime calls, whose code no file holds, `File.Error` when the file
+  can't be written, and `ArgumentError` for other arguments.
 
   ## Examples
 
-      iex> path = Path.join(System.tmp_dir!(), "double.mlxnx")
-      iex> Mlx.Compiler.export(&Nx.multiply(&1, 2), [Nx.template({3}, :f32)], path)
+      iex> path = Path.join(System.tmp_dir!(), "scale.mlxnx")
+      iex> vector = Nx.template({3}, :f32)
+      iex> Mlx.Compiler.export(&Nx.multiply/2, [vector, 2], path, names: [:x, :factor])
       :ok
-      iex> double = Mlx.Compiler.import(path)
-      iex> [Nx.tensor([1.0, 2.0, 3.0])] |> double.() |> Nx.to_flat_list()
-      [2.0, 4.0, 6.0]
+      iex> scale = Mlx.Compiler.import(path)
+      iex> [Nx.tensor([1.0, 2.0, 3.0]), 3] |> scale.() |> Nx.to_flat_list()
+      [3.0, 6.0, 9.0]
   """
-  @spec export(function(), [Nx.Container.t()], Path.t()) :: :ok
-  def export(fun, args, path) do
+  @spec export(function(), [Nx.Container.t()], Path.t(), keyword()) :: :ok
+  def export(fun, args, path, options \\ []) do
+    check_function!(fun, args, "export")
+    Argument.check_path!(path, "export")
+    names = Names.of(fun, args, options)
     program = program(fun, args)
 
     if program.callbacks != %{} do
@@ -171,20 +199,26 @@ defmodule Mlx.Compiler do
             "(#{program.callbacks |> Map.keys() |> Enum.join(", ")}), which a file can't hold"
     end
 
-    File.write!(path, NIF.program_serialize(program.handle))
+    names = Enum.map(program.params, &Enum.fetch!(names, &1))
+    File.write!(path, NIF.program_serialize_as(program.handle, names))
   end
 
   @doc """
-  The function in the file `path`, as `export/3` writes it: it takes the list of the flattened arguments and answers a
-  tensor, or a tuple of the flattened results.
+  The function in the file `path`, as `export/4` writes it: it takes the list of the program's inputs in their order, and answers
+  a tensor, or a tuple of the flattened results.
 
-  Raises `Mlx.FormatError` for anything but such a file, `File.Error` when it can't be read.
+  Where the inputs are called `arg0`, `arg1`, …, they stand at these positions of the list, and what `export/4` left out between
+  them is not read.
+
+  Raises `Mlx.FormatError` for anything but such a file, `File.Error` when it can't be read. The function raises `ArgumentError`
+  for other inputs than the program takes.
   """
   @spec import(Path.t()) :: ([Nx.Tensor.t()] -> Nx.Tensor.t() | tuple())
   def import(path) do
+    Argument.check_path!(path, "import")
     handle = path |> File.read!() |> NIF.program_deserialize()
     {inputs, outputs} = NIF.program_signature(handle)
-    positions = inputs |> Enum.with_index() |> Enum.map(&position/1)
+    positions = inputs |> Enum.map(&elem(&1, 0)) |> Names.positions()
     templates = for {type, shape} <- outputs, do: %{Nx.template(shape, type) | data: nil}
 
     result = if match?([_], templates), do: hd(templates), else: List.to_tuple(templates)
@@ -196,18 +230,48 @@ defmodule Mlx.Compiler do
       result: result
     }
 
-    fn args -> run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil, nil) end
-  end
+    count = Enum.max(positions, fn -> -1 end) + 1
 
-  # Inputs of programs made elsewhere may have other names: then their order counts.
-  defp position({{"arg" <> digits, _type}, index}) do
-    case Integer.parse(digits) do
-      {position, ""} -> position
-      _ -> index
+    fn args ->
+      check_inputs!(args, count, inputs, path)
+      run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil, nil)
     end
   end
 
-  defp position({_input, index}), do: index
+  defp check_inputs!(args, count, inputs, path) do
+    listed = Enum.map_join(inputs, ", ", fn {name, type} -> "#{name} (#{type_text(type)})" end)
+
+    expected =
+      "a list of #{count} #{if count == 1, do: "tensor", else: "tensors"} for the program in #{path}, which reads #{listed}"
+
+    cond do
+      not is_list(args) ->
+        Argument.check!(false, "import", expected, args)
+
+      length(args) != count ->
+        raise ArgumentError, "[import] expected #{expected}, got #{length(args)}"
+
+      not Enum.all?(args, &tensor?/1) ->
+        other = Enum.reject(args, &tensor?/1) |> hd()
+        Argument.check!(false, "import", expected, other)
+
+      true ->
+        :ok
+    end
+  end
+
+  defp tensor?(value),
+    do: is_number(value) or is_struct(value, Nx.Tensor) or is_struct(value, Complex)
+
+  defp type_text({type, shape}) do
+    Nx.Type.to_string(type) <> Enum.map_join(Tuple.to_list(shape), &"[#{&1}]")
+  end
+
+  defp check_function!(fun, args, name) do
+    Argument.check!(is_list(args), name, "a list of arguments", args)
+    count = length(args)
+    Argument.check!(is_function(fun, count), name, "a function of arity #{count}", fun)
+  end
 
   @doc """
   The program of `fun` for arguments like `args`, as a Graphviz digraph.
@@ -218,7 +282,10 @@ defmodule Mlx.Compiler do
       true
   """
   @spec to_dot(function(), [Nx.Container.t()]) :: String.t()
-  def to_dot(fun, args), do: NIF.program_dot(program(fun, args).handle)
+  def to_dot(fun, args) do
+    check_function!(fun, args, "to_dot")
+    NIF.program_dot(program(fun, args).handle)
+  end
 
   @doc """
   The program of `fun` for arguments like `args`, a line per instruction.
@@ -229,7 +296,10 @@ defmodule Mlx.Compiler do
       true
   """
   @spec to_text(function(), [Nx.Container.t()]) :: String.t()
-  def to_text(fun, args), do: NIF.program_text(program(fun, args).handle)
+  def to_text(fun, args) do
+    check_function!(fun, args, "to_text")
+    NIF.program_text(program(fun, args).handle)
+  end
 
   defp program(fun, args) do
     parent = self()

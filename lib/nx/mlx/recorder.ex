@@ -13,7 +13,7 @@ defmodule Mlx.Recorder do
   For Nx's answer the function is evaluated a second time, its runtime calls and unnamed hooks included.
   """
 
-  alias Mlx.NIF
+  alias Mlx.{Argument, NIF}
   alias Nx.Defn.Composite
 
   # Elixir 1.17 has none.
@@ -33,7 +33,7 @@ defmodule Mlx.Recorder do
 
     * `:limit_bytes` - a case with more bytes of inputs and outputs is left out; default 65,536
 
-  Raises `ArgumentError` while another recording is under way, `Mlx.UnsupportedError` before Elixir 1.18, which has no
+  Raises `ArgumentError` for other arguments and while another recording is under way, `Mlx.UnsupportedError` before Elixir 1.18, which has no
   JSON, and `File.Error` when `folder` can't be written. What `fun` raises is raised, and nothing is written.
 
   ## Examples
@@ -50,8 +50,10 @@ defmodule Mlx.Recorder do
   """
   @spec record(Path.t(), keyword(), (-> result)) :: {non_neg_integer(), result}
         when result: term()
-  def record(folder, options \\ [], fun) when is_function(fun, 0) do
-    [limit_bytes: limit] = Keyword.validate!(options, limit_bytes: 65_536)
+  def record(folder, options \\ [], fun) do
+    Argument.check_path!(folder, "record")
+    limit = limit_bytes!(options)
+    Argument.check!(is_function(fun, 0), "record", "a function without arguments", fun)
 
     unless Code.ensure_loaded?(JSON) do
       raise Mlx.UnsupportedError, message: "[record] recording needs Elixir 1.18 or newer"
@@ -71,6 +73,16 @@ defmodule Mlx.Recorder do
     end
   end
 
+  defp limit_bytes!(options) do
+    keys = if Keyword.keyword?(options), do: Keyword.keys(options), else: [options]
+    only = "no option but :limit_bytes"
+    Argument.check!(keys -- [:limit_bytes] == [], "record", only, options)
+    limit = Keyword.get(options, :limit_bytes, 65_536)
+    is_count = is_integer(limit) and limit >= 0
+    Argument.check!(is_count, "record", ":limit_bytes to be a number of bytes", limit)
+    limit
+  end
+
   defp start(agent, limit) do
     if current(), do: raise(ArgumentError, "another recording is under way")
     :persistent_term.put(@key, {agent, limit})
@@ -86,6 +98,8 @@ defmodule Mlx.Recorder do
   """
   @spec named(String.t(), (-> result)) :: result when result: term()
   def named(name, fun) do
+    Argument.check!(is_binary(name) and name != "", "named", "a name", name)
+    Argument.check!(is_function(fun, 0), "named", "a function without arguments", fun)
     outer = Process.put(@name, name)
 
     try do

@@ -47,7 +47,8 @@ defmodule Mlx.Compiler.Lower do
     callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}}
     callbacks = see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
-    {region(scope, ids), used_params(scope), callbacks.found}
+    {scope, positions} = in_order(scope)
+    {region(scope, ids), positions, callbacks.found}
   end
 
   defp flatten(expr), do: Composite.flatten_list([expr])
@@ -56,9 +57,11 @@ defmodule Mlx.Compiler.Lower do
     {Enum.reverse(scope.inputs), Enum.reverse(scope.instructions), outputs}
   end
 
-  # Inputs of the program stand in the order in which they were first read.
-  defp used_params(scope) do
-    scope.params |> Enum.sort_by(fn {_position, id} -> id end) |> Enum.map(&elem(&1, 0))
+  # Inputs of the program stand in the order of the arguments, not in that in which they were first read.
+  defp in_order(scope) do
+    {positions, ids} = scope.params |> Enum.sort() |> Enum.unzip()
+    inputs = Map.new(scope.inputs, fn {id, _, _} = input -> {id, input} end)
+    {%{scope | inputs: ids |> Enum.map(&Map.fetch!(inputs, &1)) |> Enum.reverse()}, positions}
   end
 
   ## Values: the ids of tensors in the innermost scope; a node that stands for a tuple has several

@@ -1,0 +1,101 @@
+defmodule Mlx.ArgumentsTest do
+  # What the public functions say to arguments of every wrong kind. It changes the memory limits where one is taken.
+  use ExUnit.Case, async: false
+
+  import Mlx.Handles
+  alias Mlx.{Device, Memory, Stream}
+
+  # Values of every kind, of which each function takes some.
+  defp values do
+    gone = tensor([1.0])
+    Mlx.NIF.deallocate(gone)
+
+    [
+      nil,
+      true,
+      1,
+      -1,
+      1.5,
+      2 ** 64,
+      :atom,
+      :tpu,
+      "",
+      "text",
+      [],
+      [1],
+      {},
+      %{},
+      self(),
+      make_ref()
+    ] ++
+      [
+        gone,
+        tensor([1.0]),
+        fn -> 1 end,
+        fn x -> x end,
+        %{ref: nil},
+        %Stream{ref: nil, device: :cpu}
+      ]
+  end
+
+  defp stream(fun), do: Stream.with_stream(Stream.new(), fun)
+
+  # Each function with what it refuses, and what it says. A value is refused unless the row takes it.
+  defp rows do
+    [
+      {:synchronize, &Mlx.synchronize/1, &is_nil/1, "[synchronize] expected a stream"},
+      {:set_default, &Device.set_default/1, fn _ -> false end, "expected :cpu or :gpu, got"},
+      {:new, &Stream.new/1, fn _ -> false end, "[stream_new] expected :cpu or :gpu, got"},
+      {:with_stream, &Stream.with_stream(&1, fn -> 1 end), fn _ -> false end,
+       "[with_stream] expected a stream"},
+      {:with_stream, &stream/1, &is_function(&1, 0),
+       "[with_stream] expected a function without arguments"},
+      {:set_cache_limit, &Memory.set_cache_limit/1, &size?/1, "expected a non-negative integer"},
+      {:set_memory_limit, &Memory.set_memory_limit/1, &size?/1, "expected a non-negative integer"}
+    ]
+  end
+
+  defp size?(value), do: is_integer(value) and value >= 0 and value < 2 ** 64
+
+  # These answer whatever they get: a container, or false.
+  @takes_all [:eval, :async_eval, :available?]
+
+  test "every public function has a row" do
+    names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all
+
+    for module <- [Mlx, Device, Memory, Stream],
+        {:docs_v1, _, _, _, _, _, docs} = Code.fetch_docs(module),
+        {{:function, name, arity}, _, _, doc, _} <- docs,
+        arity > 0 and doc != :hidden do
+      assert name in names, "no row for #{inspect(module)}.#{name}/#{arity}"
+    end
+  end
+
+  test "arguments of every wrong kind raise, and the text names the function and what it wants" do
+    for {name, function, takes?, text} <- rows(), value <- values(), not takes?.(value) do
+      error = assert_raise ArgumentError, fn -> function.(value) end
+      assert error.message =~ text, "#{name} of #{inspect(value)}: #{error.message}"
+      assert error.message =~ ~r/^\[\w+\] .*got/s
+    end
+  end
+
+  test "eval refuses what is no tensor any more, or never was one" do
+    gone = tensor([1.0])
+    Mlx.NIF.deallocate(gone)
+
+    for eval <- [&Mlx.eval/1, &Mlx.async_eval/1],
+        make <- [& &1, &[1, &1], &{&1, nil}, &%{a: &1}] do
+      assert_raise ArgumentError, ~r/deallocated/, fn -> eval.(make.(gone)) end
+
+      assert_raise ArgumentError, ~r/expected a tensor, got #Ref/, fn ->
+        eval.(make.(make_ref()))
+      end
+
+      for other <- [nil, 1, "text", self()], do: assert(eval.(make.(other)) == make.(other))
+    end
+  end
+
+  test "available? of anything else is false" do
+    for value <- values(), do: refute(Device.available?(value))
+  end
+end
