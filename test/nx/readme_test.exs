@@ -7,29 +7,56 @@ defmodule Mlx.ReadmeTest do
     on_exit(fn -> Mlx.Device.set_default(device) end)
   end
 
-  test "the examples of the quick start run as written and answer what they say" do
-    blocks = blocks(File.read!("README.md"))
-    assert length(blocks) >= 3
+  @tag :tmp_dir
+  test "the examples run as written and answer what they say", %{tmp_dir: folder} do
+    readme = File.read!("README.md")
+    quick_start = blocks(readme, "Quick start")
+    assert length(quick_start) >= 3
+    blocks = quick_start ++ blocks(readme, "The program")
 
-    checked =
-      Enum.reduce(blocks, {[], 0}, fn block, {bindings, checked} ->
-        block |> statements() |> Enum.reduce({bindings, checked}, &run/2)
+    {bindings, checked} =
+      File.cd!(folder, fn ->
+        Enum.reduce(blocks, {[], 0}, fn block, {bindings, checked} ->
+          block |> statements() |> Enum.reduce({bindings, checked}, &run/2)
+        end)
       end)
-      |> elem(1)
 
     assert checked >= 1
+
+    # What they wrote.
+    [x, w] = [bindings[:x], bindings[:w]]
+
+    assert folder |> Path.join("x.npy") |> File.read!() |> Nx.load_numpy!() |> Nx.to_list() ==
+             Nx.to_list(x)
+
+    exported = folder |> Path.join("model.mlxnx") |> Mlx.Compiler.import()
+    predict = Nx.Defn.jit(fn x, w -> x |> Nx.dot(w) |> Nx.sigmoid() end, compiler: Mlx.Compiler)
+    assert Nx.to_list(exported.([x, w])) == Nx.to_list(predict.(x, w))
+
+    for tensor <- [
+          Nx.tensor(7, type: :u8),
+          Nx.iota({2, 1, 3}, type: :f64),
+          Nx.tensor([-1, 2], type: :s16)
+        ] do
+      back = bindings[:npy].(tensor) |> IO.iodata_to_binary() |> Nx.load_numpy!()
+
+      assert {Nx.type(back), Nx.to_list(Nx.reshape(back, {:auto}))} ==
+               {Nx.type(tensor), Nx.to_flat_list(tensor)}
+
+      assert Nx.shape(back) == Nx.shape(tensor)
+    end
   end
 
   # The Elixir blocks of the chapter.
-  defp blocks(readme) do
-    [_, chapter] = Regex.run(~r/^## Quick start\n(.*?)^## /ms, readme)
+  defp blocks(readme, title) do
+    [_, chapter] = Regex.run(~r/^## #{title}\n(.*?)^## /ms, readme)
     Regex.scan(~r/^```elixir\n(.*?)^```$/ms, chapter, capture: :all_but_first) |> List.flatten()
   end
 
   # Each statement with the answer that the comment after it tells, or nil.
   defp statements(block) do
     {quoted, comments} =
-      Code.string_to_quoted_with_comments!(block, unescape: false, columns: true)
+      Code.string_to_quoted_with_comments!(block, columns: true)
 
     statements =
       case quoted do
