@@ -13,6 +13,8 @@
 
 #include "mlxnx/mlxnx.h"
 #include "ops/call_trial.h"
+#include "program/builder.h"
+#include "program/executable.h"
 
 namespace mlxnx {
 namespace {
@@ -271,6 +273,34 @@ TEST(ViewChains, HoldWhatTheyShouldAndServeLikeRows) {
       ADD_FAILURE() << "pair " << i << ": " << name << " of\n" << a.how << "\nand\n" << b.how;
       ++faults;
     }
+  }
+}
+
+// One kernel for all that lies in rows, or all reversed, and one for each number of axes otherwise.
+TEST(ViewChains, ServeFusedKernels) {
+  const Shape shape = {20, 30, 40};
+  const TensorType type{DType::s32, shape};
+  program::RegionBuilder builder;
+  const program::ValueId left = builder.input("", type);
+  const program::ValueId right = builder.input("", type);
+  const program::ValueId larger = builder.op("max", {left, right});
+  const program::ValueId product = builder.op("multiply", {left, larger});
+  const program::Executable fused(builder.program({builder.op("subtract", {product, right})}),
+                                  {.fusion = program::Fusion::kAlways});
+  for (std::uint64_t i = 0; i < kDefaultCalls; ++i) {
+    Dice dice(testing_support::seed_of("fused view chains", i));
+    const View a = view_of(shape, static_cast<int>(dice.between(1, 3)), dice);
+    const View b = dice.chance(30) ? mirrored(shape, dice)
+                                   : view_of(shape, static_cast<int>(dice.between(1, 3)), dice);
+    std::vector<std::int32_t> expected;
+    for (std::size_t k = 0; k < a.values.size(); ++k) {
+      const std::int32_t x = a.values[k], y = b.values[k];
+      expected.push_back(x * std::max(x, y) - y);
+    }
+    const std::vector<Tensor> inputs = {a.tensor, b.tensor};
+    ASSERT_EQ(fused.run(inputs)[0].to_vector<std::int32_t>(), expected)
+        << "pair " << i << ": " << a.how << "\nand\n"
+        << b.how;
   }
 }
 
