@@ -249,8 +249,10 @@ defmodule Mlx.Backend.TransferTest do
         Nx.from_pointer(Backend, %Nx.Pointer{kind: :ipc, handle: "x"}, :s32, {3})
       end
 
-      assert_raise Mlx.UnsupportedError, ~r/use mode: :local/, fn ->
-        Nx.to_pointer(mlx([1]), mode: :ipc)
+      for options <- [[mode: :ipc], [mode: :ipc, permissions: 0o600]] do
+        assert_raise Mlx.UnsupportedError, ~r/use mode: :local/, fn ->
+          Nx.to_pointer(mlx([1]), options)
+        end
       end
 
       assert_raise ArgumentError, ~r/got: :remote/, fn ->

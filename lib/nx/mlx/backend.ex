@@ -248,8 +248,10 @@ defmodule Mlx.Backend do
 
   @impl true
   def to_pointer(%T{data: %__MODULE__{ref: ref}} = tensor, options) do
-    case Keyword.validate!(options, mode: :local)[:mode] do
+    case Keyword.get(options, :mode, :local) do
       :local ->
+        Keyword.validate!(options, [:mode])
+
         %Nx.Pointer{
           kind: :local,
           address: NIF.address(ref),
@@ -274,7 +276,7 @@ defmodule Mlx.Backend do
     if pointer.data_size not in [nil, size] do
       raise ArgumentError,
             "[from_pointer] the pointer has #{pointer.data_size} bytes, and a tensor of type " <>
-              "#{inspect(type)} and shape #{inspect(shape)} takes #{size}"
+              "#{inspect(type)} and shape #{inspect(shape)} takes #{size}: its data_size has to be that"
     end
 
     # A copy: the tensor must outlive whoever owns the memory.
