@@ -20,6 +20,9 @@ defmodule Mlx.Compiler.NamesTest do
     defn same(%{a: a}, b), do: a.x + b.x
     def plain(x, y \\ 1, z), do: x |> Nx.add(y) |> Nx.subtract(z)
     deftransform transform(x, by), do: Nx.multiply(x, by)
+    def captured, do: &hidden/2
+    def anonymous, do: fn a, b -> hidden(a, b) end
+    defp hidden(x, by), do: Nx.subtract(x, by)
   end
   """
 
@@ -73,6 +76,7 @@ defmodule Mlx.Compiler.NamesTest do
     end
 
     assert names(&Nx.multiply/2, [v, 2], path) == ["left", "right"]
+    assert names(module.captured(), [v, v], path) == ["x", "by"]
   end
 
   test "are positions where nothing is known, or the names would mislead", context do
@@ -81,6 +85,7 @@ defmodule Mlx.Compiler.NamesTest do
     assert names(fn x, %{a: a} -> Nx.add(x, a) end, [v, %{a: v}], path) == ["arg0", "arg1"]
     assert names(fn _, _, z -> Nx.exp(z) end, [v, v, v], path) == ["arg2"]
     assert names(capture(module, :misleading, 2), [v, v], path) == ["arg0", "arg1"]
+    assert names(module.anonymous(), [v, v], path) == ["arg0", "arg1"]
 
     predict = capture(module, :predict, 2)
     assert names(fn x, w -> predict.(x, w) end, [v, v], path) == ["arg0", "arg1"]

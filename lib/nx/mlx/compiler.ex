@@ -167,8 +167,8 @@ defmodule Mlx.Compiler do
 
     * `:names` - what the inputs are called: a list of texts or atoms, one for each tensor in the flattened arguments
 
-  By default inputs are called after the function's own arguments where these can be known: for a captured function
-  `&Module.function/2` whose module lies in a file with debug information, which releases leave out. A tensor in a container is
+  By default inputs are called after the function's own arguments where these can be known: for a captured function, such as
+  `&Module.function/2`, whose module lies in a file with debug information, which releases leave out. A tensor in a container is
   called after its keys, such as `params.w`. Other inputs are called `arg0`, `arg1`, … by their position in the flattened
   arguments.
 

@@ -136,10 +136,10 @@ defmodule Mlx.Compiler.Names do
   defp key(key) when is_binary(key) or is_atom(key) or is_integer(key), do: to_string(key)
   defp key(key), do: inspect(key)
 
-  # The patterns of a captured function's arguments, from the debug information of its module.
+  # The patterns of a captured function's arguments, from the debug information of its module. Others have names that nothing
+  # there is called.
   defp patterns(fun, arity) do
-    with {:type, :external} <- :erlang.fun_info(fun, :type),
-         {:module, module} = :erlang.fun_info(fun, :module),
+    with {:module, module} = :erlang.fun_info(fun, :module),
          {:name, name} = :erlang.fun_info(fun, :name),
          {^module, beam, _path} <- :code.get_object_code(module),
          {:ok, {_, [debug_info: {:debug_info_v1, _, {:elixir_v1, info, _}}]}} <-
