@@ -201,7 +201,8 @@ defmodule Mlx.CompilerTest do
     test "that are none are refused", %{tmp_dir: folder} do
       path = Path.join(folder, "program")
       File.write!(path, "no program")
-      assert_raise Mlx.FormatError, fn -> Mlx.Compiler.import(path) end
+      error = assert_raise Mlx.FormatError, fn -> Mlx.Compiler.import(path) end
+      assert String.starts_with?(error.message, "[import] #{path}: ")
       assert_raise File.Error, fn -> Mlx.Compiler.import(Path.join(folder, "none")) end
     end
   end

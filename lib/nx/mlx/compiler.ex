@@ -216,7 +216,7 @@ defmodule Mlx.Compiler do
   @spec import(Path.t()) :: ([Nx.Tensor.t()] -> Nx.Tensor.t() | tuple())
   def import(path) do
     Argument.check_path!(path, "import")
-    handle = path |> File.read!() |> NIF.program_deserialize()
+    handle = path |> File.read!() |> deserialize(path)
     {inputs, outputs} = NIF.program_signature(handle)
     positions = inputs |> Enum.map(&elem(&1, 0)) |> Names.positions()
     templates = for {type, shape} <- outputs, do: %{Nx.template(shape, type) | data: nil}
@@ -236,6 +236,14 @@ defmodule Mlx.Compiler do
       check_inputs!(args, count, inputs, path)
       run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil, nil)
     end
+  end
+
+  defp deserialize(bytes, path) do
+    NIF.program_deserialize(bytes)
+  rescue
+    error in Mlx.FormatError ->
+      reason = String.replace_prefix(error.message, "[program] ", "")
+      reraise %{error | message: "[import] #{path}: #{reason}"}, __STACKTRACE__
   end
 
   defp check_inputs!(args, count, inputs, path) do
