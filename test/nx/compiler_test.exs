@@ -203,6 +203,11 @@ defmodule Mlx.CompilerTest do
       File.write!(path, "no program")
       error = assert_raise Mlx.FormatError, fn -> Mlx.Compiler.import(path) end
       assert String.starts_with?(error.message, "[import] #{path}: ")
+
+      :ok = Mlx.Compiler.export(&Functions.pass/1, [1], path)
+      File.write!(path, path |> File.read!() |> String.replace(~s(arg0), <<255, 254, 253, 252>>))
+      error = assert_raise Mlx.FormatError, fn -> Mlx.Compiler.import(path) end
+      assert String.valid?(error.message)
       assert_raise File.Error, fn -> Mlx.Compiler.import(Path.join(folder, "none")) end
     end
   end

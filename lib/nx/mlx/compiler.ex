@@ -242,7 +242,10 @@ defmodule Mlx.Compiler do
     NIF.program_deserialize(bytes)
   rescue
     error in Mlx.FormatError ->
-      reason = String.replace_prefix(error.message, "[program] ", "")
+      # The text may quote the file, whose bytes may be no text.
+      reason =
+        error.message |> String.replace_invalid() |> String.replace_prefix("[program] ", "")
+
       reraise %{error | message: "[import] #{path}: #{reason}"}, __STACKTRACE__
   end
 

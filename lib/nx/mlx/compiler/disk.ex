@@ -73,7 +73,8 @@ defmodule Mlx.Compiler.Disk do
         {:ok, program}
     end
   rescue
-    error -> {:error, Exception.message(error)}
+    # Which may quote the file.
+    error -> {:error, error |> Exception.message() |> String.replace_invalid()}
   end
 
   defp callbacks_fit?(program, hooks) do
