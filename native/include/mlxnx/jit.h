@@ -16,11 +16,16 @@
 #include <any>
 #include <cstddef>
 #include <functional>
+#include <iomanip>
+#include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <typeinfo>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -42,14 +47,41 @@ std::vector<Tensor> while_loop(
     const std::function<Tensor(const std::vector<Tensor>& state)>& condition,
     const Program::Function& body);
 
-/// `cond` over flat tensors.
+/// `cond` over flat tensors. Calls both functions, whatever the predicate is.
 std::vector<Tensor> cond(const Tensor& predicate,
                          const std::function<std::vector<Tensor>()>& on_true,
                          const std::function<std::vector<Tensor>()>& on_false);
 
-// What a traced program depends on: types and shapes of tensors, and everything that is not one.
+/// The numbers, sizes and keys of `value`, as text.
+template <typename T>
+std::vector<std::string> fixed_parts(const T& value) {
+  std::vector<std::string> parts;
+  auto on_tensor = [](const Tensor&) {};
+  auto on_fixed = [&parts](const auto& fixed) {
+    std::ostringstream text;
+    if constexpr (std::is_enum_v<std::decay_t<decltype(fixed)>>) {
+      text << +static_cast<std::underlying_type_t<std::decay_t<decltype(fixed)>>>(fixed);
+    } else {
+      text << std::setprecision(std::numeric_limits<std::decay_t<decltype(fixed)>>::max_digits10)
+           << fixed;
+    }
+    parts.push_back(text.str());
+  };
+  visit_tree(value, on_tensor, on_fixed);
+  return parts;
+}
+
+/// Throws: ArgumentError where numbers, sizes or keys differ, which no tensor of a program can say.
+/// `what` says whose they are: "the branches answer".
+void require_same_fixed(const char* op, const char* what, const std::vector<std::string>& first,
+                        const std::vector<std::string>& second);
+
+// What a traced program depends on: the arguments' types, types and shapes of tensors, and
+// everything that is not one.
 class Key {
  public:
+  // Numbers of several types have the same bytes.
+  explicit Key(const std::type_info& arguments) { add(&arguments); }
   void operator()(const Tensor& tensor) {
     add(tensor.dtype());
     add(tensor.rank());
@@ -67,7 +99,8 @@ class Key {
 }  // namespace tracing
 
 /// A function that is traced once for each combination of its arguments' types and shapes, and of
-/// the numbers among them. Copies share what was traced; calls may come from any thread.
+/// the numbers among them, whose types count too. Copies share what was traced; calls may come from
+/// any thread.
 template <typename F>
 class Jitted {
  public:
@@ -79,7 +112,7 @@ class Jitted {
   auto operator()(const Args&... args) const {
     using Result = std::decay_t<std::invoke_result_t<F&, const Args&...>>;
     if (tracing::is_active()) return Result(shared_->function(args...));
-    tracing::Key key;
+    tracing::Key key(typeid(std::tuple<Args...>));
     const std::tuple<const Args&...> all(args...);
     auto on_fixed = [&key](const auto& fixed) { key.add(fixed); };
     visit_tree(all, key, on_fixed);
@@ -144,9 +177,11 @@ Jitted<std::decay_t<F>> jit(F&& function) {
 }
 
 /// Runs `body` on the state while `condition` answers something other than zero. The state is a
-/// value made of tensors; each iteration keeps its types and shapes. The loop runs inside one call,
-/// and where the condition depends on integers only, no iteration waits for another.
-/// Throws: ShapeError when the body changes a type or shape, or the condition is no scalar.
+/// value made of tensors; each iteration keeps its types and shapes, and the numbers and sizes that
+/// it holds besides tensors. The loop runs inside one call, and where the condition depends on
+/// integers only, no iteration waits for another.
+/// Throws: ShapeError when the body changes a type or shape, or the condition is no scalar;
+/// ArgumentError when the body changes a number, which has to be a tensor for that.
 /// Nx: Nx.Defn.while
 ///
 ///     auto [i, x] = while_loop(
@@ -161,12 +196,19 @@ State while_loop(const State& initial, Condition condition, Body body) {
   return state_of(tracing::while_loop(
       tensors_of(initial),
       [&](const std::vector<Tensor>& state) { return Tensor(condition(state_of(state))); },
-      [&](const std::vector<Tensor>& state) { return tensors_of(State(body(state_of(state)))); }));
+      [&](const std::vector<Tensor>& state) {
+        const State next(body(state_of(state)));
+        tracing::require_same_fixed("while", "the state begins with, and its body answers",
+                                    tracing::fixed_parts(initial), tracing::fixed_parts(next));
+        return tensors_of(next);
+      }));
 }
 
-/// `on_true()` where the scalar `predicate` is not zero, else `on_false()`; only that one runs.
-/// Both answer values made of tensors of the same types and shapes. Throws: ShapeError when the
-/// branches differ or the predicate is no scalar. Nx: Nx.Defn.cond
+/// `on_true()` where the scalar `predicate` is not zero, else `on_false()`; only that one's ops
+/// run. Both functions are called, so that what they answer can be compared: values made of tensors
+/// of the same types and shapes, and the same numbers and sizes besides. Throws: ShapeError when
+/// the branches' tensors differ in type or shape, or the predicate is no real scalar; ArgumentError
+/// when their numbers differ, which have to be tensors for that. Nx: Nx.Defn.cond
 ///
 ///     Tensor y = cond(sum(x) > 0.0, [&] { return x * 2.0; }, [&] { return x; });
 template <typename OnTrue, typename OnFalse>
@@ -174,15 +216,16 @@ auto cond(const Tensor& predicate, OnTrue on_true, OnFalse on_false) {
   using Result = std::decay_t<std::invoke_result_t<OnTrue&>>;
   static_assert(std::is_same_v<Result, std::decay_t<std::invoke_result_t<OnFalse&>>>,
                 "both branches answer the same type");
-  std::any result;
-  const auto flat = [&result](auto& branch) {
-    return [&result, &branch] {
-      result = Result(branch());
-      return tensors_of(std::any_cast<const Result&>(result));
-    };
+  std::optional<Result> when_true;
+  std::optional<Result> when_false;
+  const auto flat = [](auto& branch, std::optional<Result>& result) {
+    return [&branch, &result] { return tensors_of(result.emplace(branch())); };
   };
-  const std::vector<Tensor> tensors = tracing::cond(predicate, flat(on_true), flat(on_false));
-  return with_tensors(std::any_cast<const Result&>(result), tensors);
+  const std::vector<Tensor> tensors =
+      tracing::cond(predicate, flat(on_true, when_true), flat(on_false, when_false));
+  tracing::require_same_fixed("cond", "the branches answer", tracing::fixed_parts(*when_true),
+                              tracing::fixed_parts(*when_false));
+  return with_tensors(*std::move(when_true), tensors);
 }
 
 }  // namespace mlxnx

@@ -9,6 +9,7 @@
 #include "program/printer.h"
 #include "program/serializer.h"
 #include "program/trace.h"
+#include "program/verifier.h"
 
 namespace mlxnx {
 namespace {
@@ -118,10 +119,30 @@ std::vector<Tensor> cond(const Tensor& predicate,
         predicate, [&](const std::vector<Tensor>&) { return on_true(); },
         [&](const std::vector<Tensor>&) { return on_false(); });
   }
-  const Number number = predicate.to_number();
-  const bool holds = std::visit(
-      [](const auto& value) { return value != std::decay_t<decltype(value)>{}; }, number);
-  return holds ? on_true() : on_false();
+  program::check_predicate(predicate.type());
+  const bool holds =
+      std::visit([](const auto& value) { return value != std::decay_t<decltype(value)>{}; },
+                 predicate.to_number());
+  std::vector<Tensor> results = holds ? on_true() : on_false();
+  // What the other branch would answer is learnt without computing it.
+  program::Trace other;
+  other.run({}, [&](const std::vector<Tensor>&) { return holds ? on_false() : on_true(); });
+  std::vector<TensorType> types;
+  for (const Tensor& result : results) types.push_back(result.type());
+  const std::vector<TensorType> others = other.region()->output_types();
+  program::check_branches(holds ? others : types, holds ? types : others);
+  return results;
+}
+
+void require_same_fixed(const char* op, const char* what, const std::vector<std::string>& first,
+                        const std::vector<std::string>& second) {
+  const auto [a, b] = std::mismatch(first.begin(), first.end(), second.begin(), second.end());
+  if (a == first.end() && b == second.end()) return;
+  const std::string none = "nothing";
+  throw ArgumentError("[" + std::string(op) + "] " + what + " " + (a != first.end() ? *a : none) +
+                      " and " + (b != second.end() ? *b : none) +
+                      " where only tensors may differ: a number that varies has to be a tensor, "
+                      "as in Tensor(1), and containers must keep their sizes and keys");
 }
 
 }  // namespace tracing

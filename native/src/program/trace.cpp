@@ -1,7 +1,7 @@
 #include "program/trace.h"
 
-#include <algorithm>
 #include <atomic>
+#include <unordered_set>
 #include <utility>
 
 #include "mlxnx/error.h"
@@ -80,11 +80,10 @@ void Trace::run(std::span<const Input> inputs, const Function& function) {
 // Gives both regions the inputs for what either captures. Returns: that.
 std::vector<Tensor> Trace::share_captures(Trace& first, Trace& second) {
   std::vector<Tensor> captures = first.captures_;
+  std::unordered_set<const tensors::Node*> known;
+  for (const Tensor& capture : captures) known.insert(&capture.node());
   for (const Tensor& capture : second.captures_) {
-    const bool is_new = std::none_of(captures.begin(), captures.end(), [&](const Tensor& known) {
-      return known.node_ptr() == capture.node_ptr();
-    });
-    if (is_new) captures.push_back(capture);
+    if (known.insert(&capture.node()).second) captures.push_back(capture);
   }
   first.capture_all(captures);
   second.capture_all(captures);

@@ -41,17 +41,20 @@ void require_regions(const Instruction& instruction, std::size_t count) {
                           std::to_string(instruction.regions.size()));
 }
 
+void require_signature(std::string_view name, const char* what, Types expected, Types found) {
+  if (std::equal(expected.begin(), expected.end(), found.begin(), found.end())) return;
+  throw ShapeError("[" + std::string(name) + "] " + what + " should be " + list(expected) +
+                   ", got " + list(found));
+}
 void require_signature(const Instruction& instruction, const char* what, Types expected,
                        Types found) {
-  if (std::equal(expected.begin(), expected.end(), found.begin(), found.end())) return;
-  throw ShapeError("[" + std::string(instruction.name()) + "] " + what + " should be " +
-                   list(expected) + ", got " + list(found));
+  require_signature(instruction.name(), what, expected, found);
 }
 
-void require_scalar(const Instruction& instruction, const char* what, const TensorType& type) {
+void require_scalar(std::string_view name, const char* what, const TensorType& type) {
   if (type.shape.empty() && !is_complex(type.dtype)) return;
-  throw ShapeError("[" + std::string(instruction.name()) + "] " + what +
-                   " should be a real scalar, got " + to_string(type));
+  throw ShapeError("[" + std::string(name) + "] " + what + " should be a real scalar, got " +
+                   to_string(type));
 }
 
 // Whether `attrs` is what `normal_attrs` makes of it.
@@ -91,7 +94,7 @@ std::vector<TensorType> infer_while(const Instruction& instruction, Types operan
   if (answer.size() != 1) {
     refuse(instruction, "the condition should have 1 output, got " + std::to_string(answer.size()));
   }
-  require_scalar(instruction, "the condition's output", answer.front());
+  require_scalar(instruction.name(), "the condition's output", answer.front());
   std::vector<TensorType> state = body.output_types();
   if (state.empty()) refuse(instruction, "the body has no outputs");
   const std::size_t count = std::min(state.size(), operands.size());
@@ -106,13 +109,13 @@ std::vector<TensorType> infer_cond(const Instruction& instruction, Types operand
                             std::to_string(operands.size()) + " operands");
   }
   require_regions(instruction, count + 1);
-  for (std::size_t i = 0; i < count; ++i) require_scalar(instruction, "a predicate", operands[i]);
+  for (const TensorType& predicate : operands.first(count)) check_predicate(predicate);
   const std::vector<TensorType> outputs = region_at(instruction, count).output_types();
   for (std::size_t i = 0; i <= count; ++i) {
     const Region& branch = region_at(instruction, i);
     require_signature(instruction, "a branch's inputs", operands.subspan(count),
                       input_types(branch));
-    require_signature(instruction, "a branch's outputs", outputs, branch.output_types());
+    check_branches(outputs, branch.output_types());
   }
   return outputs;
 }
@@ -257,6 +260,14 @@ void check_outputs(const Instruction& instruction, Types inferred, Types outputs
   if (fits) return;
   throw ShapeError("[" + std::string(instruction.name()) + "] the outputs are " + list(inferred) +
                    ", and were expected as " + list(outputs));
+}
+
+void check_predicate(const TensorType& predicate) {
+  require_scalar(name(InstructionKind::kCond), "a predicate", predicate);
+}
+
+void check_branches(Types last, Types other) {
+  require_signature(name(InstructionKind::kCond), "a branch's outputs", last, other);
 }
 
 void verify(const Region& region) { Verifier().check(region, 0); }

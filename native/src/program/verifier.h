@@ -24,6 +24,10 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction,
 void check_outputs(const Instruction& instruction, std::span<const TensorType> inferred,
                    std::span<const TensorType> outputs);
 
+/// The rules of `cond` for branches that are not regions. Throws: ShapeError.
+void check_predicate(const TensorType& predicate);
+void check_branches(std::span<const TensorType> last, std::span<const TensorType> other);
+
 /// Reruns every rule, in nested regions too.
 /// Throws: as `infer_outputs`; the text names the instruction.
 void verify(const Region& region);

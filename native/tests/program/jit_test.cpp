@@ -70,6 +70,24 @@ TEST(Jit, TracesOncePerTypesShapesAndNumbers) {
   EXPECT_EQ(scale.cache_size(), 4u);
 }
 
+TEST(Jit, TellsNumbersOfEqualBytesApart) {
+  auto scale = jit([](const Tensor& x, auto factor) { return x + factor; });
+  const Tensor x = tensor({1});
+  EXPECT_EQ(scale(x, 0LL).dtype(), (x + 0LL).dtype());
+  EXPECT_EQ(scale(x, 0.0).dtype(), (x + 0.0).dtype());
+  EXPECT_EQ(scale(x, 0LL).dtype(), (x + 0LL).dtype());
+  EXPECT_EQ(scale.cache_size(), 2u);
+}
+
+TEST(Jit, TellsContainersOfTheSameTensorsApart) {
+  auto same = jit([](const auto& value) { return value; });
+  const Tensor one(1.0);
+  const Model model = same(Model{one, one * 2.0});
+  const auto [a, b] = same(std::pair(one * 3.0, one * 4.0));
+  EXPECT_EQ(model.bias.item<float>(), 2.0f);
+  EXPECT_EQ(b.item<float>(), 4.0f);
+}
+
 TEST(Jit, NestsAndRunsOnManyThreads) {
   auto inner = jit([](const Tensor& x) { return x + 1.0; });
   auto outer = jit([&inner](const Tensor& x) { return inner(inner(x)) * 2.0; });
@@ -143,6 +161,93 @@ TEST(WhileLoop, RefusesABodyThatChangesTheState) {
                    Tensor(1), [](const Tensor& x) { return x < 3; },
                    [](const Tensor& x) { return x * 1.5; }),
                ShapeError);
+}
+
+template <typename Body>
+std::string complaint(Body body) {
+  try {
+    body();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "none";
+}
+
+TEST(WhileLoop, RefusesNumbersThatChange) {
+  const auto count = [](const Tensor& x) {
+    return while_loop(
+        std::pair(x, 1), [](const auto& s) { return s.first < 3.0; },
+        [](const auto& s) { return std::pair(s.first + 1.0, s.second + 1); });
+  };
+  const auto grow = [](const Tensor& x) {
+    return while_loop(
+        std::vector{x}, [](const auto& s) { return s[0] < 3.0; },
+        [](const auto& s) {
+          return std::vector{s[0] + 1.0, s[0]};
+        });
+  };
+  const char* numbers = "[while] the state begins with, and its body answers 1 and 2 where only";
+  const char* sizes = "[while] the state begins with, and its body answers 1 and 2 where only";
+  EXPECT_THAT(complaint([&] { count(Tensor(0.0)); }), HasSubstr(numbers));
+  EXPECT_THAT(complaint([&] { jit(count)(Tensor(0.0)); }), HasSubstr(numbers));
+  EXPECT_THAT(complaint([&] { grow(Tensor(0.0)); }), HasSubstr(sizes));
+  EXPECT_THAT(complaint([&] { jit(grow)(Tensor(0.0)); }), HasSubstr(sizes));
+}
+
+TEST(WhileLoop, KeepsNumbersThatStay) {
+  const auto [x, step] = while_loop(
+      std::pair(Tensor(0.0), 2), [](const auto& s) { return s.first < 5.0; },
+      [](const auto& s) { return std::pair(s.first + s.second, s.second); });
+  EXPECT_EQ(x.item<float>(), 6.0f);
+  EXPECT_EQ(step, 2);
+}
+
+// Branches that differ, eagerly and traced, whichever is taken.
+TEST(Cond, RefusesBranchesThatDiffer) {
+  const auto numbers = [](const Tensor& x) {
+    return cond(
+        x > 0.0, [&] { return std::pair(x, 1); }, [&] { return std::pair(x * 2.0, 2); });
+  };
+  const auto types = [](const Tensor& x) {
+    return cond(
+        x > 0.0, [&] { return x; }, [&] { return as_type(x, DType::s32); });
+  };
+  const auto vector_predicate = [](const Tensor& x) {
+    return cond(
+        reshape(x, {1}) > 0.0, [&] { return x; }, [&] { return x; });
+  };
+  for (const double value : {1.0, -1.0}) {
+    const Tensor x(value);
+    const char* differ = "[cond] the branches answer 1 and 2 where only tensors may differ";
+    EXPECT_THAT(complaint([&] { numbers(x); }), HasSubstr(differ));
+    EXPECT_THAT(complaint([&] { jit(numbers)(x); }), HasSubstr(differ));
+    const char* other_types = "[cond] a branch's outputs should be (s32), got (f32)";
+    EXPECT_THAT(complaint([&] { types(x); }), HasSubstr(other_types));
+    EXPECT_THAT(complaint([&] { jit(types)(x); }), HasSubstr(other_types));
+    const char* no_scalar = "[cond] a predicate should be a real scalar, got u8[1]";
+    EXPECT_THAT(complaint([&] { vector_predicate(x); }), HasSubstr(no_scalar));
+    EXPECT_THAT(complaint([&] { jit(vector_predicate)(x); }), HasSubstr(no_scalar));
+  }
+}
+
+TEST(Cond, AnswersNumbersThatAgree) {
+  const auto f = [](const Tensor& x) {
+    return cond(
+        x > 0.0, [&] { return std::pair(x, 7); }, [&] { return std::pair(x * 2.0, 7); });
+  };
+  for (const auto& [x, number] : {f(Tensor(-1.0)), jit(f)(Tensor(-1.0))}) {
+    EXPECT_EQ(x.item<float>(), -2.0f);
+    EXPECT_EQ(number, 7);
+  }
+}
+
+// Within a trace the predicate may be known.
+TEST(Cond, LeavesATraceAsItWasForAKnownPredicate) {
+  auto f = jit([](const Tensor& x) {
+    return cond(
+        Tensor(1.0), [&] { return x + 1.0; }, [&] { return x * 5.0; });
+  });
+  EXPECT_EQ(f(Tensor(2.0)).item<float>(), 3.0f);
 }
 
 TEST(Cond, TakesOneBranch) {
