@@ -1,10 +1,19 @@
 #include "mlxc/array.h"
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <iomanip>
+#include <limits>
+#include <sstream>
 #include <string>
 
+#include "mlx/c/ops.h"
 #include "mlxc/memory.h"
+#include "mlxc/stream.h"
+#include "mlxc/thread_state.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -56,7 +65,9 @@ std::span<const int> Array::shape() const {
   return {checked(data, data != nullptr, "mlx_array_shape"), dims};
 }
 
-Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
+namespace {
+
+Array copied(const void* data, std::span<const int> shape, mlx_dtype type) {
   if (HostBlock::fits(shape, type)) {
     Array array = Array::host(shape, type);
     const std::size_t bytes = array.block()->size() * mlx_dtype_size(type);
@@ -68,6 +79,63 @@ Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
   const mlx_array raw =
       mlx_array_new_data(data, shape.data(), static_cast<int>(shape.size()), type);
   return Array::adopt(checked(raw, raw.ctx != nullptr, "mlx_array_new_data"));
+}
+
+// MLX writes the numbers of a fused kernel into its source as a stream prints them: NaN and
+// infinity as words that C++ does not know (before 0.33), -0.0 as an integer, and others with fewer
+// digits than it takes to tell them apart.
+template <typename T>
+bool is_written_exactly(T value) {
+  if (!std::isfinite(value) || (value == T{0} && std::signbit(value))) return false;
+  std::ostringstream text;
+  text << std::setprecision(std::numeric_limits<T>::digits10 + 1) << value;
+  return static_cast<T>(std::strtod(text.str().c_str(), nullptr)) == value;
+}
+
+template <typename T>
+T read(const void* data, std::size_t index = 0) {
+  T value;
+  std::memcpy(&value, static_cast<const T*>(data) + index, sizeof value);
+  return value;
+}
+
+bool is_written_exactly(const void* data, mlx_dtype type) {
+  switch (type) {
+    case MLX_FLOAT32:
+      return is_written_exactly(read<float>(data));
+    case MLX_FLOAT64:
+      return is_written_exactly(read<double>(data));
+    case MLX_COMPLEX64:
+      return is_written_exactly(read<float>(data)) && is_written_exactly(read<float>(data, 1));
+    // Finite ones have few digits.
+    case MLX_BFLOAT16:
+      return (read<std::uint16_t>(data) & 0x7f80) != 0x7f80 && read<std::uint16_t>(data) != 0x8000;
+    case MLX_FLOAT16:
+      return (read<std::uint16_t>(data) & 0x7c00) != 0x7c00 && read<std::uint16_t>(data) != 0x8000;
+    default:
+      return true;
+  }
+}
+
+// What MLX writes into kernels are arrays of one element that no op has made.
+Array node_of(const Array& number, std::span<const int> shape) {
+  Array result;
+  ++thread_state.nodes;
+  check(mlx_reshape(result.out(), number.raw(), shape.data(), shape.size(), current_stream()),
+        "mlx_reshape");
+  return result;
+}
+
+}  // namespace
+
+Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
+  if (!thread_state.fuses) [[likely]]
+    return copied(data, shape, type);
+  const bool is_number = std::all_of(shape.begin(), shape.end(), [](int dim) { return dim == 1; });
+  if (!is_number || is_written_exactly(data, type)) return copied(data, shape, type);
+  constexpr int kOne = 1;
+  const bool has_one_axis = shape.size() == 1;
+  return node_of(copied(data, std::span(&kOne, has_one_axis ? 0 : 1), type), shape);
 }
 
 const void* data_pointer(const Array& array) {

@@ -86,7 +86,8 @@ class Array {
   bool owned_ = true;
 };
 
-/// A new array holding a copy of `data` (row-major, native byte order).
+/// A new array holding a copy of `data` (row-major, native byte order). Where a graph is traced to
+/// be fused, a number that MLX can't write into a kernel becomes a node, which kernels read.
 Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type);
 
 /// The first element's address of an evaluated array, whatever its type; null for an array without

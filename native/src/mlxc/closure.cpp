@@ -11,6 +11,7 @@
 #include "mlx/c/compile.h"
 #include "mlxc/check.h"
 #include "mlxc/memory.h"
+#include "mlxc/thread_state.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -76,6 +77,18 @@ struct Payload {
   ArrayFunction function;
   std::uintptr_t id;
   std::weak_ptr<const void> life;
+  bool fuses;
+};
+
+class FusingScope {
+ public:
+  explicit FusingScope(bool fuses) : outer_(std::exchange(thread_state.fuses, fuses)) {}
+  ~FusingScope() { thread_state.fuses = outer_; }
+  FusingScope(const FusingScope&) = delete;
+  FusingScope& operator=(const FusingScope&) = delete;
+
+ private:
+  bool outer_;
 };
 
 // Runs where MLX traces, once for each thread and combination of input types.
@@ -86,6 +99,7 @@ int call(mlx_vector_array* result, const mlx_vector_array input, void* held) {
     std::vector<Array> inputs(mlx_vector_array_size(input));
     for (std::size_t i = 0; i < inputs.size(); ++i)
       check(mlx_vector_array_get(inputs[i].out(), input, i), "mlx_vector_array_get");
+    const FusingScope scope(payload.fuses);
     const ArrayVector outputs(payload.function(inputs));
     return mlx_vector_array_set(result, outputs.raw());
   } catch (...) {
@@ -99,7 +113,8 @@ int call(mlx_vector_array* result, const mlx_vector_array input, void* held) {
 CompiledClosure::CompiledClosure(ArrayFunction function, CompileMode mode)
     : mode_(mode), life_(std::make_shared<Life>()) {
   install_error_handler();
-  auto payload = std::make_unique<Payload>(Payload{std::move(function), life_->id, life_});
+  auto payload = std::make_unique<Payload>(
+      Payload{std::move(function), life_->id, life_, mode == CompileMode::kFuse});
   const Handle plain(mlx_closure_new_func_payload(
       call, payload.release(), [](void* held) { delete static_cast<Payload*>(held); }));
   if (plain.raw.ctx == nullptr) throw_pending_error("mlx_closure_new_func_payload");

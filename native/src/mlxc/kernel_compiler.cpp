@@ -77,13 +77,37 @@ std::string probe() {
   return {};
 }
 
-std::atomic<bool> fusing_failed{false};
+// Whether it makes a library in MLX's folder, be it an empty one.
+bool compiler_works() {
+  std::string library = find_kernel_compiler().cache_folder + "/cpu/.probe-XXXXXX";
+  const int file = ::mkstemp(library.data());
+  if (file < 0) return false;
+  ::close(file);
+  const std::string command = "echo 'int probe;' | g++ -x c++ -std=c++17 -fPIC -shared -o '" +
+                              library + "' - > /dev/null 2>&1";
+  const int status = std::system(command.c_str());
+  ::unlink(library.c_str());
+  return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
 
-}  // namespace
+std::atomic<bool> fusing_failed{false};
 
 void stop_fusing(const std::string& reason) {
   if (!fusing_failed.exchange(true))
     std::fprintf(stderr, "mlxnx: compiled programs run unfused: %s\n", reason.c_str());
+}
+
+}  // namespace
+
+void note_failed_kernel(const std::string& reason) {
+  if (default_device() == Device::kCpu && !compiler_works()) {
+    stop_fusing(reason);
+    return;
+  }
+  static std::atomic<bool> said{false};
+  if (said.exchange(true)) return;
+  std::fprintf(stderr, "mlxnx: a compiled program runs unfused (others are not told of): %s\n",
+               reason.substr(0, reason.find('\n')).c_str());
 }
 
 bool can_fuse() {

@@ -42,7 +42,9 @@ class NativeKernelScope {
   bool is_active_ = false;
 };
 
-/// Making a kernel failed: nothing is fused from now on. Says so on stderr.
-void stop_fusing(const std::string& reason);
+/// Making a kernel of one program failed, which costs that program its fusion; says so on stderr
+/// for the first such program. Where the compiler makes no library at all, nothing is fused from
+/// now on.
+void note_failed_kernel(const std::string& reason);
 
 }  // namespace mlxnx::mlxc

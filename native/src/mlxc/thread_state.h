@@ -19,6 +19,7 @@ struct ThreadState {
   std::optional<Device> device;  ///< of the innermost DeviceScope
   std::uint64_t nodes = 0;       ///< graph nodes built so far
   bool at_once = false;          ///< whether small arrays are computed instead (host_kernels.h)
+  bool fuses = false;            ///< whether the graph is traced to be fused
 };
 
 extern constinit thread_local ThreadState thread_state;

@@ -23,6 +23,11 @@ namespace {
 
 using mlxc::Array;
 
+// To have MLX trace a run costs three times what building its graph costs, and pays from the third
+// replay on: a long one is only built until it has been run so often.
+constexpr std::size_t kLongToTrace = 512;
+constexpr std::uint32_t kRunsToTrace = 3;
+
 // The elements of a captured tensor, where ops may look at them. It has been evaluated.
 const void* known_data(const Tensor& constant) {
   const Array& array = constant.node().array;
@@ -277,11 +282,6 @@ std::vector<Array> StraightRun::compute_at_once(std::span<const Array> inputs) c
   return results;
 }
 
-// On a GPU machine f64 runs on the CPU, where fusing takes a compiler that may not be there.
-bool StraightRun::can_fuse() const {
-  return mlxc::can_fuse() && !(uses_f64_ && default_device() == Device::kGpu);
-}
-
 const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const {
   Slot& slot =
       slots_[2 * static_cast<std::size_t>(default_device()) + static_cast<std::size_t>(mode)];
@@ -298,8 +298,10 @@ std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
     return compute_at_once(inputs);
   require_engine();
   if (!is_replayable_ || mlxc::is_compilation_disabled()) return trace(inputs);
-  const bool fuse = mode == mlxc::CompileMode::kFuse && can_fuse();
-  return fuse ? run_fused(inputs) : closure(mlxc::CompileMode::kReplay)(inputs);
+  if (mode == mlxc::CompileMode::kFuse && may_fuse()) return run_fused(inputs);
+  const bool is_long = instructions_.size() >= kLongToTrace;
+  if (is_long && runs_.fetch_add(1, std::memory_order_relaxed) < kRunsToTrace) return trace(inputs);
+  return closure(mlxc::CompileMode::kReplay)(inputs);
 }
 
 // The first time the results are computed at once: kernels are compiled then, which takes long and
@@ -311,15 +313,22 @@ std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
     const mlxc::NativeKernelScope scope;
     mlxc::eval(mlxc::ArrayVector(results));
   } catch (const BackendError& error) {
-    mlxc::stop_fusing(error.what());
+    mlxc::note_failed_kernel(error.what());
+    is_unfusable_.store(true, std::memory_order_relaxed);
     return closure(mlxc::CompileMode::kReplay)(inputs);
   }
   kernels_are_made_.store(true, std::memory_order_relaxed);
   return results;
 }
 
+bool StraightRun::may_fuse() const {
+  // On a GPU machine f64 runs on the CPU, where fusing takes a compiler that may not be there.
+  const bool needs_cpu_kernels = uses_f64_ && default_device() == Device::kGpu;
+  return !needs_cpu_kernels && !is_unfusable_.load(std::memory_order_relaxed) && mlxc::can_fuse();
+}
+
 bool StraightRun::has_kernels(mlxc::CompileMode mode) const {
-  return mode != mlxc::CompileMode::kFuse || !can_fuse() ||
+  return mode != mlxc::CompileMode::kFuse || !may_fuse() ||
          kernels_are_made_.load(std::memory_order_relaxed);
 }
 

@@ -1,4 +1,5 @@
-// A stretch of instructions without control flow: one function that MLX traces and replays.
+// A stretch of instructions without control flow: one function that MLX traces and replays, once it
+// has proved worth it.
 #pragma once
 
 #include <array>
@@ -53,11 +54,11 @@ class StraightRun {
   std::uint64_t node_count() const { return node_count_.load(std::memory_order_relaxed); }
 
  private:
-  bool can_fuse() const;
   std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
   std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs) const;
   std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs, bool at_once) const;
   const mlxc::CompiledClosure& closure(mlxc::CompileMode mode) const;
+  bool may_fuse() const;
 
   std::span<const Instruction> instructions_;
   std::span<const TensorType> types_;
@@ -69,7 +70,9 @@ class StraightRun {
   // Cleared when a kernel turns out to be missing.
   mutable std::atomic<bool> pays_at_once_;
   mutable std::atomic<std::uint64_t> node_count_{0};
+  mutable std::atomic<std::uint32_t> runs_{0};  // of a long one, unfused
   mutable std::atomic<bool> kernels_are_made_{false};
+  mutable std::atomic<bool> is_unfusable_{false};  // its kernels could not be made
 
   // For each device that graphs are built for, and for each mode.
   struct Slot {

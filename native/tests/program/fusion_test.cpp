@@ -1,0 +1,155 @@
+// Fused kernels: what MLX writes into their source, and programs that can't be fused.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <complex>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+
+#include "mlxc/kernel_compiler.h"
+#include "mlxnx/device.h"
+#include "mlxnx/ops/shape.h"
+#include "program/build_helpers.h"
+
+namespace mlxnx::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+// So many elements that the host leaves them to MLX.
+const Shape kShape{20'000};
+
+// x, with each of the numbers in place of its elements.
+Program constants_of(DType type, const std::vector<Number>& numbers) {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", {type, kShape});
+  const ValueId holds = builder.op("equal", {x, x});
+  std::vector<ValueId> outputs;
+  for (const Number& value : numbers)
+    outputs.push_back(builder.op("select", {holds, number(builder, value, type), x}));
+  return builder.program(outputs);
+}
+
+std::vector<Number> telling_numbers(DType type) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  if (type == DType::c64) {
+    using Complex = std::complex<double>;
+    return {Complex(kNan, kInfinity), Complex(1, -kInfinity), Complex(-0.0, 1.0 / 3),
+            Complex(1.5, -2.5)};
+  }
+  return {kNan, kInfinity, -kInfinity, -0.0, 1.0 / 3, 0.1, 16777217.0, 0.30000000000000004, 2.5};
+}
+
+class FusedConstants : public testing::TestWithParam<DType> {};
+
+TEST_P(FusedConstants, AreExact) {
+  const DType type = GetParam();
+  const Program program = constants_of(type, telling_numbers(type));
+  const std::vector<Tensor> inputs{broadcast(as_type(tensor(1.0), type), kShape)};
+  const auto expected = run(program, inputs);
+  testing::internal::CaptureStderr();
+  const auto fused = run(program, inputs, {}, {.fusion = Fusion::kAlways});
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "the kernel was not made";
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(fused.at(i).to_bytes(), expected[i].to_bytes()) << "number " << i;
+}
+
+// A compiler that refuses kernels of some op: a script of that name, first on the PATH.
+class RefusingCompiler {
+ public:
+  explicit RefusingCompiler(const std::string& refused) {
+    std::string name = (fs::temp_directory_path() / "mlxnx-fusion-XXXXXX").string();
+    folder_ = ::mkdtemp(name.data());
+    const std::string path = std::getenv("PATH");
+    std::ofstream(folder_ / "g++") << "#!/bin/sh\n"
+                                      "PATH='" +
+                                          path +
+                                          "'\n"
+                                          "case $* in *--version*) exec g++ \"$@\" ;; esac\n"
+                                          "for file in \"$@\" /dev/null; do\n"
+                                          "  case $file in *.cpp) grep -q '" +
+                                          refused +
+                                          "' \"$file\" && exit 1 ;; esac\n"
+                                          "done\n"
+                                          "[ '" +
+                                          refused +
+                                          "' = '' ] && exit 1\n"
+                                          "exec g++ \"$@\"\n";
+    fs::permissions(folder_ / "g++", fs::perms::owner_all);
+    ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
+    ::setenv("MLXNX_KERNEL_CACHE", folder_.c_str(), 1);
+  }
+  ~RefusingCompiler() { fs::remove_all(folder_); }
+
+  std::size_t kernels() const {
+    std::size_t count = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(folder_))
+      count += entry.path().extension() == ".so";
+    return count;
+  }
+
+ private:
+  fs::path folder_;
+};
+
+Program twice(const char* op) {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32(kShape));
+  return builder.program({builder.op(op, {builder.op(op, {x})})});
+}
+
+// In a process of its own, whose exit status says whether all is as it should be: what is learnt of
+// the compiler is kept for good.
+[[noreturn]] void run_fused(const std::string& refused, std::size_t kernels) {
+  bool is_right = true;
+  {
+    const RefusingCompiler compiler(refused);
+    const std::vector<Tensor> inputs{broadcast(tensor(0.0), kShape)};
+    for (const char* op : {"tanh", "sin", "sin", "negate"}) {
+      const Executable program(twice(op), {.fusion = Fusion::kAlways});
+      for (int i = 0; i < 2; ++i)
+        is_right &= program.run(inputs).at(0).to_vector<float>() ==
+                    std::vector<float>(static_cast<std::size_t>(kShape[0]), 0.0f);
+    }
+    is_right &= compiler.kernels() == kernels;
+  }
+  std::fflush(stderr);
+  std::_Exit(is_right ? 0 : 1);
+}
+
+class FailingFusionDeathTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (default_device() != Device::kCpu) GTEST_SKIP() << "a GPU's kernels need no compiler";
+    if (!mlxc::can_fuse()) GTEST_SKIP() << "there is no compiler";
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
+};
+
+TEST_F(FailingFusionDeathTest, CostsOnlyItsProgramTheFusion) {
+  EXPECT_EXIT(run_fused("Tanh", 2), testing::ExitedWithCode(0),
+              "^mlxnx: a compiled program runs unfused .others are not told of.: [^\n]*\n$");
+}
+
+TEST_F(FailingFusionDeathTest, EndsFusionWhereNothingCanBeCompiled) {
+  EXPECT_EXIT(run_fused("", 0), testing::ExitedWithCode(0),
+              "^mlxnx: compiled programs run unfused: [^\n]*");
+}
+
+std::string type_name(const testing::TestParamInfo<DType>& info) {
+  return std::string(name(info.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, FusedConstants,
+                         testing::Values(DType::f32, DType::f64, DType::f16, DType::bf16,
+                                         DType::c64),
+                         type_name);
+
+}  // namespace
+}  // namespace mlxnx::program
