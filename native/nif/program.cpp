@@ -11,6 +11,9 @@
 //     {:cond, predicates, captures, branches}
 //     {:hook, callback, values}
 //     {:runtime_call, callback, values, types}
+//     {:stop_gradient, values}
+//     {:custom_vjp, values, inputs, captures, backward_region}
+//     {:custom_vjp, values, inputs, reason}, where there is no gradient
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -104,6 +107,12 @@ class RegionDecoder {
       return builder_.runtime_call(decode<std::string>(env_, fields[1]), values(fields[2]),
                                    decode<std::vector<TensorType>>(env_, fields[3]));
     }
+    if (kind == "stop_gradient" && arity == 2) return builder_.stop_gradient(values(fields[1]));
+    if (kind == "custom_vjp" && arity == 5) return add_custom_vjp(fields);
+    if (kind == "custom_vjp" && arity == 4) {
+      return builder_.custom_vjp(values(fields[1]), values(fields[2]),
+                                 decode<std::string>(env_, fields[3]));
+    }
     throw_unexpected(instruction, "an instruction");
   }
 
@@ -114,6 +123,23 @@ class RegionDecoder {
     std::shared_ptr<const program::Region> function;
     if (fields[5] != atoms.nil) function = nested(fields[5]);
     return builder_.ops(op->name, values(fields[2]), attrs, types, std::move(function));
+  }
+
+  // A gradient that can't be served must not keep the program itself from running.
+  std::vector<ValueId> add_custom_vjp(const Term* fields) {
+    const auto refused = [&](const std::exception& error) {
+      return builder_.custom_vjp(values(fields[1]), values(fields[2]), std::string(error.what()));
+    };
+    std::shared_ptr<const program::Region> backward;
+    try {
+      backward = nested(fields[4]);
+    } catch (const ArgumentError& error) {
+      return refused(error);
+    } catch (const UnsupportedError& error) {
+      return refused(error);
+    }
+    return builder_.custom_vjp(values(fields[1]), values(fields[2]), values(fields[3]),
+                               std::move(backward));
   }
 
   std::vector<ValueId> values(Term list) {

@@ -21,7 +21,7 @@ using ops::AttrKind;
 using ops::AttrValue;
 
 [[noreturn]] void refuse(const json& value, std::string_view wanted) {
-  throw FormatError(fmt::format("{} is not of the kind {}", value.dump(), wanted));
+  throw FormatError(fmt::format("{} is not of the kind {}", shown(value), wanted));
 }
 
 // A float, which JSON can't write where it is not finite.
@@ -39,7 +39,8 @@ Number number(const json& value) {
           static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return value.get<std::uint64_t>();
   if (value.is_number_integer()) return value.get<std::int64_t>();
-  if (value.is_object()) return std::complex<double>(real(value.at("re")), real(value.at("im")));
+  if (value.is_object())
+    return std::complex<double>(real(member(value, "re")), real(member(value, "im")));
   return real(value);
 }
 
@@ -48,7 +49,7 @@ std::vector<std::array<std::int64_t, N>> tuples(const json& value) {
   std::vector<std::array<std::int64_t, N>> result;
   for (const json& entry : value) {
     if (!entry.is_array() || entry.size() != N)
-      throw FormatError(fmt::format("{} is not a list of {} integers", entry.dump(), N));
+      throw FormatError(fmt::format("{} is not a list of {} integers", shown(entry), N));
     auto& tuple = result.emplace_back();
     for (std::size_t i = 0; i < N; ++i) tuple[i] = integer<std::int64_t>(entry[i]);
   }
@@ -59,7 +60,7 @@ std::vector<ops::Start> starts(const json& value) {
   std::vector<ops::Start> result;
   for (const json& entry : value) {
     if (entry.is_object()) {
-      result.emplace_back(ops::DynamicStart{integer<std::int64_t>(entry.at("operand"))});
+      result.emplace_back(ops::DynamicStart{integer<std::int64_t>(member(entry, "operand"))});
     } else {
       result.emplace_back(integer<std::int64_t>(entry));
     }
@@ -80,6 +81,7 @@ AttrValue value_of_kind(const json& value, AttrKind kind) {
   if (list_wanted && !value.is_array()) refuse(value, name(kind));
   switch (kind) {
     case AttrKind::kBool:
+      if (!value.is_boolean()) break;
       return value.get<bool>();
     case AttrKind::kInt:
       return integer<std::int64_t>(value);
@@ -88,9 +90,9 @@ AttrValue value_of_kind(const json& value, AttrKind kind) {
     case AttrKind::kNumber:
       return number(value);
     case AttrKind::kString:
-      return value.get<std::string>();
+      return text(value);
     case AttrKind::kType:
-      return dtype_from_name(value.get<std::string>());
+      return dtype_from_name(text(value));
     case AttrKind::kInts:
       return ints(value);
     case AttrKind::kPairs:
@@ -173,9 +175,6 @@ ops::Attrs attrs_from_json(const json& values, std::span<const AttrDef> schema) 
     try {
       attrs.set(name,
                 def == schema.end() ? value_of_any_kind(value) : value_of_kind(value, def->kind));
-    } catch (const json::exception& error) {
-      throw FormatError(
-          fmt::format("the attribute {} is {}: {}", name, value.dump(), error.what()));
     } catch (const FormatError& error) {
       throw FormatError(fmt::format("the attribute {}: {}", name, error.what()));
     }

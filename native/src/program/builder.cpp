@@ -98,6 +98,37 @@ std::vector<ValueId> RegionBuilder::runtime_call(std::string callback, Ids value
   return append(std::move(instruction), {});
 }
 
+std::vector<ValueId> RegionBuilder::stop_gradient(Ids values) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kStopGradient;
+  instruction.operands.assign(values.begin(), values.end());
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, Ids captures,
+                                               std::shared_ptr<const Region> backward) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kCustomVjp;
+  instruction.operands = join(join(values, inputs), captures);
+  instruction.values = static_cast<std::uint32_t>(values.size());
+  if (backward != nullptr && backward->outputs.size() != inputs.size()) {
+    throw ArgumentError("[custom_vjp] there are " + std::to_string(inputs.size()) +
+                        " inputs, and the gradient answers " +
+                        std::to_string(backward->outputs.size()) + " cotangents");
+  }
+  instruction.regions = {std::move(backward)};
+  return append(std::move(instruction), {});
+}
+
+std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, std::string reason) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kCustomVjp;
+  instruction.operands = join(values, inputs);
+  instruction.values = static_cast<std::uint32_t>(values.size());
+  instruction.callback = std::move(reason);
+  return append(std::move(instruction), {});
+}
+
 std::vector<ValueId> RegionBuilder::append(Instruction instruction,
                                            std::span<const TensorType> wanted) {
   std::vector<TensorType> outputs = infer_outputs(instruction, types_);
@@ -145,11 +176,10 @@ std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids
 }
 
 void RegionBuilder::order_inputs(Ids ids) {
+  std::vector<std::size_t> places(types_.size(), inputs_.size());
+  for (std::size_t i = 0; i < input_ids_.size(); ++i) places[input_ids_[i]] = i;
   std::vector<Input> inputs;
-  for (const ValueId id : ids) {
-    const auto at = std::find(input_ids_.begin(), input_ids_.end(), id) - input_ids_.begin();
-    inputs.push_back(inputs_.at(static_cast<std::size_t>(at)));
-  }
+  for (const ValueId id : ids) inputs.push_back(inputs_.at(places.at(id)));
   if (inputs.size() != inputs_.size())
     throw ArgumentError("[program] an order of " + std::to_string(inputs.size()) + " inputs for " +
                         std::to_string(inputs_.size()));

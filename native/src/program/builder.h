@@ -57,6 +57,16 @@ class RegionBuilder {
   std::vector<ValueId> runtime_call(std::string callback, Ids values,
                                     std::span<const TensorType> outputs);
 
+  /// Passes `values` on, and no gradient back.
+  std::vector<ValueId> stop_gradient(Ids values);
+
+  /// Passes `values` on; their gradient goes to `inputs` as `backward` answers it:
+  /// (cotangents of the values…, captures…) -> cotangents of the inputs, see `cotangent_type`.
+  std::vector<ValueId> custom_vjp(Ids values, Ids inputs, Ids captures,
+                                  std::shared_ptr<const Region> backward);
+  /// The same for values without a gradient; `reason` is what those are told who ask for it.
+  std::vector<ValueId> custom_vjp(Ids values, Ids inputs, std::string reason);
+
   /// Puts the instructions of `region` here that `results`, values of it, depend on. `inputs` stand
   /// for its inputs. Returns: the values that stand for `results`.
   std::vector<ValueId> append(const Region& region, Ids inputs, Ids results);

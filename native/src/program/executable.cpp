@@ -7,6 +7,7 @@
 #include "mlxc/engine.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
+#include "program/marks.h"
 #include "program/region_plan.h"
 #include "program/verifier.h"
 #include "tensor/node.h"
@@ -31,10 +32,13 @@ void collect_constants(const Region& region, std::vector<Tensor>& constants) {
   }
 }
 
-std::size_t bytes_of(std::span<const Tensor> tensors) {
+// Of all that a region captures, gradients included, each tensor once.
+std::size_t captured_bytes_of(const Region& region) {
+  std::vector<Tensor> constants;
+  collect_constants(region, constants);
   std::set<const tensors::Node*> counted;
   std::size_t bytes = 0;
-  for (const Tensor& tensor : tensors) {
+  for (const Tensor& tensor : constants) {
     if (counted.insert(&tensor.node()).second) bytes += tensor.byte_size();
   }
   return bytes;
@@ -50,14 +54,16 @@ tensors::Weight weight_of(const Region& region) {
 }  // namespace
 
 struct Executable::Parts {
-  Parts(Program program, ExecutableOptions options)
+  // `region`: the program's, without marks.
+  Parts(std::shared_ptr<const Program> program, const std::shared_ptr<const Region>& region,
+        ExecutableOptions options)
       : program(std::move(program)),
         options(options),
-        plan(std::shared_ptr<const Region>(std::shared_ptr<void>(), &this->program.main)),
-        output_types(this->program.main.output_types()),
-        weight(weight_of(this->program.main)) {}
+        plan(region),
+        output_types(region->output_types()),
+        weight(weight_of(*region)) {}
 
-  Program program;
+  std::shared_ptr<const Program> program;
   ExecutableOptions options;
   RegionPlan plan;
   std::vector<TensorType> output_types;
@@ -74,7 +80,7 @@ struct Executable::Parts {
 };
 
 void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
-  const std::vector<Input>& expected = program.main.inputs;
+  const std::vector<Input>& expected = program->main.inputs;
   if (inputs.size() != expected.size()) {
     throw ArgumentError("[program] takes " + std::to_string(expected.size()) + " inputs, got " +
                         std::to_string(inputs.size()));
@@ -142,11 +148,14 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
 
 Executable::Executable(Program program, ExecutableOptions options) {
   verify(program);
+  auto kept = std::make_shared<const Program>(std::move(program));
+  const std::shared_ptr<const Region> region =
+      without_marks(std::shared_ptr<const Region>(kept, &kept->main));
   std::vector<Tensor> constants;
-  collect_constants(program.main, constants);
+  collect_constants(*region, constants);
   eval(constants);
-  parts_ = std::make_unique<Parts>(std::move(program), options);
-  parts_->captured_bytes = bytes_of(constants);
+  parts_ = std::make_unique<Parts>(std::move(kept), region, options);
+  parts_->captured_bytes = captured_bytes_of(parts_->program->main);
 }
 
 Executable::~Executable() = default;
@@ -155,7 +164,7 @@ void Executable::check_inputs(std::span<const Tensor> inputs) const {
   parts_->check_inputs(inputs);
 }
 
-const Program& Executable::program() const { return parts_->program; }
+const Program& Executable::program() const { return *parts_->program; }
 
 std::size_t Executable::captured_bytes() const { return parts_->captured_bytes; }
 

@@ -31,6 +31,8 @@ bool is_supported(const Instruction& instruction) {
   switch (instruction.kind) {
     case InstructionKind::kConstant:
     case InstructionKind::kCond:
+    case InstructionKind::kStopGradient:
+    case InstructionKind::kCustomVjp:
       return true;
     case InstructionKind::kOp:
       return is_elementwise(*instruction.op) || keeps_scalars(*instruction.op);
@@ -55,6 +57,7 @@ void check_instructions(std::string_view op, const Region& region) {
                              "] the function may hold what works element by element, not " +
                              label(instruction));
     }
+    if (instruction.kind == InstructionKind::kCustomVjp) continue;  // its region never runs here
     for (const auto& nested : instruction.regions) {
       if (nested != nullptr) check_instructions(op, *nested);
     }

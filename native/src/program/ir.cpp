@@ -6,12 +6,14 @@
 namespace mlxnx::program {
 namespace {
 
-constexpr std::array<std::pair<InstructionKind, std::string_view>, 5> kKindNames = {{
+constexpr std::array<std::pair<InstructionKind, std::string_view>, 7> kKindNames = {{
     {InstructionKind::kConstant, "constant_tensor"},
     {InstructionKind::kWhile, "while"},
     {InstructionKind::kCond, "cond"},
     {InstructionKind::kHook, "hook"},
     {InstructionKind::kRuntimeCall, "runtime_call"},
+    {InstructionKind::kStopGradient, "stop_gradient"},
+    {InstructionKind::kCustomVjp, "custom_vjp"},
 }};
 
 }  // namespace
@@ -56,6 +58,11 @@ std::vector<TensorType> Region::output_types() const {
   result.reserve(outputs.size());
   for (const ValueId id : outputs) result.push_back(types.at(id));
   return result;
+}
+
+TensorType cotangent_type(const TensorType& type) {
+  const bool is_continuous = is_float(type.dtype) || is_complex(type.dtype);
+  return is_continuous ? type : TensorType{DType::f32, type.shape};
 }
 
 std::size_t own_operands(const Instruction& instruction) {

@@ -22,12 +22,14 @@ using ValueId = std::uint32_t;
 
 /// What an instruction is. Files hold the names, never the numbers.
 enum class InstructionKind : std::uint8_t {
-  kOp,           ///< a row of the registry
-  kConstant,     ///< a captured tensor
-  kWhile,        ///< regions: condition, body
-  kCond,         ///< regions: one per predicate, and the last for when none holds
-  kHook,         ///< tells the host about tensors and passes them on
-  kRuntimeCall,  ///< tensors that the host computes from tensors
+  kOp,            ///< a row of the registry
+  kConstant,      ///< a captured tensor
+  kWhile,         ///< regions: condition, body
+  kCond,          ///< regions: one per predicate, and the last for when none holds
+  kHook,          ///< tells the host about tensors and passes them on
+  kRuntimeCall,   ///< tensors that the host computes from tensors
+  kStopGradient,  ///< passes tensors on, and no gradient back
+  kCustomVjp,     ///< passes tensors on; region: where their gradient goes instead
 };
 
 struct Region;
@@ -41,6 +43,11 @@ struct Region;
 /// - cond: the scalar predicates, then captures. A region for each predicate, and one more:
 ///   (captures…) -> outputs.
 /// - hook, runtime_call: what the host gets.
+/// - stop_gradient: what it passes on.
+/// - custom_vjp: the `values` that it passes on, the inputs that get their gradient, then captures.
+///   Region: (cotangents of the values…, captures…) -> cotangents of the inputs. Values and
+///   captures get no gradient by it. Without a region there is no gradient, and `callback` says
+///   why.
 struct Instruction {
   InstructionKind kind = InstructionKind::kOp;
   const ops::OpDef* op = nullptr;  ///< of kOp
@@ -50,6 +57,7 @@ struct Instruction {
   std::vector<TensorType> outputs;  ///< may differ in type from what the op's rules answer
   ValueId first = 0;
   std::uint32_t predicates = 0;    ///< of kCond
+  std::uint32_t values = 0;        ///< of kCustomVjp
   std::string callback;            ///< of kHook and kRuntimeCall: the host's name for it
   std::optional<Tensor> constant;  ///< of kConstant
 
@@ -78,11 +86,14 @@ struct Program {
   std::vector<std::string> output_names;  ///< empty, or one for each output
 };
 
-/// "while", "cond", "hook", "runtime_call", "constant"; empty for kOp.
+/// "while", "cond", "hook", …; empty for kOp.
 std::string_view name(InstructionKind kind);
 
 /// The kind called `text`; kOp for any other name.
 InstructionKind kind_from_name(std::string_view text);
+
+/// What a gradient by a value of this type is made of: the type itself, and f32 for integers.
+TensorType cotangent_type(const TensorType& type);
 
 /// How many of an op's operands are the op's own; the rest is what its region captures.
 std::size_t own_operands(const Instruction& instruction);

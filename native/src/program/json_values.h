@@ -1,9 +1,11 @@
 // JSON read without trust: the JSON library turns any number into an integer type, cutting
-// fractions and wrapping what does not fit, and follows any depth of nesting with the stack.
+// fractions and wrapping what does not fit, follows any depth of nesting with the stack, and its
+// errors speak of itself. All functions throw FormatError.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -13,8 +15,35 @@
 
 namespace mlxnx::program {
 
+/// `value` for an error's text, cut where it is long.
+inline std::string shown(const nlohmann::json& value) {
+  constexpr std::size_t kMost = 100;
+  std::string text = value.dump();
+  if (text.size() > kMost) text = text.substr(0, kMost) + "…";
+  return text;
+}
+
+/// The member of an object.
+inline const nlohmann::json& member(const nlohmann::json& object, const char* key) {
+  if (!object.is_object()) throw FormatError(fmt::format("{} is no object", shown(object)));
+  const auto found = object.find(key);
+  if (found == object.end()) throw FormatError(fmt::format("{} has no {}", shown(object), key));
+  return *found;
+}
+
+/// `value`, which must be a list.
+inline const nlohmann::json& list(const nlohmann::json& value) {
+  if (value.is_array()) return value;
+  throw FormatError(fmt::format("{} is no list", shown(value)));
+}
+
+/// `value`, which must be a text.
+inline const std::string& text(const nlohmann::json& value) {
+  if (value.is_string()) return value.get_ref<const std::string&>();
+  throw FormatError(fmt::format("{} is no text", shown(value)));
+}
+
 /// `value`, which must be an integer that T holds.
-/// Throws: FormatError.
 template <typename T>
 T integer(const nlohmann::json& value) {
   if (value.is_number_unsigned()) {
@@ -24,16 +53,41 @@ T integer(const nlohmann::json& value) {
     const auto number = value.get<std::int64_t>();
     if (std::in_range<T>(number)) return static_cast<T>(number);
   }
-  throw FormatError(fmt::format("{} is not an integer of {} bits", value.dump(), 8 * sizeof(T)));
+  throw FormatError(fmt::format("{} is not an integer of {} bits", shown(value), 8 * sizeof(T)));
 }
 
-/// The JSON value of `text`.
-/// Throws: FormatError where it is nested deeper than `most_depth`; nlohmann's exceptions.
+/// How deep the brackets of a JSON text are nested; of any other text, at least as deep as a parser
+/// gets in it.
+inline int json_depth(std::string_view text) {
+  int depth = 0;
+  int deepest = 0;
+  bool is_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (is_string) {
+      if (c == '\\') ++i;
+      if (c == '"') is_string = false;
+      continue;
+    }
+    if (c == '"') is_string = true;
+    if (c == '[' || c == '{') deepest = std::max(deepest, ++depth);
+    if (c == ']' || c == '}') --depth;
+  }
+  return deepest;
+}
+
+/// The JSON value of `text`, nested at most `most_depth` deep. The library isn't asked for the
+/// depth: its parser takes quadratic time when it calls back.
 inline nlohmann::json parse_json(std::string_view text, int most_depth = 64) {
-  return nlohmann::json::parse(text, [=](int depth, nlohmann::json::parse_event_t, auto&) {
-    if (depth > most_depth) throw FormatError(fmt::format("nested deeper than {}", most_depth));
-    return true;
-  });
+  if (json_depth(text) > most_depth)
+    throw FormatError(fmt::format("nested deeper than {}", most_depth));
+  try {
+    return nlohmann::json::parse(text);
+  } catch (const nlohmann::json::parse_error& error) {
+    throw FormatError(fmt::format("no JSON from byte {} of {} on", error.byte, text.size()));
+  } catch (const nlohmann::json::exception&) {
+    throw FormatError("a number in it is larger than any type holds");
+  }
 }
 
 }  // namespace mlxnx::program

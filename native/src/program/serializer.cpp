@@ -27,6 +27,11 @@ constexpr const char* kFormatName = "mlxnx.program";
 constexpr int kDepthOfRegion = 4;
 constexpr int kMostDepth = (kMostNested + 2) * kDepthOfRegion;
 
+// The version of the format that brought a kind of instruction.
+int first_version(InstructionKind kind) {
+  return kind == InstructionKind::kStopGradient || kind == InstructionKind::kCustomVjp ? 2 : 1;
+}
+
 json list_types(std::span<const TensorType> types) {
   json list = json::array();
   for (const TensorType& type : types) list.push_back(to_string(type));
@@ -35,7 +40,7 @@ json list_types(std::span<const TensorType> types) {
 
 // `f32[2][3]` back to the type.
 TensorType read_type(const json& value) {
-  const std::string text = value.get<std::string>();
+  const std::string& text = program::text(value);
   const auto bad = [&] { return FormatError("\"" + text + "\" is no type"); };
   TensorType type;
   std::size_t at = std::min(text.find('['), text.size());
@@ -58,14 +63,13 @@ TensorType read_type(const json& value) {
 
 std::vector<TensorType> read_types(const json& value) {
   std::vector<TensorType> types;
-  for (const json& type : value) types.push_back(read_type(type));
+  for (const json& type : list(value)) types.push_back(read_type(type));
   return types;
 }
 
 std::vector<ValueId> read_ids(const json& value) {
-  if (!value.is_array()) throw FormatError(value.dump() + " is no list of values");
   std::vector<ValueId> ids;
-  for (const json& id : value) ids.push_back(integer<ValueId>(id));
+  for (const json& id : list(value)) ids.push_back(integer<ValueId>(id));
   return ids;
 }
 
@@ -73,7 +77,7 @@ class Writer {
  public:
   TensorFile write(const Program& program) {
     json text = write(program.main);
-    text["version"] = kFormatVersion;
+    text["version"] = version_;
     if (!program.output_names.empty()) text["output_names"] = program.output_names;
     file_.metadata = {{"format", kFormatName}, {"program", dump(text)}};
     return std::move(file_);
@@ -83,8 +87,8 @@ class Writer {
   static std::string dump(const json& value) {
     try {
       return value.dump();
-    } catch (const json::exception& error) {
-      throw ArgumentError(std::string("[program] a name is not UTF-8: ") + error.what());
+    } catch (const json::exception&) {
+      throw ArgumentError("[program] a name is not UTF-8");
     }
   }
 
@@ -105,7 +109,13 @@ class Writer {
     if (!instruction.operands.empty()) entry["operands"] = instruction.operands;
     if (!instruction.attrs.empty()) entry["attrs"] = attrs_to_json(instruction.attrs);
     if (instruction.kind == InstructionKind::kCond) entry["predicates"] = instruction.predicates;
-    if (!instruction.callback.empty()) entry["callback"] = instruction.callback;
+    version_ = std::max(version_, first_version(instruction.kind));
+    if (instruction.kind == InstructionKind::kCustomVjp) {
+      entry["values"] = instruction.values;
+      if (!instruction.callback.empty()) entry["reason"] = instruction.callback;
+    } else if (!instruction.callback.empty()) {
+      entry["callback"] = instruction.callback;
+    }
     if (instruction.constant) entry["tensor"] = name_of(*instruction.constant);
     for (const auto& region : instruction.regions) entry["regions"].push_back(write(*region));
     return entry;
@@ -119,13 +129,34 @@ class Writer {
     return known->second;
   }
 
+  int version_ = 1;
   TensorFile file_;
   std::map<const tensors::Node*, std::string> names_;
 };
 
+// Calls `body`; what it finds wrong becomes a FormatError with the text that `say` makes of it.
+template <typename Say, typename Body>
+void refusing(Say say, Body body) {
+  try {
+    body();
+  } catch (const FormatError& error) {
+    throw FormatError(say(error.what()));
+  } catch (const ArgumentError& error) {
+    throw FormatError(say(error.what()));
+  } catch (const UnsupportedError& error) {
+    throw FormatError(say(error.what()));
+  }
+}
+
+constexpr std::string_view kPrefix = "[program] ";
+
+std::string without_prefix(const std::string& text) {
+  return text.starts_with(kPrefix) ? text.substr(kPrefix.size()) : text;
+}
+
 class Reader {
  public:
-  explicit Reader(const TensorFile& file) : file_(file) {}
+  explicit Reader(TensorFile file) : file_(std::move(file)) {}
 
   Program read() {
     const auto format = file_.metadata.find("format");
@@ -134,65 +165,82 @@ class Reader {
         text == file_.metadata.end())
       throw FormatError("the file holds no program");
     const json value = parse_json(text->second, kMostDepth);
-    const int version = integer<int>(value.at("version"));
+    const int version = integer<int>(member(value, "version"));
     if (version < 1 || version > kFormatVersion) {
       throw FormatError(fmt::format("version {} of the format is not known; this is version {}",
                                     version, kFormatVersion));
     }
+    version_ = version;
     Program program;
     program.main = read_region(value);
-    if (value.contains("output_names"))
-      program.output_names = value.at("output_names").get<std::vector<std::string>>();
+    if (value.contains("output_names")) {
+      for (const json& name : list(value["output_names"]))
+        program.output_names.push_back(program::text(name));
+    }
     verify(program);
     return program;
   }
 
  private:
-  Region read_region(const json& value) const {
+  Region read_region(const json& value) {
     Region region;
-    for (const json& input : value.at("inputs")) {
-      region.inputs.push_back({input.at("name").get<std::string>(), read_type(input.at("type"))});
-    }
+    for (const json& input : list(member(value, "inputs")))
+      region.inputs.push_back({text(member(input, "name")), read_type(member(input, "type"))});
     std::size_t next = region.inputs.size();
-    for (const json& entry : value.at("instructions")) {
-      Instruction& instruction = region.instructions.emplace_back(read_instruction(entry));
+    const json& instructions = list(member(value, "instructions"));
+    region.instructions.reserve(instructions.size());
+    for (const json& entry : instructions) {
+      refusing(
+          [&region](const std::string& text) {
+            return fmt::format("instruction {}: {}", region.instructions.size(), text);
+          },
+          [&] { region.instructions.push_back(read_instruction(entry)); });
+      Instruction& instruction = region.instructions.back();
       instruction.first = static_cast<ValueId>(next);
       next += instruction.outputs.size();
     }
-    region.outputs = read_ids(value.at("outputs"));
+    region.outputs = read_ids(member(value, "outputs"));
     return region;
   }
 
-  Instruction read_instruction(const json& entry) const {
+  Instruction read_instruction(const json& entry) {
     Instruction instruction;
-    const std::string name = entry.at("op").get<std::string>();
+    const std::string& name = text(member(entry, "op"));
     instruction.kind = kind_from_name(name);
-    instruction.outputs = read_types(entry.at("outputs"));
-    if (entry.contains("operands")) instruction.operands = read_ids(entry.at("operands"));
+    if (version_ < first_version(instruction.kind))
+      throw FormatError(fmt::format("version {} of the format has no {}", version_, name));
+    instruction.outputs = read_types(member(entry, "outputs"));
+    if (entry.contains("operands")) instruction.operands = read_ids(entry["operands"]);
     if (entry.contains("regions")) {
-      for (const json& region : entry.at("regions"))
+      for (const json& region : list(entry["regions"]))
         instruction.regions.push_back(std::make_shared<const Region>(read_region(region)));
     }
     switch (instruction.kind) {
       case InstructionKind::kOp: {
         instruction.op = &ops::op(name);
-        const json attrs = entry.value("attrs", json::object());
-        if (!attrs.is_object()) throw FormatError("the attributes of " + name + " are no object");
+        static const json kNone = json::object();
+        const json& attrs = entry.contains("attrs") ? entry["attrs"] : kNone;
+        if (!attrs.is_object()) throw FormatError(shown(attrs) + " are no attributes");
         instruction.attrs =
             normal_attrs(attrs_from_json(attrs, instruction.op->attrs), *instruction.op);
         break;
       }
       case InstructionKind::kConstant:
-        instruction.constant = constant(entry.at("tensor").get<std::string>());
+        instruction.constant = constant(text(member(entry, "tensor")));
         break;
       case InstructionKind::kCond:
-        instruction.predicates = integer<std::uint32_t>(entry.at("predicates"));
+        instruction.predicates = integer<std::uint32_t>(member(entry, "predicates"));
         break;
       case InstructionKind::kHook:
       case InstructionKind::kRuntimeCall:
-        instruction.callback = entry.at("callback").get<std::string>();
+        instruction.callback = text(member(entry, "callback"));
+        break;
+      case InstructionKind::kCustomVjp:
+        instruction.values = integer<std::uint32_t>(member(entry, "values"));
+        if (entry.contains("reason")) instruction.callback = text(entry["reason"]);
         break;
       case InstructionKind::kWhile:
+      case InstructionKind::kStopGradient:
         break;
     }
     return instruction;
@@ -204,7 +252,8 @@ class Reader {
     return found->second;
   }
 
-  const TensorFile& file_;
+  TensorFile file_;
+  int version_ = kFormatVersion;
 };
 
 }  // namespace
@@ -214,22 +263,12 @@ std::vector<std::byte> serialize(const Program& program) {
 }
 
 Program deserialize(std::span<const std::byte> bytes) {
-  const TensorFile file = tensor_file_from_bytes(bytes);
-  const auto refuse = [](const std::exception& error) -> FormatError {
-    const std::string text = error.what();
-    return FormatError(text.starts_with("[program]") ? text : "[program] " + text);
+  Program program;
+  const auto say = [](const std::string& text) {
+    return std::string(kPrefix) + without_prefix(text);
   };
-  try {
-    return Reader(file).read();
-  } catch (const json::exception& error) {
-    throw refuse(error);
-  } catch (const FormatError& error) {
-    throw refuse(error);
-  } catch (const ArgumentError& error) {
-    throw refuse(error);
-  } catch (const UnsupportedError& error) {
-    throw refuse(error);
-  }
+  refusing(say, [&] { program = Reader(tensor_file_from_bytes(bytes)).read(); });
+  return program;
 }
 
 void save(const Program& program, const std::filesystem::path& path) {
@@ -249,7 +288,12 @@ Program load(const std::filesystem::path& path) {
   std::vector<std::byte> bytes(size);
   file.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(size));
   bytes.resize(static_cast<std::size_t>(file.gcount()));
-  return deserialize(bytes);
+  Program program;
+  const auto say = [&path](const std::string& text) {
+    return std::string(kPrefix) + path.string() + ": " + without_prefix(text);
+  };
+  refusing(say, [&] { program = deserialize(bytes); });
+  return program;
 }
 
 }  // namespace mlxnx::program

@@ -11,8 +11,8 @@
 
 namespace mlxnx::program {
 
-/// The number of the format that is written; older ones are read.
-inline constexpr int kFormatVersion = 1;
+/// The newest version of the format. A program is written as the oldest one that knows all of it.
+inline constexpr int kFormatVersion = 2;
 
 /// Throws: ArgumentError for a name that is not UTF-8; BackendError.
 std::vector<std::byte> serialize(const Program& program);

@@ -55,16 +55,24 @@ DType type_from_file(const std::string& name) {
   throw UnsupportedError("[program] element type " + name + " is not supported");
 }
 
-[[noreturn]] void refuse(const std::string& what) { throw FormatError("[program] " + what); }
+[[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
+
+// Where a tensor's elements lie in the data.
+struct Place {
+  std::size_t first;
+  std::size_t last;
+  std::string name;
+  auto operator<=>(const Place&) const = default;
+};
 
 Tensor read_tensor(const std::string& name, const json& entry, std::span<const std::byte> data,
-                   std::size_t& end) {
+                   std::vector<Place>& places) {
   TensorType type;
-  type.dtype = type_from_file(entry.at("dtype").get<std::string>());
-  for (const json& dimension : entry.at("shape"))
+  type.dtype = type_from_file(text(member(entry, "dtype")));
+  for (const json& dimension : list(member(entry, "shape")))
     type.shape.push_back(integer<std::int32_t>(dimension));
-  const json& offsets = entry.at("data_offsets");
-  if (!offsets.is_array() || offsets.size() != 2) refuse("offsets of " + name + " are no pair");
+  const json& offsets = member(entry, "data_offsets");
+  if (!offsets.is_array() || offsets.size() != 2) refuse(shown(offsets) + " is no pair of offsets");
   const auto first = integer<std::size_t>(offsets[0]);
   const auto last = integer<std::size_t>(offsets[1]);
   const auto count = static_cast<std::size_t>(element_count(type.shape));
@@ -72,11 +80,26 @@ Tensor read_tensor(const std::string& name, const json& entry, std::span<const s
                     (last - first) / size_bytes(type.dtype) == count &&
                     (last - first) % size_bytes(type.dtype) == 0;
   if (!fits) {
-    refuse(fmt::format("{}, {}, lies at {} to {} of {} bytes", name, to_string(type), first, last,
-                       data.size()));
+    refuse(
+        fmt::format("{} lies at {} to {} of {} bytes", to_string(type), first, last, data.size()));
   }
-  end = std::max(end, last);
+  places.push_back({first, last, name});
   return Tensor::from_bytes(data.subspan(first, last - first), type);
+}
+
+// The format has the tensors stand behind each other: no byte belongs to none of them, or to two.
+void check_places(std::vector<Place> places, std::size_t size) {
+  std::sort(places.begin(), places.end());
+  std::size_t end = 0;
+  for (const Place& place : places) {
+    if (place.first != end) {
+      refuse(fmt::format("{} begins at byte {}, and the tensors before it end at {}", place.name,
+                         place.first, end));
+    }
+    end = place.last;
+  }
+  if (end != size)
+    refuse(fmt::format("{} bytes of elements, and the tensors end at {}", size, end));
 }
 
 TensorFile read(std::span<const std::byte> bytes) {
@@ -85,21 +108,30 @@ TensorFile read(std::span<const std::byte> bytes) {
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > std::min(bytes.size() - kLengthBytes, kMostHeaderBytes))
     refuse(fmt::format("a header of {} bytes in a file of {}", length, bytes.size()));
-  const auto* text = reinterpret_cast<const char*>(bytes.data() + kLengthBytes);
-  const json header = parse_json({text, static_cast<std::size_t>(length)}, kMostHeaderDepth);
+  const auto* start = reinterpret_cast<const char*>(bytes.data() + kLengthBytes);
+  json header;
+  try {
+    header = parse_json({start, static_cast<std::size_t>(length)}, kMostHeaderDepth);
+  } catch (const FormatError& error) {
+    refuse(std::string("the header: ") + error.what());
+  }
   if (!header.is_object()) refuse("the header is no object");
   const std::span data = bytes.subspan(kLengthBytes + length);
   TensorFile file;
-  std::size_t end = 0;
+  std::vector<Place> places;
   for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") {
-      file.metadata = entry.get<std::map<std::string, std::string>>();
-    } else {
-      file.tensors.emplace(name, read_tensor(name, entry, data, end));
+    if (name != "__metadata__") {
+      try {
+        file.tensors.emplace(name, read_tensor(name, entry, data, places));
+      } catch (const FormatError& error) {
+        throw FormatError("tensor " + name + ": " + error.what());
+      }
+      continue;
     }
+    if (!entry.is_object()) refuse("__metadata__ is no object");
+    for (const auto& [key, value] : entry.items()) file.metadata.emplace(key, text(value));
   }
-  if (end != data.size())
-    refuse(fmt::format("{} bytes of elements, and the tensors end at {}", data.size(), end));
+  check_places(std::move(places), data.size());
   return file;
 }
 
@@ -119,8 +151,8 @@ std::vector<std::byte> to_bytes(const TensorFile& file) {
   std::string text;
   try {
     text = header.dump();
-  } catch (const json::exception& error) {
-    throw ArgumentError(std::string("[program] a name is not UTF-8: ") + error.what());
+  } catch (const json::exception&) {
+    throw ArgumentError("[program] a name is not UTF-8");
   }
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
   if (text.size() > kMostHeaderBytes)
@@ -140,10 +172,10 @@ std::vector<std::byte> to_bytes(const TensorFile& file) {
 TensorFile tensor_file_from_bytes(std::span<const std::byte> bytes) {
   try {
     return read(bytes);
-  } catch (const json::exception& error) {
-    refuse(std::string("the header: ") + error.what());
+  } catch (const FormatError& error) {
+    throw FormatError(std::string("[program] ") + error.what());
   } catch (const ArgumentError& error) {
-    refuse(error.what());
+    throw FormatError(std::string("[program] ") + error.what());
   }
 }
 

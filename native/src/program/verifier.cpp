@@ -120,6 +120,36 @@ std::vector<TensorType> infer_cond(const Instruction& instruction, Types operand
   return outputs;
 }
 
+std::vector<TensorType> infer_custom_vjp(const Instruction& instruction, Types operands) {
+  const std::size_t count = instruction.values;
+  if (count == 0 || count > operands.size()) {
+    refuse(instruction, "passes on " + std::to_string(count) + " values of " +
+                            std::to_string(operands.size()) + " operands");
+  }
+  const Types values = operands.first(count);
+  if (instruction.regions.empty() && instruction.callback.empty())
+    refuse(instruction, "has neither a region nor a reason for that");
+  if (!instruction.regions.empty()) {
+    require_regions(instruction, 1);
+    const Region& backward = region_at(instruction, 0);
+    const std::vector<TensorType> answers = backward.output_types();
+    if (answers.size() > operands.size() - count) {
+      refuse(instruction, "answers " + std::to_string(answers.size()) + " cotangents for " +
+                              std::to_string(operands.size() - count) + " inputs");
+    }
+    const Types captures = operands.subspan(count + answers.size());
+    std::vector<TensorType> expected;
+    for (const TensorType& value : values) expected.push_back(cotangent_type(value));
+    expected.insert(expected.end(), captures.begin(), captures.end());
+    require_signature(instruction, "the gradient's inputs", expected, input_types(backward));
+    expected.clear();
+    for (const TensorType& input : operands.subspan(count, answers.size()))
+      expected.push_back(cotangent_type(input));
+    require_signature(instruction, "the gradient's outputs", expected, answers);
+  }
+  return {values.begin(), values.end()};
+}
+
 void check_type(const TensorType& type) {
   for (const std::int64_t dim : type.shape) {
     if (dim >= 0 && dim <= std::numeric_limits<std::int32_t>::max()) continue;
@@ -241,8 +271,11 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
     case InstructionKind::kCond:
       return infer_cond(instruction, operands);
     case InstructionKind::kHook:
+    case InstructionKind::kStopGradient:
       require_regions(instruction, 0);
       return operands;
+    case InstructionKind::kCustomVjp:
+      return infer_custom_vjp(instruction, operands);
     case InstructionKind::kRuntimeCall:
       require_regions(instruction, 0);
       return instruction.outputs;

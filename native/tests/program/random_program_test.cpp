@@ -18,7 +18,7 @@ namespace {
 // Builds a program and computes the same values eagerly beside it.
 class Twin {
  public:
-  explicit Twin(std::uint64_t seed) : dice_(seed) {
+  explicit Twin(std::uint64_t seed) : dice_(seed), mark_dice_(seed) {
     for (int i = 0; i < 3; ++i) {
       const Tensor tensor = random_tensor();
       inputs.push_back(tensor);
@@ -27,7 +27,10 @@ class Twin {
     const Tensor captured = random_tensor();
     add(builder_.constant(captured), captured);
     const int length = 3 + roll(25);
-    for (int i = 0; i < length; ++i) grow();
+    for (int i = 0; i < length; ++i) {
+      grow();
+      mark();
+    }
     std::vector<ValueId> outputs;
     for (int i = 0; i < 3; ++i) {
       const std::size_t at = ids_.size() - 1 - static_cast<std::size_t>(roll(4));
@@ -104,6 +107,33 @@ class Twin {
     }
   }
 
+  // Now and then a mark for gradients, which changes nothing. Dice of its own keep the ops the
+  // same.
+  void mark() {
+    if (mark_dice_() % 4 != 0) return;
+    const std::size_t at = mark_dice_() % ids_.size();
+    const std::vector<ValueId> value{ids_[at]};
+    const std::vector<ValueId> input{ids_[mark_dice_() % ids_.size()]};
+    switch (mark_dice_() % 3) {
+      case 0:
+        add(builder_.stop_gradient(value).front(), tensors_[at]);
+        break;
+      case 1:
+        add(builder_.custom_vjp(value, input, "no gradient").front(), tensors_[at]);
+        break;
+      default: {
+        RegionBuilder backward;
+        const TensorType wanted = cotangent_type(builder_.type(input[0]));
+        backward.input("g", cotangent_type(builder_.type(value[0])));
+        const ValueId captured = backward.input("", builder_.type(input[0]));
+        const std::vector<ValueId> answer =
+            backward.ops("as_type", std::vector{captured}, {{"type", wanted.dtype}});
+        add(builder_.custom_vjp(value, input, input, backward.region(answer)).front(),
+            tensors_[at]);
+      }
+    }
+  }
+
   static Axes reversed(std::size_t rank) {
     Axes axes;
     for (std::size_t i = rank; i-- > 0;) axes.push_back(static_cast<std::int64_t>(i));
@@ -111,6 +141,7 @@ class Twin {
   }
 
   std::mt19937_64 dice_;
+  std::mt19937_64 mark_dice_;
   RegionBuilder builder_;
   std::vector<ValueId> ids_;
   std::vector<Tensor> tensors_;

@@ -3,11 +3,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
+#include <tuple>
 
 #include "mlxnx/error.h"
 #include "program/build_helpers.h"
@@ -20,7 +24,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// One of everything: constants of several kinds, loops, branches, functions, callbacks.
+// One of everything: constants of several kinds, loops, branches, functions, callbacks, marks.
 Program one_of_everything() {
   const Program loop = counted_loop(3, 0.5, {2});
   const Instruction& inner = loop.main.instructions.front();
@@ -55,7 +59,14 @@ Program one_of_everything() {
   const auto chosen = builder.cond(std::vector{i}, std::vector{sum}, {first, second});
   const TensorType type = f32({2});
   const auto called = builder.runtime_call("call", chosen, std::span(&type, 1));
-  const std::vector<ValueId> outputs{called[0], most[0], part, big, z, c};
+  RegionBuilder gradient;
+  const ValueId g = gradient.input("g", f32({2}));
+  const auto backward =
+      gradient.region(std::vector{gradient.op("multiply", {g, gradient.input("", f32({2}))})});
+  const auto marked =
+      builder.custom_vjp(called, std::vector{sum}, builder.stop_gradient(chosen), backward);
+  const auto refused = builder.custom_vjp(marked, {}, "a \"reason\"");
+  const std::vector<ValueId> outputs{refused[0], most[0], part, big, z, c};
   return builder.program(outputs, {"a", "b", "c", "d", "e", "f"});
 }
 
@@ -79,6 +90,22 @@ TEST(Serializer, ReadsBackWhatItWrote) {
   EXPECT_EQ(to_text(again), to_text(program));
   EXPECT_EQ(again.output_names, program.output_names);
   EXPECT_EQ(serialize(again), bytes);
+}
+
+std::string text_of(const Program& program) {
+  return tensor_file_from_bytes(serialize(program)).metadata.at("program");
+}
+
+TEST(Serializer, WritesTheOldestVersionThatKnowsTheProgram) {
+  EXPECT_THAT(text_of(counted_loop(3, 0.5, {2})), HasSubstr("\"version\":1"));
+  EXPECT_THAT(text_of(one_of_everything()), HasSubstr("\"version\":2"));
+  // Also where the mark stands in a region.
+  RegionBuilder branch;
+  const auto stopped = branch.region(branch.stop_gradient(std::vector{branch.input("", f32())}));
+  RegionBuilder builder;
+  const std::vector<ValueId> x{builder.input("x", f32())};
+  EXPECT_THAT(text_of(builder.program(builder.cond(x, x, {stopped, stopped}))),
+              HasSubstr("\"version\":2"));
 }
 
 TEST(Serializer, KeepsWhatProgramsCompute) {
@@ -130,9 +157,33 @@ TEST(MalformedProgram, IsAFormatErrorThatSaysWhy) {
            program("", nest, "").replace(1, 12, "") + "]}";
   }
   const std::vector<BadProgram> cases = {
-      {"no JSON", "{", "parse error"},
-      {"no version", "{}", "'version' not found"},
-      {"another version", R"({"version":2})", "version 2 of the format is not known"},
+      {"no JSON", "{", "[program] no JSON from byte 2 of 1 on"},
+      {"huge number", R"({"version":1e999})", "[program] a number in it is larger than any type"},
+      {"no version", "{}", "[program] {} has no version"},
+      {"no object", "[1]", "[program] [1] is no object"},
+      {"another version", R"({"version":3})", "version 3 of the format is not known"},
+      {"a mark in an old version",
+       program(x, R"({"op":"stop_gradient","operands":[0],"outputs":["f32[2]"]})", ""),
+       "[program] instruction 0: version 1 of the format has no stop_gradient"},
+      {"no list of inputs", R"({"version":1,"inputs":5})", "[program] 5 is no list"},
+      {"no name", program(R"({"name":5,"type":"f32"})", "", ""), "[program] 5 is no text"},
+      {"no op", program("", R"({"outputs":[]})", ""),
+       R"([program] instruction 0: {"outputs":[]} has no op)"},
+      {"no object of attributes", program(x, op(R"("attrs":[],"outputs":[])"), ""),
+       "[program] instruction 0: [] are no attributes"},
+      {"attribute of another kind",
+       program(x, R"({"op":"sum","operands":[0],"attrs":{"keep_axes":"a"},"outputs":["f32"]})", ""),
+       R"([program] instruction 0: the attribute keep_axes: "a" is not of the kind bool)"},
+      {"no number of complex parts",
+       program(x, R"({"op":"constant","attrs":{"value":{"re":1},"type":"c64"},"outputs":["c64"]})",
+               ""),
+       R"([program] instruction 0: the attribute value: {"re":1} has no im)"},
+      {"in a region",
+       program(x,
+               R"({"op":"hook","callback":"h","outputs":[],"regions":[{"inputs":[],)"
+               R"("instructions":[{"op":5}],"outputs":[]}]})",
+               ""),
+       "[program] instruction 0: instruction 0: 5 is no text"},
       {"no type", program(R"({"name":"x","type":"f32[2"})", "", ""), "\"f32[2\" is no type"},
       {"unknown type", program(R"({"name":"x","type":"f31"})", "", ""), "f31"},
       {"huge dimension", program(R"({"name":"x","type":"f32[9999999999]"})", "", ""),
@@ -162,6 +213,56 @@ TEST(MalformedProgram, IsAFormatErrorThatSaysWhy) {
   };
   for (const BadProgram& bad : cases)
     EXPECT_THAT(refusal_of(with_program(bad.json)), HasSubstr(bad.complaint)) << bad.name;
+}
+
+// A file with this header and so many bytes of elements.
+std::vector<std::byte> with_header(const std::string& header, std::size_t elements) {
+  std::vector<std::byte> bytes(8 + header.size() + elements);
+  const std::uint64_t length = header.size();
+  std::memcpy(bytes.data(), &length, sizeof length);
+  std::memcpy(bytes.data() + 8, header.data(), header.size());
+  return bytes;
+}
+
+TEST(MalformedProgram, HeadersAreRefusedInWordsOfTheirOwn) {
+  const auto entry = [](int first, int last) {
+    return R"({"dtype":"U8","shape":[2],"data_offsets":[)" + std::to_string(first) + "," +
+           std::to_string(last) + "]}";
+  };
+  const auto two = [&](int a, int b) {
+    return R"({"a":)" + entry(a, a + 2) + R"(,"b":)" + entry(b, b + 2) + "}";
+  };
+  const std::vector<std::tuple<std::string, std::size_t, const char*>> cases = {
+      {two(0, 2), 4, "[program] the file holds no program"},
+      {two(2, 0), 4, "[program] the file holds no program"},
+      {two(0, 0), 2, "[program] b begins at byte 0, and the tensors before it end at 2"},
+      {two(0, 1), 3, "[program] b begins at byte 1, and the tensors before it end at 2"},
+      {two(0, 3), 5, "[program] b begins at byte 3, and the tensors before it end at 2"},
+      {two(1, 3), 5, "[program] a begins at byte 1, and the tensors before it end at 0"},
+      {two(0, 2), 5, "[program] 5 bytes of elements, and the tensors end at 4"},
+      {"{", 0, "[program] the header: no JSON from byte 2 of 1 on"},
+      {"[]", 0, "[program] the header is no object"},
+      {R"({"__metadata__":[]})", 0, "[program] __metadata__ is no object"},
+      {R"({"__metadata__":{"a":1}})", 0, "[program] 1 is no text"},
+      {R"({"a":{"dtype":"U8"}})", 0, R"([program] tensor a: {"dtype":"U8"} has no shape)"},
+      {R"({"a":{"dtype":"F8","shape":[],"data_offsets":[0,0]}})", 0,
+       "[program] element type F8 is not supported"},
+  };
+  for (const auto& [header, elements, complaint] : cases)
+    EXPECT_EQ(refusal_of(with_header(header, elements)), complaint) << header;
+}
+
+TEST(MalformedProgram, IsNamedWithItsFile) {
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("mlxnx_100%s_" + std::to_string(::getpid()) + ".mlxnx");
+  std::ofstream(path) << "short";
+  try {
+    load(path);
+    ADD_FAILURE() << "taken";
+  } catch (const FormatError& error) {
+    EXPECT_EQ(error.what(), "[program] " + path.string() + ": 5 bytes are no file");
+  }
+  std::filesystem::remove(path);
 }
 
 TEST(MalformedProgram, FilesThatAreNoProgramsAreRefused) {

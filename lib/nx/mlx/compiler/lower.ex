@@ -24,13 +24,13 @@ defmodule Mlx.Compiler.Lower do
   @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => callback}}
 
   # A scope is a region under construction. `params`: what a parameter's position stands for: a value's id, or for the
-  # program itself the position. `values`: ids of lowered nodes. `nodes`: ids of the nodes that belong to this scope;
-  # `visible`: also of those around it. `captures`: the nodes that come from around a branch, newest first.
+  # program itself the position. `values`: ids of lowered nodes. `visible`: ids of the nodes that belong to this scope or to
+  # one around it; `around`: of the latter. `captures`: the nodes that come from around a branch, newest first.
   defstruct params: %{},
             open_params?: false,
             branch?: false,
             values: %{},
-            nodes: %{},
+            around: %{},
             visible: %{},
             inputs: [],
             captures: [],
@@ -44,7 +44,7 @@ defmodule Mlx.Compiler.Lower do
   @spec lower(Nx.Container.t(), [Nx.Container.t()], [atom()]) :: lowered
   def lower(expr, vars, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
-    callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}}
+    callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}, gradients: 0}
     callbacks = see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
     {scope, positions} = in_order(scope)
@@ -82,13 +82,17 @@ defmodule Mlx.Compiler.Lower do
       %{^id => ids} ->
         {ids, scopes, callbacks}
 
-      _ when op in [:constant, :tensor, :metadata, :elem] ->
+      _ when op in [:constant, :tensor, :elem] ->
         lower_node(op, tensor, scopes, callbacks)
 
-      _ when scope.branch? and (op == :parameter or not is_map_key(scope.nodes, id)) ->
-        {outer_ids, outer, callbacks} = value(tensor, outer, callbacks)
-        {ids, scope} = capture(outer_ids, types(tensor), scope)
-        {ids, [put_values(scope, id, ids) | outer], callbacks}
+      _ when scope.branch? ->
+        if belongs_to?(tensor, scope) do
+          lower_node(op, tensor, scopes, callbacks)
+        else
+          {outer_ids, outer, callbacks} = value(tensor, outer, callbacks)
+          {ids, scope} = capture(outer_ids, types(tensor), scope)
+          {ids, [put_values(scope, id, ids) | outer], callbacks}
+        end
 
       _ ->
         lower_node(op, tensor, scopes, callbacks)
@@ -97,7 +101,17 @@ defmodule Mlx.Compiler.Lower do
 
   # A number or tensor that is no expression, such as an argument of a block.
   defp value(other, scopes, callbacks),
-    do: value(Expr.tensor(Nx.to_tensor(other)), scopes, callbacks)
+    do: other |> Nx.to_tensor() |> expression() |> value(scopes, callbacks)
+
+  # Metadata that says nothing about gradients is looked through; any other node has its place.
+  defp belongs_to?(%T{data: %Expr{op: :parameter}}, _scope), do: false
+
+  defp belongs_to?(%T{data: %Expr{op: :metadata, args: [_expr, metadata]}}, _scope)
+       when not is_map_key(metadata, :stop_grad) and not is_map_key(metadata, :custom_grad),
+       do: true
+
+  defp belongs_to?(%T{data: %Expr{id: id}}, scope),
+    do: is_map_key(scope.visible, id) and not is_map_key(scope.around, id)
 
   defp capture(outer_ids, types, scope) do
     Enum.zip(outer_ids, types)
@@ -191,8 +205,27 @@ defmodule Mlx.Compiler.Lower do
     remember(ids, tensor, scopes, callbacks)
   end
 
-  defp lower_node(:metadata, %T{data: %Expr{args: [expr, _metadata]}}, scopes, callbacks) do
-    expr |> flatten() |> values(scopes, callbacks)
+  defp lower_node(:metadata, %T{data: %Expr{args: args}} = tensor, scopes, callbacks) do
+    [expr, metadata] = args
+    {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
+
+    case metadata do
+      %{stop_grad: true} ->
+        {ids, scopes} = emit({:stop_gradient, ids}, length(ids), scopes)
+        remember(ids, tensor, scopes, callbacks)
+
+      %{custom_grad: {inputs, fun}} ->
+        {input_ids, scopes, callbacks} = values(inputs, scopes, callbacks)
+
+        {instruction, scopes} =
+          custom_vjp({ids, tensor}, {input_ids, inputs}, fun, scopes, callbacks)
+
+        {ids, scopes} = emit(instruction, length(ids), scopes)
+        remember(ids, tensor, scopes, callbacks)
+
+      %{} ->
+        {ids, scopes, callbacks}
+    end
   end
 
   defp lower_node(:elem, %T{data: %Expr{args: [tuple, position]}}, scopes, callbacks) do
@@ -206,8 +239,8 @@ defmodule Mlx.Compiler.Lower do
     types = Enum.map(flatten(initial), &type/1)
     callbacks = see_params(callbacks, flatten(arg))
 
-    {condition, callbacks} = function_region(types, condition, callbacks)
-    {body, callbacks} = function_region(types, body, callbacks)
+    {condition, callbacks} = function_region(types, condition, nil, callbacks)
+    {body, callbacks} = function_region(types, body, types, callbacks)
     {ids, scopes} = emit({:while, ids, [], condition, body}, length(types), scopes)
     remember(ids, tensor, scopes, callbacks)
   end
@@ -286,7 +319,7 @@ defmodule Mlx.Compiler.Lower do
     {operands, attributes} = call(op, args, tensor)
     {ids, scopes, callbacks} = values(operands, scopes, callbacks)
     %T{data: %Expr{op: :fun, args: [params, body, _mfa]}} = List.last(args)
-    {region, callbacks} = function_region(Enum.map(params, &type/1), body, callbacks)
+    {region, callbacks} = function_region(Enum.map(params, &type/1), body, nil, callbacks)
     {ids, scopes} = emit({:op, op, ids, attributes, [type(tensor)], region}, 1, scopes)
     remember(ids, tensor, scopes, callbacks)
   end
@@ -303,8 +336,10 @@ defmodule Mlx.Compiler.Lower do
 
   ## Regions
 
-  # A function of its own: a loop's condition or body, or the function of a reduction.
-  defp function_region(types, expr, callbacks) do
+  # A function of its own: a loop's condition or body, or the function of a reduction. `answers`: the types of its outputs
+  # where they are given. Bodies of the loops that Nx makes for gradients answer f64 for a state of f32, and the evaluator
+  # lets the state change its type; the loop's result has the state's.
+  defp function_region(types, expr, answers, callbacks) do
     inputs = types |> Enum.with_index(fn type, i -> {i, "", type} end) |> Enum.reverse()
     count = length(types)
 
@@ -315,8 +350,27 @@ defmodule Mlx.Compiler.Lower do
       next: count
     }
 
-    {ids, [scope], callbacks} = expr |> flatten() |> values([scope], callbacks)
+    outputs = flatten(expr)
+    {ids, [scope], callbacks} = values(outputs, [scope], callbacks)
+    {ids, [scope]} = cast(ids, Enum.map(outputs, &type/1), answers, [scope])
     {region(scope, ids), callbacks}
+  end
+
+  defp cast(ids, types, answers, scopes) when answers in [nil, types], do: {ids, scopes}
+
+  defp cast(ids, types, answers, scopes) do
+    [ids, types, answers]
+    |> Enum.zip()
+    |> Enum.map_reduce(scopes, fn
+      {id, {type, _}, {type, _}}, scopes ->
+        {id, scopes}
+
+      {id, {_, shape}, {type, _}}, scopes ->
+        {[id], scopes} =
+          emit({:op, :as_type, [id], [type: type], [{type, shape}], nil}, 1, scopes)
+
+        {id, scopes}
+    end)
   end
 
   # The branches of one `cond`, each with what it captures of the scopes around.
@@ -324,8 +378,7 @@ defmodule Mlx.Compiler.Lower do
     {branches, {scopes, callbacks}} =
       Enum.map_reduce(bodies, {scopes, callbacks}, fn body, {[scope | _] = scopes, callbacks} ->
         visible = Tree.scope_ids(body, scope.visible)
-        nodes = Map.drop(visible, Map.keys(scope.visible))
-        branch = %__MODULE__{branch?: true, nodes: nodes, visible: visible}
+        branch = %__MODULE__{branch?: true, around: scope.visible, visible: visible}
 
         {ids, [branch | scopes], callbacks} =
           body |> flatten() |> values([branch | scopes], callbacks)
@@ -365,6 +418,83 @@ defmodule Mlx.Compiler.Lower do
         into: %{},
         do: {id, type}
   end
+
+  # A custom gradient is a function of the cotangents, closed over nodes of the scopes around it: like a branch, with inputs of
+  # its own. A function that raises, or calls back to Elixir, leaves word of that for those who want the gradient.
+  defp custom_vjp({ids, values}, {input_ids, inputs}, fun, [scope | _] = scopes, callbacks) do
+    with {:ok, cotangents, answers} <- gradient(values, inputs, fun, callbacks),
+         own =
+           cotangents
+           |> Enum.with_index(fn cotangent, i -> {cotangent.data.id, i, type(cotangent)} end),
+         region = %__MODULE__{
+           branch?: true,
+           around: scope.visible,
+           visible: Tree.scope_ids(List.to_tuple(answers), scope.visible),
+           values: Map.new(own, fn {id, i, _type} -> {id, [i]} end),
+           inputs: own |> Enum.map(fn {_id, i, type} -> {i, "", type} end) |> Enum.reverse(),
+           next: length(own)
+         },
+         inner = %{callbacks | found: %{}, gradients: callbacks.gradients + 1},
+         {outputs, [region | scopes], %{found: found}} when found == %{} <-
+           values(answers, [region | scopes], inner) do
+      captures = Enum.reverse(region.captures)
+      {{:custom_vjp, ids, input_ids, captures, region(region, outputs)}, scopes}
+    else
+      {:error, reason} -> {{:custom_vjp, ids, input_ids, reason}, scopes}
+      _ -> {{:custom_vjp, ids, input_ids, "the gradient calls back to Elixir"}, scopes}
+    end
+  end
+
+  # Functions whose gradient is made of themselves would never end.
+  @most_gradients 3
+
+  defp gradient(_values, _inputs, _fun, %{gradients: @most_gradients}) do
+    {:error, "gradients of custom gradients are kept up to order #{@most_gradients}"}
+  end
+
+  defp gradient(%T{data: %Expr{context: context, args: [expr, _]}} = tensor, inputs, fun, _) do
+    cotangents =
+      for {{type, shape}, i} <- tensor |> types() |> Enum.with_index(),
+          do: Expr.parameter(context, cotangent_type(type), shape, i)
+
+    cotangent = if is_tuple(expr), do: List.to_tuple(cotangents), else: hd(cotangents)
+    answers = inside_defn(fn -> fun.(cotangent) end)
+
+    if length(answers) == length(inputs) do
+      {:ok, cotangents, Enum.zip_with(inputs, answers, &cotangent/2)}
+    else
+      {:error, "it answers #{length(answers)} gradients for #{length(inputs)} inputs"}
+    end
+  rescue
+    error -> {:error, Exception.message(error)}
+  end
+
+  # What is called there is traced, as it is while Nx traces a function, and not run.
+  defp inside_defn(fun) do
+    outer = Process.put(Nx.Defn.Compiler, Mlx.Compiler)
+
+    try do
+      Nx.with_default_backend(Expr, fun)
+    after
+      if outer,
+        do: Process.put(Nx.Defn.Compiler, outer),
+        else: Process.delete(Nx.Defn.Compiler)
+    end
+  end
+
+  defp cotangent(input, answer) do
+    {type, shape} = type(input)
+    answer = Nx.devectorize(answer, keep_names: false)
+    answer = if answer.shape == shape, do: answer, else: Nx.broadcast(answer, shape)
+    answer |> Nx.as_type(cotangent_type(type)) |> expression()
+  end
+
+  defp expression(%T{data: %Expr{}} = tensor), do: tensor
+  defp expression(tensor), do: Expr.tensor(tensor)
+
+  # As `cotangent_type` of native/src/program/ir.h.
+  defp cotangent_type({kind, _} = type) when kind in [:f, :bf, :c], do: type
+  defp cotangent_type(_integer), do: {:f, 32}
 
   # The default of a block without a row: its nodes among ours, its parameters our operands.
   defp inline(operands, default, tensor, scopes, callbacks) do

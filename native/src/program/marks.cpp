@@ -1,0 +1,87 @@
+#include "program/marks.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+namespace mlxnx::program {
+namespace {
+
+bool holds_marks(const Region& region) {
+  return std::any_of(region.instructions.begin(), region.instructions.end(),
+                     [](const Instruction& instruction) {
+                       return is_mark(instruction) ||
+                              std::any_of(instruction.regions.begin(), instruction.regions.end(),
+                                          [](const auto& nested) { return holds_marks(*nested); });
+                     });
+}
+
+// Whether any output of the instruction is in the set.
+bool any_output(const Instruction& instruction, const std::vector<bool>& set) {
+  for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
+    if (set[instruction.first + i]) return true;
+  }
+  return false;
+}
+
+// For each instruction whether it stays: what nobody read before does, such as a hook, and what
+// somebody other than a mark reads.
+std::vector<bool> find_kept(const Region& region) {
+  std::vector<bool> is_read(region.value_count(), false);
+  for (const Instruction& instruction : region.instructions) {
+    for (const ValueId id : instruction.operands) is_read[id] = true;
+  }
+  std::vector<bool> is_needed(is_read.size(), false);
+  for (const ValueId id : region.outputs) is_read[id] = is_needed[id] = true;
+  std::vector<bool> kept(region.instructions.size(), false);
+  for (std::size_t i = kept.size(); i-- > 0;) {
+    const Instruction& instruction = region.instructions[i];
+    if (is_mark(instruction)) {
+      for (std::size_t k = 0; k < instruction.outputs.size(); ++k) {
+        if (is_needed[instruction.first + k]) is_needed[instruction.operands[k]] = true;
+      }
+      continue;
+    }
+    kept[i] = any_output(instruction, is_needed) || !any_output(instruction, is_read);
+    if (!kept[i]) continue;
+    for (const ValueId id : instruction.operands) is_needed[id] = true;
+  }
+  return kept;
+}
+
+}  // namespace
+
+bool is_mark(const Instruction& instruction) {
+  return instruction.kind == InstructionKind::kStopGradient ||
+         instruction.kind == InstructionKind::kCustomVjp;
+}
+
+std::shared_ptr<const Region> without_marks(std::shared_ptr<const Region> region) {
+  if (!holds_marks(*region)) return region;
+  const std::vector<bool> kept = find_kept(*region);
+  auto result = std::make_shared<Region>();
+  result->inputs = region->inputs;
+  std::vector<ValueId> place(region->value_count());  // of a value in the result
+  std::iota(place.begin(), place.end(), ValueId{0});
+  auto next = static_cast<ValueId>(region->inputs.size());
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    const Instruction& instruction = region->instructions[i];
+    if (is_mark(instruction)) {
+      for (std::size_t k = 0; k < instruction.outputs.size(); ++k)
+        place[instruction.first + k] = place[instruction.operands[k]];
+      continue;
+    }
+    if (!kept[i]) continue;
+    Instruction copy = instruction;
+    for (ValueId& id : copy.operands) id = place[id];
+    for (auto& nested : copy.regions) nested = without_marks(std::move(nested));
+    copy.first = next;
+    for (std::size_t k = 0; k < copy.outputs.size(); ++k) place[instruction.first + k] = next++;
+    result->instructions.push_back(std::move(copy));
+  }
+  for (const ValueId id : region->outputs) result->outputs.push_back(place[id]);
+  return result;
+}
+
+}  // namespace mlxnx::program
