@@ -40,7 +40,9 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
   end
 
   test "instructions are of a known kind and size" do
-    for instruction <- [{}, :op, {:jump, 0}, {:op, :negate}, {:constant}, {:while, [0]}, {"op"}] do
+    for instruction <-
+          [{}, :op, {:jump, 0}, {:op, :negate}, {:constant}, {:while, [0]}, {"op"}] ++
+            [{:stop_gradient}, {:custom_vjp, [0]}] do
       refuse({[@input], [{1, instruction}], []}, "expected an instruction, got ")
     end
 
@@ -80,6 +82,31 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
     refuse(branches.([0], [small(), {[], [], []}]), "cond")
     refuse(branches.([0], :none), "expected a list")
     assert NIF.program_build(branches.([0], [small(), small()]), [])
+  end
+
+  test "gradients of marks fit" do
+    mark = fn instruction -> {[@input], [{1, instruction}], [1]} end
+    refuse(mark.({:stop_gradient, [1]}), "nothing is called 1")
+    refuse(mark.({:custom_vjp, [], [0], [], small()}), "[custom_vjp] passes on 0 values")
+
+    refuse(
+      mark.({:custom_vjp, [0], [0], [0], small()}),
+      "the gradient's inputs should be (f32, f32)"
+    )
+
+    refuse(mark.({:custom_vjp, [0], [], [], small()}), "there are 0 inputs, and the gradient")
+    refuse(mark.({:custom_vjp, [0], [0], ""}), "neither a region nor a reason")
+    assert NIF.program_build(mark.({:custom_vjp, [0], [0], [], small()}), [])
+    assert NIF.program_build(mark.({:custom_vjp, [0], [0], "none"}), [])
+  end
+
+  test "a gradient that can't be built does not keep the program from running" do
+    unknown = {[@input], [{1, {:op, :conv, [0], [], [@f32], nil}}], [1]}
+    region = {[@input], [{1, {:custom_vjp, [0], [0], [], unknown}}], [1]}
+    program = NIF.program_build(region, [])
+    assert NIF.program_text(program) =~ "custom_vjp %0, %0 {values: 1, reason: \"[conv] "
+    assert [result] = NIF.program_run(program, [scalar(2.0)], nil)
+    assert values(result) == [2.0]
   end
 
   test "regions may not stand too deep within each other" do
@@ -137,7 +164,8 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
   end
 
   test "bytes that are no program are refused, whatever was done to them" do
-    region = {[@input], [negate(), {2, {:cond, [0], [0, 1], [swap(), swap()]}}], [2, 1]}
+    marks = [{3, {:stop_gradient, [2]}}, {4, {:custom_vjp, [3], [0], [], small()}}]
+    region = {[@input], [negate(), {2, {:cond, [0], [0, 1], [swap(), swap()]}} | marks], [4, 1]}
     bytes = NIF.program_serialize(NIF.program_build(region, ["a", "b"]))
     size = byte_size(bytes)
     :rand.seed(:exsss, {1, 2, 3})

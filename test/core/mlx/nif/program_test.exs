@@ -141,6 +141,28 @@ defmodule Mlx.NIF.ProgramTest do
     assert run.(0) == 4
   end
 
+  test "marks for gradients pass tensors on" do
+    backward = {[{0, "g", @scalar}, {1, "", @scalar}], [], [1]}
+
+    program =
+      NIF.program_build(
+        {[{0, "x", @scalar}],
+         [
+           {1, {:stop_gradient, [0]}},
+           {2, {:custom_vjp, [1], [0], [0], backward}},
+           {3, {:custom_vjp, [2], [], "no gradient"}}
+         ], [3]},
+        []
+      )
+
+    for program <- [program, program |> NIF.program_serialize() |> NIF.program_deserialize()] do
+      assert NIF.program_text(program) =~ "%1 = stop_gradient %0"
+      assert NIF.program_text(program) =~ ~s({values: 1, reason: "no gradient"})
+      assert [result] = NIF.program_run(program, [floats(1.5)], nil)
+      assert read(result) == [1.5]
+    end
+  end
+
   test "hooks and runtime calls reach the process that runs the program" do
     program =
       NIF.program_build(
