@@ -62,7 +62,7 @@ TEST(MalformedGoldenData, IsAFormatErrorThatSaysWhere) {
   const auto with = [](const char* from, const char* to) { return replaced(kGood, from, to); };
   const std::string deep(100'000, '[');
   const std::array lines = {
-      BadLine{"no JSON", "{", "parse error"},
+      BadLine{"no JSON", "{", "no JSON from byte 2 of 1 on"},
       BadLine{"no object", "[1]", "type_error"},
       BadLine{"no op", with(R"("op":"add",)", ""), "'op' not found"},
       BadLine{"an op that is no name", with(R"("add")", "3"), "must be string"},
@@ -85,8 +85,8 @@ TEST(MalformedGoldenData, IsAFormatErrorThatSaysWhere) {
       BadLine{"a deep closed nest",
               with("{},", ("{\"axes\":" + deep + std::string(deep.size(), ']') + "},").c_str()),
               "nested deeper"},
-      BadLine{"bytes that are no UTF-8", with("add", "\xff\xfe"), "parse error"},
-      BadLine{"a zero byte", replaced(kGood, "add", std::string("a\0d", 3)), "parse error"},
+      BadLine{"bytes that are no UTF-8", with("add", "\xff\xfe"), "no JSON from byte"},
+      BadLine{"a zero byte", replaced(kGood, "add", std::string("a\0d", 3)), "no JSON from byte"},
   };
   for (const BadLine& line : lines) {
     const GoldenFolder folder(kGood + "\n\n" + line.text + "\n", kValues);

@@ -7,6 +7,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -135,6 +136,26 @@ TEST(Serializer, KeepsElementsOfEveryType) {
     EXPECT_EQ(tensor.type(), (TensorType{type, {3}}));
     EXPECT_EQ(tensor.to_bytes(), file.tensors.at(std::string(name(type))).to_bytes());
   }
+}
+
+// The seconds of the processor that reading takes: a chain of ops, some of them on captured
+// tensors.
+double seconds_to_read(int length) {
+  RegionBuilder builder;
+  ValueId value = builder.input("x", f32({2}));
+  for (int i = 0; i < length; ++i) {
+    const bool captures = i % 8 == 0;
+    value = builder.op("add", {value, captures ? builder.constant(tensor({1.0, 2.0})) : value});
+  }
+  const std::vector<std::byte> bytes = serialize(builder.program({value}));
+  const std::clock_t start = std::clock();
+  deserialize(bytes);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+TEST(Serializer, ReadsInLinearTime) {
+  const double quick = seconds_to_read(10'000);
+  EXPECT_LT(seconds_to_read(80'000), 18 * quick) << "eight times the length";
 }
 
 struct BadProgram {
