@@ -8,12 +8,13 @@
 #include "mlxc/engine.h"
 #include "mlxc/kernel_compiler.h"
 #include "mlxnx/device.h"
+#include "output.h"
 
 namespace mlxnx::cli {
 namespace {
 
 void print_row(const char* label, const std::string& value) {
-  fmt::print("{:<18} {}\n", label, value);
+  print(fmt::format("{:<18} {}\n", label, value));
 }
 
 std::string devices_text() {
@@ -70,6 +71,11 @@ int info() {
 
 }  // namespace
 
-Action add_info(CLI::App&) { return info; }
+Action add_info(CLI::App& app) {
+  app.footer(
+      "BLAS on the CPU is chosen by MLXNX_BLAS, the limit of the cache by MLXNX_CACHE_LIMIT.\n"
+      "A \"slow\" BLAS is the wheel's own: install the package scipy-openblas32 or OpenBLAS.");
+  return info;
+}
 
 }  // namespace mlxnx::cli

@@ -1,12 +1,11 @@
 // mlxnx inspect: shows what a program file holds.
-#include <fmt/format.h>
-
 #include <memory>
 #include <string>
 
 #include "command.h"
+#include "files.h"
+#include "output.h"
 #include "program/printer.h"
-#include "program/serializer.h"
 
 namespace mlxnx::cli {
 
@@ -16,11 +15,17 @@ Action add_inspect(CLI::App& app) {
     bool dot = false;
   };
   const auto options = std::make_shared<Options>();
-  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")->required();
-  app.add_flag("--dot", options->dot, "As a Graphviz graph");
+  app.footer(
+      "Example: mlxnx inspect --dot program.mlxnx | dot -Tsvg > program.svg\n"
+      "Such files are written by Mlx.Compiler.export in Elixir and Program::save in C++.");
+  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")
+      ->type_name("FILE")
+      ->required();
+  app.add_flag("--dot", options->dot,
+               "As a Graphviz graph in place of one line for each instruction");
   return [options] {
-    const program::Program program = program::load(options->program);
-    fmt::print("{}", options->dot ? to_dot(program) : to_text(program));
+    const program::Program program = load_program(options->program, "inspect");
+    print(options->dot ? to_dot(program) : to_text(program));
     return 0;
   };
 }

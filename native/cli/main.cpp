@@ -4,11 +4,18 @@
 
 #include <array>
 #include <exception>
+#include <new>
+#include <sstream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "command.h"
+#include "interrupt.h"
+#include "nearest.h"
+#include "output.h"
 
 namespace {
 
@@ -32,28 +39,80 @@ constexpr std::array kCommands = {
 constexpr int kFailure = 1;
 constexpr int kUsage = 2;
 
-}  // namespace
+std::vector<std::string_view> subcommands() {
+  std::vector<std::string_view> names;
+  for (const Command& command : kCommands) names.emplace_back(command.name);
+  return names;
+}
 
-int main(int argc, char** argv) {
+// What is wrong with the command line, and where help is.
+int refuse(const std::string& what, std::string_view subcommand = "") {
+  mlxnx::cli::print_error(what);
+  mlxnx::cli::print_error(
+      fmt::format("`mlxnx{}{} --help` tells more", subcommand.empty() ? "" : " ", subcommand));
+  return kUsage;
+}
+
+// Why `typed`, the first argument, chooses no subcommand.
+std::string no_subcommand(std::string_view typed) {
+  const std::vector<std::string_view> names = subcommands();
+  const std::string_view meant = mlxnx::cli::nearest(typed, names);
+  if (!meant.empty())
+    return fmt::format("there is no subcommand \"{}\"; did you mean \"{}\"?", typed, meant);
+  std::string what = "a subcommand is missing";
+  if (!typed.empty())
+    what = fmt::format("there is no {} \"{}\"", typed[0] == '-' ? "option" : "subcommand", typed);
+  return fmt::format("{}; the subcommands are {}", what, fmt::join(names, ", "));
+}
+
+int run(int argc, char** argv) {
   CLI::App app{"Nx on Apple's MLX: what this build can do, and how well"};
   app.name("mlxnx");
-  app.set_version_flag("--version", "mlxnx " MLXNX_VERSION);
+  app.set_version_flag("--version", "mlxnx " MLXNX_VERSION, "Print the version");
+  app.set_help_flag("-h,--help", "Print this, or after a subcommand what that can do");
+  app.footer("Exit status: 0 done, 1 failed, 2 the command line was not understood.");
   app.require_subcommand(1);
   std::vector<std::pair<CLI::App*, mlxnx::cli::Action>> actions;
   for (const Command& command : kCommands) {
     CLI::App* sub = app.add_subcommand(command.name, command.description);
+    sub->set_help_flag("-h,--help", "Print this");
     actions.emplace_back(sub, command.add(*sub));
   }
   try {
     app.parse(argc, argv);
-    for (const auto& [sub, action] : actions) {
-      if (sub->parsed()) return action();
-    }
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kUsage;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "mlxnx: {}\n", error.what());
-    return kFailure;
+    std::ostringstream help;
+    std::ostringstream ignored;
+    if (app.exit(error, help, ignored) == 0) {
+      mlxnx::cli::print(help.str());
+      return 0;
+    }
+    const auto parsed = app.get_subcommands();
+    if (parsed.empty()) return refuse(no_subcommand(argc > 1 ? argv[1] : ""));
+    return refuse(error.what(), parsed.front()->get_name());
+  }
+  for (const auto& [sub, action] : actions) {
+    if (sub->parsed()) return action();
   }
   return kUsage;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using mlxnx::cli::print_error;
+  mlxnx::cli::open_standard_streams();
+  mlxnx::cli::end_on_interrupt();
+  try {
+    const int status = run(argc, argv);
+    mlxnx::cli::flush_output();
+    return status;
+  } catch (const std::bad_alloc&) {
+    print_error("not enough memory");
+  } catch (const std::length_error&) {  // a vector of more elements than any memory holds
+    print_error("not enough memory");
+  } catch (const std::exception& error) {
+    print_error(error.what());
+  }
+  return kFailure;
 }

@@ -10,6 +10,7 @@
 
 #include "command.h"
 #include "ops/registry.h"
+#include "output.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -181,12 +182,15 @@ Action add_ops(CLI::App& app) {
   auto chosen = std::make_shared<std::string>("text");
   std::vector<std::string> names;
   for (const Format& format : kFormats) names.emplace_back(format.name);
-  app.add_option("--format", *chosen, "text, md or json")
+  app.footer(
+      "Example: mlxnx ops --format json | jq '.[].name'\n"
+      "The names are those that Nx's backends and blocks use; docs/ops.md is the output of md.");
+  app.add_option("--format", *chosen, "For people, for documents or for programs")
       ->check(CLI::IsMember(names))
       ->capture_default_str();
   return [chosen] {
     for (const Format& format : kFormats) {
-      if (*chosen == format.name) fmt::print("{}", format.text());
+      if (*chosen == format.name) print(format.text());
     }
     return 0;
   };

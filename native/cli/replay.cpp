@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <sstream>
@@ -10,7 +9,9 @@
 #include <vector>
 
 #include "command.h"
+#include "files.h"
 #include "mlxnx/error.h"
+#include "output.h"
 #include "replay/isolated_runner.h"
 #include "replay/known_differences.h"
 #include "replay/report.h"
@@ -34,11 +35,13 @@ struct Options {
 
 KnownDifferences known_differences(const std::string& path) {
   if (path.empty()) return KnownDifferences(kKnownDifferencesJson);
-  std::ifstream file(path);
-  if (!file) throw ArgumentError(fmt::format("[replay] can't read {}", path));
   std::ostringstream text;
-  text << file.rdbuf();
-  return KnownDifferences(text.str());
+  text << open_regular(path, "known differences").stream.rdbuf();
+  try {
+    return KnownDifferences(text.str());
+  } catch (const FormatError& error) {
+    throw FormatError(fmt::format("{} in {}", error.what(), path));
+  }
 }
 
 // The cases to run, those of one op together.
@@ -69,7 +72,7 @@ std::vector<Layout> layouts(const std::string& text) {
 
 // Returns: how many cases failed.
 std::size_t replay(std::span<const GoldenCase* const> cases, const KnownDifferences& known,
-                   const IsolatedRunner::Options& options, std::ofstream& failures) {
+                   const IsolatedRunner::Options& options, FailureFile& failures) {
   Report report(cases.size(), options.run.layout, failures);
   IsolatedRunner runner(cases, options);
   for (std::size_t i = 0; i < cases.size(); ++i) {
@@ -87,11 +90,7 @@ int replay(const Options& options) {
   const GoldenData data(options.folder);
   const KnownDifferences known = known_differences(options.known);
   const std::vector<const GoldenCase*> cases = selected(data, options);
-  std::ofstream failures;
-  if (!options.failures.empty()) {
-    failures.open(options.failures);
-    if (!failures) throw ArgumentError(fmt::format("[replay] can't write to {}", options.failures));
-  }
+  FailureFile failures(options.failures);
   IsolatedRunner::Options run_options;
   run_options.run.check_types = options.check_types;
   run_options.run.fuse = options.fuse;
@@ -100,7 +99,7 @@ int replay(const Options& options) {
   const std::vector<Layout> chosen = layouts(options.layout);
   std::size_t failed = 0;
   for (const Layout layout : chosen) {
-    if (chosen.size() > 1) fmt::print("operands {}:\n", name(layout));
+    if (chosen.size() > 1) print(fmt::format("operands {}:\n", name(layout)));
     run_options.run.layout = layout;
     failed += replay(cases, known, run_options, failures);
   }
@@ -111,8 +110,14 @@ int replay(const Options& options) {
 
 Action add_replay(CLI::App& app) {
   auto options = std::make_shared<Options>();
+  app.footer(
+      "Example: mlxnx replay native/tests/golden --op dot --failures failures.txt\n"
+      "Prints the ops that fail and then the counts; the exit status is 1 if any case fails. A "
+      "case "
+      "that crashes or takes longer than two minutes fails, and the rest still runs.");
   app.add_option("DIR", options->folder,
                  "Folder with ops.jsonl and ops.bin, or with programs.jsonl and programs.bin")
+      ->type_name("FOLDER")
       ->required();
   app.add_option("--op", options->ops, "Only the cases of this op (may be repeated)")
       ->type_name("NAME")

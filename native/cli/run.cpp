@@ -2,17 +2,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iostream>
-#include <map>
+#include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "command.h"
+#include "files.h"
+#include "io/npy.h"
 #include "mlxnx/error.h"
-#include "npy.h"
+#include "output.h"
 #include "program/executable.h"
-#include "program/serializer.h"
+#include "tensor/printable.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -23,85 +26,111 @@ struct Options {
   std::vector<std::string> outputs;
 };
 
-// `name=file` texts by name.
-std::map<std::string, std::string> files_by_name(const std::vector<std::string>& texts) {
-  std::map<std::string, std::string> files;
+// The value that `key` names: by its name, or by its number.
+std::size_t find_value(const std::string& key, const std::vector<std::string>& names,
+                       const char* what) {
+  const auto named = std::find(names.begin(), names.end(), key);
+  if (named != names.end()) return static_cast<std::size_t>(named - names.begin());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (key == std::to_string(i)) return i;
+  }
+  throw ArgumentError(
+      fmt::format("[run] the program has no {} {}{}", what, key,
+                  names.empty() ? "" : fmt::format("; it has {}", fmt::join(names, ", "))));
+}
+
+// The file of each value, as `name=file` texts tell; empty where they don't.
+std::vector<std::string> files_of(const std::vector<std::string>& names,
+                                  const std::vector<std::string>& texts, const char* what) {
+  std::vector<std::string> files(names.size());
   for (const std::string& text : texts) {
     const std::size_t at = text.find('=');
-    if (at == std::string::npos || at == 0)
+    if (at == std::string::npos || at == 0 || at + 1 == text.size())
       throw ArgumentError(fmt::format("[run] {} is not of the form name=file.npy", text));
-    if (!files.emplace(text.substr(0, at), text.substr(at + 1)).second)
-      throw ArgumentError(fmt::format("[run] {} is given twice", text.substr(0, at)));
+    std::string& file = files[find_value(text.substr(0, at), names, what)];
+    if (!file.empty())
+      throw ArgumentError(fmt::format("[run] {} {} is given twice", what, text.substr(0, at)));
+    file = text.substr(at + 1);
   }
   return files;
 }
 
-// The file for the i-th of some values: by its name, or by its number.
-std::string take(std::map<std::string, std::string>& files, const std::string& name,
-                 std::size_t i) {
-  for (const std::string& key : {name, std::to_string(i)}) {
-    if (const auto found = files.find(key); found != files.end())
-      return files.extract(found).mapped();
+// Numbers stand for those without a name.
+std::vector<std::string> numbered(std::vector<std::string> names, std::size_t count) {
+  names.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (names[i].empty()) names[i] = std::to_string(i);
   }
-  return {};
-}
-
-void refuse_others(const std::map<std::string, std::string>& files, const char* what) {
-  if (!files.empty())
-    throw ArgumentError(fmt::format("[run] the program has no {} {}", what, files.begin()->first));
+  return names;
 }
 
 std::vector<Tensor> read_inputs(const program::Program& program, const Options& options) {
-  auto files = files_by_name(options.inputs);
+  std::vector<std::string> names;
+  for (const program::Input& input : program.main.inputs) names.push_back(input.name);
+  names = numbered(std::move(names), names.size());
+  const std::vector<std::string> files = files_of(names, options.inputs, "input");
   std::vector<Tensor> inputs;
-  for (const program::Input& input : program.main.inputs) {
-    const std::size_t i = inputs.size();
-    const std::string file = take(files, input.name, i);
-    if (file.empty()) {
-      throw ArgumentError(fmt::format("[run] input {} ({}), {}, is missing: --input {}=file.npy", i,
-                                      input.name, to_string(input.type),
-                                      input.name.empty() ? std::to_string(i) : input.name));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string wanted =
+        fmt::format("input {} ({}), {}", i, names[i], to_string(program.main.inputs[i].type));
+    if (files[i].empty()) {
+      throw ArgumentError(
+          fmt::format("[run] {}, is missing: --input {}=file.npy", wanted, names[i]));
     }
-    inputs.push_back(read_npy(file));
+    Tensor tensor = io::read_npy(files[i]);
+    if (tensor.type() != program.main.inputs[i].type) {
+      throw ShapeError(fmt::format("[run] {}, can't be the {} in {}", wanted,
+                                   to_string(tensor.type()), files[i]));
+    }
+    inputs.push_back(std::move(tensor));
   }
-  refuse_others(files, "input");
   return inputs;
+}
+
+void print_tensor(std::string_view name, const Tensor& tensor) {
+  print(fmt::format("{}: {}\n", tensors::printable(name), tensor.to_string()));
 }
 
 // Shows what hooks tell.
 class PrintingHost : public program::CallbackHost {
  public:
   void start(program::CallbackRequest request, std::shared_ptr<program::Reply> reply) override {
-    if (request.kind == program::InstructionKind::kRuntimeCall) {
-      reply->fail(std::make_exception_ptr(UnsupportedError(fmt::format(
-          "[run] the program calls \"{}\", which only the program that wrote it can answer",
-          request.callback))));
-      return;
+    try {
+      answer(request);
+      reply->answer({});
+    } catch (...) {
+      reply->fail(std::current_exception());
     }
-    for (const Tensor& value : request.values)
-      std::cout << request.callback << ": " << value << '\n';
-    reply->answer({});
+  }
+
+ private:
+  static void answer(const program::CallbackRequest& request) {
+    if (request.kind == program::InstructionKind::kRuntimeCall) {
+      throw UnsupportedError(fmt::format(
+          "[run] the program calls \"{}\", which only the program that wrote it can answer",
+          request.callback));
+    }
+    for (const Tensor& value : request.values) print_tensor(request.callback, value);
+    flush_output();  // a loop that tells may run for long
   }
 };
 
 int run(const Options& options) {
-  program::Program program = program::load(options.program);
+  program::Program program = load_program(options.program, "run");
+  const std::vector<std::string> names =
+      numbered(program.output_names, program.main.outputs.size());
+  const std::vector<std::string> files = files_of(names, options.outputs, "output");
   const std::vector<Tensor> inputs = read_inputs(program, options);
-  auto files = files_by_name(options.outputs);
   const program::Executable executable(std::move(program), {.fusion = program::Fusion::kNever});
   PrintingHost host;
   const std::vector<Tensor> outputs = executable.run(inputs, {.host = &host});
-  const std::vector<std::string>& names = executable.program().output_names;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    const std::string name = names.empty() ? std::to_string(i) : names[i];
-    const std::string file = take(files, name, i);
-    if (!file.empty()) {
-      write_npy(file, outputs[i]);
+    if (!files[i].empty()) {
+      io::write_npy(files[i], outputs[i]);
     } else if (options.outputs.empty()) {
-      std::cout << name << ": " << outputs[i] << '\n';
+      print_tensor(names[i], outputs[i]);
     }
   }
-  refuse_others(files, "output");
   return 0;
 }
 
@@ -109,12 +138,20 @@ int run(const Options& options) {
 
 Action add_run(CLI::App& app) {
   const auto options = std::make_shared<Options>();
-  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")->required();
-  app.add_option("--input", options->inputs, "An input, by its name or number")
+  app.footer(
+      "Example: mlxnx run affine.mlxnx --input x=x.npy --input y=y.npy --output 0=result.npy\n"
+      "`mlxnx inspect` shows the names and types of a program's inputs. What hooks tell is "
+      "printed; "
+      "a program that calls functions of Elixir or C++ can't be run here.");
+  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")
+      ->type_name("FILE")
+      ->required();
+  app.add_option("--input", options->inputs, "An input, by its name or number; one for each")
       ->type_name("NAME=FILE.npy")
       ->take_all();
   app.add_option("--output", options->outputs,
-                 "Where an output goes, by its name or number; without any all are printed")
+                 "Where an output goes, by its name or number (may be repeated); without any all "
+                 "are printed")
       ->type_name("NAME=FILE.npy")
       ->take_all();
   return [options] { return run(*options); };

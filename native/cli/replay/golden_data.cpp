@@ -5,22 +5,16 @@
 #include <fstream>
 #include <string_view>
 
+#include "files.h"
 #include "mlxnx/error.h"
 #include "program/json_values.h"
+#include "replay/json_fields.h"
 
 namespace mlxnx::cli {
 namespace {
 
 using nlohmann::json;
 using program::integer;
-using program::parse_json;
-
-std::ifstream open(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path))
-    throw FormatError(fmt::format("[golden data] can't read {}", path.string()));
-  return file;
-}
 
 class Fnv1a {
  public:
@@ -39,25 +33,20 @@ class Fnv1a {
 }  // namespace
 
 GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
-  const bool has_programs = std::filesystem::exists(folder / "programs.jsonl");
+  std::error_code ignored;
+  const bool has_programs = std::filesystem::exists(folder / "programs.jsonl", ignored);
   const std::string kind = has_programs ? "programs" : "ops";
-  const std::filesystem::path elements = folder / (kind + ".bin");
-  std::ifstream data = open(elements);
-  try {
-    bytes_.resize(std::filesystem::file_size(elements));
-  } catch (const std::exception& error) {
-    throw FormatError(
-        fmt::format("[golden data] can't read {}: {}", elements.string(), error.what()));
-  }
-  data.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(bytes_.size()));
-  bytes_.resize(static_cast<std::size_t>(data.gcount()));
+  OpenFile data = open_regular(folder / (kind + ".bin"), "golden data");
+  bytes_.resize(data.size);
+  data.stream.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(data.size));
+  bytes_.resize(static_cast<std::size_t>(data.stream.gcount()));
   const std::filesystem::path list = folder / (kind + ".jsonl");
-  std::ifstream calls = open(list);
+  std::ifstream calls = open_regular(list, "golden data").stream;
   std::string text;
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      const json value = parse_json(text);
+      const json value = json_of(text);
       GoldenCase& golden = cases_.emplace_back(read_case(value));
       golden.line = line;
       if (has_programs) golden.program = read_program(value);
@@ -70,10 +59,10 @@ GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
 
 GoldenTensor GoldenData::read_tensor(const json& value) const {
   GoldenTensor tensor;
-  tensor.type.dtype = dtype_from_name(value.at("type").get<std::string>());
-  for (const json& dimension : value.at("shape"))
+  tensor.type.dtype = dtype_from_name(text_member(value, "type"));
+  for (const json& dimension : list_member(value, "shape"))
     tensor.type.shape.push_back(integer<std::int64_t>(dimension));
-  const auto at = integer<std::size_t>(value.at("at"));
+  const auto at = integer<std::size_t>(member(value, "at"));
   const auto count = static_cast<std::size_t>(element_count(tensor.type.shape));
   const std::size_t item = size_bytes(tensor.type.dtype);
   if (at > bytes_.size() || count > (bytes_.size() - at) / item) {
@@ -93,25 +82,25 @@ std::vector<GoldenTensor> GoldenData::read_tensors(const json& values) const {
 GoldenCase GoldenData::read_case(const json& value) const {
   GoldenCase golden;
   const bool is_op = value.contains("op");
-  golden.op = value.at(is_op || !value.contains("name") ? "op" : "name").get<std::string>();
-  golden.attrs = is_op ? value.at("attrs") : json::object();
+  golden.op = text_member(value, is_op || !value.contains("name") ? "op" : "name");
+  golden.attrs = is_op ? member(value, "attrs") : json::object();
   if (!golden.attrs.is_object()) throw FormatError("attrs is not an object");
-  golden.inputs = read_tensors(value.at("in"));
-  golden.outputs = read_tensors(value.at("out"));
+  golden.inputs = read_tensors(list_member(value, "in"));
+  golden.outputs = read_tensors(list_member(value, "out"));
   if (is_op && golden.outputs.empty()) throw FormatError("out is empty");
   return golden;
 }
 
 std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value) const {
-  const std::filesystem::path file = value.at("program").get<std::string>();
+  const std::filesystem::path file = text_member(value, "program");
   // A name, so that a list can't point anywhere else.
   if (file.filename() != file) throw FormatError(fmt::format("{} is no file name", file.string()));
   auto program = std::make_shared<GoldenProgram>();
   program->file = folder_ / file;
-  for (const json& callback : value.value("callbacks", json::array())) {
-    program->callbacks.push_back({callback.at("name").get<std::string>(),
-                                  read_tensors(callback.at("in")),
-                                  read_tensors(callback.value("out", json::array()))});
+  for (const json& callback : optional_list(value, "callbacks")) {
+    program->callbacks.push_back({text_member(callback, "name"),
+                                  read_tensors(list_member(callback, "in")),
+                                  read_tensors(optional_list(callback, "out"))});
   }
   return program;
 }

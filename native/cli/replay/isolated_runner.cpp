@@ -4,6 +4,9 @@
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
 
 #include <cerrno>
 #include <csignal>
@@ -103,6 +106,10 @@ void IsolatedRunner::start() {
   child_ = ::fork();
   if (child_ == 0) {
     ::close(ends[0]);
+    std::signal(SIGINT, SIG_DFL);  // this process's handler tells the user
+#ifdef __linux__
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a case that hangs would outlive an interrupted replay
+#endif
     serve(ends[1]);
   }
   ::close(ends[1]);

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "mlxnx/error.h"
+#include "replay/json_fields.h"
 #include "tensor/element.h"
 
 namespace mlxnx::cli {
@@ -105,6 +106,12 @@ void check(const json& entry) {
   if (!entry.is_object() || !entry.contains("op") || !entry.contains("reason")) {
     throw FormatError(fmt::format("an entry needs op and reason, got {}", entry.dump()));
   }
+  for (const char* name : {"in", "out"}) {
+    for (const json& tensor : optional_list(entry, name)) {
+      if (!tensor.is_null() && !tensor.is_object())
+        throw FormatError(fmt::format("{} is no tensor in {}", tensor.dump(), entry.dump()));
+    }
+  }
   for (const auto& item : entry.items()) {
     if (item.key() != "reason" && find_field(item.key()) == nullptr)
       throw FormatError(fmt::format("unknown field {} in {}", item.key(), entry.dump()));
@@ -115,9 +122,11 @@ void check(const json& entry) {
 
 KnownDifferences::KnownDifferences(const std::string& json_text) {
   try {
-    for (const json& entry : json::parse(json_text)) {
+    const json list = json_of(json_text);
+    if (!list.is_array()) throw FormatError("no list");
+    for (const json& entry : list) {
       check(entry);
-      entries_.push_back({entry, entry["reason"].get<std::string>()});
+      entries_.push_back({entry, text_member(entry, "reason")});
     }
   } catch (const std::exception& error) {
     throw FormatError(fmt::format("[known differences] {}", error.what()));

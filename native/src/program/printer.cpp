@@ -8,6 +8,8 @@
 #include <utility>
 #include <variant>
 
+#include "tensor/printable.h"
+
 namespace mlxnx::program {
 namespace {
 
@@ -100,8 +102,8 @@ class TextPrinter {
   void print(const Region& region, std::string_view heading, int indent) {
     ValueId id = 0;
     const std::string inputs = joined(region.inputs, [&id](const Input& input) {
-      return fmt::format("%{}{}{}: {}", id++, input.name.empty() ? "" : " ", input.name,
-                         to_string(input.type));
+      return fmt::format("%{}{}{}: {}", id++, input.name.empty() ? "" : " ",
+                         tensors::printable(input.name), to_string(input.type));
     });
     line(indent, fmt::format("{}({}) {{", heading, inputs));
     for (const Instruction& instruction : region.instructions) print(instruction, indent + 1);
@@ -141,7 +143,9 @@ class DotPrinter {
     std::vector<std::string> makers;
     for (const Input& input : region.inputs) {
       const std::string node = fmt::format("r{}_v{}", scope, makers.size());
-      add_node(node, fmt::format("%{} {}\n{}", makers.size(), input.name, to_string(input.type)),
+      add_node(node,
+               fmt::format("%{} {}\n{}", makers.size(), tensors::printable(input.name),
+                           to_string(input.type)),
                "ellipse");
       makers.push_back(node);
     }

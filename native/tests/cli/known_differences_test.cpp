@@ -1,6 +1,7 @@
 // Which cases an entry of the list matches.
 #include "replay/known_differences.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -63,9 +64,17 @@ TEST(KnownDifferences, GiveTheReasonOfTheFirstMatch) {
 }
 
 TEST(KnownDifferences, RefuseMalformedLists) {
-  for (const char* text : {"{", "[1]", R"([{"op": "sort"}])", R"([{"reason": "x"}])",
-                           R"([{"op": "sort", "reason": "x", "opp": 1}])"}) {
-    EXPECT_THROW(KnownDifferences{text}, FormatError) << text;
+  for (const char* text :
+       {"", "{", "{}", "7", "[1]", R"([{"op": "sort"}])", R"([{"reason": "x"}])",
+        R"([{"op": "sort", "reason": 7}])", R"([{"op": "sort", "reason": "x", "opp": 1}])",
+        R"([{"op": "sort", "reason": "x", "in": 5}])",
+        R"([{"op": "sort", "reason": "x", "out": ["f32"]}])"}) {
+    try {
+      KnownDifferences known{std::string(text)};
+      ADD_FAILURE() << text << " was taken";
+    } catch (const FormatError& error) {
+      EXPECT_THAT(error.what(), testing::Not(testing::HasSubstr("json.exception"))) << text;
+    }
   }
 }
 

@@ -62,11 +62,16 @@ TEST(MalformedGoldenData, IsAFormatErrorThatSaysWhere) {
   const auto with = [](const char* from, const char* to) { return replaced(kGood, from, to); };
   const std::string deep(100'000, '[');
   const std::array lines = {
-      BadLine{"no JSON", "{", "no JSON from byte 2 of 1 on"},
-      BadLine{"no object", "[1]", "type_error"},
-      BadLine{"no op", with(R"("op":"add",)", ""), "'op' not found"},
-      BadLine{"an op that is no name", with(R"("add")", "3"), "must be string"},
+      BadLine{"no JSON", "{", "no JSON, at byte 2"},
+      BadLine{"no object", "[1]", "a JSON array where an object with op belongs"},
+      BadLine{"no op", with(R"("op":"add",)", ""), "op is missing"},
+      BadLine{"an op that is no name", with(R"("add")", "3"), "op is a JSON number, not a text"},
       BadLine{"attributes that are no object", with("{},", "[],"), "attrs is not an object"},
+      BadLine{"operands that are no list", with(R"("in":[)", R"("in":7,"x":[)"),
+              "in is a JSON number, not a list"},
+      BadLine{"a tensor that is no object", with(R"("in":[)", R"("in":["f32",)"),
+              "a JSON string where an object with type belongs"},
+      BadLine{"a shape that is no list", with("[2]", "2"), "shape is a JSON number, not a list"},
       BadLine{"no outputs", kGood.substr(0, kGood.find(R"("out")")) + R"("out":[]})",
               "out is empty"},
       BadLine{"an unknown type", with("f32", "f31"), "f31"},
@@ -85,8 +90,8 @@ TEST(MalformedGoldenData, IsAFormatErrorThatSaysWhere) {
       BadLine{"a deep closed nest",
               with("{},", ("{\"axes\":" + deep + std::string(deep.size(), ']') + "},").c_str()),
               "nested deeper"},
-      BadLine{"bytes that are no UTF-8", with("add", "\xff\xfe"), "no JSON from byte"},
-      BadLine{"a zero byte", replaced(kGood, "add", std::string("a\0d", 3)), "no JSON from byte"},
+      BadLine{"bytes that are no UTF-8", with("add", "\xff\xfe"), "no JSON"},
+      BadLine{"a zero byte", replaced(kGood, "add", std::string("a\0d", 3)), "no JSON"},
   };
   for (const BadLine& line : lines) {
     const GoldenFolder folder(kGood + "\n\n" + line.text + "\n", kValues);
@@ -106,6 +111,8 @@ TEST(MalformedGoldenData, MissingFilesAreFormatErrors) {
   EXPECT_THAT(refusal_of(folder.path()), HasSubstr("ops.jsonl"));
   std::filesystem::remove(folder.path() / "ops.bin");
   EXPECT_THAT(refusal_of(folder.path()), HasSubstr("ops.bin"));
+  std::filesystem::create_symlink("/dev/zero", folder.path() / "ops.bin");
+  EXPECT_THAT(refusal_of(folder.path()), HasSubstr("ops.bin: it is no regular file"));
 }
 
 TEST(MalformedGoldenData, TruncatedElementsAreAFormatError) {

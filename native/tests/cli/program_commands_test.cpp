@@ -1,17 +1,16 @@
 // mlxnx run, inspect, and replay of recorded programs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
-#include "npy.h"
+#include "io/npy.h"
 #include "program/build_helpers.h"
 #include "program/serializer.h"
+#include "run_program.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -30,8 +29,8 @@ class ProgramCommands : public testing::Test {
     const ValueId y = builder.input("y", {DType::f32, {2}});
     const ValueId told = builder.hook("seen", std::vector{builder.op("add", {x, y})}).front();
     program::save(builder.program(std::vector{told}, {"sum"}), file("p.mlxnx"));
-    write_npy(file("x.npy"), tensor({1.0, 2.0}));
-    write_npy(file("y.npy"), tensor({10.0, 20.0}));
+    io::write_npy(file("x.npy"), tensor({1.0, 2.0}));
+    io::write_npy(file("y.npy"), tensor({10.0, 20.0}));
   }
   ~ProgramCommands() override {
     std::error_code ignored;
@@ -41,13 +40,8 @@ class ProgramCommands : public testing::Test {
 
   // Standard output and error together, and then the exit status.
   static std::string command(const std::string& arguments) {
-    FILE* pipe = ::popen(("'" MLXNX_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
-    std::string text;
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
-      text.append(buffer.data(), count);
-    const int status = ::pclose(pipe);
-    return text + "status " + std::to_string(WEXITSTATUS(status));
+    const Result result = run_program(arguments);
+    return result.text + "status " + std::to_string(result.status);
   }
   std::string run(const std::string& arguments) const {
     return command("run " + file("p.mlxnx") + " " + arguments);
@@ -67,7 +61,7 @@ TEST_F(ProgramCommands, RunPrintsOutputsAndWhatHooksTell) {
 TEST_F(ProgramCommands, RunWritesOutputs) {
   run("--input x=" + file("x.npy") + " --input y=" + file("y.npy") +
       " --output sum=" + file("sum.npy"));
-  EXPECT_THAT(read_npy(file("sum.npy")).to_vector<float>(), ElementsAre(11.0f, 22.0f));
+  EXPECT_THAT(io::read_npy(file("sum.npy")).to_vector<float>(), ElementsAre(11.0f, 22.0f));
 }
 
 TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
@@ -77,7 +71,14 @@ TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
   EXPECT_THAT(run("--input x"), HasSubstr("not of the form name=file.npy"));
   const std::string both = x + " --input y=" + file("y.npy");
   EXPECT_THAT(run(both + " --input z=" + file("y.npy")), HasSubstr("has no input z"));
-  EXPECT_THAT(run(both + " --output z=" + file("z.npy")), HasSubstr("has no output z"));
+  EXPECT_THAT(run(both + " --output z=" + file("z.npy")), HasSubstr("has no output z; it has sum"));
+  EXPECT_THAT(run(x + " --input 0=" + file("y.npy")), HasSubstr("input 0 is given twice"));
+  EXPECT_THAT(run("--input x="), HasSubstr("not of the form name=file.npy"));
+  EXPECT_THAT(run(both + " --output sum=" + file("no/folder.npy")),
+              HasSubstr("can't write " + file("no/folder.npy") + ": No such file or directory"));
+  io::write_npy(file("long.npy"), tensor({1.0, 2.0, 3.0}));
+  EXPECT_THAT(run(x + " --input y=" + file("long.npy")),
+              HasSubstr("input 1 (y), f32[2], can't be the f32[3] in " + file("long.npy")));
   EXPECT_THAT(command("run " + file("x.npy")), HasSubstr("mlxnx: [program] "));
 }
 

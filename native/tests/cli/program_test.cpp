@@ -1,43 +1,19 @@
 // The program as a user meets it: exit statuses and what it prints.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "golden_folder.h"
 #include "ops/registry.h"
+#include "run_program.h"
 
 namespace mlxnx::cli {
 namespace {
 
 using testing::HasSubstr;
 using testing::StartsWith;
-
-struct Result {
-  int status = -1;
-  std::string text;  ///< standard output and error together
-
-  std::string last_line() const {
-    const std::string trimmed = text.substr(0, text.find_last_not_of('\n') + 1);
-    return trimmed.substr(trimmed.find_last_of('\n') + 1);
-  }
-};
-
-Result run_program(const std::string& arguments) {
-  Result result;
-  FILE* pipe = ::popen(("'" MLXNX_PROGRAM "' " + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return result;
-  std::array<char, 4096> buffer{};
-  while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
-    result.text.append(buffer.data(), count);
-  const int status = ::pclose(pipe);
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
 
 std::string line(const std::string& op, const std::string& attrs, const std::string& in, int out) {
   return R"({"op":")" + op + R"(","attrs":)" + attrs + R"(,"in":[)" + in +
@@ -185,7 +161,7 @@ TEST(ProgramReplay, RefusesWhatIsNotGoldenData) {
   constexpr BrokenCase kCases[] = {
       {"{\"op\":", "ops.jsonl line 1: "},
       {"\n[]\n", "ops.jsonl line 2: "},
-      {R"({"op":"add","attrs":{},"in":[]})", "'out' not found"},
+      {R"({"op":"add","attrs":{},"in":[]})", "out is missing"},
       {R"({"op":"add","attrs":[],"in":[],"out":[]})", "attrs is not an object"},
       {R"({"op":"add","attrs":{},"in":[],"out":[]})", "out is empty"},
       {R"({"op":"add","attrs":{},"in":[{"type":"f32","shape":[7],"at":0}],"out":[]})",
@@ -203,7 +179,8 @@ TEST(ProgramReplay, RefusesWhatIsNotGoldenData) {
   }
   const Result missing = run_program("replay /no/such/folder");
   EXPECT_EQ(missing.status, 1);
-  EXPECT_EQ(missing.text, "mlxnx: [golden data] can't read /no/such/folder/ops.bin\n");
+  EXPECT_EQ(missing.text,
+            "mlxnx: [golden data] can't read /no/such/folder/ops.bin: No such file or directory\n");
 }
 
 TEST(ProgramReplay, FailsACaseWhoseAttributesAreWrong) {

@@ -1,0 +1,13 @@
+// What somebody who mistyped a name most likely meant.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+namespace mlxnx::cli {
+
+/// The one of `names` that takes the fewest changes of single letters, swaps of neighbours
+/// included, to become `typed`; empty when all are too far away.
+std::string_view nearest(std::string_view typed, std::span<const std::string_view> names);
+
+}  // namespace mlxnx::cli
