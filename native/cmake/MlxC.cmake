@@ -6,12 +6,27 @@ include_guard(GLOBAL)
 set(MLXNX_MLXC auto CACHE STRING "Where mlx-c comes from: auto, system, fetch or bundled")
 set_property(CACHE MLXNX_MLXC PROPERTY STRINGS auto system fetch bundled)
 
-# The commit after v0.6.0 that was made for MLX 0.31.2; MLX 0.32 has changed functions that it calls.
 set(MLXNX_MLXC_REPOSITORY https://github.com/ml-explore/mlx-c.git)
-set(MLXNX_MLXC_COMMIT fba4470b89073180056c9ea46c443051375f7399)
-set(MLXNX_MLXC_FITS FALSE)
-if(DEFINED FETCHCONTENT_SOURCE_DIR_MLX-C OR MLXNX_MLX_FOUND_VERSION MATCHES "^0\\.31\\.")
-  set(MLXNX_MLXC_FITS TRUE)
+
+# What to fetch for an MLX, as arguments of FetchContent_Declare; empty where no mlx-c fits. MLX changes functions that
+# mlx-c calls in patch releases too: v0.7.0 passes what 0.32.2 has added to attention and lacks what 0.32.3 has added to
+# gather_qmm.
+function(_mlxnx_mlxc_for mlx_version out_var)
+  set(source "")
+  if(mlx_version MATCHES "^0\\.31\\.")
+    set(source GIT_REPOSITORY "${MLXNX_MLXC_REPOSITORY}" GIT_TAG fba4470b89073180056c9ea46c443051375f7399)
+  elseif(mlx_version VERSION_EQUAL 0.32.2)
+    set(source
+        URL https://github.com/ml-explore/mlx-c/archive/refs/tags/v0.7.0.tar.gz
+        URL_HASH SHA256=ee726bb38e191bb3c516a6bae47dc8abad9e5f273873385839019ce46bfceab5)
+  endif()
+  set(${out_var} "${source}" PARENT_SCOPE)
+endfunction()
+
+if(DEFINED FETCHCONTENT_SOURCE_DIR_MLX-C)
+  set(MLXNX_MLXC_SOURCE SOURCE_DIR "${FETCHCONTENT_SOURCE_DIR_MLX-C}")
+else()
+  _mlxnx_mlxc_for("${MLXNX_MLX_FOUND_VERSION}" MLXNX_MLXC_SOURCE)
 endif()
 
 function(_mlxnx_mlxc_repository_answers out_var)
@@ -31,6 +46,7 @@ function(_mlxnx_mlxc_repository_answers out_var)
 endfunction()
 
 set(MLXNX_MLXC_PROVIDER "${MLXNX_MLXC}")
+set(mlxc_reason "")
 if(MLXNX_MLXC STREQUAL "auto")
   # An installed mlx-c is bound to the installed MLX; beside another MLX there would be two in one process.
   if(MLXNX_MLX_SOURCE STREQUAL "installed")
@@ -40,8 +56,9 @@ if(MLXNX_MLXC STREQUAL "auto")
     set(MLXNX_MLXC_PROVIDER system)
   elseif(DEFINED FETCHCONTENT_SOURCE_DIR_MLX-C)
     set(MLXNX_MLXC_PROVIDER fetch)
-  elseif(NOT MLXNX_MLXC_FITS)
+  elseif(NOT MLXNX_MLXC_SOURCE)
     set(MLXNX_MLXC_PROVIDER bundled)
+    set(mlxc_reason ", since no mlx-c is known to fit MLX ${MLXNX_MLX_FOUND_VERSION}")
   elseif(DEFINED CACHE{MLXNX_MLXC_AUTO_CHOICE})
     set(MLXNX_MLXC_PROVIDER "${MLXNX_MLXC_AUTO_CHOICE}")
   else()
@@ -58,15 +75,11 @@ endif()
 if(MLXNX_MLXC_PROVIDER STREQUAL "system")
   find_package(MLXC CONFIG REQUIRED)
 elseif(MLXNX_MLXC_PROVIDER STREQUAL "fetch")
-  if(NOT MLXNX_MLXC_FITS)
-    message(FATAL_ERROR "The pinned mlx-c does not compile against MLX ${MLXNX_MLX_FOUND_VERSION}; use MLXNX_MLXC=bundled")
+  if(NOT MLXNX_MLXC_SOURCE)
+    message(FATAL_ERROR "No mlx-c is known to fit MLX ${MLXNX_MLX_FOUND_VERSION}; use MLXNX_MLXC=bundled")
   endif()
   include(FetchContent)
-  FetchContent_Declare(
-    mlx-c
-    GIT_REPOSITORY "${MLXNX_MLXC_REPOSITORY}"
-    GIT_TAG "${MLXNX_MLXC_COMMIT}"
-    EXCLUDE_FROM_ALL)
+  FetchContent_Declare(mlx-c ${MLXNX_MLXC_SOURCE} EXCLUDE_FROM_ALL)
   set(MLX_C_BUILD_EXAMPLES OFF CACHE BOOL "" FORCE)
   set(MLX_C_USE_SYSTEM_MLX ON CACHE BOOL "" FORCE)
   set(BUILD_SHARED_LIBS OFF)
@@ -79,4 +92,4 @@ elseif(NOT MLXNX_MLXC_PROVIDER STREQUAL "bundled")
   message(FATAL_ERROR "MLXNX_MLXC is '${MLXNX_MLXC}'; it can be auto, system, fetch or bundled")
 endif()
 add_subdirectory(bundled_mlxc) # beside another provider: only the check that the signatures are the same
-message(STATUS "mlx-c: ${MLXNX_MLXC_PROVIDER}")
+message(STATUS "mlx-c: ${MLXNX_MLXC_PROVIDER}${mlxc_reason}")
