@@ -104,7 +104,14 @@ defmodule Mlx.Backend.ErrorsTest do
       assert error.message =~ "exceeds the memory limit"
     end
 
-    assert_raise ArgumentError, ~r/at most 2147483647/, fn -> Nx.iota({3_000_000_000}) end
+    for use <- [
+          fn -> Nx.iota({3_000_000_000}) end,
+          fn -> Nx.broadcast(1, {3_000_000_000}) end,
+          fn -> Nx.reshape(Nx.broadcast(1, {50_000, 60_000}), {3_000_000_000}) end
+        ] do
+      assert_raise Mlx.UnsupportedError, ~r/axis 0 of s32\[3000000000\] is too long/, use
+    end
+
     assert Nx.to_number(Nx.sum(Nx.iota({10}))) == 45
   end
 

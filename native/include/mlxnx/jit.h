@@ -105,6 +105,9 @@ template <typename F>
 class Jitted {
  public:
   explicit Jitted(F function) : shared_(std::make_shared<Shared>(std::move(function))) {}
+  // Moving copies, so that there is always a function to call.
+  Jitted(const Jitted&) = default;
+  Jitted& operator=(const Jitted&) = default;
 
   /// Throws: what the function throws while it is traced; ArgumentError when it reads a traced
   /// tensor; BackendError.

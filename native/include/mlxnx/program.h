@@ -27,6 +27,10 @@ class Executable;
 
 class Program {
  public:
+  // Moving copies, so that no program is without a value.
+  Program(const Program&) = default;
+  Program& operator=(const Program&) = default;
+
   /// An input or an output: a name, which may be empty, type and shape.
   struct Port {
     std::string name;

@@ -1,8 +1,9 @@
 // Tensor: an immutable n-dimensional array on an MLX device, with Nx's types.
 // Copying a Tensor is cheap (a shared handle). Ops on tensors are lazy: they add to a graph that
 // `eval`, or reading, computes; small tensors on a CPU are computed at once. Tensors may be used,
-// copied and destroyed on any thread. Read next: literal.h (making tensors), ops/*.h (what to do
-// with them), device.h (where they live).
+// copied and destroyed on any thread. A tensor that was moved from has no value: it may be assigned
+// to, copied and destroyed, anything else throws ArgumentError. Read next: literal.h (making
+// tensors), ops/*.h (what to do with them), device.h (where they live).
 #pragma once
 
 #include <complex>
@@ -136,10 +137,16 @@ class Tensor {
 
   /// For the layers of this library.
   explicit Tensor(std::shared_ptr<tensors::Node> node) : node_(std::move(node)) {}
-  tensors::Node& node() const { return *node_; }
-  const std::shared_ptr<tensors::Node>& node_ptr() const { return node_; }
+  tensors::Node& node() const { return *node_ptr(); }
+  const std::shared_ptr<tensors::Node>& node_ptr() const {
+    if (node_ == nullptr) [[unlikely]]
+      refuse_moved_from();
+    return node_;
+  }
+  bool is_moved_from() const { return node_ == nullptr; }
 
  private:
+  [[noreturn]] static void refuse_moved_from();
   template <typename T>
   static Number number(T value) {
     if constexpr (std::is_floating_point_v<T>) {

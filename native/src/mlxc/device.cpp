@@ -193,6 +193,17 @@ void mlxc::check_fits(std::span<const int> shape, std::size_t item_bytes) {
   require_fits(shape, item_bytes);
 }
 
+void mlxc::check_countable(const TensorType& type, std::string_view op) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  for (std::size_t axis = 0; axis < type.shape.size(); ++axis) {
+    if (type.shape[axis] <= kMost) [[likely]]
+      continue;
+    throw UnsupportedError("[" + std::string(op) + "] axis " + std::to_string(axis) + " of " +
+                           to_string(type) + " is too long: a dimension can have at most " +
+                           std::to_string(kMost) + " elements, since MLX counts in 32 bits");
+  }
+}
+
 void mlxc::check_fits(const Array& array) {
   check_fits(array.shape(), mlx_dtype_size(array.mlx_type()));
 }

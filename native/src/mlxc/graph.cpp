@@ -20,8 +20,10 @@ Ints::Ints(std::span<const std::int64_t> values) {
   values_.reserve(values.size());
   for (const std::int64_t value : values) {
     if (value < INT_MIN || value > INT_MAX) {
-      throw ShapeError("[shape] MLX counts dimensions in 32 bits, and " + std::to_string(value) +
-                       " does not fit");
+      const char* const op = thread_state.op;
+      throw UnsupportedError("[" + std::string(op != nullptr ? op : "shape") +
+                             "] MLX counts in 32 bits, and " + std::to_string(value) +
+                             " does not fit");
     }
     values_.push_back(static_cast<int>(value));
   }

@@ -14,8 +14,8 @@
 
 namespace mlxnx::mlxc {
 
-/// MLX's dimensions and axes are 32-bit; ours are 64-bit. Throws: ShapeError for a value that does
-/// not fit.
+/// MLX's dimensions and axes are 32-bit; ours are 64-bit. Throws: UnsupportedError for a value
+/// that does not fit.
 class Ints {
  public:
   Ints(std::span<const std::int64_t> values);

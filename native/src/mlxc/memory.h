@@ -1,6 +1,8 @@
-// The allocator's limits: their start values, and the one on single arrays that MLX leaves to its
-// callers.
+// Limits: those of the allocator with their start values, and those on single arrays that MLX
+// leaves to its callers.
 #pragma once
+
+#include <string_view>
 
 #include "mlxc/array.h"
 
@@ -16,5 +18,9 @@ void apply_memory_defaults();
 void check_fits(std::span<const std::int64_t> shape, std::size_t item_bytes);
 void check_fits(std::span<const int> shape, std::size_t item_bytes);
 void check_fits(const Array& array);
+
+/// Throws: UnsupportedError, whose text begins with `op`, where a dimension of `type` is longer
+/// than MLX can count. Says nothing about negative ones.
+void check_countable(const TensorType& type, std::string_view op);
 
 }  // namespace mlxnx::mlxc

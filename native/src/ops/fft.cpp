@@ -28,9 +28,13 @@ void check_type(const Call& call) {
 }
 
 void check_length(const Call& call, std::int64_t length) {
-  if (length > 0 && length <= std::numeric_limits<int>::max()) return;
-  call.shape_error("the length must be a positive 32-bit integer, got " + std::to_string(length) +
-                   " for shape " + to_string(call.shape(0)));
+  if (length > std::numeric_limits<int>::max()) {
+    call.unsupported("a transform can have at most 2147483647 points, got " +
+                     std::to_string(length));
+  }
+  if (length > 0) return;
+  call.shape_error("the length must be positive, got " + std::to_string(length) + " for shape " +
+                   to_string(call.shape(0)));
 }
 
 void check_rank(const Call& call, std::size_t least) {

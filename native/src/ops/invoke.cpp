@@ -34,11 +34,9 @@ void check_operand_count(const OpDef& op, std::size_t count) {
 OutputTypes infer_countable(const Call& call) {
   OutputTypes outputs = call.op.infer(call);
   for (const TensorType& type : outputs) {
-    for (const std::int64_t dim : type.shape) {
-      if (dim >= 0 && dim <= std::numeric_limits<std::int32_t>::max()) continue;
-      call.shape_error("the output would be " + to_string(type) +
-                       ", and a dimension can have at most 2147483647 elements");
-    }
+    mlxc::check_countable(type, call.op.name);
+    if (std::any_of(type.shape.begin(), type.shape.end(), [](std::int64_t dim) { return dim < 0; }))
+      call.shape_error("the output would be " + to_string(type));
   }
   return outputs;
 }
@@ -89,20 +87,38 @@ Tensor cast(const Tensor& tensor, DType type) {
   return invoke(row, {tensor}, {{"type", type}});
 }
 
+// MLX's CPU kernels of these groups count through an operand in 32 bits, and would read outside of
+// a longer one.
+void check_kernel_counts(const OpDef& op, std::span<const Operand> operands, Device device) {
+  if (device != Device::kCpu) return;
+  if (op.group != Group::kReduction && op.group != Group::kWindow && op.group != Group::kSort &&
+      op.group != Group::kFft)
+    return;
+  for (const Operand& operand : operands) {
+    if (element_count(operand.type->shape) <= std::numeric_limits<std::int32_t>::max()) continue;
+    throw UnsupportedError("[" + std::string(op.name) + "] an operand is " +
+                           to_string(*operand.type) +
+                           ", and on the CPU this op takes at most 2147483647 elements; split it");
+  }
+}
+
 // What graph building needs on this thread: the stream of the op's device, the op's name for
 // errors, and whether small arrays are to be computed at once.
 class BuildScope {
  public:
   BuildScope(const OpDef& op, std::span<const Operand> operands,
              std::span<const TensorType> outputs, bool at_once)
-      : stream_(mlxc::Engine::current().stream(place(op, operands, outputs))),
+      : device_(place(op, operands, outputs)),
+        stream_(mlxc::Engine::current().stream(device_)),
         name_(op.name.data()),
         at_once_(at_once && default_device() == Device::kCpu) {
+    check_kernel_counts(op, operands, device_);
     // First, so that evaluators may count the bytes of their outputs without overflow.
     for (const TensorType& type : outputs) mlxc::check_fits(type.shape, size_bytes(type.dtype));
   }
 
  private:
+  Device device_;
   mlxc::StreamScope stream_;
   mlxc::OpScope name_;
   mlxc::AtOnceScope at_once_;
@@ -113,6 +129,11 @@ void approach(OutputTypes& outputs, std::span<const TensorType> wanted) {
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     if (are_akin(outputs[i].dtype, wanted[i].dtype)) outputs[i].dtype = wanted[i].dtype;
   }
+}
+
+[[noreturn]] void refuse_moved_from(const OpDef& op, std::size_t i) {
+  throw ArgumentError("[" + std::string(op.name) + "] operand " + std::to_string(i) +
+                      " is a moved-from tensor, which has no value");
 }
 
 std::vector<Tensor> record(const OpDef& op, const Operands& operands, const Attrs& attrs,
@@ -134,6 +155,8 @@ class EagerCall {
       attrs_ = &*normalised_;
     }
     for (std::size_t i = 0; i < operands.size(); ++i) {
+      if (operands[i].is_moved_from()) [[unlikely]]
+        refuse_moved_from(op, i);
       tensors::Node& node = operands[i].node();
       if (tensors::is_foreign(node)) [[unlikely]]
         eval(operands[i]);

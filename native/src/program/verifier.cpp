@@ -1,8 +1,8 @@
 #include "program/verifier.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "mlxc/memory.h"
 #include "ops/invoke.h"
 #include "program/function_region.h"
 #include "program/printer.h"
@@ -152,10 +152,10 @@ std::vector<TensorType> infer_custom_vjp(const Instruction& instruction, Types o
 
 void check_type(const TensorType& type) {
   for (const std::int64_t dim : type.shape) {
-    if (dim >= 0 && dim <= std::numeric_limits<std::int32_t>::max()) continue;
-    throw ShapeError("[program] a dimension must lie between 0 and 2147483647, got " +
-                     to_string(type));
+    if (dim >= 0) continue;
+    throw ShapeError("[program] a dimension must not be negative, got " + to_string(type));
   }
+  mlxc::check_countable(type, "program");
   element_count(type.shape);
 }
 

@@ -7,6 +7,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
+#include "mlxc/memory.h"
 #include "tensor/element.h"
 #include "tensor/node.h"
 
@@ -49,6 +50,7 @@ Tensor::Tensor(const Number& value, DType type) {
 }
 
 Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const TensorType& type) {
+  mlxc::check_countable(type, "from_bytes");
   const std::int64_t count = element_count(type.shape);
   if (bytes.size() / size_bytes(type.dtype) != static_cast<std::size_t>(count) ||
       bytes.size() % size_bytes(type.dtype) != 0) {
@@ -59,9 +61,13 @@ Tensor Tensor::from_bytes(std::span<const std::byte> bytes, const TensorType& ty
   return Tensor(host_node(bytes.data(), type));
 }
 
-const Shape& Tensor::shape() const { return node_->type.shape; }
-DType Tensor::dtype() const { return node_->type.dtype; }
-const TensorType& Tensor::type() const { return node_->type; }
+void Tensor::refuse_moved_from() {
+  throw ArgumentError("[tensor] a moved-from tensor has no value until it is assigned one");
+}
+
+const Shape& Tensor::shape() const { return node().type.shape; }
+DType Tensor::dtype() const { return node().type.dtype; }
+const TensorType& Tensor::type() const { return node().type; }
 
 std::vector<std::byte> Tensor::to_bytes() const {
   const TensorView view(*this);

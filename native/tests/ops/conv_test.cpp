@@ -371,7 +371,9 @@ TEST(Conv, RefusesWhatDoesNotFit) {
               HasSubstr("given twice"));
   const std::int64_t huge = std::numeric_limits<std::int64_t>::max();
   EXPECT_THAT(refusal(input, kernel, {.padding = {{huge, huge}}}), HasSubstr("out of range"));
-  EXPECT_THAT(refusal(input, kernel, {.padding = {{1 << 30, 1 << 30}}}),
+  EXPECT_THAT(message_of<UnsupportedError>([&] {
+                conv(input, kernel, {.padding = {{1 << 30, 1 << 30}}});
+              }),
               HasSubstr("at most 2147483647 elements"));
 }
 

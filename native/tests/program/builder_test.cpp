@@ -169,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(
         Spoiled{"unknown_output", [](Program& p) { p.main.outputs[0] = 9; },
                 "an output is %9, and there are 5 values"},
         Spoiled{"negative_dimension", [](Program& p) { p.main.inputs[0].type.shape[0] = -2; },
-                "a dimension must lie between"},
+                "a dimension must not be negative"},
         Spoiled{"unwanted_region",
                 [](Program& p) {
                   p.main.instructions[2].regions.push_back(std::make_shared<Region>());

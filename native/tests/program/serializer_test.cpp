@@ -208,7 +208,7 @@ TEST(MalformedProgram, IsAFormatErrorThatSaysWhy) {
       {"no type", program(R"({"name":"x","type":"f32[2"})", "", ""), "\"f32[2\" is no type"},
       {"unknown type", program(R"({"name":"x","type":"f31"})", "", ""), "f31"},
       {"huge dimension", program(R"({"name":"x","type":"f32[9999999999]"})", "", ""),
-       "between 0 and 2147483647"},
+       "axis 0 of f32[9999999999] is too long"},
       {"too many digits", program(R"({"name":"x","type":"f32[99999999999]"})", "", ""),
        "is no type"},
       {"unknown op", program(x, R"({"op":"frobnicate","outputs":[]})", ""), "frobnicate"},
