@@ -158,16 +158,20 @@ defmodule Mlx.NIF.ArgumentsTest do
       {{{:f, 32}, {nil}}, integer <> "nil"},
       {{{:f, 32}, {@beyond_64_bits}}, integer <> "18446744073709551616"},
       {{{:f, 32}, {-2}}, "[shape] negative dimension in {-2}"},
-      {{{:f, 32}, {0x7FFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFFF}}, "more elements than can be counted"},
-      {{{:f, 32}, {0x4000000000000000, 4}}, "more elements than can be counted"},
-      {{{:f, 32}, {0x4000000000000000}},
-       "takes 4611686018427387904 elements of 4 bytes, got 0 bytes"}
+      {{{:f, 32}, {0x7FFFFFFF, 0x7FFFFFFF, 4}}, "more elements than can be counted"},
+      {{{:f, 32}, {0x7FFFFFFF, 0x7FFFFFFF}},
+       "takes 4611686014132420609 elements of 4 bytes, got 0 bytes"}
     ]
 
     refuse(
       :from_binary,
       for({type_and_shape, text} <- rows, do: {[type_and_shape, "", nil], ArgumentError, text})
     )
+
+    for shape <- [{0x80000000}, {2, 0x4000000000000000}, {0x7FFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFFF}] do
+      text = "a dimension can have at most 2147483647 elements"
+      refuse(:from_binary, [{[{{:f, 32}, shape}, "", nil], Mlx.UnsupportedError, text}])
+    end
   end
 
   test "a type that MLX lacks names the type and where it is missing" do
