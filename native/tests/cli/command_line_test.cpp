@@ -273,7 +273,7 @@ TEST_F(CommandLine, NamesDoNotActOnTheTerminal) {
 #ifdef __linux__
 // How `line` ends that is interrupted when it has had time to begin.
 Result interrupted(const std::string& line) {
-  return run_shell("timeout --preserve-status --signal INT --kill-after 20 1 '" MLXNX_PROGRAM "' " +
+  return run_shell("timeout --preserve-status --signal INT --kill-after 20 2 '" MLXNX_PROGRAM "' " +
                    line + " 2>&1 >/dev/null");
 }
 
