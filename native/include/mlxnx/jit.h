@@ -209,9 +209,10 @@ State while_loop(const State& initial, Condition condition, Body body) {
 
 /// `on_true()` where the scalar `predicate` is not zero, else `on_false()`; only that one's ops
 /// run. Both functions are called, so that what they answer can be compared: values made of tensors
-/// of the same types and shapes, and the same numbers and sizes besides. Throws: ShapeError when
-/// the branches' tensors differ in type or shape, or the predicate is no real scalar; ArgumentError
-/// when their numbers differ, which have to be tensors for that. Nx: Nx.Defn.cond
+/// of the same types and shapes, and the same numbers and sizes besides. Outside of `jit` the other
+/// one is only traced. Throws: ShapeError when the branches' tensors differ in type or shape, or
+/// the predicate is no real scalar; ArgumentError when their numbers differ, which have to be
+/// tensors for that, or when a function calls itself through `cond`. Nx: Nx.Defn.cond
 ///
 ///     Tensor y = cond(sum(x) > 0.0, [&] { return x * 2.0; }, [&] { return x; });
 template <typename OnTrue, typename OnFalse>

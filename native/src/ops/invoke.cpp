@@ -167,8 +167,9 @@ class EagerCall {
     }
   }
 
-  /// Whether an operand stands for a value of a function that is being traced.
-  bool is_traced() const { return weight_.depth == tensors::kTraced; }
+  /// Whether an operand stands for a value of a function that is being traced, or all calls are
+  /// recorded.
+  bool is_traced() const { return weight_.depth == tensors::kTraced || records_all(); }
 
   OutputTypes infer() const { return infer_countable({op_, operands_, *attrs_}); }
 

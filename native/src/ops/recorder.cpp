@@ -3,11 +3,21 @@
 namespace mlxnx::ops {
 namespace {
 constinit thread_local Recorder* current = nullptr;
+constinit thread_local bool all_calls = false;
 }  // namespace
 
 Recorder* current_recorder() { return current; }
 
-RecorderScope::RecorderScope(Recorder& recorder) : outer_(current) { current = &recorder; }
-RecorderScope::~RecorderScope() { current = outer_; }
+bool records_all() { return all_calls; }
+
+RecorderScope::RecorderScope(Recorder& recorder, bool all)
+    : outer_(current), outer_all_(all_calls) {
+  current = &recorder;
+  all_calls |= all;
+}
+RecorderScope::~RecorderScope() {
+  current = outer_;
+  all_calls = outer_all_;
+}
 
 }  // namespace mlxnx::ops

@@ -21,16 +21,21 @@ class Recorder {
 /// The recorder of the innermost RecorderScope on this thread, or null.
 Recorder* current_recorder();
 
-/// Makes `recorder` the current one until the scope ends.
+/// Whether calls without a traced operand go to the recorder as well.
+bool records_all();
+
+/// Makes `recorder` the current one until the scope ends. With `all` it gets every call, also while
+/// others are current in the meantime.
 class RecorderScope {
  public:
-  explicit RecorderScope(Recorder& recorder);
+  explicit RecorderScope(Recorder& recorder, bool all = false);
   ~RecorderScope();
   RecorderScope(const RecorderScope&) = delete;
   RecorderScope& operator=(const RecorderScope&) = delete;
 
  private:
   Recorder* outer_;
+  bool outer_all_;
 };
 
 }  // namespace mlxnx::ops

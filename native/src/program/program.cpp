@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "mlxnx/jit.h"
+#include "ops/recorder.h"
 #include "program/executable.h"
 #include "program/printer.h"
 #include "program/serializer.h"
@@ -60,7 +61,7 @@ void Program::save(const std::filesystem::path& path) const {
 
 std::vector<Tensor> Program::run(const std::vector<Tensor>& inputs,
                                  const Callback& callback) const {
-  if (std::any_of(inputs.begin(), inputs.end(), is_traced)) {
+  if (ops::records_all() || std::any_of(inputs.begin(), inputs.end(), is_traced)) {
     program::Trace* const trace = program::Trace::current();
     if (trace == nullptr)
       throw ArgumentError("[trace] a tensor of a traced function was kept beyond its tracing");
@@ -114,7 +115,8 @@ std::vector<Tensor> while_loop(
 std::vector<Tensor> cond(const Tensor& predicate,
                          const std::function<std::vector<Tensor>()>& on_true,
                          const std::function<std::vector<Tensor>()>& on_false) {
-  if (is_traced(predicate) && program::Trace::current() != nullptr) {
+  const bool is_recorded = is_traced(predicate) || ops::records_all();
+  if (is_recorded && program::Trace::current() != nullptr) {
     return program::Trace::current()->record_cond(
         predicate, [&](const std::vector<Tensor>&) { return on_true(); },
         [&](const std::vector<Tensor>&) { return on_false(); });
@@ -124,9 +126,10 @@ std::vector<Tensor> cond(const Tensor& predicate,
       std::visit([](const auto& value) { return value != std::decay_t<decltype(value)>{}; },
                  predicate.to_number());
   std::vector<Tensor> results = holds ? on_true() : on_false();
-  // What the other branch would answer is learnt without computing it.
+  // What the other branch would answer is learnt without computing any of it.
   program::Trace other;
-  other.run({}, [&](const std::vector<Tensor>&) { return holds ? on_false() : on_true(); });
+  other.run(
+      {}, [&](const std::vector<Tensor>&) { return holds ? on_false() : on_true(); }, true);
   std::vector<TensorType> types;
   for (const Tensor& result : results) types.push_back(result.type());
   const std::vector<TensorType> others = other.region()->output_types();

@@ -70,10 +70,16 @@ Trace::Ids Trace::values_of(std::span<const Tensor> tensors) {
   return ids;
 }
 
-void Trace::run(std::span<const Input> inputs, const Function& function) {
+void Trace::run(std::span<const Input> inputs, const Function& function, bool records_all) {
   for (const Input& input : inputs) own_inputs_.push_back(builder_.input(input.name, input.type));
   outer_ = current();
-  const ops::RecorderScope scope(*this);
+  depth_ = outer_ != nullptr ? outer_->depth_ + 1 : 0;
+  if (depth_ > kMostNested) {
+    throw ArgumentError(
+        "[trace] functions stand more than " + std::to_string(kMostNested) +
+        " deep within each other; one can't call itself through cond or while_loop");
+  }
+  const ops::RecorderScope scope(*this, records_all);
   outputs_ = values_of(function(tensors_of(own_inputs_)));
 }
 

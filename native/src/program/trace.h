@@ -24,9 +24,11 @@ class Trace : public ops::Recorder {
   /// The innermost trace on this thread, or null.
   static Trace* current() { return static_cast<Trace*>(ops::current_recorder()); }
 
-  /// Calls `function` with tensors of these types and records what it does.
-  /// Throws: what it throws; ArgumentError for tensors of another trace.
-  void run(std::span<const Input> inputs, const Function& function);
+  /// Calls `function` with tensors of these types and records what it does with them; with
+  /// `records_all` whatever it does, so that nothing is computed.
+  /// Throws: what it throws; ArgumentError for tensors of another trace, and for functions that
+  /// call themselves without end.
+  void run(std::span<const Input> inputs, const Function& function, bool records_all = false);
 
   /// Tensors of outer traces that `function` used, in the order of the inputs behind its own.
   const std::vector<Tensor>& captures() const { return captures_; }
@@ -60,6 +62,7 @@ class Trace : public ops::Recorder {
 
   const std::uint64_t id_ = next_id();
   Trace* outer_ = nullptr;  // while `run` is under way
+  int depth_ = 0;           // of traces around it
   RegionBuilder builder_;
   std::vector<ValueId> own_inputs_;
   std::vector<Tensor> captures_;

@@ -241,6 +241,38 @@ TEST(Cond, AnswersNumbersThatAgree) {
   }
 }
 
+// What the branch not taken would do does not happen: no error that depends on values, and no
+// program is run.
+TEST(Cond, ComputesNothingOfTheOtherBranch) {
+  int calls = 0;
+  const Program same = Program::trace(
+      {{"", {DType::s32, {}}}}, [](const std::vector<Tensor>& in) { return std::vector{in[0]}; });
+  const auto f = [&](const Tensor& divisor) {
+    return cond(
+        not_equal(divisor, 0),
+        [&] {
+          ++calls;
+          const Tensor x = quotient(6, divisor);
+          return same.run({take(tensor({1, 2, 3, 4}), x)}).at(0);
+        },
+        [&] { return divisor; });
+  };
+  EXPECT_EQ(f(Tensor(2)).item<int>(), 4);
+  EXPECT_EQ(f(Tensor(0)).item<int>(), 0);
+  EXPECT_EQ(calls, 2);
+  EXPECT_THROW(quotient(6, Tensor(0)), ArithmeticError);
+}
+
+TEST(Cond, RefusesFunctionsThatCallThemselves) {
+  std::function<Tensor(const Tensor&)> factorial = [&](const Tensor& n) {
+    return cond(
+        n > 1, [&] { return n * factorial(n - 1); }, [&] { return n; });
+  };
+  const char* text = "one can't call itself through cond or while_loop";
+  EXPECT_THAT(complaint([&] { factorial(Tensor(3)); }), HasSubstr(text));
+  EXPECT_THAT(complaint([&] { jit(factorial)(Tensor(3)); }), HasSubstr(text));
+}
+
 // Within a trace the predicate may be known.
 TEST(Cond, LeavesATraceAsItWasForAKnownPredicate) {
   auto f = jit([](const Tensor& x) {
