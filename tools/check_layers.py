@@ -43,11 +43,12 @@ def include_violation(path, text, quoted):
         return "only nif/ includes erl_nif.h"
     if text.startswith("mlx/c/"):
         tested = top == "tests" and path.parts[1] in ("mlxc", "bundled_mlxc")
-        if not (top == "bundled_mlxc" or (top, layer) == ("src", "mlxc") or tested):
-            return "only src/mlxc and bundled_mlxc include mlx/c headers"
+        if not (top in ("bundled_mlxc", "mlx_hooks") or (top, layer) == ("src", "mlxc") or tested):
+            return "only src/mlxc, bundled_mlxc and mlx_hooks include mlx/c headers"
         return None
     if text.startswith("mlx/"):
-        return None if top == "bundled_mlxc" else "only bundled_mlxc includes the MLX C++ API"
+        cpp = ("bundled_mlxc", "mlx_hooks")
+        return None if top in cpp else "only bundled_mlxc and mlx_hooks include the MLX C++ API"
     if not quoted or text.startswith("mlxnx/"):
         return None
 

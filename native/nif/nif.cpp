@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "mlxc/engine_pool.h"
+#include "mlxc/ending.h"
 #include "mlxnx/error.h"
 #include "nif/atoms.h"
 #include "nif/function.h"
@@ -32,12 +32,14 @@ std::string with_origin(std::string_view function, std::string_view text) {
   return "[" + std::string(function) + "] " + std::string(text);
 }
 
-// The VM is about to exit. Other schedulers may be evaluating, with memory that exit takes down.
-void on_halt(void*) { mlxc::stop_engines(); }
+// The VM is about to exit, and schedulers go on meanwhile. Not told where a halt flushes nothing.
+void on_halt(void*) { mlxc::watch_for_the_end(); }
 
 int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   make_atoms(env);
   make_op_table(env);
+  mlxc::end_at_once();
+  mlxc::watch_for_the_end();
   enif_set_option(env, ERL_NIF_OPT_ON_HALT, &on_halt);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
                       open_callback_resource(env, flags) && open_program_resource(env, flags);

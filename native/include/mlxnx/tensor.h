@@ -187,6 +187,8 @@ void eval(const Tensor& tensor);
 /// Starts computing `tensors` and returns at once.
 /// MLX: mlx.core.async_eval
 void async_eval(std::span<const Tensor> tensors);
+void async_eval(std::initializer_list<Tensor> tensors);
+void async_eval(const Tensor& tensor);
 
 /// Returns when everything started so far is done, on every device.
 /// MLX: mlx.core.synchronize

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "mlx/c/ops.h"
+#include "mlxc/ending.h"
 #include "mlxc/memory.h"
 #include "mlxc/stream.h"
 #include "mlxc/thread_state.h"
@@ -192,6 +193,7 @@ bool is_computed(const Array& array) {
   if (array.block() != nullptr) return true;
   bool result = false;
   check(_mlx_array_is_available(&result, array.raw()), "_mlx_array_is_available");
+  rest_if_ending();
   return result;
 }
 

@@ -185,8 +185,9 @@ BlasLibrary load() {
 }  // namespace
 
 const BlasLibrary& blas_library() {
-  static const BlasLibrary library = load();
-  return library;
+  // Never destroyed: other threads may be in a product while the process exits.
+  static const auto* const library = new BlasLibrary(load());
+  return *library;
 }
 
 }  // namespace mlxnx::mlxc

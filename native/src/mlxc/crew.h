@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <mutex>
 
+#include "mlxc/ending.h"
+
 namespace mlxnx::mlxc {
 
 class Crew {
@@ -21,8 +23,8 @@ class Crew {
   Crew& operator=(const Crew&) = delete;
 
   /// Calls `body` with each of 0 … parts - 1, on this thread and at most `threads - 1` others, and
-  /// returns when all calls have. `body` must not throw. A thread that finds the crew at work for
-  /// another does everything itself. Any thread.
+  /// returns when all calls have, or those that had begun when the process ended. `body` must not
+  /// throw. A thread that finds the crew at work for another does everything itself. Any thread.
   template <typename Body>
   void run(int parts, int threads, const Body& body) {
     Work work{parts, std::min(threads, parts) - 1, &body,
@@ -35,7 +37,8 @@ class Crew {
     Work(int parts, int places, const void* body, void (*call)(const void*, int))
         : parts(parts), body(body), call(call), places(places) {}
     void take_parts() {
-      for (int part = next.fetch_add(1); part < parts; part = next.fetch_add(1)) call(body, part);
+      for (int part = next.fetch_add(1); part < parts && !is_ending(); part = next.fetch_add(1))
+        call(body, part);
     }
 
     const int parts;

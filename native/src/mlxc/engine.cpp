@@ -1,7 +1,7 @@
 #include "mlxc/engine.h"
 
 #include <array>
-#include <cstdlib>
+#include <cstdint>
 #include <future>
 #include <string>
 #include <thread>
@@ -9,7 +9,9 @@
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
+#include "mlxc/ending.h"
 #include "mlxc/evaluate.h"
+#include "mlxc/graph.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
 #include "mlxnx/error.h"
@@ -25,6 +27,8 @@ struct Ticket {
   std::atomic<bool> done{false};
 
   void execute() {
+    const AtWork at_work;
+    rest_if_ending();
     try {
       job();
     } catch (...) {
@@ -42,6 +46,14 @@ using TicketPtr = std::shared_ptr<Ticket>;
 std::exception_ptr stopped_error() {
   return std::make_exception_ptr(
       BackendError("[engine] the engine is stopped and takes no more work"));
+}
+
+// What is asked of an engine while the process ends is never done.
+void refuse_if_ending() {
+  if (!is_ending()) [[likely]]
+    return;
+  rest();
+  std::rethrow_exception(stopped_error());
 }
 
 bool any_thread_may_evaluate() { return !is_available(Device::kGpu) && mlx_is_older_than(0, 32); }
@@ -191,6 +203,8 @@ void Engine::State::run_here(const Engine::Job& job) {
     State& state;
     ~Release() { state.release(); }
   } release{*this};
+  const AtWork at_work;
+  rest_if_ending();
   lend_default_streams(*this);
   job();
 }
@@ -239,15 +253,26 @@ Engine* Engine::process_if_started() {
   return started_process_engine.load(std::memory_order_acquire);
 }
 
+// MLX 0.31 makes tables when it first evaluates, which exit takes down again. Our handler has to
+// come before that.
+static void watch_from_now_on(Engine& engine) {
+  engine.run([&engine] {
+    const StreamScope stream(engine.stream(Device::kCpu));
+    constexpr std::uint8_t kNothing = 0;
+    const Array evaluated = copy(from_bytes(&kNothing, {}, MLX_UINT8));
+    eval(ArrayVector({&evaluated, 1}));
+  });
+  watch_for_the_end();
+}
+
 Engine& Engine::process() {
-  // Never destroyed: tensors of static storage may outlive any order of destruction. The exit
-  // handler stops it, so that no evaluation is under way while MLX takes its own threads down.
+  // Never destroyed: tensors of static storage may outlive any order of destruction.
   static Engine* const process_engine = [] {
     apply_memory_defaults();
-    auto* const engine = new Engine();
-    std::atexit([] { Engine::process().stop(); });
-    started_process_engine.store(engine, std::memory_order_release);
-    return engine;
+    auto engine = std::make_unique<Engine>();
+    watch_from_now_on(*engine);
+    started_process_engine.store(engine.get(), std::memory_order_release);
+    return engine.release();
   }();
   return *process_engine;
 }
@@ -267,6 +292,7 @@ void Engine::run(const Job& job) {
     job();
     return;
   }
+  refuse_if_ending();
   State& state = *state_;
   std::unique_lock lock(state.mutex);
   if (state.stopping) std::rethrow_exception(stopped_error());
@@ -289,6 +315,7 @@ void Engine::run_on_own_thread(const Job& job) {
 }
 
 void Engine::queue_and_wait(const Job& job) {
+  refuse_if_ending();
   State& state = *state_;
   const auto ticket = std::make_shared<Ticket>();
   ticket->job = job;
@@ -303,7 +330,7 @@ void Engine::queue_and_wait(const Job& job) {
 }
 
 bool Engine::try_run(const Job& job) {
-  if (inside()) return false;
+  if (inside() || is_ending()) return false;
   State& state = *state_;
   {
     const std::unique_lock lock(state.mutex, std::try_to_lock);
@@ -319,6 +346,7 @@ bool Engine::try_run(const Job& job) {
 void Engine::set_backlog(bool has_backlog) { state_->has_backlog = has_backlog; }
 
 void Engine::post(Job job) {
+  if (is_ending()) return;
   State& state = *state_;
   const auto ticket = std::make_shared<Ticket>();
   ticket->job = std::move(job);
@@ -370,6 +398,7 @@ static void drain(mlx_stream stream, std::chrono::steady_clock::time_point deadl
 }
 
 void Engine::stop(std::chrono::milliseconds patience) {
+  if (is_ending()) patience = {};  // its thread may rest for good
   const auto deadline = std::chrono::steady_clock::now() + patience;
   State& state = *state_;
   std::deque<TicketPtr> abandoned;

@@ -2,7 +2,6 @@
 // (MLX 0.31, scheduler.h), so an engine whose owners are gone waits here for the next one.
 #pragma once
 
-#include <chrono>
 #include <memory>
 
 #include "mlxc/engine.h"
@@ -13,10 +12,5 @@ namespace mlxnx::mlxc {
 /// the tensors built under it, lets it go; whatever it is computing then goes on.
 /// Throws: BackendError when a new one can't start.
 std::shared_ptr<Engine> lend_engine();
-
-/// Stops the process's own engine and all that were lent, and waits for what they compute for at
-/// most `patience`. Call it before the process exits while other threads evaluate: exit handlers
-/// come too late, MLX's own run before those of the engines.
-void stop_engines(std::chrono::milliseconds patience = std::chrono::seconds(5));
 
 }  // namespace mlxnx::mlxc

@@ -2,15 +2,29 @@
 
 #include "mlx/c/transforms.h"
 #include "mlxc/check.h"
+#include "mlxc/ending.h"
 
 namespace mlxnx::mlxc {
 
-void eval(const ArrayVector& arrays) { check(mlx_eval(arrays.raw()), "mlx_eval"); }
+namespace {
 
-void async_eval(const ArrayVector& arrays) {
-  check(mlx_async_eval(arrays.raw()), "mlx_async_eval");
+template <typename Function>
+void evaluate(Function function, const ArrayVector& arrays, const char* label) {
+  const int status = function(arrays.raw());
+  rest_if_ending();
+  check(status, label);
 }
 
-void synchronize(mlx_stream stream) { check(mlx_synchronize(stream), "mlx_synchronize"); }
+}  // namespace
+
+void eval(const ArrayVector& arrays) { evaluate(mlx_eval, arrays, "mlx_eval"); }
+
+void async_eval(const ArrayVector& arrays) { evaluate(mlx_async_eval, arrays, "mlx_async_eval"); }
+
+void synchronize(mlx_stream stream) {
+  const int status = mlx_synchronize(stream);
+  rest_if_ending();
+  check(status, "mlx_synchronize");
+}
 
 }  // namespace mlxnx::mlxc

@@ -12,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "mlxc/ending.h"
 #include "mlxc/kernel_compiler.h"
 #include "mlxnx/device.h"
 
@@ -178,6 +179,9 @@ NativeKernelScope::NativeKernelScope() {
 }
 
 NativeKernelScope::~NativeKernelScope() {
+  // MLX 0.31 has a table of kernels from now on, which exit would take down.
+  static std::once_flag table_is_made;
+  std::call_once(table_is_made, watch_for_the_end);
   if (!is_active_) return;
   restore("PATH", path_);
   restore("TMPDIR", folder_);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "mlxc/check.h"
+#include "mlxc/ending.h"
 #include "mlxc/engine.h"
 #include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
@@ -149,6 +150,7 @@ class EagerCall {
  public:
   EagerCall(const OpDef& op, const Operands& operands, const Attrs& attrs)
       : op_(op), tensors_(operands), attrs_(&attrs) {
+    mlxc::rest_if_ending();
     check_operand_count(op, operands.size());
     if (!is_normal(attrs, op.attrs)) {
       normalised_ = normalise(attrs, op.attrs, op.name);
@@ -198,8 +200,9 @@ class EagerCall {
     if (array.block() != nullptr || (all_ready_ && mlxc::is_computed(array)))
       return tensors::wrap_ready(std::move(array), outputs[i]);
     const tensors::Work own = work_of(op_, operands_, outputs);
-    return tensors::wrap(std::move(array), outputs[i],
-                         {weight_.depth + 1, tensors::add_work(weight_.work, own)});
+    return tensors::wrap(
+        std::move(array), outputs[i],
+        {weight_.depth + 1, tensors::add_work(weight_.work, own)});
   }
 
   // Only ops that index look at their operands' values, and only host memory may be read here.

@@ -33,8 +33,9 @@ struct Registry {
 };
 
 const Registry& registry() {
-  static const Registry instance;
-  return instance;
+  // Never destroyed: other threads may be building graphs while the process exits.
+  static const auto* const instance = new Registry();
+  return *instance;
 }
 
 }  // namespace

@@ -84,7 +84,8 @@ WindowGeometry window_geometry(const Call& call) {
 }
 
 std::span<const AttrDef> window_attrs(bool with_dilations) {
-  static const std::array<AttrDef, 4> attrs = {{
+  // Never destroyed, as the registry.
+  static const auto& attrs = *new std::array<AttrDef, 4>{{
       {.name = "window", .kind = AttrKind::kInts},
       {.name = "padding", .kind = AttrKind::kPairs, .fallback = AttrValue(std::vector<Pair>())},
       {.name = "strides", .kind = AttrKind::kInts, .fallback = AttrValue(Axes())},

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "mlxc/ending.h"
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/f64_on_gpu.h"
@@ -294,6 +295,7 @@ const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const 
 
 std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
                                            mlxc::CompileMode mode) const {
+  mlxc::rest_if_ending();
   if (pays_at_once() && std::all_of(inputs.begin(), inputs.end(), mlxc::is_computed))
     return compute_at_once(inputs);
   require_engine();

@@ -153,6 +153,12 @@ void async_eval(std::span<const Tensor> tensors) {
   for (auto& [engine, nodes] : by_engine) tensors::schedule(std::move(nodes));
 }
 
+void async_eval(std::initializer_list<Tensor> tensors) {
+  async_eval(std::span(tensors.begin(), tensors.size()));
+}
+
+void async_eval(const Tensor& value) { async_eval(std::span(&value, 1)); }
+
 void synchronize() {
   mlxc::Engine& engine = mlxc::Engine::current();
   engine.run([&engine] {

@@ -5,11 +5,14 @@ defmodule Mlx.VM do
 
   @handles Path.join(__DIR__, "handles.exs")
 
-  @doc "Runs `code`, which may use `Mlx.Handles`, in a VM of its own. Returns `{output, exit status}`."
+  @doc """
+  Runs `code`, which may use `Mlx.Handles`, in a VM of its own whose input is empty. Returns `{output, exit status}`.
+  """
   def run(code, env \\ []) do
     paths = for path <- :code.get_path(), path = to_string(path), path =~ "/lib/", do: path
     arguments = Enum.flat_map(paths, &["-pa", &1]) ++ ["-r", @handles, "-e", code]
-    System.cmd("elixir", arguments, stderr_to_stdout: true, env: env)
+    without_input = ["-c", ~S(exec elixir "$@" < /dev/null), "elixir" | arguments]
+    System.cmd("sh", without_input, stderr_to_stdout: true, env: env)
   end
 
   @doc "Bytes of memory that the operating system counts for this process; nil where it can't be asked."
