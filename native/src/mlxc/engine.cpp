@@ -12,6 +12,7 @@
 #include "mlxc/ending.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/graph.h"
+#include "mlxc/loss.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
 #include "mlxnx/error.h"
@@ -28,6 +29,7 @@ struct Ticket {
 
   void execute() {
     const AtWork at_work;
+    const GenerationScope generation;
     rest_if_ending();
     try {
       job();
@@ -204,6 +206,7 @@ void Engine::State::run_here(const Engine::Job& job) {
     ~Release() { state.release(); }
   } release{*this};
   const AtWork at_work;
+  const GenerationScope generation;
   rest_if_ending();
   lend_default_streams(*this);
   job();

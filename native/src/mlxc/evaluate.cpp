@@ -3,6 +3,8 @@
 #include "mlx/c/transforms.h"
 #include "mlxc/check.h"
 #include "mlxc/ending.h"
+#include "mlxc/loss.h"
+#include "mlxc/settle.h"
 
 namespace mlxnx::mlxc {
 
@@ -10,9 +12,15 @@ namespace {
 
 template <typename Function>
 void evaluate(Function function, const ArrayVector& arrays, const char* label) {
+  require_kept(generation());
+  thread_state.is_evaluating = true;
   const int status = function(arrays.raw());
+  thread_state.is_evaluating = false;
   rest_if_ending();
-  check(status, label);
+  if (status == 0) [[likely]]
+    return require_kept(generation());
+  settle(arrays.raw());
+  throw_pending_error(label);
 }
 
 }  // namespace

@@ -23,4 +23,9 @@ void check_fits(const Array& array);
 /// than MLX can count. Says nothing about negative ones.
 void check_countable(const TensorType& type, std::string_view op);
 
+/// For tests (Linux): lets the `first`-th allocation that MLX makes on the CPU from now on fail,
+/// and `count` - 1 behind it; 0 ends that. The environment's `MLXNX_FAIL_ALLOCATION` is the `first`
+/// of a process. Any thread.
+void fail_allocations(std::int64_t first, std::int64_t count = 1);
+
 }  // namespace mlxnx::mlxc

@@ -18,6 +18,7 @@ struct ThreadState {
   Engine* engine = nullptr;      ///< of the innermost EngineScope
   std::optional<Device> device;  ///< of the innermost DeviceScope
   std::uint64_t nodes = 0;       ///< graph nodes built so far
+  bool is_evaluating = false;    ///< whether MLX walks a graph on this thread
   bool at_once = false;          ///< whether small arrays are computed instead (host_kernels.h)
   bool fuses = false;            ///< whether the graph is traced to be fused
 };

@@ -165,7 +165,9 @@ class EagerCall {
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
-      all_ready_ &= node.ready.load(std::memory_order_acquire);
+      const bool is_ready = node.ready.load(std::memory_order_acquire);
+      if (!is_ready) weight_.generation = std::min(weight_.generation, node.generation);
+      all_ready_ &= is_ready;
     }
   }
 
@@ -202,7 +204,7 @@ class EagerCall {
     const tensors::Work own = work_of(op_, operands_, outputs);
     return tensors::wrap(
         std::move(array), outputs[i],
-        {weight_.depth + 1, tensors::add_work(weight_.work, own)});
+        {weight_.depth + 1, tensors::add_work(weight_.work, own), weight_.generation});
   }
 
   // Only ops that index look at their operands' values, and only host memory may be read here.

@@ -124,11 +124,12 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
                                            const RunOptions& run_options) {
   std::vector<Array> arrays;
   arrays.reserve(inputs.size());
-  tensors::Weight sum = weight;
+  tensors::Weight sum{weight.depth, weight.work};
   for (const Tensor& input : inputs) {
     if (tensors::is_foreign(input.node())) eval(input);
     arrays.push_back(Array::view(input.node().array));
     const tensors::Node& node = input.node();
+    if (!node.ready.load(std::memory_order_acquire)) mlxc::require_kept(node.generation);
     sum.depth = std::max(sum.depth, weight.depth + node.depth.load(std::memory_order_relaxed));
     sum.work = tensors::add_work(sum.work, node.work.load(std::memory_order_relaxed));
   }

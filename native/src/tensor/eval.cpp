@@ -44,6 +44,7 @@ Nodes pending_of(std::span<Node* const> nodes) {
 // Inside a job of `engine`, which all nodes belong to.
 void evaluate_here(mlxc::Engine& engine, std::span<Node* const> nodes) {
   const mlxc::OpScope scope("eval");
+  for (const Node* node : nodes) mlxc::require_kept(node->generation);
   const mlxc::ArrayVector arrays = arrays_of(nodes);
   mlxc::eval(arrays);
   // A stream works in order: what is new to it ends after everything that was started before.
@@ -110,6 +111,7 @@ void schedule(std::vector<std::shared_ptr<Node>> nodes) {
       if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node.get());
     }
     if (pending.empty()) return;
+    for (const Node* node : pending) mlxc::require_kept(node->generation);
     const mlxc::ArrayVector arrays = arrays_of(pending);
     engine.set_backlog(true);
     mlxc::async_eval(arrays);

@@ -10,6 +10,7 @@
 
 #include "mlxc/array.h"
 #include "mlxc/engine.h"
+#include "mlxc/loss.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::tensors {
@@ -32,6 +33,7 @@ inline Work add_work(Work a, Work b) {
 struct Weight {
   std::uint32_t depth = 0;
   Work work = 0;
+  mlxc::Generation generation = mlxc::generation();  // the oldest of the operands not yet evaluated
 };
 
 /// The depth of a node that stands for a value of a function while it is traced: it has no array.
@@ -43,6 +45,7 @@ struct Node {
         type(std::move(type)),
         depth(weight.depth),
         work(weight.work),
+        generation(weight.generation),
         queue(mlxc::Engine::current_queue()) {}
 
   /// The engine whose stream the array was built with.
@@ -57,6 +60,8 @@ struct Node {
   std::atomic<std::uint32_t> depth;
   /// Of the graph since the evaluated ancestors.
   std::atomic<Work> work;
+  /// See mlxc/loss.h.
+  const mlxc::Generation generation;
   /// Whether the elements may be read. Set only after an evaluation on the engine returned.
   std::atomic<bool> ready{false};
   /// Null for the process's own engine.

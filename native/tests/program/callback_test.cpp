@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <functional>
 #include <thread>
 
@@ -132,6 +133,23 @@ TEST(Callback, ItsErrorIsTheProgramsAndTheEngineLivesOn) {
       [](const CallbackRequest&) -> std::vector<Tensor> { throw TypeError("[host] raised"); });
   EXPECT_THROW(run(asking(), {tensor({1.0, 2.0})}, {.host = &host}), TypeError);
   EXPECT_EQ(run(telling_loop(3), {Tensor(0)}).at(0).item<int>(), 3);
+}
+
+// MLXNX_FAILURES says how many.
+TEST(Callback, ErrorsOneAfterTheOtherLeaveTheEngineSound) {
+  const char* const text = std::getenv("MLXNX_FAILURES");
+  const int count = text != nullptr ? std::atoi(text) : 100;
+  const Executable program(asking());
+  for (int i = 0; i < count; ++i) {
+    ThreadHost host(
+        [](const CallbackRequest&) -> std::vector<Tensor> { throw TypeError("[host] raised"); });
+    ASSERT_THROW(program.run(std::vector{tensor({1.0, 2.0})}, {.host = &host}), TypeError);
+  }
+  ThreadHost host(
+      [](const CallbackRequest& request) { return std::vector<Tensor>{request.values.at(0)}; });
+  EXPECT_THAT(
+      program.run(std::vector{tensor({1.0, 2.0})}, {.host = &host}).at(0).to_vector<float>(),
+      ElementsAre(0.0f, 0.0f));
 }
 
 TEST(Callback, AnAnswerOfAnotherTypeIsRefused) {

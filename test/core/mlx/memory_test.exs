@@ -56,6 +56,61 @@ defmodule Mlx.MemoryTest do
     assert [_] = values(op(:sum, [numbers(@count)], {@f32, {}}))
   end
 
+  @start """
+  import Mlx.Handles
+  {:ok, _} = Application.ensure_all_started(:elixir_mlx)
+  exp = fn x -> op(:exp, [x], Mlx.NIF.type_of(x)) end
+
+  try_it = fn fun ->
+    try do
+      fun.()
+    rescue
+      error in Mlx.Error -> IO.puts(error.message)
+    end
+  end
+  """
+
+  test "an allocation that fails raises, and the VM goes on" do
+    code = """
+    #{@start}
+    sum = fn -> op(:sum, [exp.(numbers(100_000))], {{:f, 32}, {}}) end
+    try_it.(fn -> Mlx.eval(sum.()) end)
+    IO.inspect(values(sum.()))
+    """
+
+    {without, 0} = Mlx.VM.run(code)
+
+    # Among the first are those of the start.
+    for n <- 1..5 do
+      {output, 0} = Mlx.VM.run(code, [{"MLXNX_FAIL_ALLOCATION", to_string(n)}])
+      assert [message, result] = String.split(output, "\n", parts: 2)
+      assert message =~ ~r/^\[\w+\] out of memory: \d+ bytes can't be had$/
+      assert result == without
+    end
+  end
+
+  @tag :tmp_dir
+  test "the VM goes on where the system has no more memory", %{tmp_dir: folder} do
+    code = """
+    #{@start}
+    for _ <- 1..3, do: try_it.(fn -> Mlx.eval(exp.(numbers(1_000_000_000))) end)
+    IO.inspect(values(exp.(tensor([0.0]))))
+    """
+
+    # As the shell would, since a limit can't be set for one command.
+    shell = Path.join(folder, "elixir")
+
+    File.write!(
+      shell,
+      "#!/bin/sh\nulimit -v 6000000\nexec #{System.find_executable("elixir")} \"$@\"\n"
+    )
+
+    File.chmod!(shell, 0o755)
+    path = folder <> ":" <> System.get_env("PATH")
+    {output, 0} = Mlx.VM.run(code, [{"PATH", path}])
+    assert output =~ ~r/^(\[eval\] out of memory: 8000000000 bytes can't be had\n){3}\[1.0\]\n$/
+  end
+
   # Runs `round`, which makes 4 GB of tensors, in a process of its own.
   defp assert_bounded(bytes, round) do
     before = settled_memory()
