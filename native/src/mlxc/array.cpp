@@ -45,7 +45,7 @@ DType from_mlx(mlx_dtype type) {
                          " has no Nx type");
 }
 
-Array::Array(const Array& other) : block_(other.block_) {
+Array::Array(const Array& other) : block_(other.block_), axis_order_(other.axis_order_) {
   if (block_ != nullptr) {
     block_->retain();
   } else if (other.raw_.ctx != nullptr) {
@@ -56,6 +56,25 @@ Array::Array(const Array& other) : block_(other.block_) {
 Array& Array::operator=(const Array& other) {
   if (this != &other) *this = Array(other);
   return *this;
+}
+
+namespace {
+constexpr unsigned kAxisBits = 4;
+constexpr std::size_t kMostOrderedAxes = 7;
+}  // namespace
+
+Axes Array::axis_order() const {
+  Axes order(axis_order_ >> kMostOrderedAxes * kAxisBits);
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = axis_order_ >> i * kAxisBits & 0xf;
+  return order;
+}
+
+void Array::set_axis_order(const Axes& order) {
+  axis_order_ = 0;
+  if (order.size() > kMostOrderedAxes) return;
+  axis_order_ = static_cast<std::uint32_t>(order.size()) << kMostOrderedAxes * kAxisBits;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    axis_order_ |= static_cast<std::uint32_t>(order[i]) << i * kAxisBits;
 }
 
 std::span<const int> Array::shape() const {

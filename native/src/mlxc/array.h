@@ -37,16 +37,22 @@ class Array {
   }
   /// Uses `owner`'s handle without a copy; `owner` must outlive the result. A copy of the result
   /// owns its handle.
-  static Array view(const Array& owner) { return Array(owner.raw_, owner.block_, false); }
+  static Array view(const Array& owner) {
+    Array result(owner.raw_, owner.block_, false);
+    result.axis_order_ = owner.axis_order_;
+    return result;
+  }
   Array(const Array& other);
   Array(Array&& other) noexcept
       : raw_(std::exchange(other.raw_, mlx_array{nullptr})),
         block_(std::exchange(other.block_, nullptr)),
+        axis_order_(other.axis_order_),
         owned_(other.owned_) {}
   Array& operator=(const Array& other);
   Array& operator=(Array&& other) noexcept {
     std::swap(raw_, other.raw_);
     std::swap(block_, other.block_);
+    std::swap(axis_order_, other.axis_order_);
     std::swap(owned_, other.owned_);
     return *this;
   }
@@ -79,10 +85,17 @@ class Array {
   DType dtype() const { return from_mlx(mlx_type()); }
   bool is_bool() const { return mlx_type() == MLX_BOOL; }
 
+  /// The axes from the outermost in memory to the innermost where they are known to lie in another
+  /// order than their own, else none. MLX knows the strides of what is computed only. It is a hint
+  /// for the choice of a method: no result may depend on it.
+  Axes axis_order() const;
+  void set_axis_order(const Axes& order);
+
  private:
   Array(mlx_array raw, HostBlock* block, bool owned) : raw_(raw), block_(block), owned_(owned) {}
   mlx_array raw_{nullptr};
   HostBlock* block_ = nullptr;
+  std::uint32_t axis_order_ = 0;  ///< four bits for each axis, and for their number the highest
   bool owned_ = true;
 };
 

@@ -173,8 +173,10 @@ BlasLibrary load() {
   blas.sgemm = loader.need<Gemm<float>>("cblas_sgemm");
   blas.dgemm = loader.need<Gemm<double>>("cblas_dgemm");
   blas.cgemm = loader.need<Gemm<std::complex<float>>>("cblas_cgemm");
-  blas.sgemv = loader.find<Gemv<float>>("cblas_sgemv");
-  blas.dgemv = loader.find<Gemv<double>>("cblas_dgemv");
+  blas.f32_vectors = {loader.find<Gemv<float>>("cblas_sgemv"),
+                      loader.find<Dot<float>>("cblas_sdot")};
+  blas.f64_vectors = {loader.find<Gemv<double>>("cblas_dgemv"),
+                      loader.find<Dot<double>>("cblas_ddot")};
   for (std::size_t i = 0; i < blas.lapack.size(); ++i) {
     blas.lapack[i] = loader.need<LapackFunction>(kLapackNames[i]);
   }

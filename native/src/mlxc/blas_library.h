@@ -22,6 +22,16 @@ template <typename T>
 using Gemv = void (*)(int order, int trans, int rows, int columns, BlasScalar<T> alpha, const T* a,
                       int lda, const T* x, int incx, BlasScalar<T> beta, T* y, int incy);
 
+template <typename T>
+using Dot = T (*)(int n, const T* x, int incx, const T* y, int incy);
+
+/// What multiplies with a vector; null where the library has none.
+template <typename T>
+struct VectorKernels {
+  Gemv<T> gemv = nullptr;
+  Dot<T> dot = nullptr;
+};
+
 inline constexpr const char* kLapackNames[] = {
 #define MLXNX_LAPACK(name, count) #name,
 #include "mlxc/blas_symbols.def"
@@ -40,8 +50,8 @@ struct BlasLibrary {
   Gemm<float> sgemm = nullptr;
   Gemm<double> dgemm = nullptr;
   Gemm<std::complex<float>> cgemm = nullptr;
-  Gemv<float> sgemv = nullptr;   ///< null when the library has none
-  Gemv<double> dgemv = nullptr;  ///< null when the library has none
+  VectorKernels<float> f32_vectors;
+  VectorKernels<double> f64_vectors;
 
   std::array<LapackFunction, std::size(kLapackNames)> lapack =
       {};  ///< in the order of kLapackNames

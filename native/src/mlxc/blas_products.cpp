@@ -1,7 +1,9 @@
 // The matrix products that libmlx imports, exported in front of the wheel's slow ones.
 //
 // A small f32 product is computed here and rounded once, in about the time of a call. A product
-// with a vector goes to gemv, which is several times faster; a large product is split over threads.
+// with a vector goes to gemv, which is several times faster, in runs of its inputs whose results
+// are added in pairs: gemv alone adds up to a million products one after the other, and loses a
+// digit for each power of ten. A large product is split over threads.
 // The library itself is kept at one thread: OpenBLAS divides a product beforehand and waits for all
 // of its threads, so that on a machine with other work a small one takes hundreds of times longer.
 // Here a late thread costs at most one part (crew.h).
@@ -12,6 +14,7 @@
 #include <cstdint>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
@@ -119,20 +122,86 @@ struct VectorProduct {
   }
 
   /// Computes outputs [first, first + count).
-  void run(Gemv<T> gemv, int first, int count) const {
+  void run(const VectorKernels<T>& blas, int first, int count) const {
     T* out = y + std::ptrdiff_t{first} * incy;
-    T scale = beta;
-    if (beta == T(0)) {
-      // y may hold anything then; some OpenBLAS versions multiply a NaN there by 0 and keep it.
-      for (int i = 0; i < count; ++i) out[std::ptrdiff_t{i} * incy] = T(0);
-      scale = T(1);
+    const int run = run_length(blas);
+    if (inputs <= run && !are_dots(blas)) {
+      T scale = beta;
+      if (beta == T(0)) {
+        // y may hold anything then; some OpenBLAS versions multiply a NaN there by 0 and keep it.
+        for (int i = 0; i < count; ++i) out[std::ptrdiff_t{i} * incy] = T(0);
+        scale = T(1);
+      }
+      return call(blas.gemv, {first, count, 0, inputs}, scale, out, incy);
     }
+    // Outputs at a time: few rows, so that memory is read nearly in its order, and as many columns
+    // as have sums that stay in the cache.
+    const int tile = trans == kNoTranspose ? 64 : 2048;
+    std::size_t depth = 1;
+    for (int length = inputs; length > run; length = length / 2 + 1) ++depth;
+    std::vector<T> sums(depth * static_cast<std::size_t>(std::min(count, tile)));
+    for (int done = 0; done < count; done += tile) {
+      const int size = std::min(tile, count - done);
+      add_up(blas, {first + done, size, 0, inputs}, sums.data());
+      for (int i = 0; i < size; ++i) {
+        T& result = out[std::ptrdiff_t{done + i} * incy];
+        result = beta == T(0) ? sums[i] : beta * result + sums[i];
+      }
+    }
+  }
+
+ private:
+  struct Block {
+    int first, count;   // outputs
+    int begin, length;  // inputs
+  };
+
+  /// Whether the outputs are to be had one by one, by a function for that: of few rows it is as
+  /// fast, and sums the more precisely.
+  bool are_dots(const VectorKernels<T>& blas) const {
+    constexpr int kFew = 8;
+    const bool are_rows = trans == kNoTranspose || (outputs == 1 && lda == 1);
+    return blas.dot != nullptr && incx == 1 && are_rows && outputs < kFew;
+  }
+
+  /// Inputs that the library may sum on its own: in several interleaved sums along rows, in one
+  /// down columns.
+  int run_length(const VectorKernels<T>& blas) const {
+    return are_dots(blas) ? 1024 : trans == kNoTranspose ? 512 : 128;
+  }
+
+  void call(Gemv<T> gemv, const Block& block, T scale, T* out, int step) const {
+    const auto [first, count, begin, length] = block;
+    const T* from = x + std::ptrdiff_t{begin} * incx;
     if (trans == kNoTranspose) {
-      gemv(kRowMajor, trans, count, inputs, alpha, a + std::ptrdiff_t{first} * lda, lda, x, incx,
-           scale, out, incy);
+      gemv(kRowMajor, trans, count, length, alpha, a + std::ptrdiff_t{first} * lda + begin, lda,
+           from, incx, scale, out, step);
     } else {
-      gemv(kRowMajor, trans, inputs, count, alpha, a + first, lda, x, incx, scale, out, incy);
+      gemv(kRowMajor, trans, length, count, alpha, a + std::ptrdiff_t{begin} * lda + first, lda,
+           from, incx, scale, out, step);
     }
+  }
+
+  /// Sums the block pairwise into `sums`, whose first elements become the result.
+  void add_up(const VectorKernels<T>& blas, const Block& block, T* sums) const {
+    const auto [first, count, begin, length] = block;
+    const int run = run_length(blas);
+    if (length <= run) {
+      if (are_dots(blas)) {
+        for (int i = 0; i < count; ++i)
+          sums[i] = alpha *
+                    blas.dot(length, a + std::ptrdiff_t{first + i} * lda + begin, 1, x + begin, 1);
+        return;
+      }
+      std::fill_n(sums, count, T(0));
+      return call(blas.gemv, block, T(1), sums, 1);
+    }
+    int half = run;
+    while (half < length - half) half *= 2;
+    T* const others = sums + count;
+    add_up(blas, {first, count, begin, half}, sums);
+    add_up(blas, {first, count, begin + half, length - half}, others);
+    for (int i = 0; i < count; ++i) sums[i] += others[i];
   }
 };
 
@@ -159,15 +228,15 @@ int parts_for(double cost, double least, int threads) {
 }
 
 template <typename T>
-void multiply_vector(const VectorProduct<T>& p, Gemv<T> gemv, bool split) {
+void multiply_vector(const VectorProduct<T>& p, const VectorKernels<T>& blas, bool split) {
   const double cost = double(p.outputs) * p.inputs * (sizeof(T) / sizeof(float));
   const int threads = split ? threads_for(cost, kLeastElements) : 1;
-  if (threads == 1) return p.run(gemv, 0, p.outputs);
+  if (threads == 1) return p.run(blas, 0, p.outputs);
   const int parts = parts_for(cost, kLeastElements, threads);
   Crew::process().run(parts, threads, [&](int i) {
     const int first = part_begin(p.outputs, parts, i);
     const int count = part_begin(p.outputs, parts, i + 1) - first;
-    if (count > 0) p.run(gemv, first, count);
+    if (count > 0) p.run(blas, first, count);
   });
 }
 
@@ -195,8 +264,38 @@ void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   });
 }
 
+/// A complex product with few outputs of long sums, run by run.
 template <typename T>
-void route(int order, Product<T> p, Gemm<T> gemm, Gemv<T> gemv, bool split) {
+void multiply_long(const Product<T>& p, Gemm<T> gemm) {
+  constexpr int kRun = 1024;
+  static constexpr T kZero = 0;
+  const auto outputs = std::size_t(p.m) * std::size_t(p.n);
+  std::vector<T> part(outputs);
+  std::vector<std::complex<double>> sums(outputs);
+  for (int begin = 0; begin < p.k; begin += kRun) {
+    Product<T> run = p;
+    run.k = std::min(kRun, p.k - begin);
+    run.a += p.a_transposed() ? std::ptrdiff_t{begin} * p.lda : begin;
+    run.b += p.b_transposed() ? begin : std::ptrdiff_t{begin} * p.ldb;
+    run.beta = &kZero;
+    run.c = part.data();
+    run.ldc = p.n;
+    run.run(gemm);
+    for (std::size_t i = 0; i < outputs; ++i) sums[i] += part[i];
+  }
+  for (std::size_t i = 0; i < outputs; ++i) {
+    T& result = p.c[std::ptrdiff_t(i) / p.n * p.ldc + std::ptrdiff_t(i) % p.n];
+    const T sum(sums[i]);
+    result = *p.beta == T(0) ? sum : *p.beta * result + sum;
+  }
+}
+
+// Outputs and inputs of a product that is put together of runs.
+constexpr std::int64_t kFewOutputs = 4096;
+constexpr int kLongSum = 1 << 14;
+
+template <typename T>
+void route(int order, Product<T> p, Gemm<T> gemm, const VectorKernels<T>& vector, bool split) {
   const auto known = [](int trans) {
     return kNoTranspose <= trans && trans <= kConjugateTranspose;
   };
@@ -212,9 +311,11 @@ void route(int order, Product<T> p, Gemm<T> gemm, Gemv<T> gemv, bool split) {
     if (std::int64_t{p.m} * p.n <= kFewMultiplications / p.k) return multiply_few(p);
   }
   if constexpr (std::is_floating_point_v<T>) {
-    if (gemv != nullptr && (p.m == 1 || p.n == 1)) {
-      return multiply_vector(VectorProduct<T>(p), gemv, split);
+    if (vector.gemv != nullptr && (p.m == 1 || p.n == 1)) {
+      return multiply_vector(VectorProduct<T>(p), vector, split);
     }
+  } else {
+    if (p.k > kLongSum && std::int64_t{p.m} * p.n <= kFewOutputs) return multiply_long(p, gemm);
   }
   multiply(p, gemm, split);
 }
@@ -232,7 +333,7 @@ MLXNX_EXPORT void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n,
                               float* c, int ldc) {
   const BlasLibrary& blas = blas_library();
   mlxnx::mlxc::route<float>(order, {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc},
-                            blas.sgemm, blas.sgemv, blas.single_threaded);
+                            blas.sgemm, blas.f32_vectors, blas.single_threaded);
 }
 
 MLXNX_EXPORT void cblas_dgemm(int order, int trans_a, int trans_b, int m, int n, int k,
@@ -241,7 +342,7 @@ MLXNX_EXPORT void cblas_dgemm(int order, int trans_a, int trans_b, int m, int n,
   const BlasLibrary& blas = blas_library();
   mlxnx::mlxc::route<double>(order,
                              {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc},
-                             blas.dgemm, blas.dgemv, blas.single_threaded);
+                             blas.dgemm, blas.f64_vectors, blas.single_threaded);
 }
 
 MLXNX_EXPORT void cblas_cgemm(int order, int trans_a, int trans_b, int m, int n, int k,
@@ -250,6 +351,6 @@ MLXNX_EXPORT void cblas_cgemm(int order, int trans_a, int trans_b, int m, int n,
                               const std::complex<float>* beta, std::complex<float>* c, int ldc) {
   const BlasLibrary& blas = blas_library();
   mlxnx::mlxc::route<std::complex<float>>(
-      order, {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc}, blas.cgemm, nullptr,
+      order, {trans_a, trans_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc}, blas.cgemm, {},
       blas.single_threaded);
 }

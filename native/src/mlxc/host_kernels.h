@@ -104,6 +104,8 @@ class AtOnceScope {
     state_.at_once = at_once && kAllowed;
   }
   static bool is_allowed() { return kAllowed; }
+  /// Whether a scope of this thread computes at once.
+  static bool is_open() { return thread_state.at_once; }
   ~AtOnceScope() { state_.at_once = outer_; }
   AtOnceScope(const AtOnceScope&) = delete;
   AtOnceScope& operator=(const AtOnceScope&) = delete;

@@ -198,6 +198,27 @@ Array folded(const Source& in, std::span<const int> kept, const std::array<Dims,
   return out;
 }
 
+template <typename R, typename T>
+Array summed(const Source& in, std::span<const int> kept, const std::array<Dims, 2>& strides) {
+  Array out = result(kept, MlxType<R>::value);
+  if (out.empty()) return out;
+  InlineVector<RunningSum<R>, 8> sums(count(kept));
+  for_each_row<2>(in.shape, strides, [&](const auto& at, std::size_t length) {
+    const T* x = in.as<T>() + at[0];
+    RunningSum<R>* y = sums.data() + at[1];
+    if (strides[1].back() != 0) {
+      for (std::size_t i = 0; i < length; ++i) y[i].add(static_cast<R>(x[i]));
+      return;
+    }
+    RunningSum<R> sum = *y;
+    for (std::size_t i = 0; i < length; ++i) sum.add(static_cast<R>(x[i]));
+    *y = sum;
+  });
+  std::transform(sums.begin(), sums.end(), elements<R>(out),
+                 [](const RunningSum<R>& sum) { return sum.value(); });
+  return out;
+}
+
 // Sums and products of MLX: narrow integers become 32 bits wide.
 template <typename T>
 using Wide = std::conditional_t<std::is_floating_point_v<T> || sizeof(T) == 8, T,
@@ -404,9 +425,7 @@ Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
           return static_cast<W>(wrapping(x) * wrapping(static_cast<W>(y)));
         });
       case Reduce::k_sum:
-        return folded<W, T>(in, kept, strides, W{0}, [](W x, T y) {
-          return static_cast<W>(wrapping(x) + wrapping(static_cast<W>(y)));
-        });
+        return summed<W, T>(in, kept, strides);
     }
     return {};
   });

@@ -49,6 +49,24 @@ void scan_run(const T* from, T* to, const Runs& runs, bool reverse, bool inclusi
   }
 }
 
+template <typename T>
+Array summed(const Source& in, const Runs& runs, bool reverse, bool inclusive) {
+  Array out = result(in.shape, in.type);
+  if (out.empty()) return out;
+  const T* from = in.as<T>();
+  T* to = elements<T>(out);
+  runs.for_each([&](std::size_t first) {
+    RunningSum<T> sum;
+    for (std::size_t i = 0; i < runs.length; ++i) {
+      const std::size_t at = first + (reverse ? runs.length - 1 - i : i) * runs.stride;
+      const T before = sum.value();
+      sum.add(from[at]);
+      to[at] = inclusive ? sum.value() : before;
+    }
+  });
+  return out;
+}
+
 template <typename T, typename F>
 Array scanned(const Source& in, const Runs& runs, bool reverse, bool inclusive, T initial, F f) {
   Array out = result(in.shape, in.type);
@@ -83,7 +101,7 @@ Array scan(Scan op, const Array& a, int axis, bool reverse, bool inclusive) {
     };
     switch (op) {
       case Scan::k_cumsum:
-        return run(T{0}, [](T x, T y) { return static_cast<T>(wrapping(x) + wrapping(y)); });
+        return summed<T>(in, runs, reverse, inclusive);
       case Scan::k_cumprod:
         return run(T{1}, [](T x, T y) { return static_cast<T>(wrapping(x) * wrapping(y)); });
       case Scan::k_cummax:

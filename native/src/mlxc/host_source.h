@@ -103,6 +103,42 @@ auto wrapping(T value) {
   }
 }
 
+/// A sum that goes on. That of floats is kept so that thousands of steps cost a few units in the
+/// last place at most.
+template <typename T>
+class RunningSum {
+ public:
+  void add(T value) { sum_ = static_cast<T>(wrapping(sum_) + wrapping(value)); }
+  T value() const { return sum_; }
+
+ private:
+  T sum_{};
+};
+template <>
+class RunningSum<float> {
+ public:
+  void add(float value) { sum_ += static_cast<double>(value); }
+  float value() const { return static_cast<float>(sum_); }
+
+ private:
+  double sum_ = 0;
+};
+template <>
+class RunningSum<double> {
+ public:
+  void add(double value) {
+    run_ += value;
+    if (++steps_ % 64 != 0) return;
+    sum_ += run_;
+    run_ = 0;
+  }
+  double value() const { return sum_ + run_; }
+
+ private:
+  double sum_ = 0, run_ = 0;
+  std::uint32_t steps_ = 0;
+};
+
 /// What every number of T is at least, or at most: infinities where there are.
 template <typename T>
 constexpr T lowest() {

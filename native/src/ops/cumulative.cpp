@@ -2,6 +2,7 @@
 #include <array>
 #include <limits>
 
+#include "mlxc/host_kernels.h"
 #include "ops/axis_views.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
@@ -38,8 +39,21 @@ Array whole_axis(const Array& array, const Shape&, const Scan& how) {
   return scan(array, static_cast<int>(how.axis), how.reverse, true);
 }
 
-// Elements that are summed one after another: a longer serial sum loses digits of an f32.
-constexpr std::int64_t kRow = 1024;
+// A longer sum is worth a second pass, which costs as much as the first: each serial step rounds.
+constexpr std::int64_t kLong = 4096;
+// Elements that are summed one after another then.
+constexpr std::int64_t kRow = 32;
+
+Array sum(const Array& array, const Shape& shape, const Scan& how);
+
+// `array` with a zero in place of the first element along the axis, the last where it goes in
+// reverse, and the others one place further.
+Array shifted(const Array& array, const Shape& shape, const Scan& how) {
+  const std::int64_t size = shape[static_cast<std::size_t>(how.axis)];
+  const Array kept = slice_axis(array, shape, how.axis, how.reverse ? 1 : 0, size - 1);
+  return mlxc::pad(kept, {how.axis}, {how.reverse ? 0 : 1}, {how.reverse ? 1 : 0},
+                   mlxc::scalar(std::int64_t{0}, array.dtype()));
+}
 
 // Sums within rows, and adds to each the sum of the rows before it.
 Array sum_in_rows(const Array& array, const Shape& shape, const Scan& how) {
@@ -50,14 +64,20 @@ Array sum_in_rows(const Array& array, const Shape& shape, const Scan& how) {
   split.insert(split.begin() + at + 1, kRow);
   const Array local = mlxc::cumsum(mlxc::reshape(array, split), axis + 1, how.reverse, true);
   const Array totals = slice_axis(local, split, axis + 1, how.reverse ? 0 : kRow - 1, 1);
-  const Array before = mlxc::cumsum(totals, axis, how.reverse, false);
+  split[at + 1] = 1;
+  const Array before = shifted(sum(totals, split, how), split, how);
   return mlxc::reshape(mlxc::add(local, before), shape);
 }
 
 Array sum(const Array& array, const Shape& shape, const Scan& how) {
   const auto at = static_cast<std::size_t>(how.axis);
+  if (mlxc::AtOnceScope::is_open()) {
+    Array sums = mlxc::host::scan(mlxc::host::Scan::k_cumsum, array, static_cast<int>(how.axis),
+                                  how.reverse, true);
+    if (!sums.empty()) return sums;
+  }
   const bool exact = is_integer(array.dtype());
-  if (exact || shape[at] < 4 * kRow) return whole_axis<mlxc::cumsum>(array, shape, how);
+  if (exact || shape[at] < kLong) return whole_axis<mlxc::cumsum>(array, shape, how);
   const std::int64_t rest = shape[at] % kRow;
   if (rest == 0) return sum_in_rows(array, shape, how);
   Shape longer = shape;

@@ -11,8 +11,6 @@ using mlxc::Array;
 
 // From this many elements on, another node costs less than a slow reduction.
 constexpr std::int64_t kLarge = 1 << 15;
-// Serial steps that lose few enough digits of an f32.
-constexpr std::int64_t kSerial = 4096;
 // Length of the rows that are laid onto each other: they stay in the first-level cache.
 constexpr std::int64_t kRow = 2048;
 // Shorter runs are not worth the call that MLX makes for each of them.
@@ -88,34 +86,18 @@ Array fold_trailing_run(const Array& array, const Shape& shape, const Axes& axes
 }
 
 Array fold_kept(const Array& array, const Shape& shape, const Axes& axes, const Fold& how) {
-  const std::int64_t count = count_along(shape, axes);
-  const bool imprecise = how.rounds && count > kSerial;
-  if (count == 1 || (!imprecise && element_count(shape) < kLarge))
-    return how.reduce(array, axes, true);
   const auto last = static_cast<std::int64_t>(shape.size()) - 1;
-  if (axes.back() == last) {
-    if (shape.back() >= 2 * kRow) return fold_rows(array, shape, last, kRow, axes, how);
-    return fold_trailing_run(array, shape, axes, how);
-  }
-  if (!imprecise) return how.reduce(array, axes, true);
-  const std::int64_t longest =
-      *std::max_element(axes.begin(), axes.end(), [&shape](std::int64_t a, std::int64_t b) {
-        return shape[static_cast<std::size_t>(a)] < shape[static_cast<std::size_t>(b)];
-      });
-  if (shape[static_cast<std::size_t>(longest)] >= kRow)
-    return fold_rows(array, shape, longest, kRow / 2, axes, how);
-  const Axes others(axes.begin() + 1, axes.end());
-  return fold_kept(how.reduce(array, {axes.front()}, true), with_ones(shape, {axes.front()}),
-                   others, how);
+  if (count_along(shape, axes) == 1 || element_count(shape) < kLarge || axes.back() != last)
+    return how.reduce(array, axes, true);
+  if (shape.back() >= 2 * kRow) return fold_rows(array, shape, last, kRow, axes, how);
+  return fold_trailing_run(array, shape, axes, how);
 }
 
 }  // namespace
 
 Array fold(const Array& array, const Shape& shape, const Axes& axes, bool keep_axes,
            const Fold& how) {
-  const bool small =
-      element_count(shape) < kLarge && !(how.rounds && count_along(shape, axes) > kSerial);
-  if (small) return how.reduce(array, axes, keep_axes);
+  if (element_count(shape) < kLarge) return how.reduce(array, axes, keep_axes);
   const Array result = fold_kept(array, shape, axes, how);
   return keep_axes ? result : mlxc::squeeze_axes(result, axes);
 }

@@ -1,7 +1,6 @@
-// Reductions of large arrays in stages. MLX's CPU reduces a contiguous run element after element:
-// slow, because each step waits for the one before, and for sums imprecise (a million times 0.1 is
-// off by one percent). Adding rows of a split axis onto each other first is several times faster
-// and keeps the number of serial steps, and with it the rounding error, small.
+// Reductions of large arrays in stages. MLX's CPU reduces a contiguous run element after element,
+// each step after the one before. Laying rows of a split axis onto each other first is several
+// times faster.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +14,6 @@ namespace mlxnx::ops {
 struct Fold {
   mlxc::Array (*reduce)(const mlxc::Array& a, const mlxc::Ints& axes, bool keep_axes);
   mlxc::Array (*combine)(const mlxc::Array& a, const mlxc::Array& b);
-  /// Whether every step rounds, so that fewer serial steps are more precise.
-  bool rounds;
 };
 
 /// `how` over `axes` (sorted, at least one) of `array`, which has `shape` without empty axes.

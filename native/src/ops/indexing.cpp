@@ -167,10 +167,13 @@ Array scatter_as(const Call& call, DType type, const Scatter& scatter) {
 Array eval_indexed_put(const Call& call) { return scatter_as(call, call.output().dtype, kPut); }
 
 Array eval_indexed_add(const Call& call) {
-  const DType type = call.output().dtype;
-  // Half floats would round after every single addition.
-  const bool is_half = is_float(type) && size_bytes(type) == 2;
-  return scatter_as(call, is_half ? DType::f32 : type, kAdd);
+  DType type = call.output().dtype;
+  // Half floats would round after every single addition, and so do single ones: where many meet in
+  // each place, that is too often.
+  constexpr std::int64_t kMany = 64;
+  const bool are_many = element_count(call.shape(2)) / kMany >= element_count(call.shape(0));
+  if (is_float(type)) type = are_many ? widest_float() : size_bytes(type) == 2 ? DType::f32 : type;
+  return scatter_as(call, type, kAdd);
 }
 
 // ---- take, take_along_axis

@@ -11,15 +11,17 @@ namespace {
 
 using mlxc::Array;
 
-// MLX 0.31 multiplies 16-bit floats on the CPU in a loop of its own that no BLAS speeds up, so f32
-// is better except where casting costs more than multiplying: a few numbers, or a few rows against
-// a matrix that no cache holds.
+// MLX 0.31 multiplies 16-bit floats on the CPU in a loop of its own that no BLAS speeds up, and
+// that adds one product after the other, so f32 is better except where casting costs more than
+// multiplying: a few numbers, or a few rows against a matrix that no cache holds.
 bool is_better_as_f32(const Matrices& left, const Matrices& right) {
   constexpr std::int64_t kFewProducts = 1 << 13;
   constexpr std::int64_t kFewRows = 4;
   constexpr std::int64_t kLargeMatrix = 1 << 22;
+  constexpr std::int64_t kLongSum = 1 << 15;
   if (mlxc::current_device() != Device::kCpu) return false;
   if (left.array.size() <= kFewProducts / right.columns()) return false;
+  if (left.columns() > kLongSum) return true;
   const bool is_thin = std::min(left.rows(), right.columns()) <= kFewRows;
   return !is_thin || std::max(left.array.size(), right.array.size()) < kLargeMatrix;
 }
@@ -35,7 +37,10 @@ Array Matrices::view() const { return transposed ? transpose_matrix(array) : arr
 
 Array matmul(const Matrices& left, const Matrices& right, DType type) {
   if (is_integer(type)) return integer_matmul(left, right, type);
-  const DType inner = bits(type) == 16 && is_better_as_f32(left, right) ? DType::f32 : type;
+  // An integer may be too large for a half float that holds the result.
+  const bool is_mixed = is_integer(left.array.dtype()) || is_integer(right.array.dtype());
+  const bool is_f32 = bits(type) == 16 && (is_mixed || is_better_as_f32(left, right));
+  const DType inner = is_f32 ? DType::f32 : type;
   return mlxc::matmul(view_as(left, inner), view_as(right, inner));
 }
 

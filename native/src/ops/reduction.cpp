@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ops/axis_views.h"
+#include "ops/float_sum.h"
 #include "ops/fold.h"
 #include "ops/function.h"
 #include "ops/operands.h"
@@ -17,10 +18,10 @@ namespace {
 
 using mlxc::Array;
 
-constexpr Fold kSum = {mlxc::sum, mlxc::add, true};
-constexpr Fold kProduct = {mlxc::prod, mlxc::multiply, false};
-constexpr Fold kMax = {mlxc::max, mlxc::maximum, false};
-constexpr Fold kMin = {mlxc::min, mlxc::minimum, false};
+constexpr Fold kSum = {mlxc::sum, mlxc::add};
+constexpr Fold kProduct = {mlxc::prod, mlxc::multiply};
+constexpr Fold kMax = {mlxc::max, mlxc::maximum};
+constexpr Fold kMin = {mlxc::min, mlxc::minimum};
 
 // From this size on, half floats are reduced as f32: MLX's CPU converts them at every step.
 constexpr std::int64_t kManyElements = 4096;
@@ -85,16 +86,26 @@ Array reduce_with(const Call& call, const Array& array, const Fold& how, std::in
   return fold(array, call.shape(0), axes, call.attr<bool>("keep_axes"), how);
 }
 
-template <const Fold& how, std::int64_t empty>
-Array accumulate(const Call& call) {
-  const bool half = is_half(call.dtype(0));
-  return reduce_with(call, half ? operand_as(call, 0, DType::f32) : operand(call, 0), how, empty);
+// Operand 0 in the type that its elements are accumulated in.
+Array accumulated_operand(const Call& call) {
+  if (!is_half(call.dtype(0))) return operand(call, 0);
+  Array wide = operand_as(call, 0, DType::f32);
+  wide.set_axis_order(call.array(0).axis_order());
+  return wide;
+}
+
+Array sum(const Call& call) {
+  const Axes axes = reduced_axes(call);
+  const bool adds = element_count(call.shape(0)) != 0 && !axes.empty();
+  if (!adds || is_integer(call.dtype(0)))
+    return reduce_with(call, accumulated_operand(call), kSum, 0);
+  return sum_floats(accumulated_operand(call), call.shape(0), axes, call.attr<bool>("keep_axes"));
 }
 
 // Nx multiplies complex numbers by the textbook, from 1 + 0i on, so that an infinity ends in NaN;
 // C++ and MLX repair it.
 Array product(const Call& call) {
-  const Array result = accumulate<kProduct, 1>(call);
+  const Array result = reduce_with(call, accumulated_operand(call), kProduct, 1);
   if (!is_complex(call.dtype(0)) || element_count(call.shape(0)) == 0) return result;
   const Axes axes = reduced_axes(call);
   if (axes.empty()) return result;
@@ -309,7 +320,7 @@ const std::array kOps = {
               "1 where no element along the axes is zero (NaN is not zero), else 0."),
     reduction("any", kReduceAttrs, infer<reduced_shape, types::predicate>, truth<mlxc::any, 0>,
               "1 where some element along the axes is not zero (NaN is not zero), else 0."),
-    reduction("sum", kReduceAttrs, infer<reduced_shape, aggregate>, accumulate<kSum, 0>,
+    reduction("sum", kReduceAttrs, infer<reduced_shape, aggregate>, sum,
               "Sum along the axes; integers become 32 or 64 bits wide and wrap."),
     reduction("product", kReduceAttrs, infer<reduced_shape, aggregate>, product,
               "Product along the axes; integers become 32 or 64 bits wide and wrap."),

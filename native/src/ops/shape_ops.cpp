@@ -160,7 +160,13 @@ OutputTypes infer_transpose(const Call& call) {
 
 Array eval_transpose(const Call& call) {
   const Axes axes = transposed_axes(call);
-  return axes == all_axes(axes.size()) ? call.array(0) : mlxc::transpose_axes(call.array(0), axes);
+  if (axes == all_axes(axes.size())) return call.array(0);
+  Array result = mlxc::transpose_axes(call.array(0), axes);
+  Axes order = call.array(0).axis_order();
+  if (order.empty()) order = all_axes(axes.size());
+  for (std::int64_t& axis : order) axis = std::find(axes.begin(), axes.end(), axis) - axes.begin();
+  result.set_axis_order(order);
+  return result;
 }
 
 Axes reversed_axes(const Call& call) {
