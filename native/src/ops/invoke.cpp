@@ -60,7 +60,8 @@ Device place(const OpDef& op, std::span<const Operand> operands,
 mlxc::Array finish(mlxc::Array array, DType type) {
   const mlx_dtype found = array.mlx_type();
   const bool same_bytes = found == mlxc::to_mlx(type) || (found == MLX_BOOL && type == DType::u8);
-  if (!same_bytes) return mlxc::astype(array, type);
+  if (!same_bytes)
+    return is_float(type) ? convert(array, mlxc::from_mlx(found), type) : mlxc::astype(array, type);
   return array.is_view() ? mlxc::Array(std::as_const(array)) : std::move(array);
 }
 

@@ -25,39 +25,57 @@ Number lowest(DType type) {
                            : Number(std::numeric_limits<std::int64_t>::min() >> (64 - bits(type)));
 }
 
-// The largest value of `type` under 2^power; for narrow integers the largest with 32 low bits of 0,
-// which is what is to become of all that lies above.
-double last_under_two_to(int power, DType type, DType to) {
-  const int f64_digits = bits(to) == 64 ? 53 : 31;
-  const int digits = type == DType::bf16 ? 8 : type == DType::f32 ? 24 : f64_digits;
-  return std::ldexp(1.0, power) - std::ldexp(1.0, power - digits);
+// The largest value of `type` under 2^63 whose 32 low bits as an integer are 0.
+double last_under_two_to_63(DType type) {
+  const int digits = type == DType::bf16 ? 8 : 24;
+  return std::ldexp(1.0, 63) - std::ldexp(1.0, 63 - digits);
 }
 
-// Casts by way of s64, which holds nearly all finite values; from there integers wrap by
-// themselves.
+// The finite values of `array` as an integer of 32 bits or less, by way of s64, which holds nearly
+// all of them; those of 2^63 and more are multiples of 2^32 in the types that come here. NaN
+// becomes 0 or the lowest s64, depending on the machine; the narrower types see 0 in both.
+Array finite_to_narrow(const Array& array, DType from, DType to) {
+  if (from == DType::f16) return mlxc::astype(mlxc::astype(array, DType::s64), to);
+  const Array inside = mlxc::minimum(mlxc::maximum(array, constant(-std::ldexp(1.0, 63), from)),
+                                     constant(last_under_two_to_63(from), from));
+  return mlxc::astype(mlxc::astype(inside, DType::s64), to);
+}
+
+// The finite values of `array`, wrapped as the low bits of whole numbers are; 0 for the others. The
+// rest of a division by 2^64 is exact.
+Array finite_to_wide(const Array& array, DType from, DType to) {
+  const DType type = from == DType::f64 ? from : DType::f32;
+  const Array x = mlxc::astype(array, type);
+  const Array zero = constant(0.0, type);
+  const Array rest = mlxc::remainder(mlxc::abs(x), constant(std::ldexp(1.0, 64), type));
+  const Array bits = mlxc::astype(mlxc::where(mlxc::isfinite(x), rest, zero), DType::u64);
+  return mlxc::astype(mlxc::where(mlxc::less(x, zero), mlxc::negative(bits), bits), to);
+}
+
 Array float_to_integer(const Array& array, DType from, DType to) {
-  const auto bound = [from](double value) { return constant(value, from); };
-  Array finite = array;
-  if (from != DType::f16) {
-    finite = mlxc::minimum(mlxc::maximum(array, bound(-std::ldexp(1.0, 63))),
-                           bound(last_under_two_to(63, from, to)));
-  }
-  // NaN becomes 0 or the lowest s64, depending on the machine; the narrower types see 0 in both.
-  if (bits(to) == 64)
-    finite = mlxc::where(mlxc::isnan(array), constant(std::int64_t{0}, from), finite);
-  Array result = mlxc::astype(finite, DType::s64);
-  if (to != DType::s64) result = mlxc::astype(result, to);
-  if (to == DType::u64 && from != DType::f16) {
-    const Array upper = mlxc::minimum(array, bound(last_under_two_to(64, from, to)));
-    result = mlxc::where(mlxc::greater_equal(array, bound(std::ldexp(1.0, 63))),
-                         mlxc::astype(upper, to), result);
-  }
-  result = mlxc::where(mlxc::equal(array, bound(kInfinity)), constant(highest(to), to), result);
-  // The lowest s64 that -infinity has become is the lowest number of some types already.
-  const bool is_lowest =
-      from != DType::f16 && (to == DType::s64 || (is_unsigned(to) && bits(to) < 64));
-  if (is_lowest) return result;
-  return mlxc::where(mlxc::equal(array, bound(-kInfinity)), constant(lowest(to), to), result);
+  const bool is_narrow = bits(to) < 64 && from != DType::f64;
+  const Array finite =
+      is_narrow ? finite_to_narrow(array, from, to) : finite_to_wide(array, from, to);
+  const auto is = [&](double value) { return mlxc::equal(array, constant(value, from)); };
+  const Array result = mlxc::where(is(kInfinity), constant(highest(to), to), finite);
+  // What -infinity has become by way of the lowest s64 is the lowest number of unsigned types.
+  if (is_narrow && is_unsigned(to) && from != DType::f16) return result;
+  return mlxc::where(is(-kInfinity), constant(lowest(to), to), result);
+}
+
+// An f64 in f32 so that rounding it once more gives what rounding it once would: where it lies
+// between two f32, the one whose last bit is 1.
+Array rounded_to_odd(const Array& array) {
+  const Array nearest = mlxc::astype(array, DType::f32);
+  const Array bits = mlxc::view(nearest, DType::s32);
+  const Array one = constant(std::int64_t{1}, DType::s32);
+  const Array is_even =
+      mlxc::equal(mlxc::bitwise_and(bits, one), constant(std::int64_t{0}, DType::s32));
+  const Array given = mlxc::abs(array);
+  const Array found = mlxc::abs(mlxc::astype(nearest, DType::f64));
+  const Array raised = mlxc::where(mlxc::greater(given, found), mlxc::add(bits, one), bits);
+  const Array odd = mlxc::where(mlxc::less(given, found), mlxc::subtract(bits, one), raised);
+  return mlxc::view(mlxc::where(is_even, odd, bits), DType::f32);
 }
 
 }  // namespace
@@ -102,6 +120,8 @@ Array convert(const Array& array, DType from, DType to) {
   if (from == to) return array;
   if (is_complex(from)) return convert(mlxc::real(array), DType::f32, to);
   if (is_float(from) && is_integer(to)) return float_to_integer(array, from, to);
+  // MLX goes from f64 to half floats by way of f32, which rounds twice.
+  if (from == DType::f64 && bits(to) == 16) return mlxc::astype(rounded_to_odd(array), to);
   return mlxc::astype(array, to);
 }
 

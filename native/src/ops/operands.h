@@ -29,7 +29,7 @@ mlxc::Array operand_mask(const Call& call, std::size_t i);
 
 /// `array`, whose elements are of `from`, cast to `to` with Nx's rules where C++ and MLX leave them
 /// open. A float becomes an integer by truncation: NaN is 0, infinities saturate, finite values
-/// wrap (those of 2^63 and more as if their low bits were 0). A complex number keeps its real part.
+/// wrap. A float becomes another by rounding once. A complex number keeps its real part.
 mlxc::Array convert(const mlxc::Array& array, DType from, DType to);
 
 /// A scalar of `type`. Unlike mlxc::scalar it takes no graph node for half floats.
