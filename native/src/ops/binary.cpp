@@ -65,14 +65,45 @@ DType work_type(const Call& call) {
   return is_integer(out) && all_integers(call) ? out : merge(call.dtype(0), call.dtype(1));
 }
 
+// Digits of a float's mantissa.
+int mantissa_bits(DType type) {
+  return type == DType::bf16 ? 8 : type == DType::f16 ? 11 : type == DType::f32 ? 24 : 53;
+}
+
+// Whether every integer operand keeps its value as a float of `type`.
+bool holds_integers(const Call& call, DType type) {
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    if (!is_integer(call.dtype(i)) || bits(call.dtype(i)) <= mantissa_bits(type)) continue;
+    const auto known = known_scalar(call, i);
+    if (!known || !holds(type, *known)) return false;
+  }
+  return true;
+}
+
+// A half float may be too small for an integer that the result is not too large for: then the
+// widest float, which is rounded once.
+DType roomy_type(const Call& call, DType type) {
+  const bool is_half = is_float(type) && bits(type) == 16;
+  return is_half && !holds_integers(call, type) ? widest_float() : type;
+}
+
 template <Array (*kernel)(const Array&, const Array&)>
 Array in_work_type(const Call& call) {
-  const DType type = work_type(call);
+  const DType type = roomy_type(call, work_type(call));
+  return kernel(operand_as(call, 0, type), operand_as(call, 1, type));
+}
+
+// Sums and differences, which may be much smaller than their operands: what these lose by rounding
+// beforehand can be all of it.
+template <Array (*kernel)(const Array&, const Array&)>
+Array in_exact_type(const Call& call) {
+  DType type = work_type(call);
+  if (is_float(type) && !holds_integers(call, type)) type = widest_float();
   return kernel(operand_as(call, 0, type), operand_as(call, 1, type));
 }
 
 Array eval_divide(const Call& call) {
-  const DType type = to_floating(work_type(call));
+  const DType type = roomy_type(call, to_floating(work_type(call)));
   const Array b = operand_as(call, 1, type);
   const Array quotient = mlxc::divide(operand_as(call, 0, type), b);
   if (!is_complex(type)) return quotient;
@@ -96,7 +127,7 @@ Array only_real(const Call& call, std::size_t i, DType type) {
 }
 
 Array eval_atan2(const Call& call) {
-  const DType type = to_floating(work_type(call));
+  const DType type = roomy_type(call, to_floating(work_type(call)));
   const DType real = is_complex(type) ? DType::f32 : type;
   return mlxc::arctan2(only_real(call, 0, real), only_real(call, 1, real));
 }
@@ -130,11 +161,11 @@ Array eval_pow(const Call& call) {
   if (is_complex(type)) return math::complex_power(call);
   const auto exponent = known_scalar(call, 1);
   if (exponent && same_number(*exponent, std::int64_t{2}))
-    return mlxc::square(operand_as(call, 0, type));
+    return mlxc::square(operand_as(call, 0, roomy_type(call, type)));
   if (all_integers(call)) return math::integer_power(call);
   // An exponent that a half float rounds changes the result by more than a rounding.
   const bool exact = call.dtype(1) == type || (exponent && holds(type, *exponent));
-  if (bits(type) == 16 && !exact) type = DType::f32;
+  if (bits(type) == 16 && !(exact && holds_integers(call, type))) type = DType::f32;
   return mlxc::power(operand_as(call, 0, type), operand_as(call, 1, type));
 }
 
@@ -180,7 +211,8 @@ Array is_infinite(const Typed& x) {
 
 // |a - b| <= atol + rtol |b|
 Array is_near(const Call& call, const Typed& a, const Typed& b) {
-  const DType merged = merge(a.type, b.type);
+  DType merged = merge(a.type, b.type);
+  if (is_float(merged) && is_integer(a.type) != is_integer(b.type)) merged = widest_float();
   const Typed difference = magnitude(
       {mlxc::subtract(convert(a.array, a.type, merged), convert(b.array, b.type, merged)), merged});
   // Of integers in a float that holds the magnitude of the lowest number too.
@@ -228,7 +260,7 @@ OpDef binary(std::string_view name, InferFn infer, EvalFn eval, std::string_view
 }
 
 const std::array kOps = {
-    binary("add", kMerged, in_work_type<mlxc::add>, "Sum, element by element; integers wrap."),
+    binary("add", kMerged, in_exact_type<mlxc::add>, "Sum, element by element; integers wrap."),
     binary("atan2", kFloating, eval_atan2,
            "Angle of the point (right, left), element by element, in radians; NaN where one is a "
            "complex number off the real axis, which is refused where it is known."),
@@ -274,7 +306,7 @@ const std::array kOps = {
     binary("right_shift", kInteger, math::right_shift,
            "Shifts the bits of left down by right, keeping the sign; by the width or more gives 0 "
            "or -1. A negative amount is refused where it is known, and does so elsewhere."),
-    binary("subtract", kMerged, in_work_type<mlxc::subtract>,
+    binary("subtract", kMerged, in_exact_type<mlxc::subtract>,
            "Difference, element by element; integers wrap."),
     binary("block:AllClose", infer_all_close, eval_all_close,
            "1 when |left - right| <= atol + rtol |right| for all elements.", kAllCloseAttrs),

@@ -5,7 +5,9 @@
 
 #include <complex>
 
+#include "mlxnx/ops/contraction.h"
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/shape.h"
 #include "ops/hard_numbers.h"
 #include "ops/type_rules.h"
 
@@ -216,6 +218,42 @@ TEST(AllClose, BroadcastsAndTakesEmptyTensors) {
   EXPECT_EQ(all_close(make({}, DType::f32), make({}, DType::f32)).item<int>(), 1);
   EXPECT_THROW(all_close(make({1.0, 2.0}, DType::f32), make({1.0, 2.0, 3.0}, DType::f32)),
                ShapeError);
+}
+
+// Nx computes in wide numbers and rounds once.
+TEST(Binary, IntegersTooLargeForAHalfFloatCountInFull) {
+  for (const Shape& shape : {Shape{}, Shape{1}, Shape{5000}}) {
+    const auto of = [&](const Number& value, DType type) {
+      return broadcast(Tensor(value, type), shape);
+    };
+    const auto first = [](const Tensor& t) { return doubles(t)[0]; };
+    const Tensor large = of(std::int64_t{100'000}, DType::s32), half = of(0.5, DType::f16);
+    EXPECT_EQ(first(multiply(large, half)), 49984);
+    EXPECT_EQ(first(multiply(half, large)), 49984);
+    EXPECT_EQ(first(divide(large, of(2.0, DType::f16))), 49984);
+    EXPECT_EQ(first(divide(half, large)), first(of(0.5e-5, DType::f16)));
+    EXPECT_EQ(first(subtract(large, of(60'000.0, DType::f16))), 40'000);
+    EXPECT_EQ(first(add(of(std::int64_t{-100'000}, DType::s64), of(60'000.0, DType::f16))),
+              -40'000);
+    EXPECT_EQ(first(pow(large, half)), first(of(316.2277, DType::f16)));
+    EXPECT_EQ(first(atan2(large, of(INFINITY, DType::f16))), 0);
+    const Tensor lowest = of(std::int64_t{-2147483648}, DType::s32);
+    EXPECT_EQ(first(add(lowest, of(INFINITY, DType::f16))), INFINITY);
+    EXPECT_EQ(first(subtract(lowest, of(-INFINITY, DType::f16))), INFINITY);
+    EXPECT_EQ(first(multiply(of(std::int64_t{2049}, DType::s16), of(1.0, DType::bf16))),
+              first(of(2049.0, DType::bf16)));
+    EXPECT_EQ(first(multiply(of(~std::uint64_t{0}, DType::u64), of(1e-19, DType::bf16))),
+              first(of(1.8446744, DType::bf16)));
+    EXPECT_EQ(all_close(large, of(60'000.0, DType::f16)).item<int>(), 0);
+  }
+  EXPECT_EQ(doubles(dot(make({std::int64_t{100'000}}, DType::s32), make({0.5}, DType::f16)))[0],
+            49984);
+}
+
+TEST(Binary, DifferencesOfLargeIntegersAndFloatsKeepTheirDigits) {
+  const Tensor integer = make({std::int64_t{16'777'217}}, DType::s32);
+  EXPECT_EQ(doubles(subtract(integer, make({16'777'216.0}, DType::f32)))[0], 1);
+  EXPECT_EQ(doubles(add(make({-16'777'216.0}, DType::f32), integer))[0], 1);
 }
 
 }  // namespace
