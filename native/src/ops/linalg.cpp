@@ -258,11 +258,24 @@ Array eval_cholesky(const Call& call) {
   return nan_unless(new_axis(is_computed, -1), complete);
 }
 
+// `values` without those that are only the rounding of a matrix of type `given`: these become 0.
+// Nx's `pinv` and `least_squares` divide by any other, and the root of a negative one is NaN.
+Array without_noise(const Array& values, DType given) {
+  const double epsilon = to_floating(given) == DType::f64
+                             ? std::numeric_limits<double>::epsilon()
+                             : double{std::numeric_limits<float>::epsilon()};
+  const Array size = mlxc::abs(values);
+  const Array limit = mlxc::multiply(mlxc::max(size, {-1}, true),
+                                     mlxc::scalar(axis_size(values, -1) * epsilon, values.dtype()));
+  return mlxc::where(mlxc::less_equal(size, limit), mlxc::scalar(0.0, values.dtype()), values);
+}
+
 std::vector<Array> eval_eigh(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
   const DType type = roomy_type(call, call.dtype(0));
   const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
-  const auto [values, vectors] = mlxc::eigh(matrix);
+  const auto [found, vectors] = mlxc::eigh(matrix);
+  const Array values = without_noise(found, call.dtype(0));
   // Nx orders by magnitude, largest first.
   const Array order = mlxc::argsort(mlxc::negative(mlxc::abs(values)), -1);
   const auto dims = vectors.shape();
@@ -357,15 +370,6 @@ Array with_signs(const Array& vectors, const Array& signs) {
   const Array rest = columns(vectors, k, size);
   return without_negative_zeros(
       mlxc::concatenate(std::array{first, mlxc::multiply(rest, column_signs(rest))}, -1));
-}
-
-// Singular values that are only the rounding of an f32 matrix, as 0. Nx's `pinv` and
-// `least_squares` divide by any other.
-Array without_noise(const Array& values, DType given) {
-  if (to_floating(given) == DType::f64) return values;
-  const double noise = axis_size(values, -1) * double{std::numeric_limits<float>::epsilon()};
-  const Array limit = mlxc::multiply(columns(values, 0, 1), mlxc::scalar(noise, values.dtype()));
-  return mlxc::where(mlxc::greater(values, limit), values, mlxc::scalar(0.0, values.dtype()));
 }
 
 std::vector<Array> eval_svd(const Call& call) {

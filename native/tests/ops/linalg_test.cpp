@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "mlxnx/ops/contraction.h"
 #include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
@@ -166,6 +167,29 @@ TEST(Linalg, ReducedSvdHasNoSingularValuesOfRounding) {
   EXPECT_GT(linalg::svd(a).s.to_vector<float>()[2], 0);
   const Tensor fine = f32({1, 0, 0, 1e-5f}, {2, 2});
   EXPECT_FLOAT_EQ(linalg::svd(fine, false).s.to_vector<float>()[1], 1e-5f);
+}
+
+TEST(Linalg, SemidefiniteMatricesHaveNoNegativeEigenvalues) {
+  const Tensor r = f32({1, -1, 0.5f, -0.5f}, {4, 1});
+  const Tensor outer = multiply(dot(r, transpose(r)), Tensor(0.25f));
+  EXPECT_THAT(linalg::eigh(outer).eigenvalues.to_vector<float>(), ElementsAre(0.625f, 0, 0, 0));
+  const Tensor batch = broadcast(outer, {2, 4, 4});
+  EXPECT_THAT(linalg::eigh(batch).eigenvalues.to_vector<float>(),
+              ElementsAre(0.625f, 0, 0, 0, 0.625f, 0, 0, 0));
+  for (const DType type : {DType::f32, DType::f64}) {
+    for (const std::int64_t n : {10, 60}) {
+      const Tensor thin =
+          as_type(f32(random_values<float>(static_cast<std::size_t>(n * 3)), {n, 3}), type);
+      const Tensor values = linalg::eigh(dot(thin, transpose(thin))).eigenvalues;
+      const auto found = as_type(values, DType::f64).to_vector<double>();
+      for (std::size_t i = 0; i < found.size(); ++i)
+        EXPECT_EQ(found[i] > 0, i < 3) << found[i] << " at " << i << " of " << name(type);
+      for (std::size_t i = 3; i < found.size(); ++i) EXPECT_EQ(found[i], 0);
+    }
+  }
+  const Tensor fine = f32({1, 0, 0, -1e-5f}, {2, 2});
+  EXPECT_FLOAT_EQ(linalg::eigh(fine).eigenvalues.to_vector<float>()[1], -1e-5f);
+  EXPECT_EQ(linalg::eigh(f32({0, 0, 0, 0}, {2, 2})).eigenvalues.to_vector<float>()[0], 0);
 }
 
 TEST(Linalg, LargerMatricesFactorInTheirOwnType) {
