@@ -24,12 +24,16 @@
 
 namespace mlxnx {
 
-namespace tensors {
-struct Node;  // the shared handle: MLX array, type, shape (src/tensor/node.h)
-}
-
 /// A number of any kind that a tensor element can be made of, exact.
 using Number = std::variant<std::int64_t, std::uint64_t, double, std::complex<double>>;
+
+namespace tensors {
+struct Node;  // the shared handle: MLX array, type, shape (src/tensor/node.h)
+
+/// `value` as an integer `type`, in the low bits of the result: integers wrap, floats are cut off
+/// and wrap, NaN is 0, infinities are the largest and the smallest number.
+std::uint64_t integer_bits(const Number& value, DType type);
+}  // namespace tensors
 
 /// The element type of C++ values of type T: `float` is f32, `std::int32_t` is s32,
 /// `std::complex<float>` is c64, …
@@ -101,12 +105,16 @@ class Tensor {
     return values;
   }
 
-  /// The element of a tensor that has exactly one, converted to T. Evaluates.
+  /// The element of a tensor that has exactly one, converted to T: to an integer as `as_type` does
+  /// (a fraction is cut off, what is too large wraps, NaN is 0, infinities are the largest and the
+  /// smallest number), to a real number from a complex one by its real part. Evaluates.
   /// Throws: ShapeError when it has more or none.
   /// Nx: Nx.to_number
   template <typename T>
   T item() const {
     const Number value = to_number();
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      return static_cast<T>(tensors::integer_bits(value, dtype_of<T>()));
     return std::visit(
         [](auto v) {
           if constexpr (std::is_same_v<decltype(v), std::complex<double>>) {

@@ -69,9 +69,9 @@ std::complex<double> as_complex(const Number& value) {
       value);
 }
 
-// Two's complement bits, of which the caller stores the low ones. A float truncates; NaN is 0,
-// infinities saturate and finite values wrap, as in Nx.
-std::uint64_t as_integer_bits(const Number& value, DType type) {
+}  // namespace
+
+std::uint64_t integer_bits(const Number& value, DType type) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return static_cast<std::uint64_t>(*i);
   if (const auto* u = std::get_if<std::uint64_t>(&value)) return *u;
   const double real = as_complex(value).real();
@@ -86,12 +86,10 @@ std::uint64_t as_integer_bits(const Number& value, DType type) {
   return real < 0 ? -magnitude : magnitude;
 }
 
-}  // namespace
-
 void encode(const Number& value, DType type, std::byte* out) {
   if (is_integer(type)) {
     static_assert(std::endian::native == std::endian::little);
-    const std::uint64_t bits = as_integer_bits(value, type);
+    const std::uint64_t bits = integer_bits(value, type);
     std::memcpy(out, &bits, size_bytes(type));
     return;
   }

@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <complex>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 namespace mlxnx::tensors {
 namespace {
@@ -85,6 +88,27 @@ TEST(Element, WrapsFiniteNumbersAndSaturatesInfinities) {
   EXPECT_EQ(encoded<std::uint8_t>(300.7, DType::u8), 44);
   EXPECT_EQ(encoded<std::uint64_t>(1e30, DType::u64), 5076964154930102272U);
   EXPECT_EQ(encoded<std::uint64_t>(INFINITY, DType::u64), ~std::uint64_t{0});
+}
+
+TEST(Element, ItemMakesIntegersAsCastsDo) {
+  const auto item = []<typename T>(double value, T) { return Tensor(value, DType::f64).item<T>(); };
+  for (const double value :
+       std::vector<double>{NAN, INFINITY, -INFINITY, 1e30, -1e30, 2.9, -2.9, 300.0, 0x1p63}) {
+    const auto check = [&]<typename T>(T type) {
+      EXPECT_EQ(item(value, type), encoded<T>(value, dtype_of<T>())) << value;
+    };
+    check(int{});
+    check(std::int64_t{});
+    check(std::uint64_t{});
+    check(std::uint8_t{});
+    check(std::int16_t{});
+    check(static_cast<long long>(0));
+  }
+  EXPECT_EQ(Tensor(NAN, DType::f32).item<int>(), 0);
+  EXPECT_EQ(Tensor(INFINITY, DType::f32).item<int>(), std::numeric_limits<int>::max());
+  EXPECT_EQ(Tensor(std::complex<double>(-7.5, 2)).item<int>(), -7);
+  EXPECT_TRUE(Tensor(NAN, DType::f32).item<bool>());
+  EXPECT_EQ(Tensor(std::int64_t{300}, DType::s32).item<std::uint8_t>(), 44);
 }
 
 TEST(Element, KeepsTheRealPartForARealType) {
