@@ -42,13 +42,18 @@ Array finite_to_narrow(const Array& array, DType from, DType to) {
 }
 
 // The finite values of `array`, wrapped as the low bits of whole numbers are; 0 for the others. The
-// rest of a division by 2^64 is exact.
+// quotient by 2^64 and the rest are exact.
 Array finite_to_wide(const Array& array, DType from, DType to) {
   const DType type = from == DType::f64 ? from : DType::f32;
   const Array x = mlxc::astype(array, type);
   const Array zero = constant(0.0, type);
-  const Array rest = mlxc::remainder(mlxc::abs(x), constant(std::ldexp(1.0, 64), type));
-  const Array bits = mlxc::astype(mlxc::where(mlxc::isfinite(x), rest, zero), DType::u64);
+  const Array size = mlxc::abs(x);
+  const Array turns = mlxc::floor(mlxc::multiply(size, constant(std::ldexp(1.0, -64), type)));
+  const Array rest =
+      mlxc::subtract(size, mlxc::multiply(turns, constant(std::ldexp(1.0, 64), type)));
+  // Of an infinity and of NaN the rest is NaN.
+  const Array bits =
+      mlxc::astype(mlxc::where(mlxc::greater_equal(rest, zero), rest, zero), DType::u64);
   return mlxc::astype(mlxc::where(mlxc::less(x, zero), mlxc::negative(bits), bits), to);
 }
 
