@@ -165,6 +165,9 @@ TEST(Linalg, ReducedSvdHasNoSingularValuesOfRounding) {
   const Tensor a = divide(f32({1, 2, 3, 2, 4, 6, 3, 7, 5}, {3, 3}), 7.0f);
   EXPECT_EQ(linalg::svd(a, false).s.to_vector<float>()[2], 0);
   EXPECT_GT(linalg::svd(a).s.to_vector<float>()[2], 0);
+  const Tensor whole = as_type(f32({1, 2, 3, 2, 4, 6, 3, 7, 5}, {3, 3}), DType::f64);
+  const Tensor f64 = divide(whole, Tensor(7.0, DType::f64));
+  EXPECT_EQ(linalg::svd(f64, false).s.to_vector<double>()[2], 0);
   const Tensor fine = f32({1, 0, 0, 1e-5f}, {2, 2});
   EXPECT_FLOAT_EQ(linalg::svd(fine, false).s.to_vector<float>()[1], 1e-5f);
 }
