@@ -8,7 +8,6 @@
 #include "files.h"
 #include "mlxnx/error.h"
 #include "program/json_values.h"
-#include "replay/json_fields.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -46,7 +45,7 @@ GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      const json value = json_of(text);
+      const json value = program::parse_json(text);
       GoldenCase& golden = cases_.emplace_back(read_case(value));
       golden.line = line;
       if (has_programs) golden.program = read_program(value);
@@ -59,10 +58,10 @@ GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
 
 GoldenTensor GoldenData::read_tensor(const json& value) const {
   GoldenTensor tensor;
-  tensor.type.dtype = dtype_from_name(text_member(value, "type"));
-  for (const json& dimension : list_member(value, "shape"))
+  tensor.type.dtype = dtype_from_name(program::text_member(value, "type"));
+  for (const json& dimension : program::list_member(value, "shape"))
     tensor.type.shape.push_back(integer<std::int64_t>(dimension));
-  const auto at = integer<std::size_t>(member(value, "at"));
+  const auto at = integer<std::size_t>(program::member(value, "at"));
   const auto count = static_cast<std::size_t>(element_count(tensor.type.shape));
   const std::size_t item = size_bytes(tensor.type.dtype);
   if (at > bytes_.size() || count > (bytes_.size() - at) / item) {
@@ -82,25 +81,25 @@ std::vector<GoldenTensor> GoldenData::read_tensors(const json& values) const {
 GoldenCase GoldenData::read_case(const json& value) const {
   GoldenCase golden;
   const bool is_op = value.contains("op");
-  golden.op = text_member(value, is_op || !value.contains("name") ? "op" : "name");
-  golden.attrs = is_op ? member(value, "attrs") : json::object();
+  golden.op = program::text_member(value, is_op || !value.contains("name") ? "op" : "name");
+  golden.attrs = is_op ? program::member(value, "attrs") : json::object();
   if (!golden.attrs.is_object()) throw FormatError("attrs is not an object");
-  golden.inputs = read_tensors(list_member(value, "in"));
-  golden.outputs = read_tensors(list_member(value, "out"));
+  golden.inputs = read_tensors(program::list_member(value, "in"));
+  golden.outputs = read_tensors(program::list_member(value, "out"));
   if (is_op && golden.outputs.empty()) throw FormatError("out is empty");
   return golden;
 }
 
 std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value) const {
-  const std::filesystem::path file = text_member(value, "program");
+  const std::filesystem::path file = program::text_member(value, "program");
   // A name, so that a list can't point anywhere else.
   if (file.filename() != file) throw FormatError(fmt::format("{} is no file name", file.string()));
   auto program = std::make_shared<GoldenProgram>();
   program->file = folder_ / file;
-  for (const json& callback : optional_list(value, "callbacks")) {
-    program->callbacks.push_back({text_member(callback, "name"),
-                                  read_tensors(list_member(callback, "in")),
-                                  read_tensors(optional_list(callback, "out"))});
+  for (const json& callback : program::optional_list(value, "callbacks")) {
+    program->callbacks.push_back({program::text_member(callback, "name"),
+                                  read_tensors(program::list_member(callback, "in")),
+                                  read_tensors(program::optional_list(callback, "out"))});
   }
   return program;
 }

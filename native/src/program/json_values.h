@@ -43,6 +43,26 @@ inline const std::string& text(const nlohmann::json& value) {
   throw FormatError(fmt::format("{} is no text", shown(value)));
 }
 
+/// The member of an object, which must be a text.
+inline const std::string& text_member(const nlohmann::json& object, const char* key) {
+  const nlohmann::json& value = member(object, key);
+  if (value.is_string()) return value.get_ref<const std::string&>();
+  throw FormatError(fmt::format("{}: {} is no text", key, shown(value)));
+}
+
+/// The member of an object, which must be a list.
+inline const nlohmann::json& list_member(const nlohmann::json& object, const char* key) {
+  const nlohmann::json& value = member(object, key);
+  if (value.is_array()) return value;
+  throw FormatError(fmt::format("{}: {} is no list", key, shown(value)));
+}
+
+/// That member, or an empty list where there is none.
+inline nlohmann::json optional_list(const nlohmann::json& object, const char* key) {
+  const bool is_absent = object.is_object() && !object.contains(key);
+  return is_absent ? nlohmann::json::array() : list_member(object, key);
+}
+
 /// `value`, which must be an integer that T holds.
 template <typename T>
 T integer(const nlohmann::json& value) {

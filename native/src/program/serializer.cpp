@@ -184,10 +184,10 @@ class Reader {
  private:
   Region read_region(const json& value) {
     Region region;
-    for (const json& input : list(member(value, "inputs")))
-      region.inputs.push_back({text(member(input, "name")), read_type(member(input, "type"))});
+    for (const json& input : list_member(value, "inputs"))
+      region.inputs.push_back({text_member(input, "name"), read_type(member(input, "type"))});
     std::size_t next = region.inputs.size();
-    const json& instructions = list(member(value, "instructions"));
+    const json& instructions = list_member(value, "instructions");
     region.instructions.reserve(instructions.size());
     for (const json& entry : instructions) {
       refusing(
@@ -205,7 +205,7 @@ class Reader {
 
   Instruction read_instruction(const json& entry) {
     Instruction instruction;
-    const std::string& name = text(member(entry, "op"));
+    const std::string& name = text_member(entry, "op");
     instruction.kind = kind_from_name(name);
     if (version_ < first_version(instruction.kind))
       throw FormatError(fmt::format("version {} of the format has no {}", version_, name));
@@ -226,14 +226,14 @@ class Reader {
         break;
       }
       case InstructionKind::kConstant:
-        instruction.constant = constant(text(member(entry, "tensor")));
+        instruction.constant = constant(text_member(entry, "tensor"));
         break;
       case InstructionKind::kCond:
         instruction.predicates = integer<std::uint32_t>(member(entry, "predicates"));
         break;
       case InstructionKind::kHook:
       case InstructionKind::kRuntimeCall:
-        instruction.callback = text(member(entry, "callback"));
+        instruction.callback = text_member(entry, "callback");
         break;
       case InstructionKind::kCustomVjp:
         instruction.values = integer<std::uint32_t>(member(entry, "values"));

@@ -68,8 +68,8 @@ struct Place {
 Tensor read_tensor(const std::string& name, const json& entry, std::span<const std::byte> data,
                    std::vector<Place>& places) {
   TensorType type;
-  type.dtype = type_from_file(text(member(entry, "dtype")));
-  for (const json& dimension : list(member(entry, "shape")))
+  type.dtype = type_from_file(text_member(entry, "dtype"));
+  for (const json& dimension : list_member(entry, "shape"))
     type.shape.push_back(integer<std::int32_t>(dimension));
   const json& offsets = member(entry, "data_offsets");
   if (!offsets.is_array() || offsets.size() != 2) refuse(shown(offsets) + " is no pair of offsets");

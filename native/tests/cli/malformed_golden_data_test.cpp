@@ -62,16 +62,16 @@ TEST(MalformedGoldenData, IsAFormatErrorThatSaysWhere) {
   const auto with = [](const char* from, const char* to) { return replaced(kGood, from, to); };
   const std::string deep(100'000, '[');
   const std::array lines = {
-      BadLine{"no JSON", "{", "no JSON, at byte 2"},
-      BadLine{"no object", "[1]", "a JSON array where an object with op belongs"},
-      BadLine{"no op", with(R"("op":"add",)", ""), "op is missing"},
-      BadLine{"an op that is no name", with(R"("add")", "3"), "op is a JSON number, not a text"},
+      BadLine{"no JSON", "{", "no JSON from byte 2 of 1 on"},
+      BadLine{"no object", "[1]", "[1] is no object"},
+      BadLine{"no op", with(R"("op":"add",)", ""), "has no op"},
+      BadLine{"an op that is no name", with(R"("add")", "3"), "op: 3 is no text"},
       BadLine{"attributes that are no object", with("{},", "[],"), "attrs is not an object"},
       BadLine{"operands that are no list", with(R"("in":[)", R"("in":7,"x":[)"),
-              "in is a JSON number, not a list"},
+              "in: 7 is no list"},
       BadLine{"a tensor that is no object", with(R"("in":[)", R"("in":["f32",)"),
-              "a JSON string where an object with type belongs"},
-      BadLine{"a shape that is no list", with("[2]", "2"), "shape is a JSON number, not a list"},
+              "is no object"},
+      BadLine{"a shape that is no list", with("[2]", "2"), "shape: 2 is no list"},
       BadLine{"no outputs", kGood.substr(0, kGood.find(R"("out")")) + R"("out":[]})",
               "out is empty"},
       BadLine{"an unknown type", with("f32", "f31"), "f31"},

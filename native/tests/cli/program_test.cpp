@@ -161,7 +161,7 @@ TEST(ProgramReplay, RefusesWhatIsNotGoldenData) {
   constexpr BrokenCase kCases[] = {
       {"{\"op\":", "ops.jsonl line 1: "},
       {"\n[]\n", "ops.jsonl line 2: "},
-      {R"({"op":"add","attrs":{},"in":[]})", "out is missing"},
+      {R"({"op":"add","attrs":{},"in":[]})", "has no out"},
       {R"({"op":"add","attrs":[],"in":[],"out":[]})", "attrs is not an object"},
       {R"({"op":"add","attrs":{},"in":[],"out":[]})", "out is empty"},
       {R"({"op":"add","attrs":{},"in":[{"type":"f32","shape":[7],"at":0}],"out":[]})",

@@ -274,6 +274,17 @@ TEST(Cond, RefusesFunctionsThatCallThemselves) {
 }
 
 // Within a trace the predicate may be known.
+TEST(Cond, IsNotHeldToABranchThatItsValuesRuleOut) {
+  const Tensor x = tensor({1.0, 2.0});
+  const auto element = [&x](std::int64_t i) {
+    const Tensor index(i);
+    return cond(
+        index < 2, [&] { return take(x, index); }, [] { return Tensor(-1.0); });
+  };
+  EXPECT_EQ(element(1).item<float>(), 2.0F);
+  EXPECT_EQ(element(7).item<float>(), -1.0F);
+}
+
 TEST(Cond, LeavesATraceAsItWasForAKnownPredicate) {
   auto f = jit([](const Tensor& x) {
     return cond(
