@@ -21,6 +21,7 @@
 #include "mlx/stream.h"
 #include "mlx/utils.h"
 #include "mlx_hooks/kernel.h"
+#include "mlxc/ending.h"
 #include "mlxc/memory.h"
 #include "mlxc/thread_state.h"
 
@@ -97,7 +98,9 @@ class CheckedAllocator final : public Allocator {
     }
     return buffer;
   }
-  void free(Buffer buffer) override { own_.free(buffer); }
+  void free(Buffer buffer) override {
+    if (!mlxnx::mlxc::is_ending()) own_.free(buffer);  // it may be gone
+  }
   std::size_t size(Buffer buffer) const override { return own_.size(buffer); }
   Buffer make_buffer(void* memory, std::size_t bytes) override {
     return own_.make_buffer(memory, bytes);

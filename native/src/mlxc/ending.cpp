@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <string>
 #include <thread>
+#include <vector>
 
 #if defined(__linux__) && defined(__GLIBC__)
 #include <dlfcn.h>
@@ -16,19 +18,20 @@
 namespace mlxnx::mlxc {
 
 constinit std::atomic<bool> process_is_ending{false};
+constinit std::atomic<bool> host_ends_at_once{false};
 constinit std::atomic<int> AtWork::threads_{0};
 constinit thread_local int AtWork::depth_ = 0;
 
 namespace {
 
 constexpr auto kPatience = std::chrono::milliseconds(300);
-// For threads that build graphs, which nobody counts: a call lasts microseconds.
+// For what nobody counts, such as freeing tensors.
 constexpr auto kLeast = std::chrono::milliseconds(1);
 
 thread_local bool is_the_ender = false;
 std::atomic<bool> has_waited{false};
 std::atomic<bool> all_rest{false};
-std::atomic<bool> leaves_at_once{false};
+[[maybe_unused]] std::atomic<int> exit_status{0};
 
 }  // namespace
 
@@ -60,28 +63,31 @@ namespace {
 
 // MLX 0.31 unloads its compiled kernels at exit, one of which may be running.
 void keep_libraries_loaded() {
-  const auto keep = [](dl_phdr_info* library, std::size_t, void*) {
-    dlopen(library->dlpi_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+  std::vector<std::string> names;  // none is opened inside of the walk, which holds a lock
+  const auto note = [](dl_phdr_info* library, std::size_t, void* into) {
+    static_cast<std::vector<std::string>*>(into)->emplace_back(library->dlpi_name);
     return 0;
   };
-  dl_iterate_phdr(keep, nullptr);
+  dl_iterate_phdr(note, &names);
+  for (const std::string& name : names)
+    dlopen(name.c_str(), RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 void begin_end(int status, void*) {
-  if (leaves_at_once) leave(status);
+  if (host_ends_at_once) leave(status);
   if (has_waited.exchange(true)) return;
+  exit_status = status;
   is_the_ender = true;
   process_is_ending = true;
   wait_for_others();
   if (!all_rest) keep_libraries_loaded();
 }
 
-// The last handler of this library. Later come those of the libraries below, such as OpenBLAS's.
-void finish_end(int status, void*) {
-  if (process_is_ending && !all_rest) leave(status);
+// Runs after all exit handlers and before the destructors of the libraries that stand below, of
+// which OpenBLAS's is the one that matters: a library opened later comes later.
+[[gnu::destructor]] void finish_end() {
+  if (process_is_ending && !all_rest) leave(exit_status);
 }
-
-const bool is_last_handler = (::on_exit(&finish_end, nullptr), true);
 #else
 void begin_end() {
   if (has_waited.exchange(true)) return;
@@ -95,13 +101,12 @@ void begin_end() {
 
 void watch_for_the_end() {
 #if defined(__linux__) && defined(__GLIBC__)
-  static_cast<void>(is_last_handler);
   ::on_exit(&begin_end, nullptr);
 #else
   std::atexit(&begin_end);
 #endif
 }
 
-void end_at_once() { leaves_at_once = true; }
+void end_at_once() { host_ends_at_once = true; }
 
 }  // namespace mlxnx::mlxc

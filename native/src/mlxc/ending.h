@@ -1,15 +1,17 @@
 // The end of the process while threads compute. Exit handlers and the destructors of libraries take
 // down what a computation stands on: compiled kernels, OpenBLAS's memory, tables. So the first of
 // them lets no new work begin and waits a moment for what is under way; threads that come by later
-// rest for what is left of the process. Where something lasts longer, the last of our handlers ends
-// the process before libraries are taken down.
+// rest for what is left of the process. Where something lasts longer, this library's destructor
+// ends the process before those below it are taken down.
 #pragma once
 
 #include <atomic>
+#include <optional>
 
 namespace mlxnx::mlxc {
 
 extern constinit std::atomic<bool> process_is_ending;
+extern constinit std::atomic<bool> host_ends_at_once;
 
 /// Whether the process is ending: work that has not begun need not begin any more.
 inline bool is_ending() { return process_is_ending.load(); }
@@ -39,6 +41,19 @@ class AtWork {
   friend void wait_for_others();
   static std::atomic<int> threads_;
   static thread_local int depth_;
+};
+
+/// The same for calls that are many and short, and rests if the process is ending. Nothing where
+/// the host ends at once.
+class ShortCall {
+ public:
+  ShortCall() {
+    if (!host_ends_at_once.load(std::memory_order_relaxed)) at_work_.emplace();
+    rest_if_ending();
+  }
+
+ private:
+  std::optional<AtWork> at_work_;
 };
 
 /// Has the process end as above. Handlers run in the reverse order of their registration: call this

@@ -151,7 +151,6 @@ class EagerCall {
  public:
   EagerCall(const OpDef& op, const Operands& operands, const Attrs& attrs)
       : op_(op), tensors_(operands), attrs_(&attrs) {
-    mlxc::rest_if_ending();
     check_operand_count(op, operands.size());
     if (!is_normal(attrs, op.attrs)) {
       normalised_ = normalise(attrs, op.attrs, op.name);
@@ -220,6 +219,7 @@ class EagerCall {
     }
   }
 
+  const mlxc::ShortCall call_;
   const OpDef& op_;
   const Operands& tensors_;
   const Attrs* attrs_;

@@ -295,7 +295,7 @@ const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const 
 
 std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
                                            mlxc::CompileMode mode) const {
-  mlxc::rest_if_ending();
+  const mlxc::ShortCall call;
   if (pays_at_once() && std::all_of(inputs.begin(), inputs.end(), mlxc::is_computed))
     return compute_at_once(inputs);
   require_engine();

@@ -81,8 +81,8 @@ TEST_P(Ending, HasItsStatusItsOutputAndNoDelay) {
 
 INSTANTIATE_TEST_SUITE_P(
     Everywhere, Ending,
-    testing::Combine(testing::Values("products", "small_products", "elementwise", "fused", "small",
-                                     "lapack", "threads"),
+    testing::Combine(testing::Values("long_product", "products", "small_products", "elementwise",
+                                     "fused", "small", "lapack", "threads"),
                      testing::Values("return", "exit", "throw", "quick", "term", "int")),
     [](const auto& info) {
       return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);

@@ -57,6 +57,7 @@ void run_small() {
 void in_background(void (*work)()) { std::thread(work).detach(); }
 
 void start(std::string_view work) {
+  if (work == "long_product") async_eval(dot(ramp({5000, 5000}), ramp({5000, 5000})));
   if (work == "products") async_eval({products(3000)});
   if (work == "small_products")
     in_background([] {
