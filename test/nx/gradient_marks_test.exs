@@ -39,6 +39,8 @@ defmodule Mlx.GradientMarksTest do
       if Nx.sum(t) > 0, do: cosine(t) + stop_grad(t), else: Nx.sin(t)
     end
 
+    defn(elsewhere_in_branch(t), do: if(Nx.sum(t) > 0, do: elsewhere(Nx.abs(t)), else: t))
+
     defn in_loop(t) do
       {_, t} = while({i = 0, t}, i < 3, do: {i + 1, cosine(t) + stop_grad(t)})
       t
@@ -81,6 +83,7 @@ defmodule Mlx.GradientMarksTest do
           {&Functions.shared/1, @vector},
           {&Functions.elsewhere/1, @vector},
           {&Functions.both/1, @vector},
+          {&Functions.elsewhere_in_branch/1, @vector},
           {&Functions.in_branch/1, @vector},
           {&Functions.in_branch/1, Nx.negate(@vector)},
           {&Functions.in_loop/1, @vector},
@@ -136,6 +139,15 @@ defmodule Mlx.GradientMarksTest do
     assert text(&Functions.in_branch/1) =~ ~r/branch 0.*custom_vjp.*gradient.*else/s
     assert text(&Functions.in_loop/1) =~ ~r/body.*custom_vjp/s
     assert Mlx.Compiler.to_text(&Functions.inverted/1, [Nx.template({2, 2}, :f32)]) =~ "gradient("
+  end
+
+  test "an input that nothing else reads belongs where its mark stands" do
+    assert [before, branch] =
+             (&Functions.elsewhere_in_branch/1) |> text() |> String.split("branch 0")
+
+    refute before =~ "sinh"
+    assert branch =~ "sinh"
+    assert length(String.split(branch, "abs")) == 2
   end
 
   test "a gradient that can't be had leaves word" do

@@ -215,7 +215,7 @@ defmodule Mlx.Compiler.Lower do
         remember(ids, tensor, scopes, callbacks)
 
       %{custom_grad: {inputs, fun}} ->
-        {input_ids, scopes, callbacks} = values(inputs, scopes, callbacks)
+        {input_ids, scopes, callbacks} = values(inputs, see(inputs, scopes), callbacks)
 
         {instruction, scopes} =
           custom_vjp({ids, tensor}, {input_ids, inputs}, fun, scopes, callbacks)
@@ -443,6 +443,12 @@ defmodule Mlx.Compiler.Lower do
       {:error, reason} -> {{:custom_vjp, ids, input_ids, reason}, scopes}
       _ -> {{:custom_vjp, ids, input_ids, "the gradient calls back to Elixir"}, scopes}
     end
+  end
+
+  # What only a mark reads is none of the nodes that Nx finds in a scope, and yet belongs there.
+  defp see(inputs, [scope | outer]) do
+    expressions = inputs |> Enum.filter(&match?(%T{data: %Expr{}}, &1)) |> List.to_tuple()
+    [%{scope | visible: Tree.scope_ids(expressions, scope.visible)} | outer]
   end
 
   # Functions whose gradient is made of themselves would never end.
