@@ -6,6 +6,9 @@
 #include <string>
 #include <thread>
 
+#if defined(MLXNX_MLXC_IS_BUNDLED)
+#include "bundled_mlxc/extension.h"
+#endif
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
@@ -58,7 +61,17 @@ void refuse_if_ending() {
   std::rethrow_exception(stopped_error());
 }
 
-bool any_thread_may_evaluate() { return !is_available(Device::kGpu) && mlx_is_older_than(0, 32); }
+// Streams of MLX before 0.32 serve any thread.
+bool all_streams_are_lendable() { return mlx_is_older_than(0, 32); }
+
+// An empty handle where MLX has no such stream.
+mlx_stream new_lendable_stream([[maybe_unused]] mlx_device device) {
+#if defined(MLXNX_MLXC_IS_BUNDLED)
+  return bundled_mlxc_stream_new_for_any_thread(device);
+#else
+  return {nullptr};
+#endif
+}
 
 }  // namespace
 
@@ -87,8 +100,9 @@ struct Engine::State {
       if (stream.ctx != nullptr) mlx_stream_free(stream);
     }
   }
-  void start();
-  void loop();
+  void make_streams(Streams wanted);
+  void start(Streams wanted);
+  void loop(Streams wanted);
   TicketPtr pop();
   void release();
   void run_here(const Engine::Job& job);
@@ -155,19 +169,29 @@ static void wait_for(const Ticket& ticket) {
   ticket.done.wait(false, std::memory_order_acquire);
 }
 
-void Engine::State::start() {
+void Engine::State::make_streams(Streams wanted) {
+  bool are_lendable = all_streams_are_lendable();
+  for (const Device device : {Device::kCpu, Device::kGpu}) {
+    if (!is_available(device)) continue;
+    const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+    mlx_stream stream{nullptr};
+    if (wanted == Streams::kLendable && !are_lendable && !is_available(Device::kGpu)) {
+      stream = new_lendable_stream(handle);
+      are_lendable = stream.ctx != nullptr;
+    }
+    if (stream.ctx == nullptr) stream = mlx_stream_new_device(handle);
+    mlx_device_free(handle);
+    if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
+    streams[static_cast<std::size_t>(device)] = stream;
+  }
+  callers_may_evaluate = are_lendable && !is_available(Device::kGpu);
+}
+
+void Engine::State::start(Streams wanted) {
   try {
     install_error_handler();
-    for (const Device device : {Device::kCpu, Device::kGpu}) {
-      if (!is_available(device)) continue;
-      const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
-      const mlx_stream stream = mlx_stream_new_device(handle);
-      mlx_device_free(handle);
-      if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
-      streams[static_cast<std::size_t>(device)] = stream;
-    }
+    make_streams(wanted);
     lend_default_streams(*this);
-    callers_may_evaluate = any_thread_may_evaluate();
     prepare_tracing();
   } catch (...) {
     start_error = std::current_exception();
@@ -212,9 +236,9 @@ void Engine::State::run_here(const Engine::Job& job) {
   job();
 }
 
-void Engine::State::loop() {
+void Engine::State::loop(Streams wanted) {
   thread_state.engine = owner;  // what a job evaluates belongs to the engine that runs it
-  start();
+  start(wanted);
   std::unique_lock lock(mutex);
   while (true) {
     changed.wait(lock, [this] { return stopping || (!queue.empty() && !busy); });
@@ -232,9 +256,9 @@ void Engine::State::loop() {
   }
 }
 
-Engine::Engine() : state_(std::make_shared<State>()) {
+Engine::Engine(Streams streams) : state_(std::make_shared<State>()) {
   state_->owner = this;
-  thread_ = DeepThread([state = state_] { state->loop(); });
+  thread_ = DeepThread([state = state_, streams] { state->loop(streams); });
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->started; });
   if (state_->start_error != nullptr) {
@@ -272,7 +296,7 @@ Engine& Engine::process() {
   // Never destroyed: tensors of static storage may outlive any order of destruction.
   static Engine* const process_engine = [] {
     apply_memory_defaults();
-    auto engine = std::make_unique<Engine>();
+    std::unique_ptr<Engine> engine(new Engine(Streams::kLendable));
     watch_from_now_on(*engine);
     started_process_engine.store(engine.get(), std::memory_order_release);
     return engine.release();
