@@ -154,10 +154,12 @@ std::vector<TensorType> wanted_types(const RandomCall& call) {
   return wanted;
 }
 
-// The functions of `reduce` and its like are regions in programs, where these here are code.
-bool has_function(const RandomCall& call) {
-  return std::ranges::any_of(
-      call.op->attrs, [](const ops::AttrDef& def) { return def.kind == ops::AttrKind::kFunction; });
+// The functions of `reduce` and its like are regions in programs, where these here are code. And
+// MLX leaks some of the traces of what has several outputs, like LU, which LeakSanitizer tells.
+bool is_tried_as_program(const ops::OpDef& op) {
+  const bool has_function = std::ranges::any_of(
+      op.attrs, [](const ops::AttrDef& def) { return def.kind == ops::AttrKind::kFunction; });
+  return !has_function && op.group != ops::Group::kLinalg;
 }
 
 // Every operand in each layout, and each operand in a layout of its own.
@@ -175,7 +177,7 @@ Verdict judge(const RandomCall& call, Dice& dice) {
   for (std::size_t i = 1; i < kLayouts.size() && fault.empty(); ++i) {
     std::ranges::fill(layouts, kLayouts[i]);
     fault = fault_of(call, rows, layouts, wanted, Way::kEager);
-    if (fault.empty() && !has_function(call))
+    if (fault.empty() && is_tried_as_program(*call.op))
       fault = fault_of(call, rows, layouts, wanted, Way::kProgram);
   }
   for (Layout& layout : layouts) layout = dice.pick(kLayouts);
