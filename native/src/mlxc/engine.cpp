@@ -274,12 +274,6 @@ Engine& Engine::current() {
   return thread_state.engine != nullptr ? *thread_state.engine : process();
 }
 
-static std::atomic<Engine*> started_process_engine{nullptr};
-
-Engine* Engine::process_if_started() {
-  return started_process_engine.load(std::memory_order_acquire);
-}
-
 // MLX 0.31 makes tables when it first evaluates, which exit takes down again. Our handler has to
 // come before that.
 static void watch_from_now_on(Engine& engine) {
@@ -298,7 +292,6 @@ Engine& Engine::process() {
     apply_memory_defaults();
     std::unique_ptr<Engine> engine(new Engine(Streams::kLendable));
     watch_from_now_on(*engine);
-    started_process_engine.store(engine.get(), std::memory_order_release);
     return engine.release();
   }();
   return *process_engine;

@@ -53,8 +53,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   /// The process's own engine.
   static Engine& process();
-  /// Null as long as nobody has used it.
-  static Engine* process_if_started();
 
   /// The stream that nodes for `device` are built with. Owned by the engine.
   mlx_stream stream(Device device) const;
