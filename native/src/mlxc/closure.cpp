@@ -48,9 +48,15 @@ struct CompiledClosure::Life {
 
 namespace {
 
+// Whether the calling thread is ending and MLX's cache is about to be destroyed, or was: a compiled
+// function in static storage outlives the caches of the main thread.
+constinit thread_local bool cache_is_gone = false;
+
 // Ids that the calling thread's cache of MLX holds, with what tells whether they are still needed.
 class CachedIds {
  public:
+  // Made while MLX traces, so after MLX's cache and destroyed before it.
+  ~CachedIds() { cache_is_gone = true; }
   void note(std::uintptr_t id, const std::weak_ptr<const void>& life) {
     if (ids_.size() >= sweep_at_) sweep();
     ids_.emplace_back(id, life);
@@ -122,7 +128,7 @@ CompiledClosure::CompiledClosure(ArrayFunction function, CompileMode mode)
 }
 
 CompiledClosure::~CompiledClosure() {
-  mlx_detail_compile_erase(life_->id);
+  if (!cache_is_gone) mlx_detail_compile_erase(life_->id);
   mlx_closure_free(raw_);
 }
 

@@ -30,11 +30,21 @@ Ended run(const std::string& work, const std::string& how, int delay) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  // What a shell starts in the background ignores SIGINT, and so would the child.
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  posix_spawnattr_setsigdefault(&attributes, &signals);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   std::string program = MLXNX_ENDING_PROGRAM, first = work, second = how,
               third = std::to_string(delay);
   char* const arguments[] = {program.data(), first.data(), second.data(), third.data(), nullptr};
   pid_t child = 0;
-  EXPECT_EQ(posix_spawn(&child, program.c_str(), &actions, nullptr, arguments, environ), 0);
+  EXPECT_EQ(posix_spawn(&child, program.c_str(), &actions, &attributes, arguments, environ), 0);
+  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
   Ended ended;
@@ -82,7 +92,7 @@ TEST_P(Ending, HasItsStatusItsOutputAndNoDelay) {
 INSTANTIATE_TEST_SUITE_P(
     Everywhere, Ending,
     testing::Combine(testing::Values("long_product", "products", "small_products", "elementwise",
-                                     "fused", "small", "lapack", "threads"),
+                                     "fused", "small", "kept_function", "lapack", "threads"),
                      testing::Values("return", "exit", "throw", "quick", "term", "int")),
     [](const auto& info) {
       return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);

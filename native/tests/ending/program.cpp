@@ -49,6 +49,16 @@ void run_fused() {
   for (int i = 0; i < 10'000; ++i) async_eval({body(x)});
 }
 
+void keep_compiled() {
+  const auto body = [](const Tensor& x) { return sum(sin(x)); };
+  static std::vector<decltype(jit(body))> functions;
+  const Tensor x = ramp({20'000});
+  for (int i = 0; i < 100; ++i) {
+    functions.push_back(jit(body));
+    for (int call = 0; call < 4; ++call) eval(functions.back()(x));
+  }
+}
+
 void run_small() {
   Tensor x = ramp({4});
   for (int i = 0; i < 100'000'000; ++i) x = add(multiply(x, 0.5f), 1.0f);
@@ -66,6 +76,7 @@ void start(std::string_view work) {
   if (work == "elementwise") async_eval({elementwise()});
   if (work == "fused") in_background(run_fused);
   if (work == "small") in_background(run_small);
+  if (work == "kept_function") keep_compiled();
   if (work == "lapack") async_eval({linalg::svd(ramp({1500, 1500})).s});
   if (work == "threads") {
     for (int i = 0; i < 4; ++i) {
