@@ -45,6 +45,8 @@ defmodule Mlx.ArgumentsTest do
     [
       {:synchronize, &Mlx.synchronize/1, &is_nil/1, "[synchronize] expected a stream"},
       {:set_default, &Device.set_default/1, fn _ -> false end, "expected :cpu or :gpu, got"},
+      {:set_f64_on_gpu, &Device.set_f64_on_gpu/1, fn _ -> false end,
+       "expected :cpu or :raise, got"},
       {:new, &Stream.new/1, fn _ -> false end, "[stream_new] expected :cpu or :gpu, got"},
       {:with_stream, &Stream.with_stream(&1, fn -> 1 end), fn _ -> false end,
        "[with_stream] expected a stream"},

@@ -30,6 +30,7 @@ defmodule Mlx.NIF.FunctionsTest do
     synchronize: "a stream is a place for tensors and ops",
     default_device: "the default device is set and told",
     set_default_device: "the default device is set and told",
+    set_f64_on_gpu: "f64 is computed in full, or an error on a GPU",
     available_devices: "the default device is set and told",
     memory: "memory counts what tensors hold",
     reset_peak_memory: "memory counts what tensors hold",
@@ -273,6 +274,23 @@ defmodule Mlx.NIF.FunctionsTest do
     for device <- devices do
       assert NIF.set_default_device(device) == :ok
       assert NIF.default_device() == device
+    end
+  end
+
+  test "f64 is computed in full, or an error on a GPU" do
+    on_exit(fn -> NIF.set_f64_on_gpu(:cpu) end)
+    f64 = fn -> NIF.from_binary({{:f, 64}, {}}, <<3.0::float-native>>, nil) end
+
+    assert NIF.set_f64_on_gpu(:cpu) == :ok
+    negated = NIF.op(:negate, [f64.()], [], {{:f, 64}, {}}, nil)
+    assert negated |> Mlx.Memory.collected() |> NIF.to_binary(1) == <<-3.0::float-native>>
+
+    assert NIF.set_f64_on_gpu(:raise) == :ok
+
+    if NIF.default_device() == :gpu do
+      assert_raise Mlx.UnsupportedError, f64
+    else
+      assert NIF.to_binary(f64.(), 1) == <<3.0::float-native>>
     end
   end
 
