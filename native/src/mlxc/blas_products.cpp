@@ -240,13 +240,14 @@ void multiply_vector(const VectorProduct<T>& p, const VectorKernels<T>& blas, bo
   });
 }
 
+constexpr int kLeastSide = 64;
+
 template <typename T>
 void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   const double cost = double(p.m) * p.n * p.k * (sizeof(T) / sizeof(float));
   const int threads = split ? threads_for(cost, kLeastMultiplications) : 1;
   if (threads == 1) return p.run(gemm);
   const int parts = parts_for(cost, kLeastMultiplications, threads);
-  constexpr int kLeastSide = 64;
   int row_parts = 1;
   int column_parts = 1;
   while (row_parts * column_parts < parts) {
@@ -264,20 +265,25 @@ void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   });
 }
 
-/// A complex product with few outputs of long sums, run by run.
+/// A product with few outputs of long sums, run by run.
 template <typename T>
 void multiply_long(const Product<T>& p, Gemm<T> gemm) {
+  constexpr bool kIsReal = std::is_floating_point_v<T>;
   constexpr int kRun = 1024;
   static constexpr T kZero = 0;
   const auto outputs = std::size_t(p.m) * std::size_t(p.n);
   std::vector<T> part(outputs);
-  std::vector<std::complex<double>> sums(outputs);
+  std::vector<std::conditional_t<kIsReal, double, std::complex<double>>> sums(outputs);
   for (int begin = 0; begin < p.k; begin += kRun) {
     Product<T> run = p;
     run.k = std::min(kRun, p.k - begin);
     run.a += p.a_transposed() ? std::ptrdiff_t{begin} * p.lda : begin;
     run.b += p.b_transposed() ? begin : std::ptrdiff_t{begin} * p.ldb;
-    run.beta = &kZero;
+    if constexpr (kIsReal) {
+      run.beta = kZero;
+    } else {
+      run.beta = &kZero;
+    }
     run.c = part.data();
     run.ldc = p.n;
     run.run(gemm);
@@ -285,8 +291,14 @@ void multiply_long(const Product<T>& p, Gemm<T> gemm) {
   }
   for (std::size_t i = 0; i < outputs; ++i) {
     T& result = p.c[std::ptrdiff_t(i) / p.n * p.ldc + std::ptrdiff_t(i) % p.n];
-    const T sum(sums[i]);
-    result = *p.beta == T(0) ? sum : *p.beta * result + sum;
+    const auto sum = static_cast<T>(sums[i]);
+    T beta;
+    if constexpr (kIsReal) {
+      beta = p.beta;
+    } else {
+      beta = *p.beta;
+    }
+    result = beta == T(0) ? sum : beta * result + sum;
   }
 }
 
@@ -314,9 +326,13 @@ void route(int order, Product<T> p, Gemm<T> gemm, const VectorKernels<T>& vector
     if (vector.gemv != nullptr && (p.m == 1 || p.n == 1)) {
       return multiply_vector(VectorProduct<T>(p), vector, split);
     }
-  } else {
-    if (p.k > kLongSum && std::int64_t{p.m} * p.n <= kFewOutputs) return multiply_long(p, gemm);
   }
+  // Outputs that several cores would share are left to them: their sums are blocked already.
+  constexpr int kShared = 2 * kLeastSide;
+  const bool is_small =
+      std::is_same_v<T, float> ? p.m < kShared && p.n < kShared : !std::is_same_v<T, double>;
+  if (is_small && p.k > kLongSum && std::int64_t{p.m} * p.n <= kFewOutputs)
+    return multiply_long(p, gemm);
   multiply(p, gemm, split);
 }
 

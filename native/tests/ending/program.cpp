@@ -106,8 +106,8 @@ int end(std::string_view how) {
   }
   if (how == "term" || how == "int") {
     std::fflush(nullptr);
-    ::kill(::getpid(), how == "term" ? SIGTERM : SIGINT);
-    ::pause();
+    // More than once: while `system` waits for a compiler, a process ignores SIGINT.
+    while (::kill(::getpid(), how == "term" ? SIGTERM : SIGINT) == 0) ::usleep(20'000);
   }
   return 7;
 }
