@@ -77,10 +77,8 @@ TEST(Executable, TriesToRunOnceItIsTraced) {
   EXPECT_FALSE(program.try_run(inputs)) << "tracing takes its time";
   eval(program.run(inputs));
   const auto outputs = program.try_run(inputs);
-  // A GPU's streams, and mostly those of later versions of MLX, belong to the engine's thread.
-  const bool is_lent = mlxc::mlx_is_older_than(0, 32) ||
-                       (mlxc_provider() == "bundled" && !mlxc::mlx_is_older_than(0, 32, 4));
-  if (is_available(Device::kGpu) || !is_lent) {
+  // A GPU's streams, and those of later versions of MLX, belong to the engine's thread.
+  if (is_available(Device::kGpu) || !mlxc::mlx_is_older_than(0, 32)) {
     EXPECT_FALSE(outputs);
     return;
   }
