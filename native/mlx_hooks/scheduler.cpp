@@ -14,7 +14,6 @@
 #include <functional>
 #include <future>
 #include <memory>
-#include <mutex>
 #include <typeinfo>
 #include <utility>
 #include <vector>
@@ -93,10 +92,8 @@ bool is_announced([[maybe_unused]] Stream stream, [[maybe_unused]] Kind kind) {
 #if MLX_VERSION_NUMERIC < 32001
   return kind.is_counted;
 #else
-  // As CommandEncoder::dispatch counts, for each stream.
-  static std::mutex mutex;
-  static std::vector<int> dispatched;
-  const std::lock_guard lock(mutex);
+  // As CommandEncoder::dispatch counts; an encoder, too, belongs to one thread.
+  static thread_local std::vector<int> dispatched;
   const auto index = static_cast<std::size_t>(stream.index);
   if (dispatched.size() <= index) dispatched.resize(index + 1);
   dispatched[index] = (dispatched[index] + 1) % mlx::core::cpu::DISPATCHES_PER_TASK;

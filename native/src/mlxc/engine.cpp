@@ -6,9 +6,6 @@
 #include <string>
 #include <thread>
 
-#if defined(MLXNX_MLXC_IS_BUNDLED)
-#include "bundled_mlxc/extension.h"
-#endif
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
@@ -61,17 +58,7 @@ void refuse_if_ending() {
   std::rethrow_exception(stopped_error());
 }
 
-// Streams of MLX before 0.32 serve any thread.
-bool all_streams_are_lendable() { return mlx_is_older_than(0, 32); }
-
-// An empty handle where MLX has no such stream.
-mlx_stream new_lendable_stream([[maybe_unused]] mlx_device device) {
-#if defined(MLXNX_MLXC_IS_BUNDLED)
-  return bundled_mlxc_stream_new_for_any_thread(device);
-#else
-  return {nullptr};
-#endif
-}
+bool any_thread_may_evaluate() { return !is_available(Device::kGpu) && mlx_is_older_than(0, 32); }
 
 }  // namespace
 
@@ -100,9 +87,8 @@ struct Engine::State {
       if (stream.ctx != nullptr) mlx_stream_free(stream);
     }
   }
-  void make_streams(Streams wanted);
-  void start(Streams wanted);
-  void loop(Streams wanted);
+  void start();
+  void loop();
   TicketPtr pop();
   void release();
   void run_here(const Engine::Job& job);
@@ -169,29 +155,19 @@ static void wait_for(const Ticket& ticket) {
   ticket.done.wait(false, std::memory_order_acquire);
 }
 
-void Engine::State::make_streams(Streams wanted) {
-  bool are_lendable = all_streams_are_lendable();
-  for (const Device device : {Device::kCpu, Device::kGpu}) {
-    if (!is_available(device)) continue;
-    const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
-    mlx_stream stream{nullptr};
-    if (wanted == Streams::kLendable && !are_lendable && !is_available(Device::kGpu)) {
-      stream = new_lendable_stream(handle);
-      are_lendable = stream.ctx != nullptr;
-    }
-    if (stream.ctx == nullptr) stream = mlx_stream_new_device(handle);
-    mlx_device_free(handle);
-    if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
-    streams[static_cast<std::size_t>(device)] = stream;
-  }
-  callers_may_evaluate = are_lendable && !is_available(Device::kGpu);
-}
-
-void Engine::State::start(Streams wanted) {
+void Engine::State::start() {
   try {
     install_error_handler();
-    make_streams(wanted);
+    for (const Device device : {Device::kCpu, Device::kGpu}) {
+      if (!is_available(device)) continue;
+      const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+      const mlx_stream stream = mlx_stream_new_device(handle);
+      mlx_device_free(handle);
+      if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");
+      streams[static_cast<std::size_t>(device)] = stream;
+    }
     lend_default_streams(*this);
+    callers_may_evaluate = any_thread_may_evaluate();
     prepare_tracing();
   } catch (...) {
     start_error = std::current_exception();
@@ -236,9 +212,9 @@ void Engine::State::run_here(const Engine::Job& job) {
   job();
 }
 
-void Engine::State::loop(Streams wanted) {
+void Engine::State::loop() {
   thread_state.engine = owner;  // what a job evaluates belongs to the engine that runs it
-  start(wanted);
+  start();
   std::unique_lock lock(mutex);
   while (true) {
     changed.wait(lock, [this] { return stopping || (!queue.empty() && !busy); });
@@ -256,9 +232,9 @@ void Engine::State::loop(Streams wanted) {
   }
 }
 
-Engine::Engine(Streams streams) : state_(std::make_shared<State>()) {
+Engine::Engine() : state_(std::make_shared<State>()) {
   state_->owner = this;
-  thread_ = DeepThread([state = state_, streams] { state->loop(streams); });
+  thread_ = DeepThread([state = state_] { state->loop(); });
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->started; });
   if (state_->start_error != nullptr) {
@@ -295,7 +271,7 @@ Engine& Engine::process() {
     static_cast<void>(is_available(Device::kGpu));
     watch_for_the_end();
     apply_memory_defaults();
-    std::unique_ptr<Engine> engine(new Engine(Streams::kLendable));
+    auto engine = std::make_unique<Engine>();
     watch_from_now_on(*engine);
     return engine.release();
   }();

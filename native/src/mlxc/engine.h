@@ -5,9 +5,9 @@
 // streams that this thread made, and a queue of jobs; at any moment at most one thread runs a job
 // of an engine. Building a graph needs no engine, only one of its streams.
 //
-// Where MLX lets any thread evaluate (CPU streams before MLX 0.32; later with the bundled mlx-c,
-// and the process's own engine only), a caller that finds the engine idle runs its job itself and
-// saves the hop to the engine's thread; otherwise the job is queued and the caller waits.
+// Where MLX lets any thread evaluate (CPU streams before MLX 0.32), a caller that finds the engine
+// idle runs its job itself and saves the hop to the engine's thread; otherwise the job is queued
+// and the caller waits.
 //
 // A job that has to wait for the outside (a host callback) calls `serve_until`: it runs other jobs
 // meanwhile, so the callback may itself evaluate tensors.
@@ -35,7 +35,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   /// Starts the thread and makes its streams: one for each device of this machine.
   /// Throws: BackendError when MLX can't make them.
-  Engine() : Engine(Streams::kOwn) {}
+  Engine();
   /// Stops as `stop` does.
   ~Engine();
   Engine(const Engine&) = delete;
@@ -94,9 +94,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   struct State;  ///< for the implementation; outlives the engine when its thread can't be joined
 
  private:
-  /// Whether streams belong to the engine's thread, or may be lent to others.
-  enum class Streams { kOwn, kLendable };
-  explicit Engine(Streams streams);
   void queue_and_wait(const Job& job);
 
   std::shared_ptr<State> state_;
