@@ -340,8 +340,9 @@ void write_npy(const std::filesystem::path& path, const Tensor& tensor) {
   File file(std::fopen(path.c_str(), "wb"));
   if (file == nullptr) fail("write", path, errno);
   bool written = std::fwrite(start.data(), 1, start.size(), file.get()) == start.size();
-  written = written && std::fwrite(view.bytes().data(), 1, view.bytes().size(), file.get()) ==
-                           view.bytes().size();
+  const std::span<const std::byte> bytes = view.bytes();
+  if (!bytes.empty())  // which has no address
+    written = written && std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size();
   int error = errno;
   if (std::fclose(file.release()) != 0) {
     written = false;

@@ -265,11 +265,6 @@ static void watch_from_now_on(Engine& engine) {
 Engine& Engine::process() {
   // Never destroyed: tensors of static storage may outlive any order of destruction.
   static Engine* const process_engine = [] {
-    // To start takes a moment, above all where there is a GPU, whose driver exit shuts down: our
-    // handler has to come before that one, too.
-    const AtWork at_work;
-    static_cast<void>(is_available(Device::kGpu));
-    watch_for_the_end();
     apply_memory_defaults();
     auto engine = std::make_unique<Engine>();
     watch_from_now_on(*engine);

@@ -145,7 +145,7 @@ struct WrongLine {
 
 TEST_F(CommandLine, WrongCommandLinesAreExplained) {
   constexpr WrongLine kLines[] = {
-      {"", "a subcommand is missing; the subcommands are bench"},
+      {"", "a subcommand is missing; the subcommands are "},
       {"relpay", "there is no subcommand \"relpay\"; did you mean \"replay\"?"},
       {"rn x", "did you mean \"run\"?"},
       {"qqqq", "there is no subcommand \"qqqq\"; the subcommands are"},

@@ -64,7 +64,14 @@ int tries() {
   return text != nullptr ? std::atoi(text) : 2;
 }
 
-class Ending : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Ending : public testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+#if defined(__SANITIZE_ADDRESS__)
+  void SetUp() override {
+    GTEST_SKIP() << "a process that ends in the midst of work has leaks, which become its status";
+  }
+#endif
+};
 
 TEST_P(Ending, HasItsStatusItsOutputAndNoDelay) {
   const auto [work, how] = GetParam();
