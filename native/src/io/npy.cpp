@@ -236,14 +236,14 @@ class Reader {
                                     std::to_integer<int>(start.back())));
     const std::size_t length_bytes = version == 1 ? 2 : 4;
     const std::vector<std::byte> length_field = take(length_bytes);
+    if (length_field.size() < length_bytes) throw FormatError("its header is cut off");
     std::uint32_t length = 0;
     std::memcpy(&length, length_field.data(), length_field.size());
     if (length > kMostHeaderBytes)
       throw FormatError(
           fmt::format("a header of {} bytes; {} are the most", length, kMostHeaderBytes));
     std::vector<std::byte> header = take(length);
-    if (length_field.size() < length_bytes || header.size() < length)
-      throw FormatError("its header is cut off");
+    if (header.size() < length) throw FormatError("its header is cut off");
     return header;
   }
 
