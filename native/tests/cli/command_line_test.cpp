@@ -187,6 +187,15 @@ TEST_F(CommandLine, WrongCommandLinesAreExplained) {
 #endif
 }
 
+#ifdef MLXNX_WITH_BENCH
+TEST_F(CommandLine, BenchSelectsACaseByItsWholeName) {
+  const Result result = run_program(
+      "bench --filter ^build_add_f32_10/ --format json --repetitions 1 --seconds 0.001");
+  EXPECT_EQ(result.status, 0) << result.text;
+  EXPECT_THAT(result.text, HasSubstr("\"build_add_f32_10/"));
+}
+#endif
+
 TEST_F(CommandLine, EverySubcommandHasHelpWithAnExampleOrMore) {
   for (const char* name : {"info", "inspect", "ops", "replay", "run"}) {
     const Result help = run_program(std::string(name) + " --help");
