@@ -16,10 +16,9 @@
 #include <memory>
 #include <typeinfo>
 #include <utility>
-#include <vector>
 
-#include "mlx/backend/cpu/encoder.h"
 #include "mlx/version.h"
+#include "mlx_hooks/encoders.h"
 #include "mlx_hooks/kernel.h"
 #include "mlxc/ending.h"
 #include "mlxc/loss.h"
@@ -92,12 +91,9 @@ bool is_announced([[maybe_unused]] Stream stream, [[maybe_unused]] Kind kind) {
 #if MLX_VERSION_NUMERIC < 32001
   return kind.is_counted;
 #else
-  // As CommandEncoder::dispatch counts; an encoder, too, belongs to one thread.
-  static thread_local std::vector<int> dispatched;
-  const auto index = static_cast<std::size_t>(stream.index);
-  if (dispatched.size() <= index) dispatched.resize(index + 1);
-  dispatched[index] = (dispatched[index] + 1) % mlx::core::cpu::DISPATCHES_PER_TASK;
-  return dispatched[index] == 0;
+  int& dispatched = mlx_hooks::shared_encoder(stream).dispatched;
+  dispatched = (dispatched + 1) % mlx::core::cpu::DISPATCHES_PER_TASK;
+  return dispatched == 0;
 #endif
 }
 

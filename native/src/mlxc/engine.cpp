@@ -9,12 +9,12 @@
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
+#include "mlxc/encoders.h"
 #include "mlxc/ending.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/graph.h"
 #include "mlxc/loss.h"
 #include "mlxc/memory.h"
-#include "mlxc/version.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
@@ -57,8 +57,6 @@ void refuse_if_ending() {
   rest();
   std::rethrow_exception(stopped_error());
 }
-
-bool any_thread_may_evaluate() { return !is_available(Device::kGpu) && mlx_is_older_than(0, 32); }
 
 }  // namespace
 
@@ -167,7 +165,7 @@ void Engine::State::start() {
       streams[static_cast<std::size_t>(device)] = stream;
     }
     lend_default_streams(*this);
-    callers_may_evaluate = any_thread_may_evaluate();
+    callers_may_evaluate = !is_available(Device::kGpu) && cpu_streams_serve_any_thread();
     prepare_tracing();
   } catch (...) {
     start_error = std::current_exception();
