@@ -1,5 +1,5 @@
 # The one entry point. `make` lists what there is; the work is done by native/CMakeLists.txt and tools/.
-# Another configuration beside the usual one: make test BUILD=build/other CMAKE_FLAGS=-DMLXNX_MLX_VERSION=0.32.4
+# Another configuration beside the usual one: make test BUILD=build/other CMAKE_FLAGS=-DMLXNX_MLXC=bundled
 
 BUILD := build
 CMAKE_FLAGS ?=
@@ -11,7 +11,8 @@ CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
 GOLDEN := native/tests/golden native/tests/golden_programs
 LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
-TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core asan tsan
+OLDER_MLX := 0.31.2
+TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older asan tsan
 
 # Elixir's own build folders. With Nx and without it are two: what lib/core compiles to differs.
 BUILD_PATH := $(abspath $(BUILD))
@@ -104,6 +105,10 @@ test-golden: build ## replay the recorded answers of Nx, with operands in every 
 	for folder in $(GOLDEN); do replay $$folder --layout all; done; \
 	exit $${failed:-0}
 
+test-older: ## run the unit tests and the recorded answers on the older MLX
+	+@$(MAKE) --no-print-directory test-unit test-golden BUILD=$(BUILD)/mlx-$(OLDER_MLX) \
+	  CMAKE_FLAGS="$(CMAKE_FLAGS) -DMLXNX_MLX_VERSION=$(OLDER_MLX)"
+
 test-core: build ## run the tests of the Elixir package that need no Nx
 	@if $(HAVE_ELIXIR); then $(MIX_CORE) test --warnings-as-errors; else echo "0 passed, 0 failed, 1 skipped"; fi
 
@@ -127,7 +132,9 @@ tsan: $(SETUP) ## run the engine tests under ThreadSanitizer
 	@cmake --build $(BUILD)/tsan -j $(JOBS) --target mlxnx_engine_tests
 	@$(CTEST) --test-dir $(BUILD)/tsan --tests-regex '^engine\.'
 
-$(BENCH_PEERS): | $(CONFIGURED)
+# Written anew only where the version changed.
+$(BUILD)/mlx_version.txt: | $(CONFIGURED) ;
+$(BENCH_PEERS): $(BUILD)/mlx_version.txt
 	@echo "== fetching Python MLX and numpy to compare with"
 	@rm -rf $@.partial
 	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial \

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <string_view>
 
@@ -10,6 +11,9 @@ namespace {
 
 // Ends by the signal itself, not by `exit(130)`: only then does a shell end the loop around it too.
 void end(int signal) {
+  // A second signal may come, to another thread, before this one has ended the process.
+  static std::atomic_flag has_told;
+  if (has_told.test_and_set()) return;
   constexpr std::string_view kText = "\nmlxnx: interrupted\n";
   const std::string_view text = ::isatty(STDERR_FILENO) != 0 ? kText : kText.substr(1);
   if (::write(STDERR_FILENO, text.data(), text.size()) < 0) {

@@ -9,8 +9,7 @@
 include_guard(GLOBAL)
 include(PipPackage)
 
-set(MLXNX_MLX_PINNED 0.31.2)
-set(MLXNX_MLX_PINNED_CUDA 0.32.4) # there is no CUDA wheel of the other
+set(MLXNX_MLX_PINNED 0.32.4) # 0.31.2 is tested too (make test-older); it has no CUDA wheel
 set(MLXNX_MLX_VERSION "" CACHE STRING "MLX version; empty: the pinned one, or an installed one that is known to work")
 set(MLXNX_CUDA "" CACHE STRING "CUDA major version of the wheel to use: empty (no CUDA), 12 or 13")
 set_property(CACHE MLXNX_CUDA PROPERTY STRINGS "" 12 13)
@@ -66,9 +65,6 @@ function(_mlxnx_mlx_wheel out_var)
   if(MLXNX_CUDA)
     if(NOT MLXNX_CUDA MATCHES "^(12|13)$")
       message(FATAL_ERROR "MLXNX_CUDA is '${MLXNX_CUDA}'; it can be empty, 12 or 13")
-    endif()
-    if(NOT MLXNX_MLX_VERSION)
-      set(version "${MLXNX_MLX_PINNED_CUDA}")
     endif()
     set(package "mlx-cuda-${MLXNX_CUDA}")
     set(options WITH_DEPENDENCIES) # cuBLAS, cuDNN and NCCL are wheels of their own
@@ -128,4 +124,4 @@ if(IS_DIRECTORY "${MLXNX_MLX_ROOT}/include/metal_cpp")
 endif()
 message(STATUS "MLX ${MLXNX_MLX_FOUND_VERSION} (${MLXNX_MLX_SOURCE}): ${MLXNX_MLX_ROOT}")
 # For the benchmarks, which fetch the Python MLX of the same version.
-file(WRITE "${CMAKE_BINARY_DIR}/mlx_version.txt" "${MLXNX_MLX_FOUND_VERSION}\n")
+file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/mlx_version.txt" CONTENT "${MLXNX_MLX_FOUND_VERSION}\n")

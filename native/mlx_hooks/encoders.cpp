@@ -1,6 +1,6 @@
-// MLX's lookup of a CPU stream's encoder, exported in front of MLX's own. That of MLX since 0.32 knows
-// only the streams that the calling thread made, and that of any version destroys its table at exit
-// while threads may still evaluate.
+// MLX's lookup of a CPU stream's encoder, exported in front of MLX's own. That of MLX since 0.32
+// knows only the streams that the calling thread made, and that of any version destroys its table
+// at exit while threads may still evaluate.
 #include "mlx_hooks/encoders.h"
 
 #include <atomic>

@@ -11,8 +11,8 @@ struct SharedEncoder {
   int dispatched = 0;  ///< as the encoder counts, which does not tell
 };
 
-/// The encoder of a stream, made where there is none; never destroyed. Any thread, but one at a time
-/// for each stream.
+/// The encoder of a stream, made where there is none; never destroyed. Any thread, but one at a
+/// time for each stream.
 SharedEncoder& shared_encoder(mlx::core::Stream stream);
 
 }  // namespace mlx_hooks

@@ -5,9 +5,9 @@
 // streams that this thread made, and a queue of jobs; at any moment at most one thread runs a job
 // of an engine. Building a graph needs no engine, only one of its streams.
 //
-// Where MLX lets any thread evaluate (CPU streams before MLX 0.32), a caller that finds the engine
-// idle runs its job itself and saves the hop to the engine's thread; otherwise the job is queued
-// and the caller waits.
+// Where any thread may evaluate on the CPU (encoders.h) and there is no GPU, a caller that finds
+// the engine idle runs its job itself and saves the hop to the engine's thread; otherwise the job
+// is queued and the caller waits.
 //
 // A job that has to wait for the outside (a host callback) calls `serve_until`: it runs other jobs
 // meanwhile, so the callback may itself evaluate tensors.

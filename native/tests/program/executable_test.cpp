@@ -8,7 +8,6 @@
 
 #include "mlxc/engine.h"
 #include "mlxc/host_kernels.h"
-#include "mlxc/version.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
@@ -77,8 +76,8 @@ TEST(Executable, TriesToRunOnceItIsTraced) {
   EXPECT_FALSE(program.try_run(inputs)) << "tracing takes its time";
   eval(program.run(inputs));
   const auto outputs = program.try_run(inputs);
-  // A GPU's streams, and those of later versions of MLX, belong to the engine's thread.
-  if (is_available(Device::kGpu) || !mlxc::mlx_is_older_than(0, 32)) {
+  // A GPU's streams belong to the engine's thread.
+  if (is_available(Device::kGpu)) {
     EXPECT_FALSE(outputs);
     return;
   }
