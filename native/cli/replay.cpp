@@ -31,6 +31,7 @@ struct Options {
   bool in_process = false;
   bool fuse = false;
   bool as_program = false;
+  bool grads = false;
 };
 
 KnownDifferences known_differences(const std::string& path) {
@@ -87,7 +88,8 @@ std::size_t replay(std::span<const GoldenCase* const> cases, const KnownDifferen
 }
 
 int replay(const Options& options) {
-  const GoldenData data(options.folder);
+  const GoldenData data(options.folder,
+                        options.grads ? GoldenData::What::kTransforms : GoldenData::What::kCalls);
   const KnownDifferences known = known_differences(options.known);
   const std::vector<const GoldenCase*> cases = selected(data, options);
   FailureFile failures(options.failures);
@@ -141,6 +143,9 @@ Action add_replay(CLI::App& app) {
   app.add_flag("--check-types", options->check_types,
                "An inferred output type that is not the recorded one is a failure");
   app.add_flag("--as-program", options->as_program, "Run each call as a program of its own");
+  app.add_flag("--grads", options->grads,
+               "Compare gradients, second derivatives and vmap of the programs, as programs.jsonl, "
+               "vmap.jsonl and marked.jsonl in the folder have them");
   app.add_flag("--fuse", options->fuse, "Fuse programs, which compiles kernels");
   app.add_flag("--in-process", options->in_process,
                "Run the calls in this process, for a debugger; a crash then ends the replay");

@@ -31,15 +31,24 @@ class Fnv1a {
 
 }  // namespace
 
-GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
+GoldenData::GoldenData(const std::filesystem::path& folder, What what) : folder_(folder) {
   std::error_code ignored;
-  const bool has_programs = std::filesystem::exists(folder / "programs.jsonl", ignored);
+  const bool has_programs =
+      what == What::kTransforms || std::filesystem::exists(folder / "programs.jsonl", ignored);
   const std::string kind = has_programs ? "programs" : "ops";
   OpenFile data = open_regular(folder / (kind + ".bin"), "golden data");
   bytes_.resize(data.size);
   data.stream.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(data.size));
   bytes_.resize(static_cast<std::size_t>(data.stream.gcount()));
-  const std::filesystem::path list = folder / (kind + ".jsonl");
+  read_list(folder / (kind + ".jsonl"), has_programs, what);
+  if (what == What::kCalls) return;
+  for (const char* further : {"vmap.jsonl", "marked.jsonl"}) {
+    if (std::filesystem::exists(folder / further, ignored))
+      read_list(folder / further, has_programs, what);
+  }
+}
+
+void GoldenData::read_list(const std::filesystem::path& list, bool has_programs, What what) {
   std::ifstream calls = open_regular(list, "golden data").stream;
   std::string text;
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
@@ -49,6 +58,7 @@ GoldenData::GoldenData(const std::filesystem::path& folder) : folder_(folder) {
       GoldenCase& golden = cases_.emplace_back(read_case(value));
       golden.line = line;
       if (has_programs) golden.program = read_program(value);
+      if (what == What::kTransforms) golden.transform = read_transform(value);
     } catch (const std::exception& error) {
       throw FormatError(
           fmt::format("[golden data] {} line {}: {}", list.string(), line, error.what()));
@@ -102,6 +112,26 @@ std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value)
                                   read_tensors(program::optional_list(callback, "out"))});
   }
   return program;
+}
+
+std::shared_ptr<const GoldenTransform> GoldenData::read_transform(const json& value) const {
+  auto transform = std::make_shared<GoldenTransform>();
+  transform->is_vmap = value.contains("in_axes");
+  for (const json& axis : program::optional_list(value, "in_axes")) {
+    auto& place = transform->in_axes.emplace_back();
+    if (!axis.is_null()) place = integer<std::int64_t>(axis);
+  }
+  if (transform->is_vmap) return transform;
+  for (const json& position : program::list_member(value, "wrt"))
+    transform->wrt.push_back(integer<std::size_t>(position));
+  transform->are_differences = value.contains("differences");
+  transform->gradients = read_tensors(
+      program::list_member(value, transform->are_differences ? "differences" : "grads"));
+  if (value.contains("hessian")) transform->hessian = read_tensor(value["hessian"]);
+  transform->is_symmetric = value.value("symmetric", false);
+  transform->noise = value.value("noise", 0.0);
+  transform->marks = value.value("marks", std::vector<std::string>());
+  return transform;
 }
 
 std::string case_id(const GoldenCase& golden) {

@@ -1,12 +1,15 @@
 // Golden data: calls of Nx with their answers. A folder holds ops.jsonl, one call a line, and
 // ops.bin, the elements that the lines point into; or the same for programs: programs.jsonl,
-// programs.bin, and the program files (docs/program_format.md) that the lines name.
+// programs.bin, and the program files (docs/program_format.md) that the lines name. Lines of
+// programs may hold gradients, and those of vmap.jsonl and marked.jsonl beside them point into the
+// same bytes.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,6 +36,19 @@ struct GoldenProgram {
   std::vector<GoldenCallback> callbacks;  ///< in their order
 };
 
+/// What a transform of a program answers.
+struct GoldenTransform {
+  bool is_vmap = false;
+  std::vector<std::optional<std::int64_t>> in_axes;  ///< of vmap: 0, or none for all alike
+  std::vector<std::size_t> wrt;                      ///< the inputs of the gradients
+  std::vector<GoldenTensor> gradients;               ///< of the first output
+  std::optional<GoldenTensor> hessian;               ///< by the first of these inputs
+  bool are_differences = false;                      ///< measured rather than derived
+  bool is_symmetric = false;                         ///< only g + gᴴ is determined
+  double noise = 0;                                  ///< of the recorded answer, relative
+  std::vector<std::string> marks;                    ///< that the program has to hold
+};
+
 /// One call: an op, its attributes, its operands and what Nx answered.
 struct GoldenCase {
   std::size_t line = 0;  ///< of the list, counted from 1
@@ -41,13 +57,15 @@ struct GoldenCase {
   std::vector<GoldenTensor> inputs;
   std::vector<GoldenTensor> outputs;
   std::shared_ptr<const GoldenProgram> program = nullptr;  ///< in place of the op
+  std::shared_ptr<const GoldenTransform> transform = nullptr;
 };
 
 class GoldenData {
  public:
-  /// Reads a folder.
+  /// Reads a folder: its calls or programs, or what transforms answer.
   /// Throws: FormatError, with the line, for a missing file or a line that is not a call.
-  explicit GoldenData(const std::filesystem::path& folder);
+  enum class What { kCalls, kTransforms };
+  explicit GoldenData(const std::filesystem::path& folder, What what = What::kCalls);
   GoldenData(const GoldenData&) = delete;
   GoldenData& operator=(const GoldenData&) = delete;
 
@@ -58,6 +76,8 @@ class GoldenData {
   std::vector<GoldenTensor> read_tensors(const nlohmann::json& values) const;
   GoldenCase read_case(const nlohmann::json& value) const;
   std::shared_ptr<const GoldenProgram> read_program(const nlohmann::json& value) const;
+  std::shared_ptr<const GoldenTransform> read_transform(const nlohmann::json& value) const;
+  void read_list(const std::filesystem::path& list, bool has_programs, What what);
 
   std::filesystem::path folder_;
 

@@ -11,6 +11,7 @@
 #include "program/serializer.h"
 #include "replay/compare.h"
 #include "replay/factorisation.h"
+#include "replay/gradients.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -154,7 +155,9 @@ void run_program(const GoldenCase& golden, const RunOptions& options, Outcome& o
 Outcome run(const GoldenCase& golden, const RunOptions& options) {
   Outcome outcome;
   try {
-    if (golden.program != nullptr) {
+    if (golden.transform != nullptr) {
+      outcome = run_transform(golden, options);
+    } else if (golden.program != nullptr) {
       run_program(golden, options, outcome);
     } else {
       run_op(golden, options, outcome);

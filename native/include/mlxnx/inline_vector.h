@@ -72,6 +72,12 @@ class InlineVector {
     push_back(value);
     std::rotate(data_ + index, data_ + size_ - 1, data_ + size_);
   }
+  void insert(const T* at, const T* first, const T* last) {
+    const std::size_t index = static_cast<std::size_t>(at - data_);
+    const std::size_t before = size_;
+    for (const T* it = first; it != last; ++it) push_back(*it);
+    std::rotate(data_ + index, data_ + before, data_ + size_);
+  }
   void erase(const T* at) {
     const std::size_t index = static_cast<std::size_t>(at - data_);
     std::copy(data_ + index + 1, data_ + size_, data_ + index);

@@ -35,7 +35,7 @@ ValueId RegionBuilder::constant(Tensor value) {
   Instruction instruction;
   instruction.kind = InstructionKind::kConstant;
   instruction.constant = std::move(value);
-  return append(std::move(instruction), {}).front();
+  return add(std::move(instruction), {}).front();
 }
 
 std::vector<ValueId> RegionBuilder::ops(std::string_view name, Ids operands,
@@ -46,7 +46,7 @@ std::vector<ValueId> RegionBuilder::ops(std::string_view name, Ids operands,
   instruction.operands.assign(operands.begin(), operands.end());
   instruction.attrs = normal_attrs(attrs, *instruction.op);
   if (fun != nullptr) instruction.regions.push_back(std::move(fun));
-  return append(std::move(instruction), wanted);
+  return add(std::move(instruction), wanted);
 }
 
 ValueId RegionBuilder::op(std::string_view name, std::initializer_list<ValueId> operands,
@@ -68,7 +68,7 @@ std::vector<ValueId> RegionBuilder::while_loop(Ids initial, Ids captures,
                         " tensors, and the body answers " + std::to_string(body->outputs.size()));
   }
   instruction.regions = {std::move(condition), std::move(body)};
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::cond(Ids predicates, Ids captures, Regions branches) {
@@ -77,7 +77,7 @@ std::vector<ValueId> RegionBuilder::cond(Ids predicates, Ids captures, Regions b
   instruction.operands = join(predicates, captures);
   instruction.predicates = static_cast<std::uint32_t>(predicates.size());
   instruction.regions = std::move(branches);
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::hook(std::string callback, Ids values) {
@@ -85,7 +85,7 @@ std::vector<ValueId> RegionBuilder::hook(std::string callback, Ids values) {
   instruction.kind = InstructionKind::kHook;
   instruction.operands.assign(values.begin(), values.end());
   instruction.callback = std::move(callback);
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::runtime_call(std::string callback, Ids values,
@@ -95,14 +95,14 @@ std::vector<ValueId> RegionBuilder::runtime_call(std::string callback, Ids value
   instruction.operands.assign(values.begin(), values.end());
   instruction.callback = std::move(callback);
   instruction.outputs.assign(outputs.begin(), outputs.end());
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::stop_gradient(Ids values) {
   Instruction instruction;
   instruction.kind = InstructionKind::kStopGradient;
   instruction.operands.assign(values.begin(), values.end());
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, Ids captures,
@@ -117,7 +117,7 @@ std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, Ids captu
                         std::to_string(backward->outputs.size()) + " cotangents");
   }
   instruction.regions = {std::move(backward)};
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
 std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, std::string reason) {
@@ -126,11 +126,11 @@ std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, std::stri
   instruction.operands = join(values, inputs);
   instruction.values = static_cast<std::uint32_t>(values.size());
   instruction.callback = std::move(reason);
-  return append(std::move(instruction), {});
+  return add(std::move(instruction), {});
 }
 
-std::vector<ValueId> RegionBuilder::append(Instruction instruction,
-                                           std::span<const TensorType> wanted) {
+std::vector<ValueId> RegionBuilder::add(Instruction instruction,
+                                        std::span<const TensorType> wanted) {
   std::vector<TensorType> outputs = infer_outputs(instruction, types_);
   if (!wanted.empty()) {
     check_outputs(instruction, outputs, wanted);
@@ -146,6 +146,12 @@ std::vector<ValueId> RegionBuilder::append(Instruction instruction,
   types_.insert(types_.end(), instruction.outputs.begin(), instruction.outputs.end());
   instructions_.push_back(std::move(instruction));
   return ids;
+}
+
+std::vector<ValueId> RegionBuilder::append(const Instruction& instruction, Ids operands) {
+  Instruction copy = instruction;
+  copy.operands.assign(operands.begin(), operands.end());
+  return add(std::move(copy), instruction.outputs);
 }
 
 std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids results) {
@@ -165,9 +171,9 @@ std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids
   here.resize(region.value_count());
   for (const Instruction& instruction : region.instructions) {
     if (!is_needed(instruction)) continue;
-    Instruction copy = instruction;
-    for (ValueId& id : copy.operands) id = here[id];
-    const std::vector<ValueId> ids = append(std::move(copy), instruction.outputs);
+    std::vector<ValueId> operands;
+    for (const ValueId id : instruction.operands) operands.push_back(here[id]);
+    const std::vector<ValueId> ids = append(instruction, operands);
     std::copy(ids.begin(), ids.end(), here.begin() + instruction.first);
   }
   std::vector<ValueId> answer;

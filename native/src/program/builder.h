@@ -67,6 +67,9 @@ class RegionBuilder {
   /// The same for values without a gradient; `reason` is what those are told who ask for it.
   std::vector<ValueId> custom_vjp(Ids values, Ids inputs, std::string reason);
 
+  /// Puts an instruction of another region here, with these operands.
+  std::vector<ValueId> append(const Instruction& instruction, Ids operands);
+
   /// Puts the instructions of `region` here that `results`, values of it, depend on. `inputs` stand
   /// for its inputs. Returns: the values that stand for `results`.
   std::vector<ValueId> append(const Region& region, Ids inputs, Ids results);
@@ -85,7 +88,7 @@ class RegionBuilder {
   }
 
  private:
-  std::vector<ValueId> append(Instruction instruction, std::span<const TensorType> wanted);
+  std::vector<ValueId> add(Instruction instruction, std::span<const TensorType> wanted);
   Region finish(Ids outputs);
 
   std::vector<TensorType> types_;  // of all values, in the order they were made

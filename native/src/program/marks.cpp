@@ -1,9 +1,10 @@
 #include "program/marks.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 #include <vector>
+
+#include "program/renumbering.h"
 
 namespace mlxnx::program {
 namespace {
@@ -60,28 +61,20 @@ bool is_mark(const Instruction& instruction) {
 std::shared_ptr<const Region> without_marks(std::shared_ptr<const Region> region) {
   if (!holds_marks(*region)) return region;
   const std::vector<bool> kept = find_kept(*region);
-  auto result = std::make_shared<Region>();
-  result->inputs = region->inputs;
-  std::vector<ValueId> place(region->value_count());  // of a value in the result
-  std::iota(place.begin(), place.end(), ValueId{0});
-  auto next = static_cast<ValueId>(region->inputs.size());
+  Renumbering result(*region);
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const Instruction& instruction = region->instructions[i];
     if (is_mark(instruction)) {
       for (std::size_t k = 0; k < instruction.outputs.size(); ++k)
-        place[instruction.first + k] = place[instruction.operands[k]];
+        result.replace(instruction.first + static_cast<ValueId>(k), instruction.operands[k]);
       continue;
     }
     if (!kept[i]) continue;
     Instruction copy = instruction;
-    for (ValueId& id : copy.operands) id = place[id];
     for (auto& nested : copy.regions) nested = without_marks(std::move(nested));
-    copy.first = next;
-    for (std::size_t k = 0; k < copy.outputs.size(); ++k) place[instruction.first + k] = next++;
-    result->instructions.push_back(std::move(copy));
+    result.add(std::move(copy));
   }
-  for (const ValueId id : region->outputs) result->outputs.push_back(place[id]);
-  return result;
+  return result.finish();
 }
 
 }  // namespace mlxnx::program

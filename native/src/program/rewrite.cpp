@@ -1,10 +1,11 @@
 #include "program/rewrite.h"
 
-#include <numeric>
 #include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "program/renumbering.h"
 
 namespace mlxnx::program {
 namespace {
@@ -85,26 +86,16 @@ std::shared_ptr<const Region> rewritten(std::shared_ptr<const Region> region) {
   }
   if (!is_changed) return region;
 
-  auto result = std::make_shared<Region>();
-  result->inputs = region->inputs;
-  std::vector<ValueId> place(region->value_count());  // of a value in the result
-  std::iota(place.begin(), place.end(), ValueId{0});
-  auto next = static_cast<ValueId>(region->inputs.size());
+  Renumbering result(*region);
   for (std::size_t i = 0; i < dots.size(); ++i) {
     const Instruction& instruction = region->instructions[i];
     if (dots[i] != kNone) {
-      place[instruction.first] = place[instruction.operands[0]];
+      result.replace(instruction.first, instruction.operands[0]);
       continue;
     }
-    Instruction copy =
-        swapped_to[i] != nullptr ? swapped(instruction, *swapped_to[i]) : instruction;
-    for (ValueId& id : copy.operands) id = place[id];
-    copy.first = next;
-    for (std::size_t j = 0; j < copy.outputs.size(); ++j) place[instruction.first + j] = next++;
-    result->instructions.push_back(std::move(copy));
+    result.add(swapped_to[i] != nullptr ? swapped(instruction, *swapped_to[i]) : instruction);
   }
-  for (const ValueId id : region->outputs) result->outputs.push_back(place[id]);
-  return result;
+  return result.finish();
 }
 
 }  // namespace mlxnx::program

@@ -165,4 +165,9 @@ std::vector<Tensor> Trace::record_program(const Region& region, std::span<const 
   return tensors_of(builder_.append(region, values_of(inputs), region.outputs));
 }
 
+std::vector<Tensor> Trace::record_instruction(const Instruction& instruction,
+                                              std::span<const Tensor> operands) {
+  return tensors_of(builder_.append(instruction, values_of(operands)));
+}
+
 }  // namespace mlxnx::program

@@ -44,6 +44,9 @@ class Trace : public ops::Recorder {
                                   const Function& on_false);
   /// A program that is run while this trace is under way.
   std::vector<Tensor> record_program(const Region& region, std::span<const Tensor> inputs);
+  /// An instruction of another region with these operands.
+  std::vector<Tensor> record_instruction(const Instruction& instruction,
+                                         std::span<const Tensor> operands);
 
  private:
   struct Node;

@@ -1,0 +1,105 @@
+#include "transforms/transforms.h"
+
+#include <string>
+
+#include "mlxnx/error.h"
+#include "transforms/algebra.h"
+#include "transforms/cleanup.h"
+#include "transforms/interpret.h"
+
+namespace mlxnx::transforms {
+
+using program::Region;
+
+namespace {
+
+using Tensors = std::vector<Tensor>;
+
+std::vector<TensorType> input_types(const Region& region) {
+  std::vector<TensorType> types;
+  for (const program::Input& input : region.inputs) types.push_back(input.type);
+  return types;
+}
+
+std::vector<bool> marked(const Region& region, std::span<const std::size_t> wrt) {
+  std::vector<bool> result(region.inputs.size());
+  for (const std::size_t i : wrt) {
+    if (i >= result.size()) {
+      throw ArgumentError("[grad] there is no input " + std::to_string(i) + " among " +
+                          std::to_string(result.size()));
+    }
+    result[i] = true;
+  }
+  return result;
+}
+
+// The cotangents at `wrt`, zeros for what the outputs do not depend on.
+void append(Tensors& outputs, const Linears& cotangents, const Region& region,
+            std::span<const std::size_t> wrt) {
+  for (const std::size_t i : wrt) {
+    outputs.push_back(cotangents[i] ? *cotangents[i]
+                                    : zeros(program::cotangent_type(region.inputs[i].type)));
+  }
+}
+
+RegionPtr traced(const Region& function, const std::vector<TensorType>& types,
+                 const std::function<Tensors(const Tensors&)>& transform) {
+  RegionPtr region = region_of(types, transform);
+  // The inputs keep their names.
+  auto named = std::make_shared<Region>(*region);
+  for (std::size_t i = 0; i < function.inputs.size(); ++i)
+    named->inputs[i].name = function.inputs[i].name;
+  return cleaned(named);
+}
+
+}  // namespace
+
+RegionPtr value_and_grad(const Region& function, std::span<const std::size_t> wrt) {
+  const std::vector<bool> wanted = marked(function, wrt);
+  if (function.outputs.empty()) throw ArgumentError("[grad] a function without a result");
+  return traced(function, input_types(function), [&](const Tensors& inputs) {
+    const Pullback pullback(function, inputs, wanted);
+    Tensors outputs = pullback.outputs();
+    const TensorType type = program::cotangent_type(outputs.front().type());
+    Linears cotangents(outputs.size());
+    cotangents[0] = constant(std::int64_t{1}, type.dtype, type.shape);
+    append(outputs, pullback(cotangents), function, wrt);
+    return outputs;
+  });
+}
+
+RegionPtr vjp(const Region& function, std::span<const std::size_t> wrt) {
+  const std::vector<bool> wanted = marked(function, wrt);
+  std::vector<TensorType> types = input_types(function);
+  for (const TensorType& type : function.output_types())
+    types.push_back(program::cotangent_type(type));
+  return traced(function, types, [&](const Tensors& inputs) {
+    const auto count = static_cast<std::ptrdiff_t>(function.inputs.size());
+    const Pullback pullback(function, {inputs.begin(), inputs.begin() + count}, wanted);
+    Tensors outputs = pullback.outputs();
+    append(outputs, pullback({inputs.begin() + count, inputs.end()}), function, wrt);
+    return outputs;
+  });
+}
+
+RegionPtr jvp(const Region& function, std::span<const std::size_t> wrt) {
+  marked(function, wrt);
+  std::vector<TensorType> types = input_types(function);
+  for (const std::size_t i : wrt) types.push_back(program::cotangent_type(function.inputs[i].type));
+  return traced(function, types, [&](const Tensors& inputs) {
+    const auto count = static_cast<std::ptrdiff_t>(function.inputs.size());
+    Linears tangents(function.inputs.size());
+    for (std::size_t k = 0; k < wrt.size(); ++k)
+      tangents[wrt[k]] = inputs[function.inputs.size() + k];
+    const Duals duals =
+        push_forward(function, {inputs.begin(), inputs.begin() + count}, std::move(tangents));
+    Tensors outputs = duals.values;
+    for (std::size_t i = 0; i < duals.tangents.size(); ++i) {
+      outputs.push_back(duals.tangents[i] ? *duals.tangents[i]
+                                          : zeros(program::cotangent_type(duals.values[i].type())));
+    }
+    return outputs;
+  });
+}
+
+}  // namespace mlxnx::transforms
