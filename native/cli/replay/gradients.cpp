@@ -169,6 +169,32 @@ void judge_hessian(const GoldenCase& golden, const program::Region& gradient,
   if (!fault.empty()) outcome.fault = fmt::format("second derivative: {}", fault);
 }
 
+void judge_mapped(const GoldenCase& golden, const program::Region& function,
+                  const std::vector<Tensor>& inputs, Outcome& outcome) {
+  const auto& axes = golden.transform->in_axes;
+  std::int64_t size = 0;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    if (axes[i]) size = inputs[i].shape()[static_cast<std::size_t>(*axes[i])];
+  }
+  const std::vector<Tensor> results = run(transforms::vmap(function, axes, size), inputs);
+  for (std::size_t k = 0; k < results.size() && outcome.fault.empty(); ++k) {
+    const GoldenTensor& wanted = golden.outputs.at(k);
+    outcome.types.push_back(results[k].type());
+    outcome.outputs.push_back(results[k].to_bytes());
+    if (results[k].type() != wanted.type) {
+      outcome.fault = fmt::format("output {} is {}, expected {}", k, to_string(results[k].type()),
+                                  to_string(wanted.type));
+      break;
+    }
+    const double tolerance = std::max(tolerance_of(wanted.type.dtype), tolerance_of(function));
+    const std::string fault =
+        fault_of(values(wanted.type.dtype, wanted.bytes),
+                 values(results[k].dtype(), outcome.outputs.back()), tolerance);
+    if (!fault.empty()) outcome.fault = fmt::format("output {}: {}", k, fault);
+  }
+  outcome.passed = outcome.fault.empty();
+}
+
 bool holds_marks(const program::Region& region) {
   return std::any_of(region.instructions.begin(), region.instructions.end(),
                      [](const program::Instruction& instruction) {
@@ -189,6 +215,10 @@ Outcome run_transform(const GoldenCase& golden, const RunOptions& options) {
   const GoldenTransform& transform = *golden.transform;
   if (!transform.marks.empty() && !holds_marks(program.main))
     throw FormatError("the program lacks the marks that its gradient comes from");
+  if (transform.is_vmap) {
+    judge_mapped(golden, program.main, inputs, outcome);
+    return outcome;
+  }
   const transforms::RegionPtr gradient = transforms::value_and_grad(program.main, transform.wrt);
   const std::vector<Tensor> results = run(gradient, inputs);
   judge_gradients(golden, program.main, std::span(results).subspan(program.main.outputs.size()),

@@ -7,12 +7,19 @@
 
 namespace mlxnx::transforms {
 
-/// What `read`, a reader of the ops' rules, answers for the types of a call.
+/// What `read`, a reader of the ops' rules, answers for operands of these types.
+template <typename Geometry>
+Geometry geometry_of(const program::Instruction& instruction, std::span<const TensorType> types,
+                     Geometry (*read)(const ops::Call&)) {
+  std::vector<ops::Operand> operands;
+  for (const TensorType& type : types) operands.push_back({.type = &type});
+  return read({*instruction.op, operands, instruction.attrs});
+}
 template <typename Geometry>
 Geometry geometry_of(const Application& call, Geometry (*read)(const ops::Call&)) {
-  std::vector<ops::Operand> operands;
-  for (const Tensor& tensor : call.in) operands.push_back({.type = &tensor.type()});
-  return read({*call.instruction.op, operands, call.instruction.attrs});
+  std::vector<TensorType> types;
+  for (const Tensor& tensor : call.in) types.push_back(tensor.type());
+  return geometry_of(call.instruction, types, read);
 }
 
 }  // namespace mlxnx::transforms

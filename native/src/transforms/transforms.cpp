@@ -4,6 +4,7 @@
 
 #include "mlxnx/error.h"
 #include "transforms/algebra.h"
+#include "transforms/batch.h"
 #include "transforms/cleanup.h"
 #include "transforms/interpret.h"
 
@@ -97,6 +98,62 @@ RegionPtr jvp(const Region& function, std::span<const std::size_t> wrt) {
     for (std::size_t i = 0; i < duals.tangents.size(); ++i) {
       outputs.push_back(duals.tangents[i] ? *duals.tangents[i]
                                           : zeros(program::cotangent_type(duals.values[i].type())));
+    }
+    return outputs;
+  });
+}
+
+namespace {
+
+// An axis of a tensor that has one axis more than `rank`.
+std::int64_t checked_axis(std::int64_t axis, std::size_t rank, const char* of) {
+  const auto count = static_cast<std::int64_t>(rank) + 1;
+  if (axis >= -count && axis < count) return axis < 0 ? axis + count : axis;
+  throw ArgumentError("[vmap] axis " + std::to_string(axis) + " of " + of + " with " +
+                      std::to_string(count) + " axes");
+}
+
+Tensor moved(const Tensor& tensor, std::int64_t from, std::int64_t to) {
+  if (from == to) return tensor;
+  Axes order = other_axes(tensor.rank(), Axes{from});
+  order.insert(order.begin() + to, from);
+  return transpose(tensor, {.axes = order});
+}
+
+}  // namespace
+
+RegionPtr vmap(const Region& function, std::span<const std::optional<std::int64_t>> in_axes,
+               std::int64_t size, std::span<const std::int64_t> out_axes) {
+  if (in_axes.size() != function.inputs.size()) {
+    throw ArgumentError("[vmap] " + std::to_string(in_axes.size()) + " axes for " +
+                        std::to_string(function.inputs.size()) + " inputs");
+  }
+  if (!out_axes.empty() && out_axes.size() != function.outputs.size()) {
+    throw ArgumentError("[vmap] " + std::to_string(out_axes.size()) + " axes for " +
+                        std::to_string(function.outputs.size()) + " outputs");
+  }
+  if (size < 1) throw ArgumentError("[vmap] " + std::to_string(size) + " examples");
+  std::vector<TensorType> types = input_types(function);
+  std::vector<std::int64_t> places(types.size());
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    if (!in_axes[i]) continue;
+    places[i] = checked_axis(*in_axes[i], types[i].shape.size(), "an input");
+    types[i].shape.insert(types[i].shape.begin() + places[i], size);
+  }
+  return traced(function, types, [&](const Tensors& inputs) {
+    std::vector<Batched> values;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      values.push_back(
+          {in_axes[i] ? moved(inputs[i], places[i], 0) : inputs[i], in_axes[i].has_value()});
+    }
+    Tensors outputs;
+    for (const Batched& value : map_over(function, std::move(values), size)) {
+      const Tensor& tensor = value.tensor;
+      Shape shape{size};
+      shape.insert(shape.end(), tensor.shape().begin(), tensor.shape().end());
+      const Tensor mapped = value.is_mapped ? tensor : broadcast(tensor, shape);
+      const std::int64_t out = out_axes.empty() ? 0 : out_axes[outputs.size()];
+      outputs.push_back(moved(mapped, 0, checked_axis(out, mapped.rank() - 1, "an output")));
     }
     return outputs;
   });
