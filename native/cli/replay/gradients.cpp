@@ -61,21 +61,30 @@ double tolerance_of(DType type) {
   return type == DType::f64 ? 1e-8 : 1e-4;
 }
 
+// Nx.vectorize makes numbers beside a tensor f32.
+bool is_rounded_when_mapped(const program::Instruction& instruction) {
+  if (instruction.name() != "constant") return false;
+  const auto* value = std::get_if<double>(&instruction.attrs.get<Number>("value"));
+  return value != nullptr && static_cast<double>(static_cast<float>(*value)) != *value;
+}
+
 // What the program itself costs in digits, here or in Nx: values that are cast to a coarser type,
-// extremes of windows, whose gradients Nx scatters in f32, and decompositions, which Nx ends early.
-double tolerance_of(const program::Region& region) {
+// windows, which Nx folds and scatters in f32, and decompositions, which Nx ends early.
+double tolerance_of(const program::Region& region, bool is_mapped) {
   double result = 0;
   for (const program::Instruction& instruction : region.instructions) {
     const std::string_view name = instruction.name();
     const DType type = instruction.outputs.front().dtype;
     if (name == "as_type" && (is_float(type) || is_complex(type)))
       result = std::max(result, tolerance_of(type));
-    if (name.starts_with("window_max") || name.starts_with("window_min"))
+    if (name.starts_with("window_max") || name.starts_with("window_min") || name == "window_reduce")
       result = std::max(result, tolerance_of(DType::f32));
     if (name == "block:LinAlg.Eigh" || name == "block:LinAlg.SVD") result = std::max(result, 1e-6);
     for (const auto& nested : instruction.regions) {
-      if (nested != nullptr) result = std::max(result, tolerance_of(*nested));
+      if (nested != nullptr) result = std::max(result, tolerance_of(*nested, is_mapped));
     }
+    if (is_mapped && is_rounded_when_mapped(instruction))
+      result = std::max(result, tolerance_of(DType::f32));
   }
   return result;
 }
@@ -136,7 +145,7 @@ void judge_gradients(const GoldenCase& golden, const program::Region& function,
       make_symmetric(got, wanted.type.shape);
     }
     const std::array types{input, gradient.dtype(), wanted.type.dtype};
-    const double tolerance = std::max(tolerance_of(transform, types), tolerance_of(function));
+    const double tolerance = std::max(tolerance_of(transform, types), tolerance_of(function, false));
     const std::string fault = fault_of(expected, got, tolerance);
     if (!fault.empty()) outcome.fault = fmt::format("gradient {}: {}", k, fault);
   }
@@ -186,7 +195,7 @@ void judge_mapped(const GoldenCase& golden, const program::Region& function,
                                   to_string(wanted.type));
       break;
     }
-    const double tolerance = std::max(tolerance_of(wanted.type.dtype), tolerance_of(function));
+    const double tolerance = std::max(tolerance_of(wanted.type.dtype), tolerance_of(function, true));
     const std::string fault =
         fault_of(values(wanted.type.dtype, wanted.bytes),
                  values(results[k].dtype(), outcome.outputs.back()), tolerance);

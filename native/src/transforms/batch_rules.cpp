@@ -284,8 +284,6 @@ Tensors on_last_axes(const Call& call) {
   return emit_mapped(call, call.all_mapped(), call.instruction.attrs);
 }
 
-// A vector on the right beside a matrix for each example would pass for a matrix, and the other way
-// round: both get the axis of examples, and Nx tells them by their ranks.
 Tensors fft2_rule(const Call& call) {
   return emit_mapped(call, {{call.in[0].tensor}}, with(call, "axes", shifted_axes(call)));
 }
