@@ -29,3 +29,4 @@
 #include "mlxnx/shape.h"
 #include "mlxnx/tensor.h"
 #include "mlxnx/tensor_tree.h"
+#include "mlxnx/transforms.h"

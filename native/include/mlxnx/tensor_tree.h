@@ -12,13 +12,16 @@
 
 #include <concepts>
 #include <ranges>
+#include <string>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include "mlxnx/tensor.h"
 
 /// Inside a struct: the members that hold tensors, or values made of tensors, or numbers.
 #define MLXNX_MEMBERS(...)                   \
+  static constexpr const char* member_names() { return #__VA_ARGS__; } \
   template <typename MlxnxVisit>             \
   void visit_members(MlxnxVisit&& v) {       \
     v(__VA_ARGS__);                          \
@@ -69,6 +72,59 @@ void visit_tree(T& value, OnTensor& on_tensor, OnFixed& on_fixed) {
   } else if constexpr (tree::OptionalLike<T>) {
     on_fixed(value.has_value());
     if (value.has_value()) visit_tree(*value, on_tensor, on_fixed);
+  } else {
+    static_assert(tree::kUnknown<T>, "name this struct's members with MLXNX_MEMBERS");
+  }
+}
+
+namespace tree {
+
+template <typename T>
+concept MapLike = requires { typename std::remove_cv_t<T>::mapped_type; };
+
+/// The names in "weights, bias".
+std::vector<std::string> split_names(const char* names);
+
+template <typename Key>
+std::string text_of(const Key& key) {
+  if constexpr (std::is_arithmetic_v<Key>) {
+    return std::to_string(key);
+  } else {
+    return std::string(key);
+  }
+}
+
+}  // namespace tree
+
+/// Calls `on_tensor` with the name and each tensor of `value`, in the order of `visit_tree`. A name is
+/// the path to the tensor: members by their names, elements of tuples and lists by their number, those
+/// of maps by their key, with dots between: "layers.0.weight". Empty for a tensor alone.
+template <typename T, typename OnTensor>
+void visit_named(T& value, OnTensor& on_tensor, const std::string& path = "") {
+  const auto below = [&path](const std::string& name) {
+    return path.empty() ? name : path + "." + name;
+  };
+  std::size_t number = 0;
+  const auto each = [&](auto&... elements) {
+    (visit_named(elements, on_tensor, below(std::to_string(number++))), ...);
+  };
+  if constexpr (std::same_as<std::remove_cv_t<T>, Tensor>) {
+    on_tensor(path, value);
+  } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
+    return;
+  } else if constexpr (tree::HasMembers<T>) {
+    const std::vector<std::string> names = tree::split_names(std::remove_cv_t<T>::member_names());
+    value.visit_members([&](auto&... members) {
+      (visit_named(members, on_tensor, below(names.at(number++))), ...);
+    });
+  } else if constexpr (tree::MapLike<T>) {
+    for (auto& [key, element] : value) visit_named(element, on_tensor, below(tree::text_of(key)));
+  } else if constexpr (std::ranges::sized_range<T>) {
+    for (auto& element : value) each(element);
+  } else if constexpr (tree::TupleLike<T>) {
+    std::apply(each, value);
+  } else if constexpr (tree::OptionalLike<T>) {
+    if (value.has_value()) visit_named(*value, on_tensor, path);
   } else {
     static_assert(tree::kUnknown<T>, "name this struct's members with MLXNX_MEMBERS");
   }
