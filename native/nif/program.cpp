@@ -210,8 +210,9 @@ ExecutablePtr make_ready(program::Program program) {
 bool has_control_flow(const program::Program& program) {
   return std::any_of(program.main.instructions.begin(), program.main.instructions.end(),
                      [](const program::Instruction& instruction) {
-                       return instruction.kind == program::InstructionKind::kWhile ||
-                              instruction.kind == program::InstructionKind::kCond;
+                       // The function of a reduce aside.
+                       return instruction.kind != program::InstructionKind::kOp &&
+                              !instruction.regions.empty();
                      });
 }
 

@@ -145,7 +145,8 @@ void judge_gradients(const GoldenCase& golden, const program::Region& function,
       make_symmetric(got, wanted.type.shape);
     }
     const std::array types{input, gradient.dtype(), wanted.type.dtype};
-    const double tolerance = std::max(tolerance_of(transform, types), tolerance_of(function, false));
+    const double tolerance =
+        std::max(tolerance_of(transform, types), tolerance_of(function, false));
     const std::string fault = fault_of(expected, got, tolerance);
     if (!fault.empty()) outcome.fault = fmt::format("gradient {}: {}", k, fault);
   }
@@ -195,7 +196,8 @@ void judge_mapped(const GoldenCase& golden, const program::Region& function,
                                   to_string(wanted.type));
       break;
     }
-    const double tolerance = std::max(tolerance_of(wanted.type.dtype), tolerance_of(function, true));
+    const double tolerance =
+        std::max(tolerance_of(wanted.type.dtype), tolerance_of(function, true));
     const std::string fault =
         fault_of(values(wanted.type.dtype, wanted.bytes),
                  values(results[k].dtype(), outcome.outputs.back()), tolerance);

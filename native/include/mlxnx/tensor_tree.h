@@ -20,15 +20,15 @@
 #include "mlxnx/tensor.h"
 
 /// Inside a struct: the members that hold tensors, or values made of tensors, or numbers.
-#define MLXNX_MEMBERS(...)                   \
+#define MLXNX_MEMBERS(...)                                             \
   static constexpr const char* member_names() { return #__VA_ARGS__; } \
-  template <typename MlxnxVisit>             \
-  void visit_members(MlxnxVisit&& v) {       \
-    v(__VA_ARGS__);                          \
-  }                                          \
-  template <typename MlxnxVisit>             \
-  void visit_members(MlxnxVisit&& v) const { \
-    v(__VA_ARGS__);                          \
+  template <typename MlxnxVisit>                                       \
+  void visit_members(MlxnxVisit&& v) {                                 \
+    v(__VA_ARGS__);                                                    \
+  }                                                                    \
+  template <typename MlxnxVisit>                                       \
+  void visit_members(MlxnxVisit&& v) const {                           \
+    v(__VA_ARGS__);                                                    \
   }
 
 namespace mlxnx {
@@ -80,7 +80,9 @@ void visit_tree(T& value, OnTensor& on_tensor, OnFixed& on_fixed) {
 namespace tree {
 
 template <typename T>
-concept MapLike = requires { typename std::remove_cv_t<T>::mapped_type; };
+concept MapLike = requires {
+  typename std::remove_cv_t<T>::mapped_type;
+};
 
 /// The names in "weights, bias".
 std::vector<std::string> split_names(const char* names);
@@ -96,9 +98,9 @@ std::string text_of(const Key& key) {
 
 }  // namespace tree
 
-/// Calls `on_tensor` with the name and each tensor of `value`, in the order of `visit_tree`. A name is
-/// the path to the tensor: members by their names, elements of tuples and lists by their number, those
-/// of maps by their key, with dots between: "layers.0.weight". Empty for a tensor alone.
+/// Calls `on_tensor` with the name and each tensor of `value`, in the order of `visit_tree`. A name
+/// is the path to the tensor: members by their names, elements of tuples and lists by their number,
+/// those of maps by their key, with dots between: "layers.0.weight". Empty for a tensor alone.
 template <typename T, typename OnTensor>
 void visit_named(T& value, OnTensor& on_tensor, const std::string& path = "") {
   const auto below = [&path](const std::string& name) {

@@ -32,6 +32,7 @@
 #include "mlxnx/jit.h"
 #include "mlxnx/ops/shape.h"
 #include "mlxnx/program.h"
+#include "mlxnx/tape.h"
 #include "mlxnx/tensor.h"
 #include "mlxnx/tensor_tree.h"
 
@@ -42,7 +43,7 @@ namespace tracing {
 /// The functions below over flat tensors. `wrt` are positions in `inputs`.
 std::vector<Tensor> value_and_grad(const Program::Function& function,
                                    const std::vector<Tensor>& inputs,
-                                   const std::vector<std::size_t>& wrt);
+                                   const std::vector<std::size_t>& wrt, Tape tape = Tape::kAll);
 std::vector<Tensor> vjp(const Program::Function& function, const std::vector<Tensor>& inputs,
                         const std::vector<Tensor>& cotangents);
 std::vector<Tensor> jvp(const Program::Function& function, const std::vector<Tensor>& inputs,
@@ -52,6 +53,8 @@ std::vector<Tensor> vmap(const Program::Function& function, const std::vector<Te
                          std::int64_t out_axis);
 Tensor jacobian(const Program::Function& function, const Tensor& input);
 Tensor hessian(const Program::Function& function, const Tensor& input);
+std::vector<Tensor> checkpoint(const Program::Function& function,
+                               const std::vector<Tensor>& inputs);
 std::vector<Tensor> stop_gradient(const std::vector<Tensor>& tensors);
 /// `backward` takes the cotangents of the results, the inputs and the results.
 std::vector<Tensor> custom_vjp(const std::vector<Tensor>& inputs,
@@ -90,10 +93,12 @@ struct GradOptions {
   /// Which tensors of an argument are differentiated, by their names in it ("layers.0.weight", see
   /// `visit_named`); the gradients of others are zeros that cost nothing. None: all.
   std::function<bool(std::string_view name)> trainable = {};
+  /// What `while_loop` keeps of its iterations.
+  Tape tape = Tape::kAll;
 };
 
-/// `function` with the gradients of the first tensor that it answers, which is summed unless it is a
-/// scalar. `which` are the positions of the arguments, 0 unless given. Answers a pair: the result
+/// `function` with the gradients of the first tensor that it answers, which is summed unless it is
+/// a scalar. `which` are the positions of the arguments, 0 unless given. Answers a pair: the result
 /// as it is, auxiliary values included, and the gradient, of the structure of its argument, or a
 /// tuple of these for several arguments. Gradients have the types of their tensors; f32 for
 /// integers. Throws: UnsupportedError for functions of one's own in `reduce` and `window_reduce`;
@@ -103,8 +108,8 @@ struct GradOptions {
 ///     // 9.0 and 6.0
 template <std::size_t... which, typename F>
 auto value_and_grad(F function, GradOptions options = {}) {
-  return [function = std::move(function), options = std::move(options)]<typename... Args>(
-             const Args&... args) {
+  return [function = std::move(function),
+          options = std::move(options)]<typename... Args>(const Args&... args) {
     using Arguments = std::tuple<std::decay_t<Args>...>;
     using Result = std::decay_t<std::invoke_result_t<const F&, const Args&...>>;
     const Arguments arguments(args...);
@@ -135,7 +140,7 @@ auto value_and_grad(F function, GradOptions options = {}) {
       (choose(begins.at(index), std::get<index>(arguments)), ...);
       tracing::Structure<Result> structure;
       const std::vector<Tensor> all = tracing::value_and_grad(
-          tracing::flat(function, arguments, structure), tensors_of(arguments), wrt);
+          tracing::flat(function, arguments, structure), tensors_of(arguments), wrt, options.tape);
       const auto split = tracing::halves(all, all.size() - wrt.size());
       const std::vector<Tensor>& gradients = split.second;
       std::size_t next = 0;
@@ -174,9 +179,9 @@ auto grad(F function, GradOptions options = {}) {
              const auto&... args) { return both(args...).second; };
 }
 
-/// The result of `function` for the arguments, a tuple, and the cotangents of the arguments, a tuple
-/// as well, from those of the result, which have its structure. Throws: ShapeError for a cotangent
-/// of another shape than its tensor. JAX: jax.vjp
+/// The result of `function` for the arguments, a tuple, and the cotangents of the arguments, a
+/// tuple as well, from those of the result, which have its structure. Throws: ShapeError for a
+/// cotangent of another shape than its tensor. JAX: jax.vjp
 ///
 ///     auto [y, back] = vjp([](const Tensor& x) { return x * x; }, std::tuple(tensor({1.0, 2.0})),
 ///                          tensor({1.0, 10.0}));  // back: ([2.0, 40.0])
@@ -184,16 +189,15 @@ template <typename F, typename Arguments, typename Cotangents>
 auto vjp(F function, const Arguments& arguments, const Cotangents& cotangents) {
   using Result = std::decay_t<decltype(std::apply(function, arguments))>;
   tracing::Structure<Result> structure;
-  const std::vector<Tensor> all =
-      tracing::vjp(tracing::flat(function, arguments, structure), tensors_of(arguments),
-                   tensors_of(cotangents));
+  const std::vector<Tensor> all = tracing::vjp(tracing::flat(function, arguments, structure),
+                                               tensors_of(arguments), tensors_of(cotangents));
   const auto [results, back] = tracing::halves(all, structure.size());
   return std::pair(structure.with(results), with_tensors(arguments, back));
 }
 
-/// The result of `function` for the arguments, a tuple, and its tangents, from those of the arguments,
-/// which have their structure. Throws: ShapeError for a tangent of another shape than its tensor;
-/// UnsupportedError for functions with a gradient of their own. JAX: jax.jvp
+/// The result of `function` for the arguments, a tuple, and its tangents, from those of the
+/// arguments, which have their structure. Throws: ShapeError for a tangent of another shape than
+/// its tensor; UnsupportedError for functions with a gradient of their own. JAX: jax.jvp
 ///
 ///     auto [y, dy] = jvp([](const Tensor& x) { return x * x; }, std::tuple(Tensor(3.0)),
 ///                        std::tuple(Tensor(1.0)));  // 9.0 and 6.0
@@ -201,9 +205,8 @@ template <typename F, typename Arguments, typename Tangents>
 auto jvp(F function, const Arguments& arguments, const Tangents& tangents) {
   using Result = std::decay_t<decltype(std::apply(function, arguments))>;
   tracing::Structure<Result> structure;
-  const std::vector<Tensor> all =
-      tracing::jvp(tracing::flat(function, arguments, structure), tensors_of(arguments),
-                   tensors_of(tangents));
+  const std::vector<Tensor> all = tracing::jvp(tracing::flat(function, arguments, structure),
+                                               tensors_of(arguments), tensors_of(tangents));
   const auto [results, moved] = tracing::halves(all, structure.size());
   return std::pair(structure.with(results), structure.with(moved));
 }
@@ -211,11 +214,11 @@ auto jvp(F function, const Arguments& arguments, const Tangents& tangents) {
 /// An axis of an argument's tensors that is mapped over, or nothing where all examples share them.
 using MapAxis = std::optional<std::int64_t>;
 
-/// `function`, which is written for one example, for many: tensors of arguments have a further axis at
-/// `in_axes` (one entry for each argument; empty: 0 for all), and those of the result at `out_axis`. Loops
-/// go on until the last example has ended, and where examples choose branches, all are computed.
-/// Throws: ArgumentError where no argument is mapped, sizes differ, or an axis does not exist.
-/// Nx: Nx.vectorize; JAX: jax.vmap
+/// `function`, which is written for one example, for many: tensors of arguments have a further axis
+/// at `in_axes` (one entry for each argument; empty: 0 for all), and those of the result at
+/// `out_axis`. Loops go on until the last example has ended, and where examples choose branches,
+/// all are computed. Throws: ArgumentError where no argument is mapped, sizes differ, or an axis
+/// does not exist. Nx: Nx.vectorize; JAX: jax.vmap
 ///
 ///     vmap([](const Tensor& x, const Tensor& y) { return dot(x, y); })(xs, ys);  // row by row
 template <typename F>
@@ -238,8 +241,8 @@ auto vmap(F function, std::vector<MapAxis> in_axes = {}, std::int64_t out_axis =
     };
     (add(args), ...);
     tracing::Structure<Result> structure;
-    const std::vector<Tensor> results = tracing::vmap(
-        tracing::flat(function, arguments, structure), tensors_of(arguments), axes, out_axis);
+    const std::vector<Tensor> results = tracing::vmap(tracing::flat(function, arguments, structure),
+                                                      tensors_of(arguments), axes, out_axis);
     return structure.with(results);
   };
 }
@@ -269,6 +272,25 @@ auto hessian(F function) {
   };
 }
 
+/// `function` as a piece whose gradient runs it again instead of keeping what it computed: less
+/// memory, more time. Outside of transforms it is the function itself. Tensors that it takes from
+/// elsewhere count as arguments. JAX: jax.checkpoint
+///
+///     auto block = checkpoint([](const Tensor& x) { return exp(sin(x)); });
+///     grad(block)(Tensor(0.0));  // 1.0
+template <typename F>
+auto checkpoint(F function) {
+  return [function = std::move(function)]<typename... Args>(const Args&... args) {
+    using Arguments = std::tuple<std::decay_t<Args>...>;
+    using Result = std::decay_t<std::invoke_result_t<const F&, const Args&...>>;
+    const Arguments arguments(args...);
+    tracing::Structure<Result> structure;
+    const std::vector<Tensor> results =
+        tracing::checkpoint(tracing::flat(function, arguments, structure), tensors_of(arguments));
+    return structure.with(results);
+  };
+}
+
 /// `value` as it is, through which no derivative goes. Nx: Nx.Defn.Kernel.stop_grad
 ///
 ///     grad([](const Tensor& x) { return x * stop_gradient(x); })(Tensor(3.0));  // 3.0
@@ -278,8 +300,8 @@ T stop_gradient(const T& value) {
 }
 
 /// `function` with another gradient: `backward` takes the cotangents of the result, which have its
-/// structure, the arguments as a tuple, and the result, and answers the cotangents of the arguments, a
-/// tuple. It may itself be differentiated. Nx: Nx.Defn.Kernel.custom_grad
+/// structure, the arguments as a tuple, and the result, and answers the cotangents of the
+/// arguments, a tuple. It may itself be differentiated. Nx: Nx.Defn.Kernel.custom_grad
 ///
 ///     auto clipped = custom_vjp(
 ///         [](const Tensor& x) { return x * x; },
@@ -288,8 +310,8 @@ T stop_gradient(const T& value) {
 ///         });
 template <typename F, typename Backward>
 auto custom_vjp(F function, Backward backward) {
-  return [function = std::move(function), backward = std::move(backward)]<typename... Args>(
-             const Args&... args) {
+  return [function = std::move(function),
+          backward = std::move(backward)]<typename... Args>(const Args&... args) {
     using Arguments = std::tuple<std::decay_t<Args>...>;
     using Result = std::decay_t<std::invoke_result_t<const F&, const Args&...>>;
     const Arguments arguments(args...);

@@ -1,12 +1,15 @@
 #include "program/ir.h"
 
 #include <array>
+#include <string>
 #include <utility>
+
+#include "mlxnx/error.h"
 
 namespace mlxnx::program {
 namespace {
 
-constexpr std::array<std::pair<InstructionKind, std::string_view>, 7> kKindNames = {{
+constexpr std::array<std::pair<InstructionKind, std::string_view>, 9> kKindNames = {{
     {InstructionKind::kConstant, "constant_tensor"},
     {InstructionKind::kWhile, "while"},
     {InstructionKind::kCond, "cond"},
@@ -14,6 +17,14 @@ constexpr std::array<std::pair<InstructionKind, std::string_view>, 7> kKindNames
     {InstructionKind::kRuntimeCall, "runtime_call"},
     {InstructionKind::kStopGradient, "stop_gradient"},
     {InstructionKind::kCustomVjp, "custom_vjp"},
+    {InstructionKind::kCheckpoint, "checkpoint"},
+    {InstructionKind::kWhileReverse, "while_reverse"},
+}};
+
+constexpr std::array<std::pair<Tape, std::string_view>, 3> kTapeNames = {{
+    {Tape::kAll, "all"},
+    {Tape::kSqrt, "sqrt"},
+    {Tape::kRecompute, "recompute"},
 }};
 
 }  // namespace
@@ -30,6 +41,20 @@ InstructionKind kind_from_name(std::string_view text) {
     if (known == text) return kind;
   }
   return InstructionKind::kOp;
+}
+
+std::string_view name(Tape tape) {
+  for (const auto& [known, text] : kTapeNames) {
+    if (known == tape) return text;
+  }
+  return {};
+}
+
+Tape tape_from_name(std::string_view text) {
+  for (const auto& [tape, known] : kTapeNames) {
+    if (known == text) return tape;
+  }
+  throw ArgumentError("[while_reverse] a tape is all, sqrt or recompute, got " + std::string(text));
 }
 
 std::string_view Instruction::name() const {

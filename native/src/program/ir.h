@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mlxnx/tape.h"
 #include "mlxnx/tensor.h"
 #include "ops/op_def.h"
 
@@ -30,6 +31,8 @@ enum class InstructionKind : std::uint8_t {
   kRuntimeCall,   ///< tensors that the host computes from tensors
   kStopGradient,  ///< passes tensors on, and no gradient back
   kCustomVjp,     ///< passes tensors on; region: where their gradient goes instead
+  kCheckpoint,    ///< region: computed as a piece, and again where its gradient is
+  kWhileReverse,  ///< regions: condition, body, and what is done with each iteration, last first
 };
 
 struct Region;
@@ -48,6 +51,11 @@ struct Region;
 ///   Region: (cotangents of the values…, captures…) -> cotangents of the inputs. Values and
 ///   captures get no gradient by it. Without a region there is no gradient, and `callback` says
 ///   why.
+/// - checkpoint: what its region takes. Region: (operands…) -> outputs.
+/// - while_reverse: the initial state, captures, then `values` tensors that are carried back.
+/// Regions:
+///   condition and body of a while, and (state before an iteration…, captures…, carried…) ->
+///   carried, called for the last iteration first. Its outputs are the carried tensors.
 struct Instruction {
   InstructionKind kind = InstructionKind::kOp;
   const ops::OpDef* op = nullptr;  ///< of kOp
@@ -57,7 +65,8 @@ struct Instruction {
   std::vector<TensorType> outputs;  ///< may differ in type from what the op's rules answer
   ValueId first = 0;
   std::uint32_t predicates = 0;    ///< of kCond
-  std::uint32_t values = 0;        ///< of kCustomVjp
+  std::uint32_t values = 0;        ///< of kCustomVjp and kWhileReverse
+  Tape tape = Tape::kAll;          ///< of kWhileReverse
   std::string callback;            ///< of kHook and kRuntimeCall: the host's name for it
   std::optional<Tensor> constant;  ///< of kConstant
 
@@ -91,6 +100,12 @@ std::string_view name(InstructionKind kind);
 
 /// The kind called `text`; kOp for any other name.
 InstructionKind kind_from_name(std::string_view text);
+
+/// "all", "sqrt", "recompute".
+std::string_view name(Tape tape);
+
+/// Throws: ArgumentError for another name.
+Tape tape_from_name(std::string_view text);
 
 /// What a gradient by a value of this type is made of: the type itself, and f32 for integers.
 TensorType cotangent_type(const TensorType& type);

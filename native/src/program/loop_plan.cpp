@@ -69,11 +69,11 @@ Array scalar(std::int64_t value, DType type) {
 
 }  // namespace
 
-LoopPlan::LoopPlan(const Instruction& loop)
-    : condition_(loop.regions[0]),
-      body_(loop.regions[1]),
-      states_(loop.outputs.size()),
-      host_(HostLoop::of(*loop.regions[0], *loop.regions[1])) {
+LoopPlan::LoopPlan(std::shared_ptr<const Region> condition, std::shared_ptr<const Region> step)
+    : condition_(condition),
+      body_(step),
+      states_(step->outputs.size()),
+      host_(HostLoop::of(*condition, *step)) {
   const Region& body = body_.region();
   if (!is_straight(body)) return;
   if (host_) {
@@ -188,6 +188,40 @@ std::vector<Array> LoopPlan::run_asking(RunState& state, Arrays values) const {
     const Array condition = step_ ? std::move(next.back()) : condition_.run(state, values).front();
     if (!mlxc::is_computed(condition)) ++waits;
     goes_on = holds(condition);
+  }
+  values.resize(states_);
+  return values;
+}
+
+void LoopPlan::advance(RunState& state, Arrays& values, std::size_t count) const {
+  for (std::size_t i = 0; i < count; ++i) {
+    Arrays next = body_.run(state, values);
+    std::move(next.begin(), next.end(), values.begin());
+    state.after_iteration(std::span(values).first(states_));
+  }
+}
+
+std::vector<Array> LoopPlan::run_noting(RunState& state, std::span<const Array> operands,
+                                        const Note& note) const {
+  Arrays values(operands.begin(), operands.end());
+  const auto noted = [&] { note(std::span<const Array>(values).first(states_)); };
+  HostLoop::Course course = HostLoop::Course::kLost;
+  if (host_) {
+    HostLoop host = *host_;
+    std::vector<std::int64_t> known = read_known(operands);
+    while ((course = host.test(known)) == HostLoop::Course::kGoesOn && host.step(known)) {
+      noted();
+      advance(state, values, 1);
+    }
+    if (course == HostLoop::Course::kGoesOn) course = HostLoop::Course::kLost;
+  }
+  bool goes_on = course == HostLoop::Course::kLost && holds(condition_.run(state, values).front());
+  while (goes_on) {
+    noted();
+    Arrays next = (step_ ? *step_ : body_).run(state, values);
+    for (std::size_t i = 0; i < states_; ++i) values[i] = std::move(next[i]);
+    state.after_iteration(std::span(values).first(states_));
+    goes_on = holds(step_ ? next.back() : condition_.run(state, values).front());
   }
   values.resize(states_);
   return values;

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -16,10 +18,18 @@ namespace mlxnx::program {
 
 class LoopPlan {
  public:
-  explicit LoopPlan(const Instruction& loop);
+  LoopPlan(std::shared_ptr<const Region> condition, std::shared_ptr<const Region> body);
 
   /// As `RegionPlan::run`. Returns: the final state; its arrays own their handles.
   std::vector<mlxc::Array> run(RunState& state, std::span<const mlxc::Array> operands) const;
+
+  /// The same, one iteration after the other; `note` gets the state before each.
+  using Note = std::function<void(std::span<const mlxc::Array> state)>;
+  std::vector<mlxc::Array> run_noting(RunState& state, std::span<const mlxc::Array> operands,
+                                      const Note& note) const;
+  /// Iterations that are known to take place. `values`: state and captures; the state moves on.
+  void advance(RunState& state, std::vector<mlxc::Array>& values, std::size_t count) const;
+  std::size_t states() const { return states_; }
 
   /// Whether all that an iteration runs pays at once.
   bool pays_at_once() const;

@@ -1,6 +1,7 @@
 #include "program/marks.h"
 
 #include <algorithm>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -58,8 +59,15 @@ bool is_mark(const Instruction& instruction) {
          instruction.kind == InstructionKind::kCustomVjp;
 }
 
-std::shared_ptr<const Region> without_marks(std::shared_ptr<const Region> region) {
-  if (!holds_marks(*region)) return region;
+namespace {
+
+using RegionPtr = std::shared_ptr<const Region>;
+// Regions that several instructions share stay one.
+using Known = std::unordered_map<const Region*, RegionPtr>;
+
+RegionPtr without_marks(const RegionPtr& region, Known& known) {
+  if (const auto done = known.find(region.get()); done != known.end()) return done->second;
+  if (!holds_marks(*region)) return known[region.get()] = region;
   const std::vector<bool> kept = find_kept(*region);
   Renumbering result(*region);
   for (std::size_t i = 0; i < kept.size(); ++i) {
@@ -71,10 +79,17 @@ std::shared_ptr<const Region> without_marks(std::shared_ptr<const Region> region
     }
     if (!kept[i]) continue;
     Instruction copy = instruction;
-    for (auto& nested : copy.regions) nested = without_marks(std::move(nested));
+    for (auto& nested : copy.regions) nested = without_marks(nested, known);
     result.add(std::move(copy));
   }
-  return result.finish();
+  return known[region.get()] = result.finish();
+}
+
+}  // namespace
+
+std::shared_ptr<const Region> without_marks(std::shared_ptr<const Region> region) {
+  Known known;
+  return without_marks(region, known);
 }
 
 }  // namespace mlxnx::program

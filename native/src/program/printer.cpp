@@ -76,6 +76,8 @@ std::string show_attrs(const Instruction& instruction) {
   if (instruction.kind == InstructionKind::kHook ||
       instruction.kind == InstructionKind::kRuntimeCall)
     text = fmt::format("callback: {:?}", instruction.callback);
+  if (instruction.kind == InstructionKind::kWhileReverse)
+    text = fmt::format("values: {}, tape: {}", instruction.values, name(instruction.tape));
   if (instruction.kind == InstructionKind::kCustomVjp) {
     text = fmt::format("values: {}", instruction.values);
     if (!instruction.callback.empty()) text += fmt::format(", reason: {:?}", instruction.callback);
@@ -92,6 +94,9 @@ std::string results(const Instruction& instruction) {
 
 std::string region_role(const Instruction& instruction, std::size_t i) {
   if (instruction.kind == InstructionKind::kWhile) return i == 0 ? "condition" : "body";
+  if (instruction.kind == InstructionKind::kWhileReverse)
+    return i == 0 ? "condition" : i == 1 ? "body" : "back";
+  if (instruction.kind == InstructionKind::kCheckpoint) return "piece";
   if (instruction.kind == InstructionKind::kCustomVjp) return "gradient";
   if (instruction.kind != InstructionKind::kCond) return "fun";
   return i < instruction.predicates ? fmt::format("branch {}", i) : "else";

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <utility>
 
 #include "mlxc/engine.h"
@@ -10,6 +11,7 @@
 #include "ops/invoke.h"
 #include "program/control.h"
 #include "program/loop_plan.h"
+#include "program/reverse_loop.h"
 #include "program/rewrite.h"
 #include "tensor/node.h"
 
@@ -142,12 +144,35 @@ void RegionPlan::add_control(const Instruction& instruction) {
   Step step;
   step.control = &instruction;
   if (instruction.kind == InstructionKind::kWhile) {
-    step.loop = std::make_unique<LoopPlan>(instruction);
+    step.loop = std::make_unique<LoopPlan>(instruction.regions[0], instruction.regions[1]);
+  } else if (instruction.kind == InstructionKind::kWhileReverse) {
+    step.reverse = std::make_unique<ReverseLoop>(instruction);
   } else {
     for (const auto& region : instruction.regions) step.branches.emplace_back(region);
   }
   steps_.push_back(std::move(step));
+  if (steps_.back().reverse != nullptr) find_twin(steps_.size() - 1);
 }
+
+// A while with the same state, captures and regions is run once for both.
+void RegionPlan::find_twin(std::size_t reverse) {
+  const Instruction& there_and_back = *steps_[reverse].control;
+  for (std::size_t i = 0; i < reverse; ++i) {
+    if (steps_[i].loop == nullptr || steps_[i].twin) continue;
+    const Instruction& loop = *steps_[i].control;
+    const bool is_same =
+        std::equal(loop.regions.begin(), loop.regions.end(), there_and_back.regions.begin()) &&
+        loop.operands.size() + there_and_back.values == there_and_back.operands.size() &&
+        std::equal(loop.operands.begin(), loop.operands.end(), there_and_back.operands.begin());
+    if (!is_same) continue;
+    steps_[i].twin = steps_[reverse].twin = reverse;
+    return;
+  }
+}
+
+struct RegionPlan::Recordings {
+  std::map<std::size_t, ReverseLoop::Recording> by_step;  // of a while_reverse
+};
 
 std::vector<ValueId> RegionPlan::read_by(const Step& step) const {
   return step.run != nullptr ? step.run->inputs() : step.control->operands;
@@ -171,6 +196,7 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
   for (const Instruction* constant : constants_)
     values[constant->first] = Array::view(constant->constant->node().array);
   std::vector<Array> operands;
+  Recordings recordings;
   for (const Step& step : steps_) {
     operands.clear();
     const bool is_run = step.run != nullptr;
@@ -183,7 +209,7 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
         values[step.run->outputs()[i]] = std::move(results[i]);
     } else {
       state.check_cancelled();
-      std::vector<Array> results = run_control(step, operands, state);
+      std::vector<Array> results = run_control(step, operands, state, recordings);
       for (std::size_t i = 0; i < results.size(); ++i)
         values[step.control->first + i] = std::move(results[i]);
     }
@@ -196,8 +222,16 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
 }
 
 std::vector<Array> RegionPlan::run_control(const Step& step, std::span<const Array> operands,
-                                           RunState& state) const {
+                                           RunState& state, Recordings& recordings) const {
+  if (step.reverse != nullptr) {
+    if (!step.twin) return step.reverse->run(state, operands);
+    return step.reverse->back(state, operands, recordings.by_step[*step.twin]);
+  }
+  if (step.loop != nullptr && step.twin)
+    return steps_[*step.twin].reverse->record(state, operands, recordings.by_step[*step.twin]);
   if (step.loop != nullptr) return step.loop->run(state, operands);
+  if (step.control->kind == InstructionKind::kCheckpoint)
+    return step.branches.front().run(state, operands);
   if (step.control->kind == InstructionKind::kCond)
     return run_cond(*step.control, step.branches, operands, state);
   std::vector<TensorType> types;
@@ -209,7 +243,9 @@ bool RegionPlan::pays_at_once() const {
   return std::all_of(steps_.begin(), steps_.end(), [](const Step& step) {
     if (step.run != nullptr) return step.run->pays_at_once();
     if (step.loop != nullptr) return step.loop->pays_at_once();
-    return step.control->kind == InstructionKind::kCond &&
+    if (step.reverse != nullptr) return step.reverse->pays_at_once();
+    return (step.control->kind == InstructionKind::kCond ||
+            step.control->kind == InstructionKind::kCheckpoint) &&
            std::all_of(step.branches.begin(), step.branches.end(),
                        [](const RegionPlan& branch) { return branch.pays_at_once(); });
   });
@@ -217,7 +253,7 @@ bool RegionPlan::pays_at_once() const {
 
 bool RegionPlan::has_loops() const {
   return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
-    return step.loop != nullptr ||
+    return step.loop != nullptr || step.reverse != nullptr ||
            std::any_of(step.branches.begin(), step.branches.end(),
                        [](const RegionPlan& branch) { return branch.has_loops(); });
   });

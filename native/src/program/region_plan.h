@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,7 @@ class RunState {
 };
 
 class LoopPlan;
+class ReverseLoop;
 
 /// A rough bound on the time that a region takes, in nanoseconds; much for control flow.
 tensors::Work estimated_work(const Region& region);
@@ -73,16 +75,21 @@ class RegionPlan {
   const Region& region() const { return *region_; }
 
  private:
+  struct Recordings;  // of loops that a later step goes back through
   struct Step {
     std::unique_ptr<StraightRun> run;  // or
     const Instruction* control = nullptr;
-    std::vector<RegionPlan> branches;  // of a cond
-    std::unique_ptr<LoopPlan> loop;    // of a while
-    std::vector<ValueId> dead;         // values that no later step reads
+    std::vector<RegionPlan> branches;      // of a cond, or a checkpoint's only one
+    std::unique_ptr<LoopPlan> loop;        // of a while
+    std::unique_ptr<ReverseLoop> reverse;  // of a while_reverse
+    std::optional<std::size_t> twin;  // of a while: the while_reverse that goes back through it;
+                                      // of that: itself, when it has such a while
+    std::vector<ValueId> dead;        // values that no later step reads
   };
 
   std::vector<mlxc::Array> run_control(const Step& step, std::span<const mlxc::Array> operands,
-                                       RunState& state) const;
+                                       RunState& state, Recordings& recordings) const;
+  void find_twin(std::size_t reverse);
   void cut();
   void add_run(std::size_t begin, std::size_t end);
   void add_control(const Instruction& instruction);

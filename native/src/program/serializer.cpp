@@ -29,7 +29,15 @@ constexpr int kMostDepth = (kMostNested + 2) * kDepthOfRegion;
 
 // The version of the format that brought a kind of instruction.
 int first_version(InstructionKind kind) {
-  return kind == InstructionKind::kStopGradient || kind == InstructionKind::kCustomVjp ? 2 : 1;
+  switch (kind) {
+    case InstructionKind::kStopGradient:
+    case InstructionKind::kCustomVjp:
+    case InstructionKind::kCheckpoint:
+    case InstructionKind::kWhileReverse:
+      return 2;
+    default:
+      return 1;
+  }
 }
 
 json list_types(std::span<const TensorType> types) {
@@ -110,6 +118,10 @@ class Writer {
     if (!instruction.attrs.empty()) entry["attrs"] = attrs_to_json(instruction.attrs);
     if (instruction.kind == InstructionKind::kCond) entry["predicates"] = instruction.predicates;
     version_ = std::max(version_, first_version(instruction.kind));
+    if (instruction.kind == InstructionKind::kWhileReverse) {
+      entry["values"] = instruction.values;
+      entry["tape"] = name(instruction.tape);
+    }
     if (instruction.kind == InstructionKind::kCustomVjp) {
       entry["values"] = instruction.values;
       if (!instruction.callback.empty()) entry["reason"] = instruction.callback;
@@ -239,8 +251,13 @@ class Reader {
         instruction.values = integer<std::uint32_t>(member(entry, "values"));
         if (entry.contains("reason")) instruction.callback = text(entry["reason"]);
         break;
+      case InstructionKind::kWhileReverse:
+        instruction.values = integer<std::uint32_t>(member(entry, "values"));
+        instruction.tape = tape_from_name(text_member(entry, "tape"));
+        break;
       case InstructionKind::kWhile:
       case InstructionKind::kStopGradient:
+      case InstructionKind::kCheckpoint:
         break;
     }
     return instruction;

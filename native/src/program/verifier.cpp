@@ -84,8 +84,8 @@ std::vector<TensorType> infer_op(const Instruction& instruction, Types operands)
   return {outputs.begin(), outputs.end()};
 }
 
-std::vector<TensorType> infer_while(const Instruction& instruction, Types operands) {
-  require_regions(instruction, 2);
+// The loop of a while or a while_reverse, over its state and captures. Returns: the state's types.
+std::vector<TensorType> infer_loop(const Instruction& instruction, Types operands) {
   const Region& condition = region_at(instruction, 0);
   const Region& body = region_at(instruction, 1);
   require_signature(instruction, "the condition's inputs", operands, input_types(condition));
@@ -100,6 +100,34 @@ std::vector<TensorType> infer_while(const Instruction& instruction, Types operan
   const std::size_t count = std::min(state.size(), operands.size());
   require_signature(instruction, "the body's outputs", operands.first(count), state);
   return state;
+}
+
+std::vector<TensorType> infer_while(const Instruction& instruction, Types operands) {
+  require_regions(instruction, 2);
+  return infer_loop(instruction, operands);
+}
+
+std::vector<TensorType> infer_while_reverse(const Instruction& instruction, Types operands) {
+  const std::size_t count = instruction.values;
+  if (count == 0 || count > operands.size()) {
+    refuse(instruction, "carries " + std::to_string(count) + " values back of " +
+                            std::to_string(operands.size()) + " operands");
+  }
+  require_regions(instruction, 3);
+  infer_loop(instruction, operands.first(operands.size() - count));
+  const Region& back = region_at(instruction, 2);
+  const Types carried = operands.last(count);
+  require_signature(instruction, "the inputs of its way back", operands, input_types(back));
+  require_signature(instruction, "the outputs of its way back", carried, back.output_types());
+  return {carried.begin(), carried.end()};
+}
+
+std::vector<TensorType> infer_checkpoint(const Instruction& instruction, Types operands) {
+  require_regions(instruction, 1);
+  const Region& piece = region_at(instruction, 0);
+  require_signature(instruction, "the piece's inputs", operands, input_types(piece));
+  if (piece.outputs.empty()) refuse(instruction, "the piece has no outputs");
+  return piece.output_types();
 }
 
 std::vector<TensorType> infer_cond(const Instruction& instruction, Types operands) {
@@ -274,6 +302,10 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
     case InstructionKind::kStopGradient:
       require_regions(instruction, 0);
       return operands;
+    case InstructionKind::kCheckpoint:
+      return infer_checkpoint(instruction, operands);
+    case InstructionKind::kWhileReverse:
+      return infer_while_reverse(instruction, operands);
     case InstructionKind::kCustomVjp:
       return infer_custom_vjp(instruction, operands);
     case InstructionKind::kRuntimeCall:

@@ -233,6 +233,8 @@ bool passes_tangents(const Instruction& instruction) {
     case InstructionKind::kCond:
     case InstructionKind::kHook:
     case InstructionKind::kCustomVjp:
+    case InstructionKind::kCheckpoint:
+    case InstructionKind::kWhileReverse:
       return true;
   }
   return false;
@@ -244,6 +246,10 @@ Duals push_through(const Instruction& instruction, std::span<const Tensor> opera
     return push_through_while(instruction, operands, tangents);
   if (instruction.kind == InstructionKind::kCond)
     return push_through_cond(instruction, operands, tangents);
+  if (instruction.kind == InstructionKind::kCheckpoint)
+    return push_through_checkpoint(instruction, operands, tangents);
+  if (instruction.kind == InstructionKind::kWhileReverse)
+    return push_through_while_reverse(instruction, operands, tangents);
   Duals duals;
   duals.values = emit(instruction, operands);
   if (instruction.kind == InstructionKind::kOp) {
@@ -271,6 +277,10 @@ Linears cotangents_of(const Application& call, std::span<const Linear> cotangent
       return cond_cotangents(call, cotangents, wanted);
     case InstructionKind::kCustomVjp:
       return custom_cotangents(call, cotangents, wanted);
+    case InstructionKind::kCheckpoint:
+      return checkpoint_cotangents(call, cotangents, wanted);
+    case InstructionKind::kWhileReverse:
+      return while_reverse_cotangents(call, cotangents, wanted);
     case InstructionKind::kConstant:
     case InstructionKind::kRuntimeCall:
     case InstructionKind::kStopGradient:

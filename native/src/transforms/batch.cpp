@@ -130,6 +130,65 @@ std::vector<Batched> map_while(const Instruction& instruction, std::span<const B
   return standing_for(results, is_mapped);
 }
 
+// The same for a loop with its way back, which each example begins with its own last iteration.
+std::vector<Batched> map_while_reverse(const Instruction& instruction,
+                                       std::span<const Batched> operands, std::int64_t size) {
+  const Region& condition = *instruction.regions[0];
+  const Region& body = *instruction.regions[1];
+  const Region& back = *instruction.regions[2];
+  const std::size_t count = body.outputs.size();
+  const std::size_t known = operands.size() - instruction.values;
+  std::vector<bool> is_mapped = flags(operands);
+  bool is_each = false;
+  while (true) {
+    const std::vector<bool> before = is_mapped;
+    const std::vector<bool> there(is_mapped.begin(),
+                                  is_mapped.begin() + static_cast<std::ptrdiff_t>(known));
+    is_each = depending(condition, there).front();
+    const std::vector<bool> state = depending(body, there);
+    for (std::size_t i = 0; i < count; ++i) is_mapped[i] = is_mapped[i] || is_each || state[i];
+    const std::vector<bool> carried = depending(back, is_mapped);
+    for (std::size_t i = 0; i < carried.size(); ++i)
+      is_mapped[known + i] = is_mapped[known + i] || is_each || carried[i];
+    if (is_mapped == before) break;
+  }
+  Tensors all;
+  for (std::size_t i = 0; i < operands.size(); ++i)
+    all.push_back(is_mapped[i] ? mapped(operands[i], size) : operands[i].tensor);
+  const std::vector<TensorType> types = types_of(all);
+  const auto as_mapped = [&](const Tensors& inputs, std::size_t length) {
+    return standing_for(std::span(inputs).first(length), is_mapped);
+  };
+  const auto holds = [&](const Tensors& inputs) {
+    return map_over(condition, as_mapped(inputs, known), size).front().tensor != 0;
+  };
+  const auto next = [&](const Region& region, const Tensors& inputs, std::size_t length,
+                        std::size_t first) {
+    Tensors tensors;
+    const std::vector<Batched> values = map_over(region, as_mapped(inputs, length), size);
+    for (std::size_t i = 0; i < values.size(); ++i)
+      tensors.push_back(is_mapped[first + i] ? mapped(values[i], size) : values[i].tensor);
+    if (!is_each) return tensors;
+    const Tensor goes_on = holds(inputs);
+    for (std::size_t i = 0; i < tensors.size(); ++i)
+      tensors[i] = chosen(goes_on, tensors[i], inputs[first + i]);
+    return tensors;
+  };
+  const std::span<const TensorType> there(types.data(), known);
+  Instruction copy = instruction;
+  copy.regions = {
+      region_of(there,
+                [&](const Tensors& inputs) {
+                  return Tensors{is_each ? any(holds(inputs)) : holds(inputs)};
+                }),
+      region_of(there, [&](const Tensors& inputs) { return next(body, inputs, known, 0); }),
+      region_of(types,
+                [&](const Tensors& inputs) { return next(back, inputs, inputs.size(), known); })};
+  copy.outputs = copy.regions[2]->output_types();
+  return standing_for(emit(copy, all),
+                      {is_mapped.begin() + static_cast<std::ptrdiff_t>(known), is_mapped.end()});
+}
+
 // Where examples choose for themselves, every branch is computed.
 std::vector<Batched> choose_each(const Instruction& instruction, std::span<const Batched> operands,
                                  std::int64_t size) {
@@ -265,8 +324,11 @@ std::vector<Batched> map_through(const Instruction& instruction, std::span<const
     }
     case InstructionKind::kWhile:
       return map_while(instruction, operands, size);
+    case InstructionKind::kWhileReverse:
+      return map_while_reverse(instruction, operands, size);
     case InstructionKind::kCond:
       return map_cond(instruction, operands, size);
+    case InstructionKind::kCheckpoint:
     case InstructionKind::kHook:
     case InstructionKind::kStopGradient:
     case InstructionKind::kCustomVjp:

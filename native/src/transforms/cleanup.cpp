@@ -96,9 +96,12 @@ std::vector<bool> find_needed(const Region& region) {
   return kept;
 }
 
-}  // namespace
+// Regions that several instructions share stay one.
+using Known = std::unordered_map<const Region*, RegionPtr>;
 
-RegionPtr cleaned(RegionPtr region) {
+RegionPtr cleaned(const RegionPtr& region, Known& known_regions) {
+  if (const auto done = known_regions.find(region.get()); done != known_regions.end())
+    return done->second;
   const std::vector<bool> kept = find_needed(*region);
   program::Renumbering result(*region);
   std::unordered_multimap<std::uint64_t, std::size_t> known;
@@ -125,11 +128,46 @@ RegionPtr cleaned(RegionPtr region) {
     }
     Instruction copy = instruction;
     for (RegionPtr& nested : copy.regions) {
-      if (nested != nullptr) nested = cleaned(std::move(nested));
+      if (nested != nullptr) nested = cleaned(nested, known_regions);
     }
     result.add(std::move(copy));
   }
-  return result.finish();
+  return known_regions[region.get()] = result.finish();
+}
+
+RegionPtr silent(const RegionPtr& region, Known& known) {
+  if (const auto done = known.find(region.get()); done != known.end()) return done->second;
+  bool is_changed = false;
+  program::Renumbering result(*region);
+  for (const Instruction& instruction : region->instructions) {
+    if (instruction.kind == InstructionKind::kHook) {
+      for (std::size_t i = 0; i < instruction.outputs.size(); ++i)
+        result.replace(instruction.first + static_cast<ValueId>(i), instruction.operands[i]);
+      is_changed = true;
+      continue;
+    }
+    Instruction copy = instruction;
+    for (RegionPtr& nested : copy.regions) {
+      if (nested == nullptr) continue;
+      RegionPtr quiet = silent(nested, known);
+      is_changed |= quiet != nested;
+      nested = std::move(quiet);
+    }
+    result.add(std::move(copy));
+  }
+  return known[region.get()] = is_changed ? result.finish() : region;
+}
+
+}  // namespace
+
+RegionPtr cleaned(const RegionPtr& region) {
+  Known known;
+  return cleaned(region, known);
+}
+
+RegionPtr silent(const RegionPtr& region) {
+  Known known;
+  return silent(region, known);
 }
 
 }  // namespace mlxnx::transforms

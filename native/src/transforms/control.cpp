@@ -5,61 +5,19 @@
 #include "mlxnx/error.h"
 #include "program/trace.h"
 #include "transforms/algebra.h"
+#include "transforms/cleanup.h"
 #include "transforms/interpret.h"
+#include "transforms/parts.h"
 
 namespace mlxnx::transforms {
 
 using program::Instruction;
+using program::InstructionKind;
 using program::Region;
 using program::Trace;
 using program::ValueId;
 
 namespace {
-
-using Tensors = std::vector<Tensor>;
-
-Tensors joined(std::span<const Tensor> first, std::span<const Tensor> second) {
-  Tensors all(first.begin(), first.end());
-  all.insert(all.end(), second.begin(), second.end());
-  return all;
-}
-
-std::vector<bool> is_there(std::span<const Linear> tangents) {
-  std::vector<bool> result;
-  for (const Linear& tangent : tangents) result.push_back(tangent.has_value());
-  return result;
-}
-
-Tensor or_zeros(const Linear& tangent, const TensorType& value) {
-  return tangent ? *tangent : zeros(program::cotangent_type(value));
-}
-
-// Which outputs of a region may depend on its active inputs.
-std::vector<bool> reached(const Region& region, std::vector<bool> is_active) {
-  for (const Instruction& instruction : region.instructions) {
-    const bool reaches = passes_tangents(instruction) &&
-                         std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                     [&](ValueId id) { return is_active[id]; });
-    is_active.resize(is_active.size() + instruction.outputs.size(), reaches);
-  }
-  std::vector<bool> result;
-  for (const ValueId id : region.outputs) result.push_back(is_active[id]);
-  return result;
-}
-
-Tensors run_here(const Region& region, std::span<const Tensor> inputs) {
-  return Trace::current()->record_program(region, inputs);
-}
-
-// The tangents that are there, out of a list that follows `values`.
-Linears spread(const std::vector<bool>& is_active, std::span<const Tensor> active) {
-  Linears result(is_active.size());
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < is_active.size(); ++i) {
-    if (is_active[i]) result[i] = active[next++];
-  }
-  return result;
-}
 
 // Operands of a loop.
 struct Loop {
@@ -122,55 +80,44 @@ Duals push_through_while(const Instruction& instruction, std::span<const Tensor>
           spread(is_active, all.subspan(count))};
 }
 
-// By running the loop again up to each iteration.
+// The cotangents of the active state are carried back, and sums for active captures.
 Linears while_cotangents(const Application& call, std::span<const Linear> cotangents,
                          const std::vector<bool>& wanted) {
   const Loop loop(call.instruction, call.in);
   const std::size_t count = loop.initial.size();
-  const std::vector<bool> is_active = loop.active_state(wanted);
-  std::vector<bool> moving = is_active;
+  std::vector<bool> moving = loop.active_state(wanted);
   moving.insert(moving.end(), wanted.begin() + static_cast<std::ptrdiff_t>(count), wanted.end());
-  Trace& trace = *Trace::current();
-  const auto step = [&](std::span<const Tensor> state) {
-    return run_here(loop.body, joined(state, loop.captures));
-  };
-  // The number of iterations goes first in the state.
-  Tensors counted = joined(Tensors{constant(std::int64_t{0}, DType::s32)}, loop.initial);
-  const Tensor iterations = trace.record_while(
-      counted,
-      [&](const Tensors& state) { return Tensors{loop.holds(std::span(state).subspan(1))}; },
-      [&](const Tensors& state) {
-        return joined(Tensors{state[0] + 1}, step(std::span(state).subspan(1)));
-      })[0];
-  // From the last one back: cotangents of the active state, and sums for active captures.
-  Tensors initial{iterations};
+  Tensors carried;
   for (std::size_t i = 0; i < moving.size(); ++i) {
     if (moving[i])
-      initial.push_back(or_zeros(i < count ? cotangents[i] : std::nullopt, call.in[i].type()));
+      carried.push_back(or_zeros(i < count ? cotangents[i] : std::nullopt, call.in[i].type()));
   }
-  const Tensors results = trace.record_while(
-      initial, [](const Tensors& state) { return Tensors{state[0] > 0}; },
-      [&](const Tensors& state) {
-        const Tensor before = state[0] - 1;
-        const Tensors at = Trace::current()->record_while(
-            counted, [&](const Tensors& again) { return Tensors{again[0] < before}; },
-            [&](const Tensors& again) {
-              return joined(Tensors{again[0] + 1}, step(std::span(again).subspan(1)));
-            });
-        const Pullback pullback(loop.body, joined(std::span(at).subspan(1), loop.captures), moving,
-                                Hooks::kLeaveOut);
-        const Linears running = spread(moving, std::span(state).subspan(1));
-        const Linears reached =
-            pullback({running.begin(), running.begin() + static_cast<std::ptrdiff_t>(count)});
-        Tensors next{before};
-        for (std::size_t i = 0; i < moving.size(); ++i) {
-          if (!moving[i]) continue;
-          const Linear sum = i < count ? reached[i] : plus(running[i], reached[i]);
-          next.push_back(or_zeros(sum, call.in[i].type()));
-        }
-        return next;
-      });
-  Linears all = spread(moving, std::span(results).subspan(1));
+  Linears all(call.in.size());
+  if (carried.empty()) return all;
+  const Tensors operands = joined(call.in, carried);
+  const RegionPtr body = silent(call.instruction.regions[1]);
+  const RegionPtr back = region_of(types_of(operands), [&](const Tensors& inputs) {
+    const std::span<const Tensor> values(inputs);
+    const Tensors before(values.begin(),
+                         values.begin() + static_cast<std::ptrdiff_t>(call.in.size()));
+    const Linears running = spread(moving, values.subspan(call.in.size()));
+    const Linears reached = Pullback(*body, before, moving)(
+        {running.begin(), running.begin() + static_cast<std::ptrdiff_t>(count)});
+    Tensors next;
+    for (std::size_t i = 0; i < moving.size(); ++i) {
+      if (!moving[i]) continue;
+      const Linear sum = i < count ? reached[i] : plus(running[i], reached[i]);
+      next.push_back(or_zeros(sum, call.in[i].type()));
+    }
+    return next;
+  });
+  Instruction reverse;
+  reverse.kind = InstructionKind::kWhileReverse;
+  reverse.values = static_cast<std::uint32_t>(carried.size());
+  reverse.tape = TapeScope::current();
+  reverse.regions = {silent(call.instruction.regions[0]), body, back};
+  reverse.outputs = types_of(carried);
+  all = spread(moving, emit(reverse, operands));
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!wanted[i]) all[i].reset();
   }
@@ -179,11 +126,11 @@ Linears while_cotangents(const Application& call, std::span<const Linear> cotang
 
 namespace {
 
-// The instruction with other branches, which take the captures and `further` tensors.
-Tensors branch(const Instruction& instruction, std::span<const Tensor> operands,
-               std::span<const Tensor> further, std::vector<RegionPtr> branches) {
+// The instruction with other regions, which take `further` tensors too.
+Tensors emit_with(const Instruction& instruction, std::span<const Tensor> operands,
+                  std::span<const Tensor> further, std::vector<RegionPtr> regions) {
   Instruction copy = instruction;
-  copy.regions = std::move(branches);
+  copy.regions = std::move(regions);
   copy.outputs = copy.regions.front()->output_types();
   return emit(copy, joined(operands, further));
 }
@@ -220,7 +167,7 @@ Duals push_through_cond(const Instruction& instruction, std::span<const Tensor> 
       return duals.values;
     }));
   }
-  const Tensors results = branch(instruction, operands, moving, std::move(branches));
+  const Tensors results = emit_with(instruction, operands, moving, std::move(branches));
   const std::span<const Tensor> all(results);
   const std::size_t count = instruction.outputs.size();
   return {{all.begin(), all.begin() + static_cast<std::ptrdiff_t>(count)},
@@ -244,11 +191,10 @@ Linears cond_cotangents(const Application& call, std::span<const Linear> cotange
       types_of(joined(call.in.subspan(predicates), std::span<const Tensor>(given)));
   std::vector<RegionPtr> branches;
   for (const RegionPtr& region : call.instruction.regions) {
-    branches.push_back(region_of(types, [&](const Tensors& inputs) {
+    branches.push_back(region_of(types, [&, quiet = silent(region)](const Tensors& inputs) {
       const std::span<const Tensor> all(inputs);
-      const Pullback pullback(*region,
-                              {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(captures)},
-                              of_captures, Hooks::kLeaveOut);
+      const Pullback pullback(
+          *quiet, {all.begin(), all.begin() + static_cast<std::ptrdiff_t>(captures)}, of_captures);
       const Linears back = pullback(spread(is_there_too, all.subspan(captures)));
       Tensors outputs;
       for (std::size_t i = 0; i < captures; ++i) {
@@ -257,7 +203,7 @@ Linears cond_cotangents(const Application& call, std::span<const Linear> cotange
       return outputs;
     }));
   }
-  const Tensors back = branch(call.instruction, call.in, given, std::move(branches));
+  const Tensors back = emit_with(call.instruction, call.in, given, std::move(branches));
   const Linears all = spread(of_captures, back);
   std::copy(all.begin(), all.end(), results.begin() + static_cast<std::ptrdiff_t>(predicates));
   return results;

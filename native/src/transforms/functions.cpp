@@ -1,5 +1,5 @@
-// The public transforms over flat tensors: the function becomes a region, the region another one, and
-// that is run, or recorded where the caller is itself traced.
+// The public transforms over flat tensors: the function becomes a region, the region another one,
+// and that is run, or recorded where the caller is itself traced.
 #include <algorithm>
 #include <functional>
 #include <numeric>
@@ -115,9 +115,9 @@ Tensor directions(const TensorType& type) {
 }  // namespace
 
 Tensors value_and_grad(const Program::Function& function, const Tensors& inputs,
-                       const std::vector<std::size_t>& wrt) {
+                       const std::vector<std::size_t>& wrt, Tape tape) {
   const Traced original = traced(function, inputs, types_of(inputs));
-  return run(transforms::value_and_grad(*original.region, wrt),
+  return run(transforms::value_and_grad(*original.region, wrt, tape),
              joined(inputs, original.captures));
 }
 
@@ -200,9 +200,19 @@ Tensor hessian(const Program::Function& function, const Tensor& input) {
   Shape shape = input.shape();
   shape.insert(shape.end(), input.shape().begin(), input.shape().end());
   // (value, gradient, tangent of the value, tangent of the gradient)
-  return in_all_directions(transforms::jvp(*gradient, wrt), 3,
-                           joined({input}, original.captures),
+  return in_all_directions(transforms::jvp(*gradient, wrt), 3, joined({input}, original.captures),
                            program::cotangent_type(input.type()), shape);
+}
+
+Tensors checkpoint(const Program::Function& function, const Tensors& inputs) {
+  Trace* const trace = Trace::current();
+  if (trace == nullptr) return function(inputs);
+  const Traced piece = traced(function, inputs, types_of(inputs));
+  program::Instruction instruction;
+  instruction.kind = program::InstructionKind::kCheckpoint;
+  instruction.regions = {piece.region};
+  instruction.outputs = piece.region->output_types();
+  return trace->record_instruction(instruction, joined(inputs, piece.captures));
 }
 
 Tensors stop_gradient(const Tensors& tensors) {
@@ -240,7 +250,8 @@ Tensors custom_vjp(const Tensors& inputs, const Tensors& results,
   mark.values = static_cast<std::uint32_t>(results.size());
   mark.regions = {back.region};
   mark.outputs = types_of(results);
-  return trace->record_instruction(mark, joined(joined(results, inputs), joined(known, back.captures)));
+  return trace->record_instruction(mark,
+                                   joined(joined(results, inputs), joined(known, back.captures)));
 }
 
 }  // namespace tracing

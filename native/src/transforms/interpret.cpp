@@ -7,7 +7,6 @@
 namespace mlxnx::transforms {
 
 using program::Instruction;
-using program::InstructionKind;
 using program::Region;
 using program::ValueId;
 
@@ -59,16 +58,12 @@ Duals push_forward(const Region& region, std::vector<Tensor> inputs, Linears tan
   return {results_of(region, values), results_of(region, all)};
 }
 
-Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector<bool> wanted,
-                   Hooks hooks)
+Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector<bool> wanted)
     : region_(region), values_(std::move(inputs)), is_active_(std::move(wanted)) {
   values_.reserve(region.value_count());
   is_active_.reserve(region.value_count());
   for (const Instruction& instruction : region.instructions) {
-    const std::vector<Tensor> operands = operands_of(instruction, values_);
-    const bool is_left_out =
-        hooks == Hooks::kLeaveOut && instruction.kind == InstructionKind::kHook;
-    const std::vector<Tensor> outputs = is_left_out ? operands : emit(instruction, operands);
+    const std::vector<Tensor> outputs = emit(instruction, operands_of(instruction, values_));
     values_.insert(values_.end(), outputs.begin(), outputs.end());
     const bool is_active = passes_tangents(instruction) &&
                            std::any_of(instruction.operands.begin(), instruction.operands.end(),

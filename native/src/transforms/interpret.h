@@ -10,15 +10,11 @@ namespace mlxnx::transforms {
 /// The outputs of a region and their tangents, from those of its inputs.
 Duals push_forward(const program::Region& region, std::vector<Tensor> inputs, Linears tangents);
 
-/// Whether hooks of a region that has run before are told again.
-enum class Hooks { kKeep, kLeaveOut };
-
 /// The outputs of a region, and what leads back from their cotangents to those of its inputs.
 class Pullback {
  public:
   /// `wanted` names the inputs whose cotangents will be asked for. The region must outlive this.
-  Pullback(const program::Region& region, std::vector<Tensor> inputs, std::vector<bool> wanted,
-           Hooks hooks = Hooks::kKeep);
+  Pullback(const program::Region& region, std::vector<Tensor> inputs, std::vector<bool> wanted);
   const std::vector<Tensor>& outputs() const { return outputs_; }
   /// The cotangents of the wanted inputs; none for the others.
   Linears operator()(const Linears& cotangents) const;

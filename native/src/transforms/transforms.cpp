@@ -6,6 +6,7 @@
 #include "transforms/algebra.h"
 #include "transforms/batch.h"
 #include "transforms/cleanup.h"
+#include "transforms/control.h"
 #include "transforms/interpret.h"
 
 namespace mlxnx::transforms {
@@ -55,7 +56,8 @@ RegionPtr traced(const Region& function, const std::vector<TensorType>& types,
 
 }  // namespace
 
-RegionPtr value_and_grad(const Region& function, std::span<const std::size_t> wrt) {
+RegionPtr value_and_grad(const Region& function, std::span<const std::size_t> wrt, Tape tape) {
+  const TapeScope scope(tape);
   const std::vector<bool> wanted = marked(function, wrt);
   if (function.outputs.empty()) throw ArgumentError("[grad] a function without a result");
   return traced(function, input_types(function), [&](const Tensors& inputs) {

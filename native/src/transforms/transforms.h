@@ -18,7 +18,8 @@ using RegionPtr = std::shared_ptr<const program::Region>;
 /// not a scalar is summed. Gradients have the types of `program::cotangent_type`.
 /// Throws: ArgumentError for a position without an input; UnsupportedError where an op that the
 /// output depends on has no derivative.
-RegionPtr value_and_grad(const program::Region& function, std::span<const std::size_t> wrt);
+RegionPtr value_and_grad(const program::Region& function, std::span<const std::size_t> wrt,
+                         Tape tape = Tape::kAll);
 
 /// (inputs…, cotangents of all outputs…) -> (outputs…, cotangents of the inputs at `wrt`).
 RegionPtr vjp(const program::Region& function, std::span<const std::size_t> wrt);

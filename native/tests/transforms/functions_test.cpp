@@ -44,17 +44,16 @@ TEST(Transforms, ExamplesOfTheHeaderHold) {
 }
 
 TEST(Transforms, OwnGradients) {
-  const auto clipped = custom_vjp(
-      [](const Tensor& x) { return x * x; },
-      [](const Tensor& g, const auto& args, const Tensor&) {
-        return std::tuple(clip(g * 2.0 * std::get<0>(args), Tensor(-1.0), Tensor(1.0)));
-      });
+  const auto clipped =
+      custom_vjp([](const Tensor& x) { return x * x; },
+                 [](const Tensor& g, const auto& args, const Tensor&) {
+                   return std::tuple(clip(g * 2.0 * std::get<0>(args), Tensor(-1.0), Tensor(1.0)));
+                 });
   EXPECT_THAT(numbers(grad(clipped)(tensor({0.25, 3.0}))), ElementsAre(0.5, 1));
   EXPECT_THAT(numbers(clipped(tensor({0.25, 3.0}))), ElementsAre(0.0625, 9));
-  const auto wrong = custom_vjp([](const Tensor& x) { return x; },
-                                [](const Tensor& g, const auto&, const Tensor&) {
-                                  return std::tuple(g, g);
-                                });
+  const auto wrong =
+      custom_vjp([](const Tensor& x) { return x; },
+                 [](const Tensor& g, const auto&, const Tensor&) { return std::tuple(g, g); });
   EXPECT_THAT([&] { grad(wrong)(Tensor(1.0)); },
               testing::ThrowsMessage<ArgumentError>(HasSubstr("answers 2 tensors for 1")));
   EXPECT_THAT([&] { jvp(clipped, std::tuple(Tensor(1.0)), std::tuple(Tensor(1.0))); },
@@ -138,9 +137,7 @@ TEST(Transforms, AuxiliaryResultsComeAlong) {
 TEST(Transforms, NestInAnyOrder) {
   const Tensor two(2.0);
   const auto forward = [](auto f) {
-    return [f](const Tensor& x) {
-      return jvp(f, std::tuple(x), std::tuple(Tensor(1.0))).second;
-    };
+    return [f](const Tensor& x) { return jvp(f, std::tuple(x), std::tuple(Tensor(1.0))).second; };
   };
   EXPECT_EQ(number(forward(cube)(two)), 12);
   EXPECT_EQ(number(forward(forward(cube))(two)), 12);
@@ -166,7 +163,8 @@ TEST(Transforms, SeeThroughToFunctionsAroundThem) {
   };
   EXPECT_EQ(number(grad(outer)(Tensor(3.0))), 54);
   const auto rows = [](const Tensor& x) {
-    return sum(vmap([&x](const Tensor& y) { return sum(x * y); })(tensor({{1.0, 2.0}, {3.0, 4.0}})));
+    return sum(
+        vmap([&x](const Tensor& y) { return sum(x * y); })(tensor({{1.0, 2.0}, {3.0, 4.0}})));
   };
   EXPECT_THAT(numbers(grad(rows)(tensor({1.0, 1.0}))), ElementsAre(4, 6));
 }
@@ -184,11 +182,94 @@ TEST(Transforms, GoThroughLoopsAndBranches) {
   EXPECT_THAT(numbers(vmap(power)(tensor({2.0, 3.0}), tensor({3, 2}))), ElementsAre(8, 9));
   EXPECT_THAT(numbers(vmap(grad(power))(tensor({2.0, 3.0}), tensor({3, 2}))), ElementsAre(12, 6));
   const auto branch = [](const Tensor& x) {
-    return cond(x > 0.0, [&] { return x * x; }, [&] { return -x; });
+    return cond(
+        x > 0.0, [&] { return x * x; }, [&] { return -x; });
   };
   EXPECT_EQ(number(grad(branch)(Tensor(3.0))), 6);
   EXPECT_EQ(number(grad(branch)(Tensor(-3.0))), -1);
   EXPECT_THAT(numbers(vmap(grad(branch))(tensor({3.0, -3.0}))), ElementsAre(6, -1));
+}
+
+TEST(Transforms, LoopsKeepWhatTheirTapeSays) {
+  // x_{k+1} = sin(x_k) * a, n times, the number of which is read while running
+  const auto iterate = [](const Tensor& x, const Tensor& a, const Tensor& n) {
+    return std::get<1>(while_loop(
+        std::tuple(Tensor(0), x), [&n](const auto& s) { return std::get<0>(s) < n; },
+        [&a](const auto& s) { return std::tuple(std::get<0>(s) + 1, sin(std::get<1>(s)) * a); }));
+  };
+  const auto expected = [](double x, double a, int n) {
+    double dx = 1, da = 0;
+    for (int i = 0; i < n; ++i) {
+      da = std::cos(x) * a * da + std::sin(x);
+      dx *= std::cos(x) * a;
+      x = std::sin(x) * a;
+    }
+    return std::pair(dx, da);
+  };
+  for (const int n : {0, 1, 2, 3, 5, 16, 37, 100}) {
+    const auto [dx, da] = expected(0.7, 1.3, n);
+    for (const Tape tape : {Tape::kAll, Tape::kSqrt, Tape::kRecompute}) {
+      const auto slopes = grad<0, 1>(iterate, {.tape = tape});
+      const Tensor x(Number(0.7), DType::f64), a(Number(1.3), DType::f64);
+      const auto eager = slopes(x, a, Tensor(n));
+      EXPECT_NEAR(number(std::get<0>(eager)), dx, 1e-12) << n;
+      EXPECT_NEAR(number(std::get<1>(eager)), da, 1e-12) << n;
+      const auto compiled = jit(slopes)(x, a, Tensor(n));
+      EXPECT_NEAR(number(std::get<1>(compiled)), da, 1e-12) << n;
+      const auto mapped = vmap(grad<1>(iterate, {.tape = tape}), {0, std::nullopt, 0})(
+          tensor({0.7, 0.7}), Tensor(1.3), tensor({n, 3}));
+      EXPECT_NEAR(numbers(mapped)[0], da, 1e-4 * std::max(1.0, std::abs(da))) << n;
+      EXPECT_NEAR(numbers(mapped)[1], expected(0.7, 1.3, 3).second, 1e-4) << n;
+    }
+  }
+}
+
+TEST(Transforms, LoopsWithinLoops) {
+  // the sum of x^k for k below 4, each by a loop of its own
+  const auto powers = [](const Tensor& x) {
+    return std::get<1>(while_loop(
+        std::tuple(Tensor(0), x * 0.0), [](const auto& s) { return std::get<0>(s) < 4; },
+        [&x](const auto& outer) {
+          const Tensor& k = std::get<0>(outer);
+          const auto power = while_loop(
+              std::tuple(Tensor(0), x * 0.0 + 1.0),
+              [&k](const auto& s) { return std::get<0>(s) < k; },
+              [&x](const auto& s) { return std::tuple(std::get<0>(s) + 1, std::get<1>(s) * x); });
+          return std::tuple(k + 1, std::get<1>(outer) + std::get<1>(power));
+        }));
+  };
+  EXPECT_EQ(number(grad(powers)(Tensor(2.0))), 17);        // 1 + 2x + 3x^2
+  EXPECT_EQ(number(grad(grad(powers))(Tensor(2.0))), 14);  // 2 + 6x
+  EXPECT_EQ(number(hessian(powers)(Tensor(2.0))), 14);
+  EXPECT_EQ(number(jvp(grad(powers), std::tuple(Tensor(2.0)), std::tuple(Tensor(1.0))).second), 14);
+}
+
+TEST(Transforms, CheckpointsRunAgain) {
+  int calls = 0;
+  const auto block = checkpoint([&calls](const Tensor& x) {
+    ++calls;
+    return exp(sin(x));
+  });
+  EXPECT_EQ(number(block(Tensor(0.0))), 1);
+  EXPECT_EQ(number(grad(block)(Tensor(0.0))), 1);
+  EXPECT_EQ(calls, 2) << "traced once, run by the program";
+  const auto twice = [&block](const Tensor& x) { return sum(block(block(x)) * x); };
+  const auto plain = [](const Tensor& x) { return sum(exp(sin(exp(sin(x)))) * x); };
+  const Tensor x = tensor({0.25, -0.5});
+  const auto close = [](const Tensor& a, const Tensor& b) {
+    const std::vector<double> left = numbers(a), right = numbers(b);
+    for (std::size_t i = 0; i < left.size(); ++i) EXPECT_NEAR(left[i], right[i], 1e-5);
+  };
+  close(grad(twice)(x), grad(plain)(x));
+  close(jit(grad(twice))(x), grad(plain)(x));
+  close(hessian(twice)(x), hessian(plain)(x));
+  close(vmap(grad(twice))(x), vmap(grad(plain))(x));
+  close(jvp(twice, std::tuple(x), std::tuple(x)).second,
+        jvp(plain, std::tuple(x), std::tuple(x)).second);
+  const auto around = [](const Tensor& y) {
+    return checkpoint([&y](const Tensor& z) { return y * z * z; })(y);
+  };
+  EXPECT_EQ(number(grad(around)(Tensor(2.0))), 12) << "what it takes from around it counts";
 }
 
 TEST(Transforms, MapOverAnyAxis) {
@@ -201,26 +282,40 @@ TEST(Transforms, MapOverAnyAxis) {
   EXPECT_EQ(turned.shape(), (Shape{3, 2}));
   EXPECT_THAT([&] { vmap(total)(columns, Tensor(1.0)); },
               testing::ThrowsMessage<ArgumentError>(HasSubstr("[vmap] there is no axis 0 in f32")));
-  EXPECT_THAT([&] { vmap(total)(columns, tensor({1.0, 2.0, 3.0})); },
-              testing::ThrowsMessage<ArgumentError>(HasSubstr("2 examples and 3")));
-  EXPECT_THAT([&] { vmap(total, {std::nullopt, std::nullopt})(columns, Tensor(1.0)); },
-              testing::ThrowsMessage<ArgumentError>(HasSubstr("no argument is mapped")));
+  EXPECT_THAT(
+      [&] {
+        vmap(total)(columns, tensor({1.0, 2.0, 3.0}));
+      },
+      testing::ThrowsMessage<ArgumentError>(HasSubstr("2 examples and 3")));
+  EXPECT_THAT(
+      [&] {
+        vmap(total, {std::nullopt, std::nullopt})(columns, Tensor(1.0));
+      },
+      testing::ThrowsMessage<ArgumentError>(HasSubstr("no argument is mapped")));
   EXPECT_THAT([&] { vmap(total, {0})(columns, Tensor(1.0)); },
               testing::ThrowsMessage<ArgumentError>(HasSubstr("1 axes for 2 arguments")));
 }
 
 TEST(Transforms, WrongArgumentsAreTold) {
   const auto square = [](const Tensor& x) { return x * x; };
-  EXPECT_THAT([&] { vjp(square, std::tuple(tensor({1.0, 2.0})), Tensor(1.0)); },
-              testing::ThrowsMessage<ShapeError>(HasSubstr("[vjp] tensor 0 is f32 and should be")));
-  EXPECT_THAT([&] { jvp(square, std::tuple(Tensor(1.0)), std::tuple(Tensor(1.0), Tensor(1.0))); },
-              testing::ThrowsMessage<ArgumentError>(HasSubstr("[jvp] 2 tensors where there are 1")));
-  EXPECT_THAT([&] { hessian(square)(tensor({1.0, 2.0})); },
-              testing::ThrowsMessage<ShapeError>(HasSubstr("no scalar")));
+  EXPECT_THAT(
+      [&] {
+        vjp(square, std::tuple(tensor({1.0, 2.0})), Tensor(1.0));
+      },
+      testing::ThrowsMessage<ShapeError>(HasSubstr("[vjp] tensor 0 is f32 and should be")));
+  EXPECT_THAT(
+      [&] { jvp(square, std::tuple(Tensor(1.0)), std::tuple(Tensor(1.0), Tensor(1.0))); },
+      testing::ThrowsMessage<ArgumentError>(HasSubstr("[jvp] 2 tensors where there are 1")));
+  EXPECT_THAT(
+      [&] {
+        hessian(square)(tensor({1.0, 2.0}));
+      },
+      testing::ThrowsMessage<ShapeError>(HasSubstr("no scalar")));
   EXPECT_THAT([&] { grad([](const Tensor& x) { return Tensor(x.item<double>()); })(Tensor(1.0)); },
               testing::Throws<ArgumentError>());
   EXPECT_THROW(grad([](const Tensor& x) {
-                 return reduce(x, Tensor(0.0), [](const Tensor& a, const Tensor& b) { return a + b; });
+                 return reduce(x, Tensor(0.0),
+                               [](const Tensor& a, const Tensor& b) { return a + b; });
                })(tensor({1.0, 2.0})),
                UnsupportedError);
 }
@@ -231,7 +326,8 @@ TEST(Transforms, TrainInOneCompiledStep) {
       const Tensor error = dot(x, l.weight) + l.bias - y;
       return sum(error * error);
     })(layer);
-    return std::tuple(loss, Layer{layer.weight - 0.05 * slopes.weight, layer.bias - 0.05 * slopes.bias});
+    return std::tuple(loss,
+                      Layer{layer.weight - 0.05 * slopes.weight, layer.bias - 0.05 * slopes.bias});
   });
   const Tensor x = tensor({{0.0, 1.0}, {1.0, 0.0}, {1.0, 1.0}});
   const Tensor y = dot(x, tensor({{1.0, -2.0}, {3.0, 0.5}})) + tensor({0.25, 1.0});
