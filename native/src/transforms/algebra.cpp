@@ -78,6 +78,11 @@ Axes axes_of(const Application& call, std::string_view name, std::size_t rank) {
 
 Tensor cut(const Tensor& tensor, std::int64_t axis, std::int64_t start, std::int64_t length,
            std::int64_t stride) {
+  if (length == 0) {
+    Shape empty = tensor.shape();
+    empty[static_cast<std::size_t>(axis)] = 0;
+    return zeros({tensor.dtype(), empty});
+  }
   return slice_along_axis(tensor, start, (length - 1) * stride + 1,
                           {.axis = axis, .stride = stride});
 }

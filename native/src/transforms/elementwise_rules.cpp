@@ -77,8 +77,8 @@ Tensor min_scale(const Call& call, std::size_t i, const Tensor& t) {
 
 Tensor remainder_scale(const Call& call, std::size_t i, const Tensor& t) {
   if (i == 0) return t;
-  const Tensor ratio = call.in[0] / call.in[1];
-  return -(t * select(ratio < 0, ceil(ratio), floor(ratio)));
+  // The truncated quotient; that of the operands could round up to a whole number.
+  return -(t * round((call.in[0] - call.out[0]) / call.in[1]));
 }
 
 Tensor pow_scale(const Call& call, std::size_t i, const Tensor& t) {

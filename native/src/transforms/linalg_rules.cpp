@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <complex>
 
 #include "transforms/algebra.h"
+#include "transforms/interpret.h"
 #include "transforms/rules.h"
 
 // Forward formulas as in M. Giles, "An extended collection of matrix derivative results for forward
@@ -135,24 +135,62 @@ Tensor first_rows(const Tensor& matrix, std::int64_t count) {
   return cut(matrix, static_cast<std::int64_t>(matrix.rank()) - 2, 0, count);
 }
 
-// R keeps a real diagonal. Columns that complete Q turn only as far as those before force them to.
+// The factors as reflections make them, one for each column: they decide on the phases of complex
+// ones. NaN where the head of a column is 0, at which its phase jumps. Of matrices that are not
+// wide; Q and R are complete.
+std::vector<Tensor> reflected(const Tensor& a) {
+  const auto row_axis = static_cast<std::int64_t>(a.rank()) - 2;
+  const std::int64_t m = rows(a), n = columns(a);
+  Shape square = a.shape();
+  square.back() = m;
+  Tensor q = broadcast(identity(m, a.dtype()), square);
+  Tensor r = a;
+  for (std::int64_t i = 0; i < (m == n ? n - 1 : n); ++i) {
+    const Tensor x = cut(cut(r, row_axis + 1, i, 1), row_axis, i, m - i);
+    const Tensor head = cut(x, row_axis, 0, 1);
+    const Tensor phase = head / abs(head);
+    const auto squared_norm = [&](const Tensor& vector) {
+      return sum(real(vector * conjugate(vector)), {.axes = Axes{row_axis}, .keep_axes = true});
+    };
+    const Tensor v = x + widen(phase * sqrt(squared_norm(x)), row_axis, {.high = m - i - 1});
+    const Tensor direction = widen(v, row_axis, {.low = i});
+    const Tensor twice = direction * (2 / squared_norm(v));
+    r = r - matmul(twice, matmul(adjoint(direction), r));
+    q = q - matmul(matmul(q, twice), adjoint(direction));
+  }
+  return {q, triu(r)};
+}
+
+std::vector<Tensor> complex_qr(const Tensor& a, std::int64_t width) {
+  const std::int64_t m = rows(a), n = columns(a);
+  if (m < n) {
+    const Tensor q = reflected(first_columns(a, m))[0];
+    return {q, matmul(adjoint(q), a)};
+  }
+  const std::vector<Tensor> factors = reflected(a);
+  return {first_columns(factors[0], width), first_rows(factors[1], width)};
+}
+
+// Columns that complete Q turn only as far as those before force them to.
 Linears qr_forward(const Call& call, std::span<const Linear> tangents) {
+  if (is_complex(call.in[0].dtype())) {
+    const RegionPtr factors = region_of(types_of(call.in), [&](const std::vector<Tensor>& in) {
+      return complex_qr(in[0], columns(call.out[0]));
+    });
+    return push_forward(*factors, {call.in[0]}, {tangents[0]}).tangents;
+  }
   const Tensor& da = *tangents[0];
   const Tensor& q = call.out[0];
   const Tensor& r = call.out[1];
   const std::int64_t k = std::min(rows(da), columns(da));
   const Tensor scaled = over_upper(first_columns(da, k), first_rows(first_columns(r, k), k));
-  const Tensor inside = matmul(adjoint(q), scaled);
+  const Tensor inside = matmul(swapped(q), scaled);
   const Tensor square = to_square(inside);
   const Tensor below = tril(square, -1);
-  Tensor omega = below - adjoint(below);
-  if (is_complex(square.dtype())) {
-    const Tensor turn = imag(square) * identity(rows(square), DType::f32);
-    omega = omega + turn * Tensor(std::complex<double>(0, 1));
-  }
+  const Tensor omega = below - swapped(below);
   Tensor dq = matmul(q, omega);
   if (columns(q) == k) dq = dq + (scaled - matmul(q, inside));
-  return {dq, matmul(adjoint(q), da) - matmul(omega, r)};
+  return {dq, matmul(swapped(q), da) - matmul(omega, r)};
 }
 
 // 1 / (to_j - from_i) between different values, else 0: equal ones share a space, in which vectors

@@ -1,4 +1,5 @@
 #include <functional>
+#include <limits>
 #include <numeric>
 
 #include "transforms/algebra.h"
@@ -50,16 +51,19 @@ Tensor at(const Tensor& tensor, const Tensor& padding, const WindowGeometry& geo
 
 Tensor zero_like(const Tensor& tensor) { return Tensor(0.0, tensor.dtype()); }
 
+// What lies beyond the edges where it is never an extreme.
+template <bool is_max>
+Tensor beyond(const Tensor& x) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (is_float(x.dtype())) return Tensor(is_max ? -infinity : infinity, x.dtype());
+  return is_max ? reduce_min(x) : reduce_max(x);
+}
+
 // The place of each window's extreme: the last of equal ones, as Nx has it.
 template <bool is_max>
-Tensor extreme_places(const Call& call, const WindowGeometry& geometry) {
-  const Tensor& x = call.in[0];
-  const double beyond = std::numeric_limits<double>::infinity();
-  const Tensor value = is_float(x.dtype()) ? Tensor(is_max ? -beyond : beyond, x.dtype())
-                       : is_max            ? reduce_min(x)
-                                           : reduce_max(x);
+Tensor extreme_places(const Tensor& x, const Tensor& padding, const WindowGeometry& geometry) {
   const Tensor all = places(geometry);
-  const Tensor elements = at(x, value, geometry, all);
+  const Tensor elements = at(x, padding, geometry, all);
   const ArgExtremeOptions last{.axis = -1, .tie_break = TieBreak::kHigh};
   const Tensor chosen = is_max ? argmax(elements, last) : argmin(elements, last);
   return squeeze(take_along_axis(all, new_axis(chosen, -1), {.axis = -1}), {.axes = Axes{-1}});
@@ -69,7 +73,8 @@ template <bool is_max>
 Linears extreme_forward(const Call& call, std::span<const Linear> tangents) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   const Tensor& t = *tangents[0];
-  return {at(t, zero_like(t), geometry, extreme_places<is_max>(call, geometry))};
+  const Tensor& x = call.in[0];
+  return {at(t, zero_like(t), geometry, extreme_places<is_max>(x, beyond<is_max>(x), geometry))};
 }
 
 std::vector<Tensor> product_composed(const Call& call) {
@@ -93,13 +98,26 @@ Tensor sum_transpose(const Call& call, std::size_t, const Tensor& g) {
                     {.window_dilations = geometry.dilations});
 }
 
-// Linear in the source, each element of which goes to its window's extreme, and in the initial
-// value.
+// Each element of the source goes to its window's extreme and is added to the initial value. That
+// is the padding as well: where it is the extreme the element is lost.
 template <bool is_max>
-Tensor scatter_transpose(const Call& call, std::size_t i, const Tensor& g) {
-  if (i == 2) return sum(g);
+Linears scatter_forward(const Call& call, std::span<const Linear> tangents) {
+  Linear result;
+  if (tangents[2]) result = broadcast(*tangents[2], call.shape(0));
+  if (!tangents[1]) return {result};
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
-  return at(g, zero_like(g), geometry, extreme_places<is_max>(call, geometry));
+  const Tensor& x = call.in[0];
+  const Tensor padding = geometry.is_padded() ? call.in[2] : zero_like(x);
+  const Tensor where = extreme_places<is_max>(x, padding, geometry);
+  const Tensor& t = *tangents[1];
+  const Tensor nothing = zeros({t.dtype(), {count(geometry.padded)}});
+  const Tensor padded = indexed_add(nothing, reshape(where, {where.size(), 1}), flatten(t));
+  std::vector<AxisPadding> off = edges(geometry);
+  for (auto& [low, high, interior] : off) {
+    low = -low;
+    high = -high;
+  }
+  return {plus(result, pad(reshape(padded, geometry.padded), zero_like(t), off))};
 }
 
 }  // namespace
@@ -112,8 +130,8 @@ std::span<const Rule> window_rules() {
       forward("window_min", extreme_forward<false>),
       refused("window_reduce",
               "a fold with a function of one's own has no gradient, as in Nx; while_loop has one"),
-      jointly("window_scatter_max", kSecond | kThird, scatter_transpose<true>),
-      jointly("window_scatter_min", kSecond | kThird, scatter_transpose<false>),
+      forward("window_scatter_max", scatter_forward<true>),
+      forward("window_scatter_min", scatter_forward<false>),
   };
   return rules;
 }
