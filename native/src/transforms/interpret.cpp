@@ -33,11 +33,21 @@ std::vector<T> results_of(const Region& region, const std::vector<T>& all) {
   return result;
 }
 
+// Tensors without elements have no derivatives, so that no rule has to care for them.
+bool has_derivatives(const Tensor& tensor) { return tensor.size() != 0; }
+
+void drop_empty(std::span<const Tensor> values, std::span<Linear> tangents) {
+  for (std::size_t i = 0; i < tangents.size(); ++i) {
+    if (!has_derivatives(values[i])) tangents[i].reset();
+  }
+}
+
 }  // namespace
 
 Duals push_forward(const Region& region, std::vector<Tensor> inputs, Linears tangents) {
   std::vector<Tensor> values = std::move(inputs);
   Linears all = std::move(tangents);
+  drop_empty(values, all);
   values.reserve(region.value_count());
   all.reserve(region.value_count());
   for (const Instruction& instruction : region.instructions) {
@@ -47,6 +57,7 @@ Duals push_forward(const Region& region, std::vector<Tensor> inputs, Linears tan
                                        [](const Linear& tangent) { return tangent.has_value(); });
     if (is_active && passes_tangents(instruction)) {
       Duals duals = push_through(instruction, operands, moving);
+      drop_empty(duals.values, duals.tangents);
       values.insert(values.end(), duals.values.begin(), duals.values.end());
       all.insert(all.end(), duals.tangents.begin(), duals.tangents.end());
     } else {
@@ -62,13 +73,16 @@ Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector
     : region_(region), values_(std::move(inputs)), is_active_(std::move(wanted)) {
   values_.reserve(region.value_count());
   is_active_.reserve(region.value_count());
+  for (std::size_t i = 0; i < is_active_.size(); ++i)
+    is_active_[i] = is_active_[i] && has_derivatives(values_[i]);
   for (const Instruction& instruction : region.instructions) {
     const std::vector<Tensor> outputs = emit(instruction, operands_of(instruction, values_));
     values_.insert(values_.end(), outputs.begin(), outputs.end());
     const bool is_active = passes_tangents(instruction) &&
                            std::any_of(instruction.operands.begin(), instruction.operands.end(),
                                        [this](ValueId id) { return is_active_[id]; });
-    is_active_.resize(values_.size(), is_active);
+    for (const Tensor& output : outputs)
+      is_active_.push_back(is_active && has_derivatives(output));
   }
   outputs_ = results_of(region, values_);
 }

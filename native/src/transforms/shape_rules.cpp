@@ -9,13 +9,13 @@ namespace {
 using Call = Application;
 
 Tensor broadcast_transpose(const Call& call, std::size_t i, const Tensor& g) {
-  const auto* axes = call.attr_if<Axes>("axes");
-  if (axes == nullptr) return g;  // aligned at the last axis, as `conform` takes it
-  Axes summed = other_axes(g.rank(), *axes);
+  // aligned at the last axis, as `conform` takes it
+  if (call.attr_if<Axes>("axes") == nullptr) return g;
+  const Axes axes = axes_of(call, "axes", g.rank());
+  Axes summed = other_axes(g.rank(), axes);
   const Shape& shape = call.shape(i);
-  for (std::size_t k = 0; k < axes->size(); ++k) {
-    const auto axis = static_cast<std::size_t>((*axes)[k]);
-    if (shape[k] != g.shape()[axis]) summed.push_back((*axes)[k]);
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    if (shape[k] != g.shape()[static_cast<std::size_t>(axes[k])]) summed.push_back(axes[k]);
   }
   if (summed.empty()) return g;
   return reshape(sum(g, {.axes = summed}), shape);
