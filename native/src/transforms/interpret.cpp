@@ -81,8 +81,7 @@ Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector
     const bool is_active = passes_tangents(instruction) &&
                            std::any_of(instruction.operands.begin(), instruction.operands.end(),
                                        [this](ValueId id) { return is_active_[id]; });
-    for (const Tensor& output : outputs)
-      is_active_.push_back(is_active && has_derivatives(output));
+    for (const Tensor& output : outputs) is_active_.push_back(is_active && has_derivatives(output));
   }
   outputs_ = results_of(region, values_);
 }

@@ -1,0 +1,205 @@
+// What gradients and tangents of regions have for inputs and outputs, and what they make of marks,
+// hooks and calls of the host.
+#include "transforms/transforms.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "ops/number_tensors.h"
+#include "program/build_helpers.h"
+#include "program/trace.h"
+#include "transforms/cleanup.h"
+#include "transforms/derivative_check.h"
+
+namespace mlxnx::transforms {
+namespace {
+
+using program::f32;
+using program::RegionBuilder;
+using program::ValueId;
+using testing::ElementsAre;
+using Ids = std::vector<ValueId>;
+using Wrt = std::vector<std::size_t>;
+
+std::vector<float> floats(const Tensor& tensor) { return tensor.to_vector<float>(); }
+
+// (x, y, unused) -> (x * y, x + y)
+RegionPtr product_and_sum() {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({2}));
+  const ValueId y = builder.input("y", f32({2}));
+  builder.input("unused", {DType::s64, {3}});
+  return builder.region(Ids{builder.op("multiply", {x, y}), builder.op("add", {x, y})});
+}
+
+const Tensors& point() {
+  static const Tensors tensors{tensor({1.0, 2.0}), tensor({3.0, 4.0}),
+                               constant(std::int64_t{5}, DType::s64, {3})};
+  return tensors;
+}
+
+TEST(Transforms, ValueAndGradAnswersAllValuesAndThenGradientsOfTheFirst) {
+  const RegionPtr region = value_and_grad(*product_and_sum(), Wrt{1, 2, 0, 1});
+  const Tensors results = run(region, point());
+  ASSERT_EQ(results.size(), 6U);
+  EXPECT_THAT(floats(results[0]), ElementsAre(3, 8));
+  EXPECT_THAT(floats(results[1]), ElementsAre(4, 6));
+  EXPECT_THAT(floats(results[2]), ElementsAre(1, 2));
+  EXPECT_THAT(floats(results[3]), ElementsAre(0, 0, 0));
+  EXPECT_THAT(floats(results[4]), ElementsAre(3, 4));
+  EXPECT_THAT(floats(results[5]), ElementsAre(1, 2));
+  EXPECT_EQ(region->inputs[0].name, "x");
+  EXPECT_EQ(region->inputs[2].name, "unused");
+}
+
+TEST(Transforms, VjpWeighsEveryOutput) {
+  Tensors inputs = point();
+  inputs.push_back(tensor({1.0, 10.0}));
+  inputs.push_back(tensor({100.0, 1000.0}));
+  const Tensors results = run(vjp(*product_and_sum(), Wrt{0}), inputs);
+  ASSERT_EQ(results.size(), 3U);
+  EXPECT_THAT(floats(results[2]), ElementsAre(103, 1040));
+}
+
+TEST(Transforms, JvpAnswersATangentForEveryOutput) {
+  Tensors inputs = point();
+  inputs.push_back(tensor({1.0, 10.0}));
+  const Tensors results = run(jvp(*product_and_sum(), Wrt{1}), inputs);
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_THAT(floats(results[2]), ElementsAre(1, 20));
+  EXPECT_THAT(floats(results[3]), ElementsAre(1, 10));
+}
+
+TEST(Transforms, AnInputMayBeTheOutputAndAnOutputAConstant) {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({2}));
+  const RegionPtr region = builder.region(Ids{x, x, program::number(builder, 3.0)});
+  const Tensors back = run(vjp(*region, Wrt{0}), {point()[0], point()[0], point()[1], Tensor(1.0)});
+  EXPECT_THAT(floats(back[3]), ElementsAre(4, 6));
+  const Tensors along = run(jvp(*region, Wrt{0}), {point()[0], point()[1]});
+  EXPECT_THAT(floats(along[4]), ElementsAre(3, 4));
+  EXPECT_EQ(along[5].item<float>(), 0);
+}
+
+TEST(Transforms, RefusePositionsWithoutAnInput) {
+  const RegionPtr region = product_and_sum();
+  const std::string text = "[grad] there is no input 3 among 3";
+  EXPECT_EQ(message_of<ArgumentError>([&] { value_and_grad(*region, Wrt{0, 3}); }), text);
+  EXPECT_EQ(message_of<ArgumentError>([&] { vjp(*region, Wrt{3}); }), text);
+  EXPECT_EQ(message_of<ArgumentError>([&] { jvp(*region, Wrt{3}); }), text);
+  const RegionPtr nothing = RegionBuilder().region(Ids{});
+  EXPECT_EQ(message_of<ArgumentError>([&] { value_and_grad(*nothing, Wrt{}); }),
+            "[grad] a function without a result");
+}
+
+// x * x with the gradient 7 g + x, of which the mark alone has a say.
+RegionPtr marked_square() {
+  RegionBuilder backward;
+  const ValueId g = backward.input("g", f32({2}));
+  const ValueId captured = backward.input("x", f32({2}));
+  const ValueId scaled = backward.op("multiply", {g, program::number(backward, 7.0)});
+  const RegionPtr rule = backward.region(Ids{backward.op("add", {scaled, captured})});
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({2}));
+  const ValueId square = builder.op("multiply", {x, x});
+  return builder.region(builder.custom_vjp(Ids{square}, Ids{x}, Ids{x}, rule));
+}
+
+TEST(Transforms, MarksSayWhatTheGradientIs) {
+  const RegionPtr first = value_and_grad(*marked_square(), Wrt{0});
+  const Tensors results = run(first, {point()[0]});
+  EXPECT_THAT(floats(results[0]), ElementsAre(1, 4));
+  EXPECT_THAT(floats(results[1]), ElementsAre(8, 9));
+  EXPECT_EQ(message_of<UnsupportedError>([] { jvp(*marked_square(), Wrt{0}); }),
+            "[jvp] a function with a gradient of its own has no tangents: it says only how "
+            "cotangents lead back");
+}
+
+TEST(Transforms, GradientsOfMarksAreDifferentiatedThemselves) {
+  const RegionPtr both = value_and_grad(*marked_square(), Wrt{0});
+  Subject gradient = subject({point()[0]}, [&](const Tensors& in) {
+    return Tensors{program::Trace::current()->record_program(*both, in)[1]};
+  });
+  gradient.function = cleaned(gradient.function);
+  check_derivatives(gradient);
+}
+
+TEST(Transforms, AMarkWithoutAGradientSaysWhyWhenItIsAsked) {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({2}));
+  const ValueId y = builder.input("y", f32({2}));
+  const Ids marked = builder.custom_vjp(Ids{builder.op("exp", {x})}, Ids{x}, "not today");
+  const RegionPtr region = builder.region(Ids{builder.op("multiply", {marked[0], y})});
+  EXPECT_EQ(message_of<UnsupportedError>([&] { vjp(*region, Wrt{0}); }), "[custom_vjp] not today");
+  EXPECT_NO_THROW(vjp(*region, Wrt{1}));
+}
+
+TEST(Transforms, NothingLeadsThroughStoppedGradientsAndCallsOfTheHost) {
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32({2}));
+  const TensorType type = f32({2});
+  const ValueId stopped = builder.stop_gradient(Ids{x})[0];
+  const ValueId called = builder.runtime_call("r", Ids{x}, std::span(&type, 1))[0];
+  const ValueId product = builder.op("multiply", {stopped, called});
+  const RegionPtr region = builder.region(Ids{builder.op("multiply", {product, x}), product});
+  class Doubling : public program::CallbackHost {
+    void start(program::CallbackRequest request, std::shared_ptr<program::Reply> reply) override {
+      reply->answer({request.values[0] * 2});
+    }
+  } host;
+  const Tensors results =
+      program::run({*value_and_grad(*region, Wrt{0}), {}}, {point()[0]}, {.host = &host});
+  EXPECT_THAT(floats(results[2]), ElementsAre(2, 8));
+  const Tensors tangents =
+      program::run({*jvp(*region, Wrt{0}), {}}, {point()[0], point()[0]}, {.host = &host});
+  EXPECT_THAT(floats(tangents[2]), ElementsAre(2, 16));
+  EXPECT_THAT(floats(tangents[3]), ElementsAre(0, 0));
+}
+
+class Listener : public program::CallbackHost {
+ public:
+  void start(program::CallbackRequest request, std::shared_ptr<program::Reply> reply) override {
+    told += std::string(request.callback);
+    reply->answer({});
+  }
+  std::string told;
+};
+
+std::string told_by(const RegionPtr& region, const Tensors& inputs) {
+  Listener listener;
+  program::run({*region, {}}, inputs, {.host = &listener});
+  return listener.told;
+}
+
+// x through the hook "a", in a branch through "b" or "c", and at the end through "d".
+RegionPtr hooked() {
+  const auto branch = [](const char* name) {
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", f32());
+    const ValueId told = builder.hook(name, Ids{builder.op("sin", {x})})[0];
+    return builder.region(Ids{builder.op("exp", {told})});
+  };
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32());
+  const ValueId first = builder.hook("a", Ids{x})[0];
+  const ValueId chosen = builder.cond(Ids{first}, Ids{first}, {branch("b"), branch("c")})[0];
+  const ValueId result = builder.op("multiply", {chosen, first});
+  builder.hook("d", Ids{result});
+  return builder.region(Ids{result});
+}
+
+TEST(Transforms, HooksAreToldOnceAndInOrder) {
+  for (const auto& [x, told] : {std::pair(1.0, "abd"), {0.0, "acd"}}) {
+    const RegionPtr grad = value_and_grad(*hooked(), Wrt{0});
+    EXPECT_EQ(told_by(grad, {Tensor(x)}), told);
+    EXPECT_EQ(told_by(jvp(*hooked(), Wrt{0}), {Tensor(x), Tensor(1.0)}), told);
+    EXPECT_EQ(told_by(value_and_grad(*grad, Wrt{0}), {Tensor(x)}), told);
+  }
+}
+
+TEST(Transforms, HooksPassGradientsOn) { check_derivatives({hooked(), {Tensor(0.7)}, {0}}); }
+
+}  // namespace
+}  // namespace mlxnx::transforms
