@@ -28,8 +28,7 @@ Tensor conform(Tensor t, const TensorType& value) {
     }
     if (t.shape() != shape) t = broadcast(t, shape);
   }
-  if (is_complex(t.dtype()) && !is_complex(type)) t = real(t);
-  return t.dtype() == type ? t : as_type(t, type);
+  return t.dtype() == type ? t : as_type(t, type);  // which takes the real part
 }
 
 Linear plus(Linear a, Linear b) {

@@ -89,7 +89,7 @@ class Check {
       return type.dtype == DType::f32 || is_complex(type.dtype);
     });
     step_ = is_fine ? 1e-4 : 3e-2;
-    if (limits_.error == 0) limits_.error = is_fine ? 1e-7 : 3e-3;
+    if (limits_.error == 0) limits_.error = is_fine ? 1e-9 : 3e-3;
     cotangents_ = samples(outputs_, sampler_);
     direction_ = samples(types_of(moving_), sampler_);
   }

@@ -199,6 +199,28 @@ TEST(Transforms, HooksAreToldOnceAndInOrder) {
   }
 }
 
+// A body that tells about its state four times.
+RegionPtr hooked_loop() {
+  RegionBuilder condition;
+  const ValueId left = condition.input("n", program::s32());
+  condition.input("x", f32());
+  const RegionPtr test = condition.region(
+      Ids{condition.op("less", {left, program::number(condition, std::int64_t{4})})});
+  RegionBuilder body;
+  const ValueId i = body.input("n", program::s32());
+  const ValueId x = body.hook("h", Ids{body.input("x", f32())})[0];
+  const ValueId next = body.op("add", {i, program::number(body, std::int64_t{1})});
+  const RegionPtr step = body.region(Ids{next, body.op("sin", {x})});
+  RegionBuilder builder;
+  const ValueId start = builder.input("x", f32());
+  const ValueId zero = program::number(builder, std::int64_t{0});
+  return builder.region(Ids{builder.while_loop(Ids{zero, start}, Ids{}, test, step)[1]});
+}
+
+TEST(Transforms, TangentsOfLoopsTellHooksOncePerIteration) {
+  EXPECT_EQ(told_by(jvp(*hooked_loop(), Wrt{0}), {Tensor(0.5), Tensor(1.0)}), "hhhh");
+}
+
 TEST(Transforms, HooksPassGradientsOn) { check_derivatives({hooked(), {Tensor(0.7)}, {0}}); }
 
 }  // namespace
