@@ -16,5 +16,6 @@ Action add_inspect(CLI::App& app);
 Action add_ops(CLI::App& app);
 Action add_replay(CLI::App& app);
 Action add_run(CLI::App& app);
+Action add_transform(CLI::App& app);
 
 }  // namespace mlxnx::cli

@@ -34,6 +34,8 @@ constexpr std::array kCommands = {
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
     Command{"run", "Run a program file", mlxnx::cli::add_run},
+    Command{"transform", "Make a program of a program: its gradient, for one",
+            mlxnx::cli::add_transform},
 };
 
 constexpr int kFailure = 1;

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "ops/registry.h"
 #include "output.h"
+#include "transforms/rules.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -89,6 +90,30 @@ std::string placement_text(const OpDef& op) {
   return op.placement == ops::Placement::kCpuOnly ? "CPU" : "any";
 }
 
+// How the op is differentiated.
+std::string derivative_text(const OpDef& op) {
+  using transforms::Derivative;
+  const transforms::Rule* rule = transforms::find_rule(op);
+  if (rule == nullptr) return "none";
+  switch (rule->derivative) {
+    case Derivative::kZero:
+      return "zero";
+    case Derivative::kElementwise:
+      return "rule (element by element)";
+    case Derivative::kJointly:
+      return "rule (linear)";
+    case Derivative::kEach:
+      return "rule (linear in each)";
+    case Derivative::kForward:
+      return "rule";
+    case Derivative::kComposed:
+      return "rule (of other ops)";
+    case Derivative::kRefused:
+      return fmt::format("refused: {}", rule->reason);
+  }
+  return {};
+}
+
 // A bar would end the cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string escaped;
@@ -122,6 +147,7 @@ std::string json_text() {
                      {"operands", {{"min", int{op->min_operands}}, {"max", max}}},
                      {"attrs", std::move(attrs)},
                      {"device", placement_text(*op)},
+                     {"derivative", derivative_text(*op)},
                      {"doc", op->doc}});
   }
   return table.dump(2) + "\n";
@@ -133,7 +159,14 @@ std::string markdown_text() {
       "The {} ops of the registry, one row each, as `mlxnx ops --format md` prints them. The names "
       "are\nthose of `Nx.Backend` callbacks, and `block:` with the name of an `Nx.Block` struct. "
       "An "
-      "attribute\nwith neither a default nor \"may be nil\" has to be given.\n",
+      "attribute\nwith neither a default nor \"may be nil\" has to be given.\n\n"
+      "The derivative is zero where results jump or do not depend on the operands. It has a rule "
+      "of "
+      "its own,\nor follows from an op being linear in its operands, all together or each alone, "
+      "or "
+      "from the other ops\nthat it is made of. What is refused is so when a gradient would go "
+      "through "
+      "it, and not before.\n",
       ops::all_ops().size());
   for (std::size_t group = 0; group < kGroupNames.size(); ++group) {
     bool opened = false;
@@ -141,15 +174,17 @@ std::string markdown_text() {
       if (static_cast<std::size_t>(op->group) != group) continue;
       if (!opened) {
         text += fmt::format(
-            "\n## {}\n\n| op | operands | attributes | device | |\n|---|---|---|---|---|\n",
+            "\n## {}\n\n| op | operands | attributes | device | derivative | "
+            "|\n|---|---|---|---|---|---|\n",
             kGroupNames[group]);
         opened = true;
       }
       std::string attrs;
       for (const AttrDef& def : op->attrs)
         attrs += fmt::format("{}`{}` {}", attrs.empty() ? "" : "<br>", def.name, attr_text(def));
-      text += fmt::format("| `{}` | {} | {} | {} | {} |\n", op->name, operands_text(*op),
-                          cell(attrs), placement_text(*op), cell(op->doc));
+      text +=
+          fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", op->name, operands_text(*op),
+                      cell(attrs), placement_text(*op), cell(derivative_text(*op)), cell(op->doc));
     }
   }
   return text;
@@ -161,8 +196,9 @@ std::string plain_text() {
     std::string attrs;
     for (const AttrDef& def : op->attrs)
       attrs += fmt::format("{}{}: {}", attrs.empty() ? "" : "; ", def.name, attr_text(def));
-    text += fmt::format("{} ({}, operands: {}, device: {})\n    {}\n", op->name, group_name(*op),
-                        operands_text(*op), placement_text(*op), op->doc);
+    text += fmt::format("{} ({}, operands: {}, device: {})\n    {}\n    derivative: {}\n", op->name,
+                        group_name(*op), operands_text(*op), placement_text(*op), op->doc,
+                        derivative_text(*op));
     if (!attrs.empty()) text += fmt::format("    {}\n", attrs);
   }
   return text;

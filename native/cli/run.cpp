@@ -1,7 +1,6 @@
 // mlxnx run: runs a program file on arrays of numpy's.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
 #include <memory>
 #include <string>
@@ -16,6 +15,7 @@
 #include "output.h"
 #include "program/executable.h"
 #include "tensor/printable.h"
+#include "values.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -26,19 +26,6 @@ struct Options {
   std::vector<std::string> outputs;
 };
 
-// The value that `key` names: by its name, or by its number.
-std::size_t find_value(const std::string& key, const std::vector<std::string>& names,
-                       const char* what) {
-  const auto named = std::find(names.begin(), names.end(), key);
-  if (named != names.end()) return static_cast<std::size_t>(named - names.begin());
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (key == std::to_string(i)) return i;
-  }
-  throw ArgumentError(
-      fmt::format("[run] the program has no {} {}{}", what, key,
-                  names.empty() ? "" : fmt::format("; it has {}", fmt::join(names, ", "))));
-}
-
 // The file of each value, as `name=file` texts tell; empty where they don't.
 std::vector<std::string> files_of(const std::vector<std::string>& names,
                                   const std::vector<std::string>& texts, const char* what) {
@@ -47,7 +34,7 @@ std::vector<std::string> files_of(const std::vector<std::string>& names,
     const std::size_t at = text.find('=');
     if (at == std::string::npos || at == 0 || at + 1 == text.size())
       throw ArgumentError(fmt::format("[run] {} is not of the form name=file.npy", text));
-    std::string& file = files[find_value(text.substr(0, at), names, what)];
+    std::string& file = files[find_value(text.substr(0, at), names, what, "run")];
     if (!file.empty())
       throw ArgumentError(fmt::format("[run] {} {} is given twice", what, text.substr(0, at)));
     file = text.substr(at + 1);
@@ -55,19 +42,8 @@ std::vector<std::string> files_of(const std::vector<std::string>& names,
   return files;
 }
 
-// Numbers stand for those without a name.
-std::vector<std::string> numbered(std::vector<std::string> names, std::size_t count) {
-  names.resize(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    if (names[i].empty()) names[i] = std::to_string(i);
-  }
-  return names;
-}
-
 std::vector<Tensor> read_inputs(const program::Program& program, const Options& options) {
-  std::vector<std::string> names;
-  for (const program::Input& input : program.main.inputs) names.push_back(input.name);
-  names = numbered(std::move(names), names.size());
+  const std::vector<std::string> names = input_names(program);
   const std::vector<std::string> files = files_of(names, options.inputs, "input");
   std::vector<Tensor> inputs;
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -117,8 +93,7 @@ class PrintingHost : public program::CallbackHost {
 
 int run(const Options& options) {
   program::Program program = load_program(options.program, "run");
-  const std::vector<std::string> names =
-      numbered(program.output_names, program.main.outputs.size());
+  const std::vector<std::string> names = output_names(program);
   const std::vector<std::string> files = files_of(names, options.outputs, "output");
   const std::vector<Tensor> inputs = read_inputs(program, options);
   const program::Executable executable(std::move(program), {.fusion = program::Fusion::kNever});

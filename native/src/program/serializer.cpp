@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <map>
 #include <string>
@@ -290,11 +292,15 @@ Program deserialize(std::span<const std::byte> bytes) {
 
 void save(const Program& program, const std::filesystem::path& path) {
   const std::vector<std::byte> bytes = serialize(program);
+  errno = 0;
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
   file.flush();
-  if (!file) throw ArgumentError("[program] can't write " + path.string());
+  if (!file) {
+    throw ArgumentError(
+        fmt::format("[program] can't write {}: {}", path.string(), std::strerror(errno)));
+  }
 }
 
 Program load(const std::filesystem::path& path) {

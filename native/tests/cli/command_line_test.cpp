@@ -98,6 +98,7 @@ TEST_F(CommandLine, EveryKindOfBadFileIsNamedInOneLine) {
     const std::string path = file(bad.name);
     std::ofstream(path, std::ios::binary) << bad.contents;
     expect_refusal("inspect " + path, path);
+    expect_refusal("transform " + path + " grad -o " + file("made.mlxnx"), path);
     expect_refusal("run " + path, path);
     expect_refusal("run " + file("p.mlxnx") + " --input x=" + path, path);
     expect_refusal("replay " + path, path);
@@ -110,6 +111,7 @@ TEST_F(CommandLine, EveryKindOfBadFileIsNamedInOneLine) {
        {file("missing"), file("missing/" + std::string(300, 'x')), folder_.string(),
         std::string("/dev/zero"), std::string("/dev/null")}) {
     expect_refusal("inspect " + path, path);
+    expect_refusal("transform " + path + " grad -o " + file("made.mlxnx"), path);
     expect_refusal("run " + path, path);
     expect_refusal("run " + file("p.mlxnx") + " --input x=" + path, path);
     expect_refusal("replay " + path, path);
@@ -129,10 +131,14 @@ TEST_F(CommandLine, FilesThatCanNotBeWrittenAreNamed) {
   const std::string run = "run " + file("p.mlxnx") + " --input x=" + file("x.npy");
   expect_refusal(run + " --output 0=" + file("no/such.npy"), "such.npy: No such file or directory");
   expect_refusal(run + " --output 0=" + folder_.string(), folder_.string() + ": Is a directory");
+  const std::string transform = "transform " + file("p.mlxnx") + " grad -o ";
+  expect_refusal(transform + file("no/such.mlxnx"), "such.mlxnx: No such file or directory");
+  expect_refusal(transform + folder_.string(), folder_.string() + ": Is a directory");
   const std::string replay = "replay " + golden() + " --failures ";
   expect_refusal(replay + file("no/such.txt"), "such.txt: No such file or directory");
 #ifdef __linux__
   expect_refusal(run + " --output 0=/dev/full", "/dev/full: No space left on device");
+  expect_refusal(transform + "/dev/full", "/dev/full: No space left on device");
   std::ofstream(file("golden/ops.bin")) << '\1';
   expect_refusal(replay + "/dev/full", "/dev/full: No space left on device");
 #endif

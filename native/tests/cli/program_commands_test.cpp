@@ -1,4 +1,4 @@
-// mlxnx run, inspect, and replay of recorded programs.
+// mlxnx run, inspect, transform, and replay of recorded programs.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -85,6 +85,118 @@ TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
 TEST_F(ProgramCommands, InspectShowsTextAndGraph) {
   EXPECT_THAT(command("inspect " + file("p.mlxnx")), HasSubstr("%2 = add %0, %1 : f32[2]"));
   EXPECT_THAT(command("inspect --dot " + file("p.mlxnx")), HasSubstr("digraph program {"));
+}
+
+// A program of two outputs, x * y and n + 1, whose last input is an integer.
+class TransformCommand : public ProgramCommands {
+ protected:
+  TransformCommand() {
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", {DType::f32, {2}});
+    const ValueId y = builder.input("", {DType::f32, {2}});
+    const ValueId n = builder.input("n", {DType::s32, {}});
+    const ValueId product = builder.op("multiply", {x, y});
+    program::save(
+        builder.program(std::vector{product, builder.op("add", {n, n})}, {"product", "twice"}),
+        file("t.mlxnx"));
+    io::write_npy(file("n.npy"), Tensor(7, DType::s32));
+  }
+  // The text of the command, which is empty but for the status where all went well.
+  std::string transform(const std::string& arguments) const {
+    return command("transform " + file("t.mlxnx") + " " + arguments + " -o " + file("o.mlxnx"));
+  }
+  std::vector<std::string> inputs() const {
+    std::vector<std::string> names;
+    for (const program::Input& input : program::load(file("o.mlxnx")).main.inputs)
+      names.push_back(input.name);
+    return names;
+  }
+  std::vector<std::string> outputs() const { return program::load(file("o.mlxnx")).output_names; }
+  // Runs the new program; what it prints. `further` are inputs beyond those of the first.
+  std::string run_new(const std::string& further = "") const {
+    return command("run " + file("o.mlxnx") + " --input x=" + file("x.npy") +
+                   " --input 1=" + file("y.npy") + " --input n=" + file("n.npy") + " " + further);
+  }
+};
+
+std::string f32_pair(const std::string& name, const std::string& elements) {
+  return name + ": #Nx.Tensor<\n  f32[2]\n  [" + elements + "]\n>";
+}
+
+TEST_F(TransformCommand, GradAddsGradientsOfTheFirstOutput) {
+  EXPECT_EQ(transform("grad"), "status 0");
+  EXPECT_THAT(inputs(), ElementsAre("x", "", "n"));
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "grad_x", "grad_1"));
+  const std::string text = run_new();
+  EXPECT_THAT(text, HasSubstr(f32_pair("product", "10.0, 40.0")));
+  EXPECT_THAT(text, HasSubstr("twice: #Nx.Tensor<\n  s32\n  14\n>"));
+  EXPECT_THAT(text, HasSubstr(f32_pair("grad_x", "10.0, 20.0")));
+  EXPECT_THAT(text, HasSubstr(f32_pair("grad_1", "1.0, 2.0")));
+}
+
+TEST_F(TransformCommand, DifferentiatesByTheInputsThatAreNamed) {
+  EXPECT_EQ(transform("grad --wrt 1"), "status 0");
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "grad_1"));
+  EXPECT_EQ(transform("grad --wrt n x"), "status 0");
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "grad_n", "grad_x"));
+  EXPECT_THAT(run_new(), HasSubstr("grad_n: #Nx.Tensor<\n  f32\n  0.0\n>"));
+}
+
+TEST_F(TransformCommand, VjpTakesCotangentsOfTheOutputs) {
+  EXPECT_EQ(transform("vjp --wrt x"), "status 0");
+  EXPECT_THAT(inputs(), ElementsAre("x", "", "n", "cotangent_product", "cotangent_twice"));
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "cotangent_x"));
+  io::write_npy(file("one.npy"), Tensor(1.0, DType::f32));
+  const std::string text =
+      run_new("--input cotangent_product=" + file("y.npy") + " --input 4=" + file("one.npy"));
+  EXPECT_THAT(text, HasSubstr(f32_pair("cotangent_x", "100.0, 400.0")));
+}
+
+TEST_F(TransformCommand, JvpTakesTangentsOfTheInputs) {
+  EXPECT_EQ(transform("jvp"), "status 0");
+  EXPECT_THAT(inputs(), ElementsAre("x", "", "n", "tangent_x", "tangent_1"));
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "tangent_product", "tangent_twice"));
+  const std::string text =
+      run_new("--input tangent_x=" + file("x.npy") + " --input tangent_1=" + file("x.npy"));
+  EXPECT_THAT(text, HasSubstr(f32_pair("tangent_product", "11.0, 44.0")));
+  EXPECT_THAT(text, HasSubstr("tangent_twice: #Nx.Tensor<\n  f32\n  0.0\n>"));
+}
+
+TEST_F(TransformCommand, NamesAreToldApartWhereItIsDoneTwice) {
+  EXPECT_EQ(transform("jvp --wrt x"), "status 0");
+  EXPECT_EQ(command("transform " + file("o.mlxnx") + " jvp --wrt x -o " + file("o.mlxnx")),
+            "status 0");
+  EXPECT_THAT(inputs(), ElementsAre("x", "", "n", "tangent_x", "tangent_x_2"));
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice", "tangent_product", "tangent_twice",
+                                     "tangent_product_2", "tangent_twice_2",
+                                     "tangent_tangent_product", "tangent_tangent_twice"));
+}
+
+TEST_F(TransformCommand, SaysWhatIsWrongWithItsArguments) {
+  EXPECT_THAT(transform("grad --wrt z"),
+              HasSubstr("[transform] the program has no input z; it has x, 1, n"));
+  EXPECT_THAT(transform("grad --wrt x 0"), HasSubstr("[transform] input 0 is given twice"));
+  EXPECT_THAT(transform("integral"), HasSubstr("integral not in {grad,vjp,jvp}"));
+  EXPECT_THAT(transform("integral"), HasSubstr("status 2"));
+  EXPECT_THAT(command("transform " + file("x.npy") + " grad -o " + file("o.mlxnx")),
+              HasSubstr("mlxnx: [program] " + file("x.npy")));
+  EXPECT_THAT(command("transform " + file("t.mlxnx") + " grad -o " + file("no/folder.mlxnx")),
+              HasSubstr("can't write " + file("no/folder.mlxnx") + ": No such file or directory"));
+  EXPECT_THAT(command("transform " + file("t.mlxnx") + " grad"), HasSubstr("--output is required"));
+}
+
+TEST_F(TransformCommand, RefusesWhatHasNoGradient) {
+  RegionBuilder integers;
+  const ValueId n = integers.input("n", {DType::s32, {}});
+  program::save(integers.program(std::vector{integers.op("add", {n, n})}), file("t.mlxnx"));
+  EXPECT_THAT(transform("grad"),
+              HasSubstr("[transform] the program has no input of a floating-point or complex type; "
+                        "--wrt names others to differentiate by\nstatus 1"));
+  RegionBuilder nothing;
+  nothing.input("x", {DType::f32, {}});
+  program::save(nothing.program(std::vector<ValueId>{}), file("t.mlxnx"));
+  EXPECT_THAT(transform("grad"), HasSubstr("[grad] a function without a result\nstatus 1"));
+  EXPECT_FALSE(std::filesystem::exists(file("o.mlxnx")));
 }
 
 TEST_F(ProgramCommands, ReplayRunsRecordedPrograms) {

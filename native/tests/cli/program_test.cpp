@@ -12,6 +12,7 @@
 namespace mlxnx::cli {
 namespace {
 
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -54,8 +55,12 @@ TEST(Program, ListsEveryOp) {
   ASSERT_EQ(json.status, 0);
   const auto table = nlohmann::json::parse(json.text);
   ASSERT_EQ(table.size(), ops::all_ops().size());
-  for (std::size_t i = 0; i < table.size(); ++i)
+  for (std::size_t i = 0; i < table.size(); ++i) {
     EXPECT_EQ(table[i].at("name").get<std::string>(), ops::all_ops()[i]->name);
+    EXPECT_THAT(table[i].at("derivative").get<std::string>(),
+                AnyOf("zero", StartsWith("rule"), StartsWith("refused: ")))
+        << ops::all_ops()[i]->name;
+  }
   const Result markdown = run_program("ops --format md");
   EXPECT_THAT(markdown.text, StartsWith("# Ops\n"));
   const Result text = run_program("ops");

@@ -1,0 +1,162 @@
+// mlxnx transform: writes a program that is made of another one, its gradient for one.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "command.h"
+#include "files.h"
+#include "mlxnx/error.h"
+#include "program/serializer.h"
+#include "transforms/transforms.h"
+#include "values.h"
+
+namespace mlxnx::cli {
+namespace {
+
+using program::Program;
+using program::Region;
+using Names = std::vector<std::string>;
+using Places = std::span<const std::size_t>;
+
+constexpr std::string_view kWho = "transform";
+
+struct Options {
+  std::string program;
+  std::string transform;
+  std::vector<std::string> wrt;
+  std::string output;
+};
+
+Names at(const Names& names, Places places) {
+  Names chosen;
+  for (const std::size_t place : places) chosen.push_back(names[place]);
+  return chosen;
+}
+
+// `prefix` and `name`, with a number behind where that is taken: programs are transformed twice.
+std::string further_name(std::string_view prefix, const std::string& name, const Names& taken) {
+  const std::string wanted = fmt::format("{}_{}", prefix, name);
+  std::string result = wanted;
+  for (int i = 2; std::find(taken.begin(), taken.end(), result) != taken.end(); ++i)
+    result = fmt::format("{}_{}", wanted, i);
+  return result;
+}
+
+// The names of the outputs that the program had, and of those behind them.
+Names with_further(const Program& program, std::string_view prefix, const Names& further) {
+  Names names = program.output_names;
+  names.resize(program.main.outputs.size());
+  for (const std::string& name : further) names.push_back(further_name(prefix, name, names));
+  return names;
+}
+
+// The region with names for the inputs that it has beyond those of the program.
+Region with_inputs(const Region& region, std::string_view prefix, const Names& further) {
+  Region result = region;
+  Names taken;
+  for (const program::Input& input : region.inputs) taken.push_back(input.name);
+  const std::size_t first = region.inputs.size() - further.size();
+  for (std::size_t i = 0; i < further.size(); ++i) {
+    taken.push_back(further_name(prefix, further[i], taken));
+    result.inputs[first + i].name = taken.back();
+  }
+  return result;
+}
+
+Program grad(const Program& program, Places wrt) {
+  return {*transforms::value_and_grad(program.main, wrt),
+          with_further(program, "grad", at(input_names(program), wrt))};
+}
+
+Program vjp(const Program& program, Places wrt) {
+  const transforms::RegionPtr region = transforms::vjp(program.main, wrt);
+  return {with_inputs(*region, "cotangent", output_names(program)),
+          with_further(program, "cotangent", at(input_names(program), wrt))};
+}
+
+Program jvp(const Program& program, Places wrt) {
+  const transforms::RegionPtr region = transforms::jvp(program.main, wrt);
+  return {with_inputs(*region, "tangent", at(input_names(program), wrt)),
+          with_further(program, "tangent", output_names(program))};
+}
+
+struct Transform {
+  std::string_view name;
+  Program (*apply)(const Program& program, Places wrt);
+};
+
+constexpr std::array kTransforms = {Transform{"grad", grad}, Transform{"vjp", vjp},
+                                    Transform{"jvp", jvp}};
+
+// The inputs to differentiate by: those named, else all that are no integers.
+std::vector<std::size_t> inputs_of(const Program& program, const Options& options) {
+  const Names names = input_names(program);
+  std::vector<std::size_t> places;
+  for (const std::string& key : options.wrt) {
+    const std::size_t place = find_value(key, names, "input", kWho);
+    if (std::find(places.begin(), places.end(), place) != places.end())
+      throw ArgumentError(fmt::format("[{}] input {} is given twice", kWho, key));
+    places.push_back(place);
+  }
+  if (!options.wrt.empty()) return places;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!is_integer(program.main.inputs[i].type.dtype)) places.push_back(i);
+  }
+  if (places.empty()) {
+    throw ArgumentError(
+        fmt::format("[{}] the program has no input of a floating-point or complex type{}", kWho,
+                    names.empty() ? "" : "; --wrt names others to differentiate by"));
+  }
+  return places;
+}
+
+int run(const Options& options) {
+  const Program program = load_program(options.program, kWho);
+  const std::vector<std::size_t> wrt = inputs_of(program, options);
+  const auto* chosen =
+      std::find_if(kTransforms.begin(), kTransforms.end(),
+                   [&](const Transform& transform) { return transform.name == options.transform; });
+  program::save(chosen->apply(program, wrt), options.output);
+  return 0;
+}
+
+}  // namespace
+
+Action add_transform(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.footer(
+      "Example: mlxnx transform loss.mlxnx grad --wrt w b -o step.mlxnx\n"
+      "grad: besides the outputs, the gradients of the first one, summed if it is no scalar, as "
+      "grad_NAME for each input.\n"
+      "vjp: takes further inputs cotangent_NAME, one for each output, and gives outputs "
+      "cotangent_NAME for the inputs.\n"
+      "jvp: takes further inputs tangent_NAME, and gives a further output tangent_NAME for each "
+      "output.\n"
+      "Values without a name go by their numbers; where a name is taken, a number follows it.");
+  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")
+      ->type_name("FILE")
+      ->required();
+  std::vector<std::string> names;
+  for (const Transform& transform : kTransforms) names.emplace_back(transform.name);
+  app.add_option("TRANSFORM", options->transform, "What to make of it")
+      ->required()
+      ->check(CLI::IsMember(names));
+  app.add_option("--wrt", options->wrt,
+                 "The inputs to differentiate by, by their names or numbers; without any all of "
+                 "floating-point and complex types")
+      ->type_name("NAME")
+      ->take_all();
+  app.add_option("-o,--output", options->output, "Where the new program goes")
+      ->type_name("FILE")
+      ->required();
+  return [options] { return run(*options); };
+}
+
+}  // namespace mlxnx::cli
