@@ -9,6 +9,7 @@ SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
 GOLDEN := native/tests/golden native/tests/golden_programs
+GOLDEN_GRADS := native/tests/golden_grads
 LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 OLDER_MLX := 0.31.2
@@ -98,11 +99,13 @@ test-golden: build ## replay the recorded answers of Nx, with operands in every 
 	  $(BUILD)/bin/mlxnx replay "$$@" --failures $(BUILD)/golden_failures_$$runs.txt || failed=1; \
 	}; \
 	for folder in $(GOLDEN); do replay $$folder --layout all; done; \
+	for folder in $(GOLDEN_GRADS); do replay $$folder --grads --layout all; done; \
 	for folder in $(LARGE_GOLDEN); do replay $$folder; done; \
 	replay native/tests/golden --layout all --as-program; \
 	echo "-- small tensors left to MLX"; \
 	export MLXNX_AT_ONCE=0; \
 	for folder in $(GOLDEN); do replay $$folder --layout all; done; \
+	for folder in $(GOLDEN_GRADS); do replay $$folder --grads --layout all; done; \
 	exit $${failed:-0}
 
 test-older: ## run the unit tests and the recorded answers on the older MLX
