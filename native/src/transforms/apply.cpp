@@ -5,6 +5,7 @@
 #include "mlxnx/error.h"
 #include "ops/invoke.h"
 #include "program/trace.h"
+#include "program/verifier.h"
 #include "transforms/algebra.h"
 #include "transforms/control.h"
 #include "transforms/interpret.h"
@@ -60,8 +61,33 @@ bool is_linear_in(const Rule& rule, const Instruction& instruction, std::size_t 
   return rule.is_linear_in(i) && !is_start(instruction, i);
 }
 
+// Transforms take small results for 0 (`eps`), but not small tangents of them.
 Tensor apply_linear(const Instruction& instruction, std::span<const Tensor> operands) {
-  return ops::invoke(*instruction.op, operands, instruction.attrs);
+  ops::Attrs attrs = instruction.attrs;
+  if (attrs.get_if<double>("eps") != nullptr) attrs.set("eps", 0.0);
+  return ops::invoke(*instruction.op, operands, attrs);
+}
+
+// The op with the results that its own rules answer, where the instruction casts them to others:
+// no rule has to know of that.
+std::optional<Instruction> without_cast(const Application& call) {
+  const Instruction& instruction = call.instruction;
+  const std::vector<TensorType> types = types_of(call.in.first(program::own_operands(instruction)));
+  const ops::OutputTypes own = ops::infer_types(
+      *instruction.op, types, program::with_function(instruction.attrs, *instruction.op));
+  if (std::equal(own.begin(), own.end(), instruction.outputs.begin(), instruction.outputs.end()))
+    return std::nullopt;
+  Instruction result = instruction;
+  result.outputs.assign(own.begin(), own.end());
+  return result;
+}
+
+// Each as a tangent or cotangent of the value beside it.
+Linears conformed(Linears linears, std::span<const Tensor> values) {
+  for (std::size_t i = 0; i < linears.size(); ++i) {
+    if (linears[i]) linears[i] = conform(*linears[i], values[i].type());
+  }
+  return linears;
 }
 
 RegionPtr composed_region(const Rule& rule, const Application& call) {
@@ -73,6 +99,10 @@ RegionPtr composed_region(const Rule& rule, const Application& call) {
 Linears op_tangents(const Application& call, std::span<const Linear> tangents) {
   const Instruction& instruction = call.instruction;
   const Rule& rule = rule_of(instruction);
+  if (const auto own = without_cast(call)) {
+    const std::vector<Tensor> out = emit(*own, call.in);
+    return conformed(op_tangents({*own, call.in, out}, tangents), call.out);
+  }
   Linears results(call.out.size());
   const auto add = [&](const Tensor& tangent) {
     results[0] = plus(results[0], conform(tangent, call.out[0].type()));
@@ -107,22 +137,14 @@ Linears op_tangents(const Application& call, std::span<const Linear> tangents) {
         add(apply_linear(instruction, operands));
       }
       break;
-    case Derivative::kForward: {
-      results = rule.forward(call, tangents);
-      for (std::size_t k = 0; k < results.size(); ++k) {
-        if (results[k]) results[k] = conform(*results[k], call.out[k].type());
-      }
-      break;
-    }
+    case Derivative::kForward:
+      return conformed(rule.forward(call, tangents), call.out);
     case Derivative::kComposed: {
       const RegionPtr region = composed_region(rule, call);
-      results = push_forward(*region, {call.in.begin(), call.in.end()},
-                             {tangents.begin(), tangents.end()})
-                    .tangents;
-      for (std::size_t k = 0; k < results.size(); ++k) {
-        if (results[k]) results[k] = conform(*results[k], call.out[k].type());
-      }
-      break;
+      return conformed(push_forward(*region, {call.in.begin(), call.in.end()},
+                                    {tangents.begin(), tangents.end()})
+                           .tangents,
+                       call.out);
     }
   }
   return results;
@@ -171,6 +193,11 @@ Linears op_cotangents(const Application& call, std::span<const Linear> cotangent
                       const std::vector<bool>& wanted) {
   const Instruction& instruction = call.instruction;
   const Rule& rule = rule_of(instruction);
+  if (const auto own = without_cast(call)) {
+    const std::vector<Tensor> out = emit(*own, call.in);
+    return op_cotangents({*own, call.in, out},
+                         conformed({cotangents.begin(), cotangents.end()}, out), wanted);
+  }
   Linears results(call.in.size());
   const auto for_each_wanted = [&](auto&& answer) {
     for (std::size_t i = 0; i < results.size(); ++i) {
@@ -211,10 +238,7 @@ Linears op_cotangents(const Application& call, std::span<const Linear> cotangent
       break;
     }
   }
-  for (std::size_t i = 0; i < results.size(); ++i) {
-    if (results[i]) results[i] = conform(*results[i], call.in[i].type());
-  }
-  return results;
+  return conformed(std::move(results), call.in);
 }
 
 }  // namespace

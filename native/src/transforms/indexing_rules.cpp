@@ -40,6 +40,7 @@ Tensor slice_transpose(const Call& call, std::size_t i, const Tensor& g) {
 
 Tensor put_slice_transpose(const Call& call, std::size_t i, const Tensor& g) {
   const Shape& shape = call.in.back().shape();
+  if (i > 0 && i + 1 < call.in.size()) return zeros({g.dtype(), call.shape(i)});  // a start
   if (i == 0) return put_slice(g, starts_of(call), zeros({g.dtype(), shape}));
   return slice(g, starts_of(call), shape);
 }
@@ -112,9 +113,14 @@ Tensor take_along_axis_transpose(const Call& call, std::size_t i, const Tensor& 
   const std::size_t rank = call.shape(i).size();
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), rank);
   const Shape& shape = g.shape();
+  Tensor along = call.in[1];
+  if (along.dtype() == DType::u64) {  // beyond the end, and not before the beginning
+    const std::int64_t last = call.shape(i)[static_cast<std::size_t>(axis)] - 1;
+    along = min(along, Tensor(last, DType::u64));
+  }
   std::vector<Tensor> places;
   for (std::int64_t k = 0; k < static_cast<std::int64_t>(rank); ++k)
-    places.push_back(k == axis ? as_type(call.in[1], DType::s64)
+    places.push_back(k == axis ? as_type(along, DType::s64)
                                : iota(shape, {.axis = k, .type = DType::s64}));
   return added({g.dtype(), call.shape(i)}, stack(places, {.axis = -1}), g, {});
 }

@@ -51,30 +51,41 @@ Tensor at(const Tensor& tensor, const Tensor& padding, const WindowGeometry& geo
 
 Tensor zero_like(const Tensor& tensor) { return Tensor(0.0, tensor.dtype()); }
 
-// What lies beyond the edges where it is never an extreme.
+// What no element of the type is beyond: below for the largest one, above for the smallest.
 template <bool is_max>
-Tensor beyond(const Tensor& x) {
+Tensor least(DType type) {
   const double infinity = std::numeric_limits<double>::infinity();
-  if (is_float(x.dtype())) return Tensor(is_max ? -infinity : infinity, x.dtype());
-  return is_max ? reduce_min(x) : reduce_max(x);
+  if (is_float(type)) return Tensor(is_max ? -infinity : infinity, type);
+  const std::size_t beyond = 64 - 8 * size_bytes(type);
+  if (is_unsigned(type)) {
+    constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+    return Tensor(is_max ? std::uint64_t{0} : kMost >> beyond, type);
+  }
+  using Limits = std::numeric_limits<std::int64_t>;
+  return Tensor((is_max ? Limits::min() : Limits::max()) >> beyond, type);
+}
+
+// For each window what lies in the chosen one of its elements.
+Tensor of_chosen(const Tensor& elements, const Tensor& chosen) {
+  return squeeze(take_along_axis(elements, new_axis(chosen, -1), {.axis = -1}), {.axes = Axes{-1}});
 }
 
 // The place of each window's extreme: the last of equal ones, as Nx has it.
 template <bool is_max>
-Tensor extreme_places(const Tensor& x, const Tensor& padding, const WindowGeometry& geometry) {
+Tensor extreme_places(const Call& call, const WindowGeometry& geometry) {
+  const Tensor& x = call.in[0];
   const Tensor all = places(geometry);
-  const Tensor elements = at(x, padding, geometry, all);
+  const Tensor elements = at(x, least<is_max>(x.dtype()), geometry, all);
   const ArgExtremeOptions last{.axis = -1, .tie_break = TieBreak::kHigh};
   const Tensor chosen = is_max ? argmax(elements, last) : argmin(elements, last);
-  return squeeze(take_along_axis(all, new_axis(chosen, -1), {.axis = -1}), {.axes = Axes{-1}});
+  return of_chosen(all, chosen);
 }
 
 template <bool is_max>
 Linears extreme_forward(const Call& call, std::span<const Linear> tangents) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   const Tensor& t = *tangents[0];
-  const Tensor& x = call.in[0];
-  return {at(t, zero_like(t), geometry, extreme_places<is_max>(x, beyond<is_max>(x), geometry))};
+  return {at(t, zero_like(t), geometry, extreme_places<is_max>(call, geometry))};
 }
 
 std::vector<Tensor> product_composed(const Call& call) {
@@ -98,26 +109,40 @@ Tensor sum_transpose(const Call& call, std::size_t, const Tensor& g) {
                     {.window_dilations = geometry.dilations});
 }
 
-// Each element of the source goes to its window's extreme and is added to the initial value. That
-// is the padding as well: where it is the extreme the element is lost.
+// The place that each element of the source goes to, in the tensor padded with the initial value:
+// the last of the best ones; NaN is none, but stays where it comes first.
+template <bool is_max>
+Tensor scatter_places(const Call& call, const WindowGeometry& geometry) {
+  const Tensor all = places(geometry);
+  const Tensor& x = call.in[0];
+  const Tensor elements = at(x, geometry.is_padded() ? call.in[2] : zero_like(x), geometry, all);
+  const bool has_nan = is_float(elements.dtype());
+  const Tensor numbers =
+      has_nan ? select(is_nan(elements), least<is_max>(elements.dtype()), elements) : elements;
+  const ReductionOptions last{.axes = Axes{-1}, .keep_axes = true};
+  const Tensor best = is_max ? reduce_max(numbers, last) : reduce_min(numbers, last);
+  const Tensor chosen = argmax(elements == best, {.axis = -1, .tie_break = TieBreak::kHigh});
+  if (!has_nan) return of_chosen(all, chosen);
+  const Tensor first = zeros(chosen.type());
+  return of_chosen(all, select(is_nan(of_chosen(elements, first)), first, chosen));
+}
+
+// Linear in the source and in the initial value, as far as that is no padding.
 template <bool is_max>
 Linears scatter_forward(const Call& call, std::span<const Linear> tangents) {
   Linear result;
-  if (tangents[2]) result = broadcast(*tangents[2], call.shape(0));
-  if (!tangents[1]) return {result};
-  const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
-  const Tensor& x = call.in[0];
-  const Tensor padding = geometry.is_padded() ? call.in[2] : zero_like(x);
-  const Tensor where = extreme_places<is_max>(x, padding, geometry);
-  const Tensor& t = *tangents[1];
-  const Tensor nothing = zeros({t.dtype(), {count(geometry.padded)}});
-  const Tensor padded = indexed_add(nothing, reshape(where, {where.size(), 1}), flatten(t));
-  std::vector<AxisPadding> off = edges(geometry);
-  for (auto& [low, high, interior] : off) {
-    low = -low;
-    high = -high;
+  if (tangents[1]) {
+    const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
+    const Tensor& t = *tangents[1];
+    const Tensor where = flatten(scatter_places<is_max>(call, geometry));
+    const Tensor sums =
+        indexed_add(zeros({t.dtype(), {count(geometry.padded)}}), new_axis(where, -1), flatten(t));
+    std::vector<AxisPadding> cropped = edges(geometry);
+    for (AxisPadding& axis : cropped) axis = {.low = -axis.low, .high = -axis.high};
+    result = pad(reshape(sums, geometry.padded), zero_like(t), cropped);
   }
-  return {plus(result, pad(reshape(padded, geometry.padded), zero_like(t), off))};
+  if (tangents[2]) result = plus(result, broadcast(*tangents[2], call.shape(0)));
+  return {result};
 }
 
 }  // namespace

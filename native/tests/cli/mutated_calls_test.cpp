@@ -9,6 +9,7 @@
 #include "ops/registry.h"
 #include "program/attrs_json.h"
 #include "replay/golden_data.h"
+#include "transforms/transform_check.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -19,8 +20,10 @@ using testing_support::RandomCall;
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::uint64_t kDefaultCalls = 6;
+constexpr std::uint64_t kDefaultDerivatives = 1;
 #else
 constexpr std::uint64_t kDefaultCalls = 60;
+constexpr std::uint64_t kDefaultDerivatives = 4;
 #endif
 constexpr std::int64_t kMostElements = 2000;
 
@@ -40,28 +43,38 @@ std::optional<RandomCall> call_of(const GoldenCase& golden) {
 
 using Cases = std::vector<std::pair<std::size_t, RandomCall>>;  // with their lines
 
-void try_mutations(const std::string& op, const Cases& cases) {
+using Judge = testing_support::Verdict (*)(const RandomCall&);
+
+void try_mutations(const std::string& op, const Cases& cases, std::uint64_t fallback, Judge judge) {
   const std::uint64_t calls =
-      testing_support::number_from_environment("MLXNX_ROBUSTNESS_CALLS", kDefaultCalls);
+      testing_support::number_from_environment("MLXNX_ROBUSTNESS_CALLS", fallback);
   CallTrial trial;
   for (const auto& [line, original] : cases) {
     for (std::uint64_t i = 0; i < calls && !trial.gave_up(); ++i) {
       Dice dice(testing_support::seed_of(std::to_string(line), i));
       RandomCall call = original;
       mutate(call, dice);
-      trial.run(call, "line " + std::to_string(line) + " call " + std::to_string(i));
+      trial.run(call, "line " + std::to_string(line) + " call " + std::to_string(i), judge);
     }
   }
   EXPECT_GT(trial.evaluated(), 0) << "every call of " << op << " was refused";
 }
 
-TEST(MutatedGoldenCalls, AreAnsweredOrRefusedClearly) {
+void try_mutations_of_all(std::uint64_t fallback, Judge judge) {
   const GoldenData data(MLXNX_GOLDEN_DIR);
   std::map<std::string, Cases> cases_of;
   for (const GoldenCase& golden : data.cases()) {
     if (auto call = call_of(golden)) cases_of[golden.op].emplace_back(golden.line, *call);
   }
-  for (const auto& [op, cases] : cases_of) try_mutations(op, cases);
+  for (const auto& [op, cases] : cases_of) try_mutations(op, cases, fallback, judge);
+}
+
+TEST(MutatedGoldenCalls, AreAnsweredOrRefusedClearly) {
+  try_mutations_of_all(kDefaultCalls, testing_support::judge);
+}
+
+TEST(MutatedGoldenCalls, AreDifferentiatedOrRefusedClearly) {
+  try_mutations_of_all(kDefaultDerivatives, testing_support::judge_derivative);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "program/printer.h"
 #include "program/serializer.h"
 #include "tensor/element.h"
+#include "transforms/transform_check.h"
 
 namespace mlxnx::program {
 namespace {
@@ -18,7 +19,7 @@ namespace {
 // Builds a program and computes the same values eagerly beside it.
 class Twin {
  public:
-  explicit Twin(std::uint64_t seed) : dice_(seed), mark_dice_(seed) {
+  explicit Twin(std::uint64_t seed, bool has_marks = true) : dice_(seed), mark_dice_(seed) {
     for (int i = 0; i < 3; ++i) {
       const Tensor tensor = random_tensor();
       inputs.push_back(tensor);
@@ -29,7 +30,7 @@ class Twin {
     const int length = 3 + roll(25);
     for (int i = 0; i < length; ++i) {
       grow();
-      mark();
+      if (has_marks) mark();
     }
     std::vector<ValueId> outputs;
     for (int i = 0; i < 3; ++i) {
@@ -176,12 +177,16 @@ std::string difference(const Tensor& expected, const Tensor& got) {
   return {};
 }
 
+int number_of_programs() {
+  const char* wish = std::getenv("MLXNX_RANDOM_PROGRAMS");
+  return wish != nullptr ? std::atoi(wish) : 300;
+}
+
 // More of them, fused: MLXNX_RANDOM_PROGRAMS=200,fused
 TEST(RandomPrograms, ComputeWhatTheirOpsCompute) {
   const char* wish = std::getenv("MLXNX_RANDOM_PROGRAMS");
-  const int count = wish != nullptr ? std::atoi(wish) : 300;
   const bool fuse = wish != nullptr && std::string(wish).ends_with("fused");
-  for (int seed = 0; seed < count; ++seed) {
+  for (int seed = 0; seed < number_of_programs(); ++seed) {
     Twin twin(static_cast<std::uint64_t>(seed));
     const std::string text = to_text(twin.program);
     const Executable executable(deserialize(serialize(twin.program)),
@@ -194,6 +199,20 @@ TEST(RandomPrograms, ComputeWhatTheirOpsCompute) {
         EXPECT_EQ(difference(twin.expected[i], outputs[i]), "");
     }
   }
+}
+
+// Marks may refuse, and have no tangents, so that programs without them are tried as well.
+TEST(RandomPrograms, HaveTheSameDerivativesInBothDirections) {
+  int compared = 0;
+  for (int seed = 0; seed < number_of_programs(); ++seed) {
+    for (const bool has_marks : {true, false}) {
+      const Twin twin(static_cast<std::uint64_t>(seed), has_marks);
+      const auto verdict = testing_support::judge_transforms(twin.program.main, twin.inputs);
+      EXPECT_EQ(verdict.fault, "") << "seed " << seed << "\n" << to_text(twin.program);
+      compared += verdict.evaluated ? 1 : 0;
+    }
+  }
+  EXPECT_GT(compared, number_of_programs() / 4);
 }
 
 }  // namespace
