@@ -105,12 +105,13 @@ defmodule Mlx.MixProject do
       ],
       groups_for_modules: [
         "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
-        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Stream],
+        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Program, Mlx.Stream],
         Errors: [Mlx.Error, Mlx.FormatError, Mlx.UnsupportedError]
       ],
       groups_for_docs: [
         Evaluation: &(&1[:type] == :evaluation),
-        Information: &(&1[:type] == :information)
+        Information: &(&1[:type] == :information),
+        Transforms: &(&1[:type] == :transforms)
       ]
     ]
   end

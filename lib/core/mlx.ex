@@ -114,6 +114,143 @@ defmodule Mlx do
     }
   end
 
+  ## Transforms of functions, which need Nx
+
+  @typedoc "A function of tensors and containers of tensors."
+  @type transformable :: function()
+
+  @doc """
+  The gradient of a function that answers one tensor.
+
+    * `grad(vars, fun)` answers the gradient of `fun` at `vars`, as `Nx.Defn.grad/2`
+    * `grad(fun)` and `grad(fun, options)` answer a function of the same arguments, which answers the gradient
+
+  `vars` and arguments are tensors or containers of tensors: tuples, maps, structs that derive `Nx.Container`. The gradient is such
+  a container, with the types (f32 for integers), shapes, names and vectorized axes of the tensors it is by. The gradient of a
+  tensor that is no scalar is that of its sum.
+
+  The function is compiled by `Mlx.Compiler` and differentiated natively: loops of any number of iterations, branches,
+  `stop_grad` and `custom_grad` in it, gradients of gradients. Inside of `defn` a call becomes a part of the function around;
+  compilers other than `Mlx.Compiler` call `Nx.Defn.grad/2` there.
+
+  ## Options
+
+    * `:wrt` - with `grad(fun, options)`: the position of the argument that the gradient is by, default 0, or a list of positions,
+      for which it is a tuple
+    * `:transform` - a function from what `fun` answers to the tensor that is differentiated, as for `value_and_grad/3`
+    * `:cache`, `:device`, `:hooks` - as for `Mlx.Compiler`
+
+  Raises `ArgumentError` for other arguments, and where the function answers no tensor; `Mlx.UnsupportedError` where an op in it
+  has no derivative.
+
+  ## Examples
+
+      iex> Mlx.grad(Nx.tensor([1.0, 2.0]), fn x -> Nx.sum(Nx.pow(x, 3)) end) |> Nx.to_list()
+      [3.0, 12.0]
+
+      iex> slope = Mlx.grad(fn x, y -> Nx.multiply(x, Nx.sin(y)) end, wrt: [0, 1])
+      iex> {by_x, by_y} = slope.(3.0, 0.0)
+      iex> {Nx.to_number(by_x), Nx.to_number(by_y)}
+      {0.0, 3.0}
+  """
+  @doc type: :transforms
+  @spec grad(transformable) :: function()
+  def grad(fun), do: transforms(:grad, [fun])
+
+  @doc "See `grad/1`."
+  @doc type: :transforms
+  @spec grad(transformable | container, keyword() | transformable) :: function() | container
+  def grad(fun_or_vars, options_or_fun), do: transforms(:grad, [fun_or_vars, options_or_fun])
+
+  @doc "See `grad/1`."
+  @doc type: :transforms
+  @spec grad(container, transformable, keyword()) :: container
+  def grad(vars, fun, options), do: transforms(:grad, [vars, fun, options])
+
+  @doc """
+  As `grad/1`, and answers what the function answers beside the gradient: `{result, gradient}`.
+
+  With `:transform`, also as the third argument, the function may answer any container, of which `transform` chooses or computes
+  what is differentiated.
+
+  ## Examples
+
+      iex> {value, slope} = Mlx.value_and_grad(Nx.tensor(3.0), &Nx.multiply(&1, &1))
+      iex> {Nx.to_number(value), Nx.to_number(slope)}
+      {9.0, 6.0}
+
+      iex> step = fn x -> {Nx.exp(x), Nx.multiply(x, 2)} end
+      iex> {{_exp, _double}, slope} = Mlx.value_and_grad(Nx.tensor(0.0), step, &elem(&1, 1))
+      iex> Nx.to_number(slope)
+      2.0
+  """
+  @doc type: :transforms
+  @spec value_and_grad(transformable) :: function()
+  def value_and_grad(fun), do: transforms(:value_and_grad, [fun])
+
+  @doc "See `value_and_grad/1`."
+  @doc type: :transforms
+  @spec value_and_grad(transformable | container, keyword() | transformable) ::
+          function() | {container, container}
+  def value_and_grad(fun_or_vars, options_or_fun),
+    do: transforms(:value_and_grad, [fun_or_vars, options_or_fun])
+
+  @doc "See `value_and_grad/1`."
+  @doc type: :transforms
+  @spec value_and_grad(container, transformable, keyword() | (container -> term())) ::
+          {container, container}
+  def value_and_grad(vars, fun, transform_or_options),
+    do: transforms(:value_and_grad, [vars, fun, transform_or_options])
+
+  @doc """
+  The vector-Jacobian product of `fun` at the list of arguments `args`: `{result, gradients}`.
+
+  `cotangents` is a container like the result, of tensors that broadcast to those of the result. The gradients are a tuple with one
+  for each argument, or for those that the option `:wrt` names; for one position they are that argument's alone. Otherwise as
+  `grad/1`.
+
+  ## Examples
+
+      iex> x = Nx.tensor([1.0, 2.0])
+      iex> {_result, {by_x}} = Mlx.vjp(&Nx.multiply(&1, &1), [x], Nx.tensor([1.0, 10.0]))
+      iex> Nx.to_list(by_x)
+      [2.0, 40.0]
+  """
+  @doc type: :transforms
+  @spec vjp(transformable, [container], container, keyword()) :: {container, container}
+  def vjp(fun, args, cotangents, options \\ []),
+    do: transforms(:vjp, [fun, args, cotangents, options])
+
+  @doc """
+  The Jacobian-vector product of `fun` at the list of arguments `args`: `{result, tangents of the result}`.
+
+  `tangents` is a list with one for each argument, or for those that the option `:wrt` names: containers like the argument, of
+  tensors that broadcast to its. Otherwise as `grad/1`.
+
+  ## Examples
+
+      iex> x = Nx.tensor([1.0, 2.0])
+      iex> {_result, tangent} = Mlx.jvp(&Nx.multiply(&1, &1), [x], [Nx.tensor([1.0, 0.0])])
+      iex> Nx.to_list(tangent)
+      [2.0, 0.0]
+  """
+  @doc type: :transforms
+  @spec jvp(transformable, [container], [container], keyword()) :: {container, container}
+  def jvp(fun, args, tangents, options \\ []),
+    do: transforms(:jvp, [fun, args, tangents, options])
+
+  defp transforms(name, args), do: Mlx.WithNx.call(:Transforms, name, args)
+
+  # What defn calls, where it reads such a function.
+  for {name, arities} <- [grad: 1..3, value_and_grad: 1..3, vjp: 3..4, jvp: 3..4],
+      arity <- arities do
+    arguments = Macro.generate_arguments(arity, __MODULE__)
+
+    @doc false
+    def unquote(:"__defn:#{name}__")(unquote_splicing(arguments)),
+      do: transforms(unquote(name), unquote(arguments))
+  end
+
   defp handles(container), do: container |> collect(true, []) |> Enum.reverse()
 
   # A reference of its own is a handle; one in a struct (a task's, a stream's) belongs to whoever defined that.

@@ -14,6 +14,9 @@
 //     {:stop_gradient, values}
 //     {:custom_vjp, values, inputs, captures, backward_region}
 //     {:custom_vjp, values, inputs, reason}, where there is no gradient
+//     {:transform, name, parameters, operands, region}, where what the transform makes of the
+//     region
+//       comes to stand; nif/transform.h tells names and parameters
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -30,6 +33,7 @@
 #include "nif/resource.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
+#include "nif/transform.h"
 #include "program/builder.h"
 #include "program/executable.h"
 #include "program/printer.h"
@@ -113,6 +117,7 @@ class RegionDecoder {
       return builder_.custom_vjp(values(fields[1]), values(fields[2]),
                                  decode<std::string>(env_, fields[3]));
     }
+    if (kind == "transform" && arity == 5) return add_transformed(fields);
     throw_unexpected(instruction, "an instruction");
   }
 
@@ -140,6 +145,29 @@ class RegionDecoder {
     }
     return builder_.custom_vjp(values(fields[1]), values(fields[2]), values(fields[3]),
                                std::move(backward));
+  }
+
+  std::vector<ValueId> add_transformed(const Term* fields) {
+    const std::vector<ValueId> operands = values(fields[3]);
+    const auto region =
+        transformed(env_, decode<std::string>(env_, fields[1]), fields[2], *nested(fields[4]));
+    if (operands.size() != region->inputs.size()) {
+      throw ArgumentError("[program] a transformed region takes " +
+                          std::to_string(region->inputs.size()) + " operands, got " +
+                          std::to_string(operands.size()));
+    }
+    // All of them: a hook is told though nothing reads what it passes on.
+    std::vector<ValueId> here = operands;
+    here.resize(region->value_count());
+    for (const program::Instruction& instruction : region->instructions) {
+      std::vector<ValueId> own;
+      for (const ValueId id : instruction.operands) own.push_back(here[id]);
+      const std::vector<ValueId> results = builder_.append(instruction, own);
+      std::copy(results.begin(), results.end(), here.begin() + instruction.first);
+    }
+    std::vector<ValueId> outputs;
+    for (const ValueId id : region->outputs) outputs.push_back(here[id]);
+    return outputs;
   }
 
   std::vector<ValueId> values(Term list) {
@@ -308,21 +336,37 @@ std::string program_serialize(ErlNifEnv*, ExecutablePtr executable) {
   return serialized(executable->program());
 }
 
-// With other names for the inputs.
-std::string program_serialize_as(ErlNifEnv*, ExecutablePtr executable,
-                                 std::vector<std::string> input_names) {
-  program::Program program = executable->program();
+program::Program renamed(const program::Program& of, std::vector<std::string> input_names) {
+  program::Program program = of;
   std::vector<program::Input>& inputs = program.main.inputs;
   if (input_names.size() != inputs.size()) {
     throw ArgumentError("expected " + std::to_string(inputs.size()) + " names of inputs, got " +
                         std::to_string(input_names.size()));
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) inputs[i].name = std::move(input_names[i]);
-  return serialized(program);
+  return program;
+}
+
+// With other names for the inputs.
+std::string program_serialize_as(ErlNifEnv*, ExecutablePtr executable,
+                                 std::vector<std::string> input_names) {
+  return serialized(renamed(executable->program(), std::move(input_names)));
+}
+
+ExecutablePtr program_renamed(ErlNifEnv*, ExecutablePtr executable,
+                              std::vector<std::string> input_names) {
+  return make_ready(renamed(executable->program(), std::move(input_names)));
 }
 
 ExecutablePtr program_deserialize(ErlNifEnv*, std::span<const std::byte> bytes) {
   return make_ready(program::deserialize(bytes));
+}
+
+// What a transform makes of the whole program.
+ExecutablePtr program_transform(ErlNifEnv* env, ExecutablePtr executable, std::string name,
+                                Term parameters) {
+  const auto region = transformed(env, name, parameters, executable->program().main);
+  return make_ready({.main = *region, .output_names = {}});
 }
 
 // The callbacks of a region and those within, as `{name, [{type, shape}]}`, what each is told.
@@ -348,6 +392,10 @@ Term program_signature(ErlNifEnv* env, ExecutablePtr executable) {
   }
   const std::vector<TensorType> outputs = executable->program().main.output_types();
   return enif_make_tuple2(env, encode(env, inputs), encode(env, outputs));
+}
+
+std::vector<std::string> program_output_names(ErlNifEnv*, ExecutablePtr executable) {
+  return executable->program().output_names;
 }
 
 std::vector<Term> program_callbacks(ErlNifEnv* env, ExecutablePtr executable) {
@@ -380,8 +428,11 @@ std::span<const ErlNifFunc> program_functions() {
       nif_function<"program_dot", &program_dot, NeverQuick{}>(),
       nif_function<"program_serialize", &program_serialize, NeverQuick{}>(),
       nif_function<"program_serialize_as", &program_serialize_as, NeverQuick{}>(),
+      nif_function<"program_renamed", &program_renamed, NeverQuick{}>(),
       nif_function<"program_deserialize", &program_deserialize, NeverQuick{}>(),
+      nif_function<"program_transform", &program_transform, NeverQuick{}>(),
       nif_function<"program_signature", &program_signature>(),
+      nif_function<"program_output_names", &program_output_names>(),
       nif_function<"program_callbacks", &program_callbacks>(),
       nif_function<"program_bytes", &program_bytes>(),
       nif_function<"program_memory", &program_memory>(),

@@ -189,8 +189,7 @@ defmodule Mlx.Compiler do
   def export(fun, args, path, options \\ []) do
     check_function!(fun, args, "export")
     Argument.check_path!(path, "export")
-    names = Names.of(fun, args, options)
-    program = program(fun, args)
+    {program, names} = named(fun, args, options, "export")
 
     if program.callbacks != %{} do
       raise Mlx.UnsupportedError,
@@ -199,8 +198,36 @@ defmodule Mlx.Compiler do
             "(#{program.callbacks |> Map.keys() |> Enum.join(", ")}), which a file can't hold"
     end
 
-    names = Enum.map(program.params, &Enum.fetch!(names, &1))
     File.write!(path, NIF.program_serialize_as(program.handle, names))
+  end
+
+  defp named(fun, args, options, name) do
+    names = Names.of(fun, args, options, name)
+    program = program(fun, args)
+    {program, Enum.map(program.params, &Enum.fetch!(names, &1))}
+  end
+
+  @doc """
+  The program of `fun` for arguments like `args` (tensors or templates), as `export/4` writes it: an `Mlx.Program`, which can be
+  shown, saved, run and differentiated. What the function does not read is left out.
+
+  ## Options
+
+    * `:names` - what the inputs are called, as for `export/4`
+
+  ## Examples
+
+      iex> program = Mlx.Compiler.to_program(&Nx.multiply/2, [Nx.template({3}, :f32), 2], names: [:x, :factor])
+      #Mlx.Program<(x: f32[3], factor: s32) -> (f32[3])>
+      iex> [slope] = program |> Mlx.Program.transform(:grad, wrt: :factor) |> Mlx.Program.run([Nx.tensor([1.0, 2.0, 3.0]), 2])
+      iex> Nx.to_number(slope)
+      6.0
+  """
+  @spec to_program(function(), [Nx.Container.t()], keyword()) :: Mlx.Program.t()
+  def to_program(fun, args, options \\ []) do
+    check_function!(fun, args, "to_program")
+    {program, names} = named(fun, args, options, "to_program")
+    %Mlx.Program{handle: NIF.program_renamed(program.handle, names)}
   end
 
   @doc """
@@ -215,8 +242,7 @@ defmodule Mlx.Compiler do
   """
   @spec import(Path.t()) :: ([Nx.Tensor.t()] -> Nx.Tensor.t() | tuple())
   def import(path) do
-    Argument.check_path!(path, "import")
-    handle = path |> File.read!() |> deserialize(path)
+    %Mlx.Program{handle: handle} = Mlx.Program.load(path, "import")
     {inputs, outputs} = NIF.program_signature(handle)
     positions = inputs |> Enum.map(&elem(&1, 0)) |> Names.positions()
     templates = for {type, shape} <- outputs, do: %{Nx.template(shape, type) | data: nil}
@@ -236,17 +262,6 @@ defmodule Mlx.Compiler do
       check_inputs!(args, count, inputs, path)
       run(program, Enum.map(args, &fn -> Nx.to_tensor(&1) end), nil, nil)
     end
-  end
-
-  defp deserialize(bytes, path) do
-    NIF.program_deserialize(bytes)
-  rescue
-    error in Mlx.FormatError ->
-      # The text may quote the file, whose bytes may be no text.
-      reason =
-        error.message |> String.replace_invalid() |> String.replace_prefix("[program] ", "")
-
-      reraise %{error | message: "[import] #{path}: #{reason}"}, __STACKTRACE__
   end
 
   defp check_inputs!(args, count, inputs, path) do

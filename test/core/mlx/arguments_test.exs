@@ -3,7 +3,7 @@ defmodule Mlx.ArgumentsTest do
   use ExUnit.Case, async: false
 
   import Mlx.Handles
-  alias Mlx.{Device, Memory, Stream}
+  alias Mlx.{Device, Memory, Program, Stream}
 
   # Values of every kind, of which each function takes some.
   defp values do
@@ -53,19 +53,45 @@ defmodule Mlx.ArgumentsTest do
       {:with_stream, &stream/1, &is_function(&1, 0),
        "[with_stream] expected a function without arguments"},
       {:set_cache_limit, &Memory.set_cache_limit/1, &size?/1, "expected a non-negative integer"},
-      {:set_memory_limit, &Memory.set_memory_limit/1, &size?/1, "expected a non-negative integer"}
+      {:set_memory_limit, &Memory.set_memory_limit/1, &size?/1,
+       "expected a non-negative integer"},
+      {:load, &Program.load/1, &(is_binary(&1) and &1 != ""),
+       "[load] expected the path of a file"},
+      {:save, &Program.save(&1, "path"), fn _ -> false end, "[save] expected a program"},
+      {:save, &Program.save(program(), &1), &(is_binary(&1) and &1 != ""),
+       "[save] expected the path"},
+      {:inputs, &Program.inputs/1, fn _ -> false end, "[inputs] expected a program"},
+      {:outputs, &Program.outputs/1, fn _ -> false end, "[outputs] expected a program"},
+      {:to_dot, &Program.to_dot/1, fn _ -> false end, "[to_dot] expected a program"},
+      {:run, &Program.run(&1, []), fn _ -> false end, "[run] expected a program"},
+      {:run, &Program.run(program(), &1), &is_list/1, "[run] expected a list of 1 tensor"},
+      {:transform, &Program.transform(&1, :grad), fn _ -> false end,
+       "[transform] expected a program"},
+      {:transform, &Program.transform(program(), &1), fn _ -> false end,
+       "[transform] expected one of :grad, :value_and_grad, :vjp, :jvp"},
+      {:transform, &Program.transform(program(), :grad, &1), &(&1 == []),
+       "[transform] expected no option but :wrt"},
+      {:transform, &Program.transform(program(), :grad, wrt: &1), &(&1 in [nil, []]),
+       "[transform] expected"}
     ]
+  end
+
+  defp program do
+    type = {{:f, 32}, {}}
+    %Program{handle: Mlx.NIF.program_build({[{0, "x", type}], [], [0]}, [])}
   end
 
   defp size?(value), do: is_integer(value) and value >= 0 and value < 2 ** 64
 
   # These answer whatever they get: a container, or false.
   @takes_all [:eval, :async_eval, :available?]
+  # These need Nx, and have rows in test/nx.
+  @need_nx [:grad, :value_and_grad, :vjp, :jvp]
 
   test "every public function has a row" do
-    names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all
+    names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all ++ @need_nx
 
-    for module <- [Mlx, Device, Memory, Stream],
+    for module <- [Mlx, Device, Memory, Program, Stream],
         {:docs_v1, _, _, _, _, _, docs} = Code.fetch_docs(module),
         {{:function, name, arity}, _, _, doc, _} <- docs,
         arity > 0 and doc != :hidden do

@@ -6,6 +6,7 @@ defmodule Mlx.Compiler.Lower do
   # it to; so a branch holds what only it reads.
   @moduledoc false
 
+  alias Mlx.Compiler.Transform
   alias Nx.Defn.{Composite, Expr, Tree}
   alias Nx.Tensor, as: T
 
@@ -267,6 +268,12 @@ defmodule Mlx.Compiler.Lower do
     {operands, _options} = Enum.split_while(in_args, &(not is_list(&1)))
 
     case Mlx.Op.block(struct) do
+      nil when is_struct(struct, Transform) ->
+        {ids, scopes, callbacks} = values(operands, scopes, callbacks)
+        {instruction, scopes, callbacks} = transform(struct, ids, scopes, callbacks)
+        {ids, scopes} = emit(instruction, length(types(tensor)), scopes)
+        remember(ids, tensor, scopes, callbacks)
+
       {name, attributes} ->
         {ids, scopes, callbacks} = values(operands, scopes, callbacks)
         types = types(tensor)
@@ -421,28 +428,45 @@ defmodule Mlx.Compiler.Lower do
 
   # A custom gradient is a function of the cotangents, closed over nodes of the scopes around it: like a branch, with inputs of
   # its own. A function that raises, or calls back to Elixir, leaves word of that for those who want the gradient.
-  defp custom_vjp({ids, values}, {input_ids, inputs}, fun, [scope | _] = scopes, callbacks) do
+  defp custom_vjp({ids, values}, {input_ids, inputs}, fun, scopes, callbacks) do
     with {:ok, cotangents, answers} <- gradient(values, inputs, fun, callbacks),
-         own =
-           cotangents
-           |> Enum.with_index(fn cotangent, i -> {cotangent.data.id, i, type(cotangent)} end),
-         region = %__MODULE__{
-           branch?: true,
-           around: scope.visible,
-           visible: Tree.scope_ids(List.to_tuple(answers), scope.visible),
-           values: Map.new(own, fn {id, i, _type} -> {id, [i]} end),
-           inputs: own |> Enum.map(fn {_id, i, type} -> {i, "", type} end) |> Enum.reverse(),
-           next: length(own)
-         },
          inner = %{callbacks | found: %{}, gradients: callbacks.gradients + 1},
-         {outputs, [region | scopes], %{found: found}} when found == %{} <-
-           values(answers, [region | scopes], inner) do
-      captures = Enum.reverse(region.captures)
-      {{:custom_vjp, ids, input_ids, captures, region(region, outputs)}, scopes}
+         {region, captures, scopes, %{found: found}} when found == %{} <-
+           closed_region(cotangents, answers, scopes, inner) do
+      {{:custom_vjp, ids, input_ids, captures, region}, scopes}
     else
       {:error, reason} -> {{:custom_vjp, ids, input_ids, reason}, scopes}
       _ -> {{:custom_vjp, ids, input_ids, "the gradient calls back to Elixir"}, scopes}
     end
+  end
+
+  # The core makes the derivative of the function's region, and puts it in the instruction's place.
+  defp transform(%Transform{params: params} = transform, ids, scopes, callbacks) do
+    callbacks = see_params(callbacks, params)
+    {own, others} = Enum.split(ids, length(params))
+
+    {region, captures, scopes, callbacks} =
+      closed_region(params, transform.outputs, scopes, callbacks)
+
+    {{:transform, transform.name, transform.parameters, own ++ captures ++ others, region},
+     scopes, callbacks}
+  end
+
+  # A region with inputs of its own, `params`, and what `outputs` take from the scopes around behind them.
+  defp closed_region(params, outputs, [scope | _] = scopes, callbacks) do
+    own = Enum.with_index(params, fn param, i -> {param.data.id, i, type(param)} end)
+
+    region = %__MODULE__{
+      branch?: true,
+      around: scope.visible,
+      visible: Tree.scope_ids(List.to_tuple(outputs), scope.visible),
+      values: Map.new(own, fn {id, i, _type} -> {id, [i]} end),
+      inputs: own |> Enum.map(fn {_id, i, type} -> {i, "", type} end) |> Enum.reverse(),
+      next: length(own)
+    }
+
+    {ids, [region | scopes], callbacks} = values(outputs, [region | scopes], callbacks)
+    {region(region, ids), Enum.reverse(region.captures), scopes, callbacks}
   end
 
   # What only a mark reads is none of the nodes that Nx finds in a scope, and yet belongs there.

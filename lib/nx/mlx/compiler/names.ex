@@ -5,15 +5,15 @@ defmodule Mlx.Compiler.Names do
   alias Mlx.Argument
 
   @doc "A name for each tensor in the flattened `args`: those of the option `:names`, or the function's own, or `arg0`, …"
-  @spec of(function(), [Nx.Container.t()], keyword()) :: [String.t()]
-  def of(fun, args, options) do
+  @spec of(function(), [Nx.Container.t()], keyword(), String.t()) :: [String.t()]
+  def of(fun, args, options, name) do
     keys = if Keyword.keyword?(options), do: Keyword.keys(options), else: [options]
-    Argument.check!(keys -- [:names] == [], "export", "no option but :names", options)
+    Argument.check!(keys -- [:names] == [], name, "no option but :names", options)
     paths = paths(args)
 
     case options[:names] do
       nil -> own(fun, length(args), paths)
-      names -> given(names, length(paths))
+      names -> given(names, length(paths), name)
     end
   end
 
@@ -42,14 +42,14 @@ defmodule Mlx.Compiler.Names do
 
   ## Names that were given
 
-  defp given(names, count) do
+  defp given(names, count, name) do
     expected = "as many names as there are tensors in the arguments, #{count}"
-    Argument.check!(is_list(names) and length(names) == count, "export", expected, names)
+    Argument.check!(is_list(names) and length(names) == count, name, expected, names)
 
     expected = ~s(names to be texts or atoms without "=" and control characters)
-    Argument.check!(Enum.all?(names, &name?/1), "export", expected, names)
+    Argument.check!(Enum.all?(names, &name?/1), name, expected, names)
     names = Enum.map(names, &to_string/1)
-    Argument.check!(Enum.uniq(names) == names, "export", "names to differ", names)
+    Argument.check!(Enum.uniq(names) == names, name, "names to differ", names)
     names
   end
 

@@ -129,6 +129,9 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
             program_dot: [term],
             program_serialize: [term],
             program_serialize_as: [term, []],
+            program_renamed: [term, []],
+            program_transform: [term, :grad, []],
+            program_output_names: [term],
             program_callbacks: [term],
             program_bytes: [term],
             program_signature: [term]

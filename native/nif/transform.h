@@ -1,0 +1,20 @@
+// The transforms of functions by the names that Elixir calls them.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "nif/codec.h"
+#include "program/ir.h"
+
+namespace mlxnx::nif {
+
+/// What the transform called `name` makes of `function`. `parameters` are for "grad",
+/// "value_and_grad", "vjp" and "jvp" the positions of the inputs that it is by, see
+/// transforms/transforms.h; "grad" answers gradients alone.
+/// Throws: ArgumentError for other names and positions; as the transforms.
+std::shared_ptr<const program::Region> transformed(ErlNifEnv* env, std::string_view name,
+                                                   Term parameters,
+                                                   const program::Region& function);
+
+}  // namespace mlxnx::nif

@@ -1,0 +1,491 @@
+defmodule Mlx.TransformsTest do
+  use ExUnit.Case, async: true
+  import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3]
+
+  doctest Mlx, only: [grad: 1, value_and_grad: 1, vjp: 4, jvp: 4]
+
+  alias Mlx.Structs.Model
+
+  defmodule Functions do
+    import Nx.Defn
+
+    defn(cube(x), do: Nx.sum(x ** 3))
+    defn(waves(x), do: Nx.sum(Nx.sin(x) * Nx.exp(x)))
+    defn(quotient(x), do: Nx.sum((x + 1) / (x * x + 2)))
+    defn(mean(x), do: Nx.mean(x))
+    defn(spread(x), do: Nx.variance(x))
+    defn(largest(x), do: Nx.reduce_max(x))
+    defn(ties(x), do: Nx.sum(Nx.max(x, 2.0)))
+    defn(clipped(x), do: Nx.sum(Nx.clip(x, 0, 2) * x))
+    defn(chosen(x), do: Nx.sum(Nx.select(x > 1, x * x, x)))
+    defn(sorted(x), do: Nx.sum(Nx.sort(x) * Nx.iota({3})))
+    defn(running(x), do: Nx.sum(Nx.cumulative_sum(x) ** 2))
+    defn(taken(x), do: Nx.sum(Nx.take(x, Nx.tensor([2, 0, 2])) ** 2))
+    defn(padded(x), do: Nx.sum(Nx.pad(x, 1.0, [{1, 0, 1}]) ** 2))
+    defn(log_sum_exp(x), do: Nx.logsumexp(x))
+    defn(constant(_x), do: Nx.tensor(1.0))
+    defn(itself(x), do: x)
+    defn(vector(x), do: x * x)
+
+    defn(branch(x), do: if(Nx.sum(x) > 0, do: Nx.sum(x * x), else: Nx.sum(x)))
+
+    defn branches(x) do
+      cond do
+        Nx.sum(x) > 100 -> Nx.sum(x)
+        Nx.sum(x) > 1 -> Nx.sum(Nx.exp(x) * x)
+        true -> Nx.sum(x * x * x)
+      end
+    end
+
+    defn loop(x) do
+      {x, _} = while({x, i = 0}, i < 3, do: {Nx.sin(x) * x, i + 1})
+      Nx.sum(x)
+    end
+
+    # As many iterations as the input says.
+    defn open_loop(x) do
+      {y, _} = while({y = x, x}, Nx.sum(y) < 100.0, do: {y * 2.0, x})
+      Nx.sum(y * y)
+    end
+
+    defn(stopped(x), do: Nx.sum(x * stop_grad(Nx.exp(x))))
+    defn(all_stopped(x), do: Nx.sum(stop_grad(x * x)))
+    defn(rounded(x), do: Nx.sum(x + stop_grad(Nx.round(x) - x)))
+
+    defn(clipping(x),
+      do: Nx.sum(custom_grad(x * x, [x], fn g -> [Nx.clip(g * x, -0.3, 0.3)] end))
+    )
+
+    defn(reversing(x), do: Nx.sum(Nx.exp(custom_grad(x, [x], fn g -> [-g] end))))
+
+    defn within(x) do
+      inner = custom_grad(x * 2, [x], fn g -> [g * 5] end)
+      Nx.sum(custom_grad(inner ** 2, [x], fn g -> [g * 7] end))
+    end
+
+    defn pair(x) do
+      custom_grad({x * 2.0, x * 3.0}, [x], fn {a, b} -> [a * 3.0 + b] end)
+    end
+
+    defn pair_both(x) do
+      {p, q} = pair(x)
+      Nx.sum(p) + Nx.sum(q)
+    end
+
+    defn pair_first(x) do
+      {p, _} = pair(x)
+      Nx.sum(p)
+    end
+
+    defn pair_second(x) do
+      {_, q} = pair(x)
+      Nx.sum(q)
+    end
+
+    defn pair_in_branch(x) do
+      {p, _} = if Nx.sum(x) > 0, do: pair(x), else: {x, x}
+      Nx.sum(p)
+    end
+
+    defn(hooked(x), do: Nx.sum(io_call(x * x, :squared)))
+
+    defn(called(x), do: Nx.sum(x * x + Nx.runtime_call(Nx.template({3}, :f32), x, &passed/2)))
+    def passed(x, _options), do: x
+
+    # Calls of Mlx inside of defn.
+    defn(slope(x), do: Mlx.grad(x, &Nx.sum(&1 ** 3)))
+    defn(slope_of_slope(x), do: Mlx.grad(x, fn x -> Nx.sum(Mlx.grad(x, &Nx.sum(&1 ** 4))) end))
+    defn(nx_of_mlx(x), do: grad(x, fn x -> Nx.sum(Mlx.grad(x, &Nx.sum(&1 ** 4))) end))
+    defn(mlx_of_nx(x), do: Mlx.grad(x, fn x -> Nx.sum(grad(x, &Nx.sum(&1 ** 4))) end))
+
+    defn captured(x, y) do
+      z = Nx.sin(y)
+      Mlx.grad(x, &Nx.sum(&1 * z * z)) + z
+    end
+
+    defn in_branch(x) do
+      y = x * 2
+      if Nx.sum(x) > 0, do: Mlx.grad(x, &Nx.sum(&1 * &1 * y)) + y, else: x
+    end
+
+    defn in_loop(x) do
+      {x, _} =
+        while({x, i = 0}, i < 20, do: {x - 0.1 * Mlx.grad(x, &Nx.sum((&1 - 1) ** 2)), i + 1})
+
+      x
+    end
+
+    defn with_value(x) do
+      {{_twice, loss}, gradient} =
+        Mlx.value_and_grad(x, fn x -> {x * 2, Nx.sum(x * x)} end, &elem(&1, 1))
+
+      loss * gradient
+    end
+
+    defn pulled(x) do
+      {y, {slope}} = Mlx.vjp(&Nx.sin/1, [x], x)
+      y + slope
+    end
+
+    defn pushed(x) do
+      {y, tangent} = Mlx.jvp(&Nx.sin/1, [x], [x])
+      y + tangent
+    end
+
+    defn(pushed_slope(x), do: grad(x, fn x -> Nx.sum(pushed(x)) end))
+    defn(pulled_slope(x), do: grad(x, fn x -> Nx.sum(pulled(x)) end))
+  end
+
+  alias Functions, as: F
+
+  @x Nx.tensor([0.5, -1.25, 2.0], backend: Nx.BinaryBackend)
+  @matrix Nx.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], backend: Nx.BinaryBackend)
+
+  # What Nx answers: the evaluator's, of Nx's own gradient.
+  defp by_nx(fun, args) do
+    Nx.with_default_backend(Nx.BinaryBackend, fn ->
+      Nx.Defn.jit_apply(fun, args, compiler: Nx.Defn.Evaluator)
+    end)
+  end
+
+  defp assert_like_nx(x, fun, options \\ [tolerance: 1.0e-5]) do
+    expected = by_nx(fn x -> Nx.Defn.value_and_grad(x, fun) end, [x])
+    assert_answer(Mlx.value_and_grad(x, fun), expected, options)
+    assert_answer(Mlx.grad(x, fun), elem(expected, 1), options)
+  end
+
+  describe "gradients are Nx's" do
+    for name <-
+          ~w(cube waves quotient mean spread largest ties clipped chosen sorted running taken padded log_sum_exp)a ++
+            ~w(constant itself vector branch branches loop)a ++
+            ~w(stopped all_stopped rounded clipping reversing within pair_both pair_first pair_second)a do
+      test "of #{name}" do
+        assert_like_nx(@x, &apply(F, unquote(name), [&1]))
+        # The other branches.
+        assert_like_nx(Nx.negate(@x), &apply(F, unquote(name), [&1]))
+      end
+    end
+
+    test "of a loop of as many iterations as the input says" do
+      x = Nx.tensor([3.0, 1.0], backend: Nx.BinaryBackend)
+      assert_like_nx(x, &F.open_loop/1)
+    end
+
+    test "of marks in the branch that is taken" do
+      assert_like_nx(@x, &F.pair_in_branch/1)
+      # Nx has no gradient in the other one.
+      assert Mlx.grad(Nx.negate(@x), &F.pair_in_branch/1) |> Nx.to_list() == [1.0, 1.0, 1.0]
+    end
+
+    test "of other types" do
+      assert_like_nx(Nx.as_type(@x, :f64), &F.waves/1, tolerance: 1.0e-12)
+      assert_like_nx(Nx.tensor([1, 2, 3], backend: Nx.BinaryBackend), &F.quotient/1)
+      assert_like_nx(Nx.tensor(2, backend: Nx.BinaryBackend), fn x -> Nx.multiply(x, x) end)
+      # Nx's are f32 for bf16.
+      assert Mlx.grad(Nx.as_type(@x, :bf16), &F.cube/1).type == {:bf, 16}
+    end
+
+    test "of named tensors" do
+      named = Nx.rename(@matrix, [:row, nil])
+      assert_like_nx(named, &Nx.sum(Nx.multiply(&1, &1)))
+      assert Mlx.grad(named, &Nx.sum/1).names == [:row, nil]
+    end
+  end
+
+  describe "containers" do
+    test "of every kind keep their form" do
+      loss = fn %{a: {a, b}, c: c} ->
+        a |> Nx.multiply(b) |> Nx.sum() |> Nx.add(Nx.multiply(c, c))
+      end
+
+      assert_like_nx(%{a: {@x, 2.0}, c: 3}, loss)
+      assert_like_nx({@x, {@x}}, fn {x, {y}} -> Nx.sum(Nx.multiply(x, Nx.sin(y))) end)
+    end
+
+    test "structs keep what is no tensor" do
+      model = %Model{weights: @x, bias: Nx.tensor(0.5), name: "linear"}
+
+      loss = fn %Model{} = model ->
+        @x |> Nx.dot(model.weights) |> Nx.add(model.bias) |> Nx.pow(2)
+      end
+
+      assert %Model{name: "linear"} = gradient = Mlx.grad(model, loss)
+      expected = by_nx(&Nx.Defn.grad(&1, loss), [model])
+      assert_answer({gradient.weights, gradient.bias}, {expected.weights, expected.bias})
+    end
+
+    test "results may be containers of which one is differentiated" do
+      step = fn x -> %{loss: Nx.sum(Nx.multiply(x, x)), double: {Nx.multiply(x, 2)}} end
+      expected = by_nx(&Nx.Defn.value_and_grad(&1, step, fn r -> r.loss end), [@x])
+      assert_answer(Mlx.value_and_grad(@x, step, & &1.loss), expected)
+      assert_answer(Mlx.value_and_grad(@x, step, transform: & &1.loss), expected)
+      assert_answer(Mlx.grad(@x, step, transform: & &1.loss), elem(expected, 1))
+
+      # A transform may compute.
+      assert_answer(
+        Mlx.grad(@x, step, transform: &Nx.multiply(&1.loss, 3)),
+        by_nx(&Nx.multiply(&1, 6), [@x])
+      )
+    end
+  end
+
+  describe "functions of several arguments" do
+    test "have gradients by those that are named" do
+      fun = fn x, %{w: w}, y -> Nx.sum(Nx.multiply(Nx.multiply(x, w), y)) end
+      [y, w] = [Nx.tensor([1.0, 2.0, 3.0]), Nx.tensor([4.0, 5.0, 6.0])]
+      args = [@x, %{w: w}, y]
+
+      assert_answer(apply(Mlx.grad(fun), args), by_nx(&Nx.multiply/2, [w, y]))
+      assert %{w: slope} = apply(Mlx.grad(fun, wrt: 1), args)
+      assert_answer(slope, by_nx(&Nx.multiply/2, [@x, y]))
+
+      assert {by_y, %{w: ^slope}} =
+               apply(Mlx.grad(fun, wrt: [2, 1]), args) |> put_elem(1, %{w: slope})
+
+      assert_answer(by_y, by_nx(&Nx.multiply/2, [@x, w]))
+
+      assert {value, {_}} = apply(Mlx.value_and_grad(fun, wrt: [0]), args)
+      assert_answer(value, by_nx(fun, args), tolerance: 1.0e-5)
+    end
+
+    test "of every number up to 20" do
+      assert Mlx.grad(fn a, b, c, d, e -> Enum.reduce([a, b, c, d, e], &Nx.multiply/2) end,
+               wrt: 4
+             ).(1, 2, 3, 4, 5)
+             |> Nx.to_number() == 24.0
+    end
+  end
+
+  describe "derivatives of derivatives" do
+    test "are Nx's" do
+      second = fn grad -> fn x -> grad.(x, fn x -> Nx.sum(grad.(x, &F.waves/1)) end) end end
+      expected = by_nx(second.(&Nx.Defn.grad/2), [@x])
+      assert_answer(second.(&Mlx.grad/2).(@x), expected, tolerance: 1.0e-5)
+
+      third = fn grad -> fn x -> grad.(x, &Nx.sum(second.(grad).(&1))) end end
+      expected = by_nx(third.(&Nx.Defn.grad/2), [@x])
+      assert_answer(third.(&Mlx.grad/2).(@x), expected, tolerance: 1.0e-5)
+    end
+
+    test "of loops and branches" do
+      for fun <- [&F.loop/1, &F.branches/1] do
+        second = fn grad -> fn x -> grad.(x, fn x -> Nx.sum(grad.(x, fun)) end) end end
+        expected = by_nx(second.(&Nx.Defn.grad/2), [@x])
+        assert_answer(second.(&Mlx.grad/2).(@x), expected, tolerance: 1.0e-4)
+      end
+    end
+  end
+
+  describe "inside of defn" do
+    for name <-
+          ~w(slope slope_of_slope nx_of_mlx mlx_of_nx in_branch in_loop with_value pulled pushed pushed_slope pulled_slope)a do
+      test "#{name} is the same by every compiler" do
+        fun = &apply(F, unquote(name), [&1])
+        expected = by_nx(fun, [@x])
+
+        assert_answer(Nx.Defn.jit_apply(fun, [@x], compiler: Mlx.Compiler), expected,
+          tolerance: 1.0e-5
+        )
+      end
+    end
+
+    test "what the function captured is no part of the gradient" do
+      expected = by_nx(&F.captured/2, [@x, Nx.exp(@x)])
+      result = Nx.Defn.jit_apply(&F.captured/2, [@x, Nx.exp(@x)], compiler: Mlx.Compiler)
+      assert_answer(result, expected, tolerance: 1.0e-5)
+    end
+
+    test "the core makes the gradient" do
+      text = Mlx.Compiler.to_text(&F.slope/1, [Nx.template({3}, :f32)])
+      refute text =~ "transform"
+      assert text =~ "pow"
+    end
+  end
+
+  describe "vectorized tensors" do
+    @entries Nx.vectorize(Nx.tensor([[1.0, 2.0], [3.0, 4.0]], backend: Nx.BinaryBackend), :entry)
+
+    test "have a gradient for each entry" do
+      assert_like_nx(@entries, &Nx.sum(Nx.pow(&1, 3)))
+      other = Nx.vectorize(Nx.tensor([1.0, -1.0, 0.5], backend: Nx.BinaryBackend), :other)
+      assert_like_nx({@entries, other}, fn {x, y} -> Nx.sum(Nx.multiply(x, Nx.exp(y))) end)
+    end
+
+    test "that are captured make one for each entry" do
+      loss = fn x -> Nx.sum(Nx.multiply(Nx.pow(x, 2), @entries)) end
+      assert_like_nx(Nx.tensor(2.0, backend: Nx.BinaryBackend), loss)
+    end
+
+    test "of products with cotangents and tangents" do
+      {_, {slope}} = Mlx.vjp(&Nx.multiply(&1, &1), [@entries], 1.0)
+      assert_answer(slope, by_nx(&Nx.multiply(&1, 2), [@entries]))
+      {_, tangent} = Mlx.jvp(&Nx.multiply(&1, 3.0), [Nx.tensor([1.0, 2.0])], [@entries])
+      assert_answer(tangent, by_nx(&Nx.multiply(&1, 3.0), [@entries]))
+    end
+  end
+
+  describe "vjp and jvp" do
+    test "are products with the Jacobian" do
+      fun = fn x, y -> {Nx.multiply(x, y), Nx.sum(Nx.sin(x))} end
+      [y, u, v] = [Nx.exp(@x), Nx.tensor([1.0, 2.0, 3.0]), Nx.tensor(0.5)]
+
+      assert {{product, sum}, {by_x, by_y}} = Mlx.vjp(fun, [@x, y], {u, v})
+      assert_answer({product, sum}, by_nx(fun, [@x, y]), tolerance: 1.0e-5)
+
+      expected =
+        by_nx(fn x, y, u, v -> Nx.add(Nx.multiply(y, u), Nx.multiply(v, Nx.cos(x))) end, [
+          @x,
+          y,
+          u,
+          v
+        ])
+
+      assert_answer(by_x, expected, tolerance: 1.0e-5)
+      assert_answer(by_y, by_nx(&Nx.multiply/2, [@x, u]), tolerance: 1.0e-5)
+      assert {_, ^by_y} = Mlx.vjp(fun, [@x, y], {u, v}, wrt: 1) |> put_elem(1, by_y)
+
+      assert {{_, _}, {tangent, slope}} = Mlx.jvp(fun, [@x, y], [u, 1.0])
+
+      assert_answer(tangent, by_nx(fn x, y, u -> Nx.add(Nx.multiply(y, u), x) end, [@x, y, u]),
+        tolerance: 1.0e-5
+      )
+
+      assert_answer(slope, by_nx(fn x, u -> Nx.dot(Nx.cos(x), u) end, [@x, u]), tolerance: 1.0e-5)
+      assert {_, {only, _}} = Mlx.jvp(fun, [@x, y], [1.0], wrt: 1)
+      assert_answer(only, by_nx(& &1, [@x]), tolerance: 1.0e-5)
+    end
+
+    test "take containers" do
+      fun = fn %{a: a}, {b, c} -> %{z: Nx.add(Nx.multiply(a, b), c)} end
+      assert {%{z: _}, {%{a: a}, {b, c}}} = Mlx.vjp(fun, [%{a: 2.0}, {3.0, 4.0}], %{z: 10.0})
+      assert Enum.map([a, b, c], &Nx.to_number/1) == [30.0, 20.0, 10.0]
+      assert {_, %{z: z}} = Mlx.jvp(fun, [%{a: 2.0}, {3.0, 4.0}], [%{a: 1.0}, {1.0, 1.0}])
+      assert Nx.to_number(z) == 6.0
+    end
+  end
+
+  def tell([:mlx, :compiler, what], _, _, parent), do: send(parent, {what, self()})
+
+  describe "compiling" do
+    test "is done once for a function" do
+      fun = fn x -> Nx.sum(Nx.tan(x)) end
+      parent = self()
+      id = {__MODULE__, make_ref()}
+
+      :telemetry.attach_many(
+        id,
+        [[:mlx, :compiler, :hit], [:mlx, :compiler, :miss]],
+        &__MODULE__.tell/4,
+        parent
+      )
+
+      for _ <- 1..2, do: Mlx.grad(@x, fun)
+      :telemetry.detach(id)
+      assert_received {:miss, ^parent}
+      assert_received {:hit, ^parent}
+      refute_received {:miss, ^parent}
+    end
+
+    test "takes the options of the compiler" do
+      parent = self()
+      hooks = %{squared: &send(parent, {:squared, Nx.to_list(&1)})}
+      assert Mlx.grad(@x, &F.hooked/1, hooks: hooks) |> Nx.to_list() == [1.0, -2.5, 4.0]
+      assert_received {:squared, [0.25, 1.5625, 4.0]}
+      refute_received {:squared, _}
+
+      assert Mlx.grad(@x, &F.hooked/1, cache: false, device: :cpu) |> Nx.to_list() == [
+               1.0,
+               -2.5,
+               4.0
+             ]
+    end
+
+    test "keeps runtime calls, which have no gradient" do
+      assert Mlx.grad(@x, &F.called/1) |> Nx.to_list() == [1.0, -2.5, 4.0]
+    end
+  end
+
+  describe "arguments are checked" do
+    @identity "expected a function of one argument, got: "
+
+    for {name, text, call} <- [
+          {"no function", @identity <> "1.0", quote(do: Mlx.grad(@x, 1.0))},
+          {"another arity", @identity, quote(do: Mlx.grad(@x, fn x, _ -> x end))},
+          {"vars that are no tensors",
+           "[grad] expected tensors or containers of tensors, got: \"x\"",
+           quote(do: Mlx.grad("x", & &1))},
+          {"vars in a list", "[grad] expected tensors or containers",
+           quote(do: Mlx.grad([@x], & &1))},
+          {"functions without arguments",
+           "[grad] expected a function of 1 to 20 arguments, got: ",
+           quote(do: Mlx.grad(fn -> 1 end))},
+          {"options that are none", "expected options as a keyword list, got: :x",
+           quote(do: Mlx.grad(@x, & &1, :x))},
+          {"unknown options",
+           "[grad] expected no options but :transform, :cache, :device, :hooks, got: [foo: 1]",
+           quote(do: Mlx.grad(@x, & &1, foo: 1))},
+          {"positions out of range",
+           "[grad] expected :wrt to be a position or a list of them, below 1, got: 1",
+           quote(do: Mlx.grad(& &1, wrt: 1))},
+          {"negative positions", ", below 1, got: -1", quote(do: Mlx.grad(& &1, wrt: -1))},
+          {"no positions", ", below 1, got: []", quote(do: Mlx.grad(& &1, wrt: []))},
+          {"positions that are none", ", below 1, got: :x", quote(do: Mlx.grad(& &1, wrt: :x))},
+          {"positions twice", "[grad] expected :wrt to name each position once, got: [0, 0]",
+           quote(do: Mlx.grad(& &1, wrt: [0, 0]))},
+          {"a transform that is none", ":transform to be a function of one argument, got: 1",
+           quote(do: Mlx.value_and_grad(@x, & &1, transform: 1))},
+          {"results that are no tensor", "to answer one tensor to differentiate, got: {",
+           quote(do: Mlx.grad(@x, fn x -> {x, x} end))},
+          {"arguments that are no list", "[vjp] expected a list of arguments, got: 1",
+           quote(do: Mlx.vjp(& &1, 1, 1))},
+          {"arguments of another number", "[vjp] expected a function of arity 2, got: ",
+           quote(do: Mlx.vjp(& &1, [1, 2], 1))},
+          {"cotangents of another form", "[vjp] expected as many tensors as",
+           quote(do: Mlx.vjp(& &1, [@x], {1, 2}))},
+          {"tangents that are no list", "[jvp] expected a list of 1 tangents, got: 1",
+           quote(do: Mlx.jvp(& &1, [@x], 1))},
+          {"tangents of another number", "[jvp] expected a list of 1 tangents, got: [1, 2]",
+           quote(do: Mlx.jvp(& &1, [@x], [1, 2]))}
+        ] do
+      test name do
+        error = assert_raise ArgumentError, fn -> unquote(call) end
+        assert error.message =~ unquote(text)
+      end
+    end
+
+    test "a function called with other arguments" do
+      assert_raise BadArityError, fn -> Mlx.grad(& &1).(1, 2) end
+      assert_raise ArgumentError, ~r/\[grad\] expected tensors/, fn -> Mlx.grad(& &1).(:x) end
+    end
+
+    test "what has no derivative says so" do
+      fun = fn x -> Nx.reduce(x, 0, fn a, b -> Nx.add(a, b) end) end
+      assert_raise Mlx.UnsupportedError, ~r/reduce/, fn -> Mlx.grad(@x, fun) end
+    end
+  end
+
+  describe "programs" do
+    test "run on tensors of any backend and numbers" do
+      program = Mlx.Compiler.to_program(&Nx.multiply/2, [@x, 2], names: [:x, :factor])
+      assert [product] = Mlx.Program.run(program, [@x, 3])
+      assert_answer(product, by_nx(&Nx.multiply(&1, 3), [@x]))
+      assert [_] = Mlx.Program.run(program, [product, Nx.tensor(2)])
+
+      for other <- [:x, "x", {1}] do
+        assert_raise ArgumentError, ~r/\[run\] expected tensors, got/, fn ->
+          Mlx.Program.run(program, [@x, other])
+        end
+      end
+    end
+
+    test "of functions are what export writes" do
+      program = Mlx.Compiler.to_program(&F.waves/1, [@x], names: [:x])
+      assert [{"x", {{:f, 32}, {3}}}] = Mlx.Program.inputs(program)
+      [gradient] = program |> Mlx.Program.transform(:grad) |> Mlx.Program.run([@x])
+
+      assert_answer(gradient, by_nx(&Nx.Defn.grad(&1, fn x -> F.waves(x) end), [@x]),
+        tolerance: 1.0e-5
+      )
+    end
+  end
+end
