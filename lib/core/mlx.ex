@@ -239,10 +239,100 @@ defmodule Mlx do
   def jvp(fun, args, tangents, options \\ []),
     do: transforms(:jvp, [fun, args, tangents, options])
 
+  @doc """
+  The Jacobian of a function, called in the forms of `grad/1`.
+
+  For a function of a tensor that answers one it has the result's axes, then the argument's. For containers it is the result's
+  container with one like the argument in place of each tensor. It is computed for all elements of the result at once. Options
+  are those of `grad/1` but `:transform`.
+
+  ## Examples
+
+      iex> Mlx.jacobian(Nx.tensor([1.0, 2.0]), fn x -> Nx.multiply(x, x) end) |> Nx.to_list()
+      [[2.0, 0.0], [0.0, 4.0]]
+  """
+  @doc type: :transforms
+  @spec jacobian(transformable) :: function()
+  def jacobian(fun), do: transforms(:jacobian, [fun])
+
+  @doc "See `jacobian/1`."
+  @doc type: :transforms
+  @spec jacobian(transformable | container, keyword() | transformable) :: function() | container
+  def jacobian(fun_or_vars, options_or_fun),
+    do: transforms(:jacobian, [fun_or_vars, options_or_fun])
+
+  @doc "See `jacobian/1`."
+  @doc type: :transforms
+  @spec jacobian(container, transformable, keyword()) :: container
+  def jacobian(vars, fun, options), do: transforms(:jacobian, [vars, fun, options])
+
+  @doc """
+  The second derivatives of a function that answers one tensor: the Jacobian of its gradient, called in the forms of `grad/1`.
+
+  ## Examples
+
+      iex> Mlx.hessian(Nx.tensor([1.0, 2.0]), fn x -> Nx.product(Nx.pow(x, 2)) end) |> Nx.to_list()
+      [[8.0, 8.0], [8.0, 2.0]]
+  """
+  @doc type: :transforms
+  @spec hessian(transformable) :: function()
+  def hessian(fun), do: transforms(:hessian, [fun])
+
+  @doc "See `hessian/1`."
+  @doc type: :transforms
+  @spec hessian(transformable | container, keyword() | transformable) :: function() | container
+  def hessian(fun_or_vars, options_or_fun),
+    do: transforms(:hessian, [fun_or_vars, options_or_fun])
+
+  @doc "See `hessian/1`."
+  @doc type: :transforms
+  @spec hessian(container, transformable, keyword()) :: container
+  def hessian(vars, fun, options), do: transforms(:hessian, [vars, fun, options])
+
+  @doc """
+  A function of one example as a function of many, which answers the results of all.
+
+  The examples lie along an axis of the arguments and of the results; the function sees tensors without it. Nothing is called for
+  each example by itself: ops work on all at once.
+
+  ## Options
+
+    * `:in_axes` - the axis of the examples in all tensors of the arguments, default 0; or a list with one for each argument, where
+      nil stands for an argument that all examples share
+    * `:out_axes` - the axis of the examples in all tensors of the result, default 0; or a tuple with one for each element of it
+    * `:cache`, `:device`, `:hooks` - as for `Mlx.Compiler`
+
+  Inside of `defn`, compilers other than `Mlx.Compiler` vectorize the arguments (`Nx.vectorize/2`).
+
+  Raises `ArgumentError` for axes that there are not and examples of different numbers.
+
+  ## Examples
+
+      iex> rows = Nx.tensor([[1.0, 2.0], [3.0, 4.0]])
+      iex> Mlx.vmap(&Nx.dot/2, in_axes: [0, nil]).(rows, Nx.tensor([1.0, 10.0])) |> Nx.to_list()
+      [21.0, 43.0]
+
+      iex> loss = fn x -> Nx.sum(Nx.pow(x, 3)) end
+      iex> Mlx.vmap(Mlx.grad(loss)).(Nx.tensor([[1.0, 2.0], [0.0, 1.0]])) |> Nx.to_list()
+      [[3.0, 12.0], [0.0, 3.0]]
+  """
+  @doc type: :transforms
+  @spec vmap(transformable, keyword()) :: function()
+  def vmap(fun, options \\ []), do: transforms(:vmap, [fun, options])
+
   defp transforms(name, args), do: Mlx.WithNx.call(:Transforms, name, args)
 
   # What defn calls, where it reads such a function.
-  for {name, arities} <- [grad: 1..3, value_and_grad: 1..3, vjp: 3..4, jvp: 3..4],
+  @transforms [
+    grad: 1..3,
+    value_and_grad: 1..3,
+    vjp: 3..4,
+    jvp: 3..4,
+    jacobian: 1..3,
+    hessian: 1..3,
+    vmap: 1..2
+  ]
+  for {name, arities} <- @transforms,
       arity <- arities do
     arguments = Macro.generate_arguments(arity, __MODULE__)
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,6 +57,20 @@ std::vector<std::size_t> positions(ErlNifEnv* env, std::string_view name, Term t
   return positions;
 }
 
+// `{in_axes, size, out_axes}`; the inputs behind those that `in_axes` has axes or nil for are
+// shared.
+RegionPtr mapped(ErlNifEnv* env, Term parameters, const Region& function) {
+  const auto fields = decode_tuple(env, parameters, 3, "{in_axes, size, out_axes}");
+  std::vector<std::optional<std::int64_t>> in_axes;
+  for (const Term axis : decode<std::vector<Term>>(env, fields[0])) {
+    in_axes.push_back(axis == atoms.nil ? std::nullopt
+                                        : std::optional(decode<std::int64_t>(env, axis)));
+  }
+  if (in_axes.size() < function.inputs.size()) in_axes.resize(function.inputs.size());
+  return transforms::vmap(function, in_axes, decode<std::int64_t>(env, fields[1]),
+                          decode<std::vector<std::int64_t>>(env, fields[2]));
+}
+
 }  // namespace
 
 RegionPtr transformed(ErlNifEnv* env, std::string_view name, Term parameters,
@@ -64,6 +79,7 @@ RegionPtr transformed(ErlNifEnv* env, std::string_view name, Term parameters,
     if (row.name == name)
       return row.transform(function, positions(env, name, parameters, function));
   }
+  if (name == "vmap") return mapped(env, parameters, function);
   throw ArgumentError("[transform] there is no transform called " + std::string(name));
 }
 

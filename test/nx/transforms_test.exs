@@ -2,7 +2,8 @@ defmodule Mlx.TransformsTest do
   use ExUnit.Case, async: true
   import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3]
 
-  doctest Mlx, only: [grad: 1, value_and_grad: 1, vjp: 4, jvp: 4]
+  doctest Mlx,
+    only: [grad: 1, value_and_grad: 1, vjp: 4, jvp: 4, jacobian: 1, hessian: 1, vmap: 2]
 
   alias Mlx.Structs.Model
 
@@ -318,6 +319,8 @@ defmodule Mlx.TransformsTest do
 
     test "of products with cotangents and tangents" do
       {_, {slope}} = Mlx.vjp(&Nx.multiply(&1, &1), [@entries], 1.0)
+      assert_answer(slope, by_nx(&Nx.multiply(&1, 2), [@entries]))
+      {_, {slope}} = Mlx.vjp(&Nx.multiply(&1, 2), [Nx.tensor([1.0, 2.0])], @entries)
       assert_answer(slope, by_nx(&Nx.multiply(&1, 2), [@entries]))
       {_, tangent} = Mlx.jvp(&Nx.multiply(&1, 3.0), [Nx.tensor([1.0, 2.0])], [@entries])
       assert_answer(tangent, by_nx(&Nx.multiply(&1, 3.0), [@entries]))

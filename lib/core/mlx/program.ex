@@ -1,7 +1,7 @@
 defmodule Mlx.Program do
   @moduledoc """
-  A program: a function of tensors as one compiled graph, which can be saved, loaded, shown, run, and transformed into its
-  gradient and other derivatives.
+  A program: a function of tensors as one compiled graph, which can be saved, loaded, shown, run, and transformed: into its
+  gradient and other derivatives, and into the same for many examples at once.
 
   Programs come from `Mlx.Compiler.to_program/3`, which traces a function, and from files (`load/1`): those of
   `Mlx.Compiler.export/4`, of `save/2`, and of `mlxnx::Program` in C++. The command line runs and shows the same files
@@ -30,7 +30,7 @@ defmodule Mlx.Program do
   @typedoc "An input or an output: its name, which may be empty, and its type and shape."
   @type port_type :: {String.t(), tensor_type}
 
-  @transforms [:grad, :value_and_grad, :vjp, :jvp]
+  @transforms [:grad, :value_and_grad, :vjp, :jvp, :vmap]
 
   @doc """
   The program in the file `path` (`docs/program_format.md`).
@@ -134,7 +134,7 @@ defmodule Mlx.Program do
   end
 
   @doc """
-  The program of a derivative of `program`.
+  The program of a derivative of `program`, or of `program` applied to many examples.
 
   | transform | inputs | outputs |
   |---|---|---|
@@ -142,27 +142,45 @@ defmodule Mlx.Program do
   | `:value_and_grad` | the program's | the program's, then these gradients |
   | `:vjp` | the program's, then a cotangent for each output | the program's, then the cotangents of the inputs |
   | `:jvp` | the program's, then a tangent for each of the inputs in `:wrt` | the program's, then their tangents |
+  | `:vmap` | the program's, with an axis of examples | the program's, with an axis of examples in front |
 
   A gradient has the type and shape of its input, f32 for integers. The gradient of a tensor is that of its sum. Programs keep
   `stop_grad` and `custom_grad`; hooks and runtime calls stay.
 
   ## Options
 
-    * `:wrt` - the inputs it is by: names, or positions from 0, one or a list; default: all
+    * `:wrt` - of derivatives: the inputs they are by, names or positions from 0, one or a list; default: all
+    * `:size` - of `:vmap`: the number of examples
+    * `:in_axes` - of `:vmap`: the axis of examples in all inputs, default 0; or a list with one for each input, where nil stands for
+      an input that all examples share
 
-  Raises `ArgumentError` for inputs that there are not, and `Mlx.UnsupportedError` where an op has no derivative.
+  Raises `ArgumentError` for inputs and axes that there are not, and `Mlx.UnsupportedError` where an op has no derivative.
   """
-  @spec transform(t, :grad | :value_and_grad | :vjp | :jvp, keyword()) :: t
+  @spec transform(t, :grad | :value_and_grad | :vjp | :jvp | :vmap, keyword()) :: t
   def transform(program, name, options \\ []) do
     handle = handle!(program, "transform")
     expected = "one of #{Enum.map_join(@transforms, ", ", &inspect/1)}"
     Argument.check!(name in @transforms, "transform", expected, name)
-    only = "no option but :wrt"
+    known = if name == :vmap, do: [:size, :in_axes], else: [:wrt]
+    only = "no option but #{Enum.map_join(known, ", ", &inspect/1)}"
     keys = if Keyword.keyword?(options), do: Keyword.keys(options), else: [options]
-    Argument.check!(keys -- [:wrt] == [], "transform", only, options)
-    positions = positions(options[:wrt], inputs(program))
-    %__MODULE__{handle: NIF.program_transform(handle, name, positions)}
+    Argument.check!(keys -- known == [], "transform", only, options)
+    parameters = parameters(name, options, inputs(program))
+    %__MODULE__{handle: NIF.program_transform(handle, name, parameters)}
   end
+
+  defp parameters(:vmap, options, inputs) do
+    size = options[:size]
+    Argument.check!(is_integer(size) and size > 0, "transform", ":size of :vmap, a number", size)
+    axes = Keyword.get(options, :in_axes, 0)
+    listed = if is_list(axes), do: axes, else: List.duplicate(axes, length(inputs))
+    fits? = length(listed) == length(inputs) and Enum.all?(listed, &(is_integer(&1) or &1 == nil))
+    expected = ":in_axes to be an axis, or a list of #{length(inputs)} axes or nils"
+    Argument.check!(fits?, "transform", expected, axes)
+    {listed, size, []}
+  end
+
+  defp parameters(_derivative, options, inputs), do: positions(options[:wrt], inputs)
 
   defp positions(nil, inputs), do: Enum.to_list(0..(length(inputs) - 1)//1)
   defp positions(wrt, inputs), do: wrt |> List.wrap() |> Enum.map(&position(&1, inputs))

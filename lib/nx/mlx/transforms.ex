@@ -5,7 +5,7 @@ defmodule Mlx.Transforms do
 
   alias Mlx.Argument
   alias Mlx.Compiler.Transform
-  alias Nx.Defn.Expr
+  alias Nx.Defn.{Composite, Expr}
 
   @compiler_options [:cache, :device, :hooks]
 
@@ -28,26 +28,33 @@ defmodule Mlx.Transforms do
 
   def value_and_grad(vars, fun, options), do: by_vars("value_and_grad", vars, fun, options)
 
-  # A function of the same arguments.
   defp by_arguments(name, fun, options) do
-    {:arity, arity} = Function.info(fun, :arity)
-    Argument.check!(arity in 1..20, name, "a function of 1 to 20 arguments", fun)
-    options = options!(name, options, [:wrt, :transform])
-    wrt = wrt!(name, Keyword.get(options, :wrt, 0), arity)
-    transform = transform!(name, options)
-
-    of_arity(arity, fn args ->
-      args = containers!(name, args)
-      run(args, options, &derive(name, &1, fun, wrt, transform))
+    with_wrt(name, fun, options, [:transform], fn args, wrt, options ->
+      derive(name, args, fun, wrt, transform!(name, options))
     end)
   end
 
   defp by_vars(name, vars, fun, options) do
+    of_vars(name, vars, fun, options, [:transform], fn args, options ->
+      derive(name, args, fun, 0, transform!(name, options))
+    end)
+  end
+
+  # A function of the same arguments.
+  defp with_wrt(name, fun, options, known, inside) do
+    arity = arity!(name, fun)
+    options = options!(name, options, [:wrt | known])
+    wrt = wrt!(name, Keyword.get(options, :wrt, 0), arity)
+
+    of_arity(arity, fn args ->
+      name |> containers!(args) |> run(options, &inside.(&1, wrt, options))
+    end)
+  end
+
+  defp of_vars(name, vars, fun, options, known, inside) do
     Argument.check!(is_function(fun, 1), name, "a function of one argument", fun)
-    options = options!(name, options, [:transform])
-    transform = transform!(name, options)
-    args = containers!(name, [vars])
-    run(args, options, &derive(name, &1, fun, 0, transform))
+    options = options!(name, options, known)
+    name |> containers!([vars]) |> run(options, &inside.(&1, options))
   end
 
   def vjp(fun, args, cotangents, options \\ []) do
@@ -66,6 +73,54 @@ defmodule Mlx.Transforms do
     run({args, containers!("jvp", tangents)}, options, fn {args, tangents} ->
       push(args, fun, positions, tangents)
     end)
+  end
+
+  for name <- [:jacobian, :hessian] do
+    def unquote(name)(fun), do: unquote(name)(fun, [])
+
+    def unquote(name)(fun, options) when is_function(fun) do
+      with_wrt(unquote("#{name}"), fun, options, [], fn args, wrt, _options ->
+        matrix(unquote(name), args, fun, wrt)
+      end)
+    end
+
+    def unquote(name)(vars, fun), do: unquote(name)(vars, fun, [])
+
+    def unquote(name)(vars, fun, options) do
+      of_vars(unquote("#{name}"), vars, fun, options, [], fn args, _options ->
+        matrix(unquote(name), args, fun, 0)
+      end)
+    end
+  end
+
+  def vmap(fun, options \\ []) do
+    arity = arity!("vmap", fun)
+    options = options!("vmap", options, [:in_axes, :out_axes])
+    in_axes = in_axes!(Keyword.get(options, :in_axes, 0), arity)
+    out_axes = Keyword.get(options, :out_axes, 0)
+    expected = ":out_axes to be an axis, or a tuple of axes, one for each element of the result"
+    Argument.check!(out_axes?(out_axes), "vmap", expected, out_axes)
+
+    of_arity(arity, fn args ->
+      "vmap" |> containers!(args) |> run(options, &map_over(&1, fun, in_axes, out_axes))
+    end)
+  end
+
+  defp out_axes?(axes) when is_tuple(axes),
+    do: axes |> Tuple.to_list() |> Enum.all?(&is_integer/1)
+
+  defp out_axes?(axis), do: is_integer(axis)
+
+  # One for each argument.
+  defp in_axes!(axes, arity) do
+    listed = if is_list(axes), do: axes, else: List.duplicate(axes, arity)
+    fits? = length(listed) == arity and Enum.all?(listed, &(is_integer(&1) or &1 == nil))
+
+    expected =
+      ":in_axes to be an axis, or a list of #{arity} axes or nils, of which not all are nil"
+
+    Argument.check!(fits? and Enum.any?(listed), "vmap", expected, axes)
+    listed
   end
 
   defp call!(name, fun, args, options) do
@@ -114,7 +169,14 @@ defmodule Mlx.Transforms do
       options
     )
 
+    transform!(name, options)
     options
+  end
+
+  defp arity!(name, fun) do
+    arity = if is_function(fun), do: Function.info(fun, :arity) |> elem(1), else: 0
+    Argument.check!(arity in 1..20, name, "a function of 1 to 20 arguments", fun)
+    arity
   end
 
   defp transform!(name, options) do
@@ -234,6 +296,9 @@ defmodule Mlx.Transforms do
   ## Vector-Jacobian products
 
   defp pull(args, fun, wrt, cotangents) do
+    # As many gradients as there are cotangents.
+    args = Transform.rebuild(args, args |> Transform.leaves() |> along(axes(cotangents)))
+
     {result, gradients} =
       if native?(),
         do: pull_native(args, fun, List.wrap(wrt), cotangents),
@@ -280,7 +345,7 @@ defmodule Mlx.Transforms do
 
   # A cotangent or tangent for each leaf, with its shape and axes.
   defp conform!(name, container, of, leaves) do
-    given = [container] |> Nx.Defn.Composite.flatten_list() |> Enum.map(&Expr.tensor/1)
+    given = [container] |> Composite.flatten_list() |> Enum.map(&Expr.tensor/1)
     expected = "as many tensors as #{inspect(Nx.to_template(of))} has"
     Argument.check!(length(given) == length(leaves), name, expected, container)
 
@@ -349,6 +414,226 @@ defmodule Mlx.Transforms do
 
   defp zeros(template), do: Nx.broadcast(Nx.tensor(0, type: template.type), template)
 
+  ## Jacobians and Hessians
+
+  defp matrix(:jacobian, args, fun, wrt), do: jacobian_of(args, fun, wrt)
+
+  defp matrix(:hessian, args, fun, wrt) do
+    gradient = fn args -> derive("grad", args, fun, wrt, &Function.identity/1) end
+    of_arity = of_arity(tuple_size(args), &gradient.(List.to_tuple(&1)))
+    jacobian_of(args, of_arity, wrt)
+  end
+
+  # Cotangents are the rows of a unit matrix, all at once.
+  defp jacobian_of(args, fun, wrt) do
+    {_params, result} =
+      args
+      |> Transform.leaves()
+      |> Transform.trace(&apply(fun, Tuple.to_list(Transform.rebuild(args, &1))))
+
+    leaves = Transform.leaves(result)
+    sizes = Enum.map(leaves, &Tuple.product(&1.shape))
+    rows = leaves |> unit_rows(sizes) |> then(&Transform.rebuild(result, &1))
+
+    pulled =
+      map_over({rows}, fn row -> args |> pull(fun, List.wrap(wrt), row) |> elem(1) end, [0], 0)
+
+    starts = Enum.scan([0 | sizes], &+/2)
+
+    {jacobian, _} =
+      Composite.traverse(result, Enum.zip([leaves, starts, sizes]), fn _leaf, [part | rest] ->
+        gradients = Composite.traverse(pulled, &block(&1, part))
+        {if(is_list(wrt), do: gradients, else: elem(gradients, 0)), rest}
+      end)
+
+    jacobian
+  end
+
+  # For each leaf its columns of the unit matrix of all elements.
+  defp unit_rows(leaves, sizes) do
+    count = Enum.sum(sizes)
+
+    for {leaf, start, size} <- Enum.zip([leaves, Enum.scan([0 | sizes], &+/2), sizes]) do
+      shape = List.to_tuple([count | Tuple.to_list(leaf.shape)])
+
+      Nx.eye(count, type: Transform.cotangent_type(leaf.type))
+      |> Nx.slice_along_axis(start, size, axis: 1)
+      |> Nx.reshape(shape)
+    end
+  end
+
+  # The rows of one leaf of the result.
+  defp block(tensor, {leaf, start, size}) do
+    [_count | shape] = Tuple.to_list(tensor.shape)
+    [_count | names] = tensor.names
+    rows = Nx.slice_along_axis(tensor, start, size, axis: 0)
+    shape = List.to_tuple(Tuple.to_list(leaf.shape) ++ shape)
+    names = List.duplicate(nil, Nx.rank(leaf)) ++ names
+    Nx.reshape(rows, shape, names: names)
+  end
+
+  ## Functions of one example, mapped over many
+
+  defp map_over(args, fun, in_axes, out_axes) do
+    leaves = Transform.leaves(args)
+    axes = args |> leaf_axes(in_axes) |> Enum.zip_with(leaves, &axis!/2)
+    size = size!(leaves, axes)
+
+    if native?(),
+      do: map_natively(args, fun, {leaves, axes, size}, out_axes),
+      else: map_of_nx(args, fun, {leaves, axes, size}, out_axes)
+  end
+
+  defp leaf_axes(args, in_axes) do
+    for {arg, axis} <- Enum.zip(Tuple.to_list(args), in_axes),
+        _leaf <- 1..Composite.count(arg)//1,
+        do: axis
+  end
+
+  defp axis!(nil, _leaf), do: nil
+
+  defp axis!(axis, leaf) do
+    rank = Nx.rank(leaf)
+    expected = "an axis of a tensor of #{rank} axes in :in_axes"
+    Argument.check!(axis in -rank..(rank - 1)//1, "vmap", expected, axis)
+    if axis < 0, do: axis + rank, else: axis
+  end
+
+  defp size!(leaves, axes) do
+    sizes =
+      for {leaf, axis} <- Enum.zip(leaves, axes), axis, uniq: true, do: elem(leaf.shape, axis)
+
+    Argument.check!(match?([_], sizes), "vmap", "axes of one size", sizes)
+    hd(sizes)
+  end
+
+  defp map_natively(args, fun, {leaves, axes, size}, out_axes) do
+    examples = Enum.zip_with(leaves, axes, &without_axis/2)
+    call = &apply(fun, Tuple.to_list(Transform.rebuild(args, &1)))
+    {params, result} = Transform.trace(examples, call)
+    values = Transform.leaves(result)
+    places = places!(result, values, out_axes)
+    name = example_name(leaves, axes)
+
+    node = %Transform{
+      name: :vmap,
+      parameters:
+        {Enum.zip_with(leaves, axes, &whole_axis/2), size,
+         Enum.zip_with(values, places, &whole_axis/2)},
+      params: params,
+      outputs: values
+    }
+
+    templates = Enum.zip_with(values, places, &with_axis(&1, &2, size, name))
+
+    default = fn operands ->
+      leaves = Enum.zip_with(operands, leaves, &Transform.like/2)
+      args = Transform.rebuild(args, leaves)
+      args |> map_of_nx(fun, {leaves, axes, size}, out_axes) |> Transform.leaves()
+    end
+
+    Transform.rebuild(result, Transform.node(node, leaves, templates, default))
+  end
+
+  # Counted with the vectorized axes, which stand in front.
+  defp whole_axis(_leaf, nil), do: nil
+  defp whole_axis(leaf, axis), do: length(leaf.vectorized_axes) + axis
+
+  defp without_axis(leaf, nil), do: leaf
+
+  defp without_axis(leaf, axis) do
+    %{leaf | shape: Tuple.delete_at(leaf.shape, axis), names: List.delete_at(leaf.names, axis)}
+  end
+
+  defp with_axis(leaf, axis, size, name) do
+    name = if name in leaf.names, do: nil, else: name
+
+    %{
+      leaf
+      | shape: Tuple.insert_at(leaf.shape, axis, size),
+        names: List.insert_at(leaf.names, axis, name)
+    }
+  end
+
+  # What the axis of examples is called where it is called something.
+  defp example_name(leaves, axes) do
+    Enum.zip(leaves, axes)
+    |> Enum.find_value(fn {leaf, axis} -> axis && Enum.at(leaf.names, axis) end)
+  end
+
+  # An axis for each leaf of the result.
+  defp places!(result, values, out_axes) do
+    axes =
+      if is_tuple(out_axes) do
+        fits? = is_tuple(result) and tuple_size(result) == tuple_size(out_axes)
+        expected = ":out_axes to have one for each element of the result"
+        Argument.check!(fits?, "vmap", expected, out_axes)
+        leaf_axes(result, Tuple.to_list(out_axes))
+      else
+        List.duplicate(out_axes, length(values))
+      end
+
+    for {value, axis} <- Enum.zip(values, axes) do
+      rank = Nx.rank(value) + 1
+      expected = "an axis of a result of #{rank} axes in :out_axes"
+      Argument.check!(axis in -rank..(rank - 1)//1, "vmap", expected, axis)
+      if axis < 0, do: axis + rank, else: axis
+    end
+  end
+
+  # Examples are a vectorized axis, of another name for each call within another.
+  defp map_of_nx(args, fun, {leaves, axes, size}, out_axes) do
+    depth = Process.get(__MODULE__, 0)
+    example = :"example_#{depth}"
+    name = example_name(leaves, axes)
+    examples = Enum.zip_with(leaves, axes, &vectorize(&1, &2, example))
+    Process.put(__MODULE__, depth + 1)
+
+    try do
+      apply(fun, Tuple.to_list(Transform.rebuild(args, examples)))
+    after
+      Process.put(__MODULE__, depth)
+    else
+      result ->
+        values = Transform.leaves(result)
+        places = places!(result, values, out_axes)
+
+        values
+        |> Enum.zip_with(places, &devectorize(&1, &2, {example, size, name}))
+        |> then(&Transform.rebuild(result, &1))
+    end
+  end
+
+  defp vectorize(leaf, nil, _example), do: leaf
+
+  defp vectorize(leaf, axis, example) do
+    axes = [axis | Enum.to_list(0..(Nx.rank(leaf) - 1)//1) -- [axis]]
+    leaf |> Nx.transpose(axes: axes) |> Nx.vectorize(example)
+  end
+
+  # The vectorized axis of examples becomes one of the shape.
+  defp devectorize(value, axis, {example, size, name}) do
+    others = Keyword.delete(value.vectorized_axes, example)
+    template = with_axis(%{value | vectorized_axes: others}, axis, size, name)
+    flat = Nx.devectorize(value, keep_names: false)
+    place = length(others) + axis
+
+    case Enum.find_index(value.vectorized_axes, &(elem(&1, 0) == example)) do
+      nil ->
+        shape = Tuple.insert_at(flat.shape, place, size)
+        axes = Enum.to_list(0..(tuple_size(shape) - 1)//1) -- [place]
+        flat |> Nx.broadcast(shape, axes: axes) |> Transform.like(template)
+
+      at ->
+        axes =
+          Enum.to_list(0..(Nx.rank(flat) - 1)//1)
+          |> List.delete_at(at)
+          |> List.insert_at(place, at)
+
+        flat |> Nx.transpose(axes: axes) |> Transform.like(template)
+    end
+  end
+
   ## What all have in common
 
   # The function of the arguments' leaves, which get all vectorized axes that any of them has, and those of its result: each
@@ -356,23 +641,34 @@ defmodule Mlx.Transforms do
   defp traced(args, result, fun) do
     leaves = Nx.broadcast_vectors(Transform.leaves(args))
     {params, answer} = Transform.trace(leaves, &fun.(Transform.rebuild(args, &1)))
-    axes = answer |> result.() |> Transform.leaves() |> Enum.flat_map(& &1.vectorized_axes)
 
-    case Enum.uniq(axes) -- hd(leaves).vectorized_axes do
+    case axes(result.(answer)) -- hd(leaves).vectorized_axes do
       [] ->
         {leaves, params, answer}
 
       more ->
-        along = Nx.vectorize(Nx.broadcast(0, more |> Keyword.values() |> List.to_tuple()), more)
-        [_ | leaves] = Nx.broadcast_vectors([along | leaves])
+        leaves = along(leaves, more)
         {params, answer} = Transform.trace(leaves, &fun.(Transform.rebuild(args, &1)))
         {leaves, params, answer}
     end
   end
 
+  # The vectorized axes of a container.
+  defp axes(container) do
+    container |> Transform.leaves() |> Enum.flat_map(& &1.vectorized_axes) |> Enum.uniq()
+  end
+
+  # All with these vectorized axes too.
+  defp along(leaves, []), do: leaves
+
+  defp along(leaves, axes) do
+    along = Nx.vectorize(Nx.broadcast(0, axes |> Keyword.values() |> List.to_tuple()), axes)
+    for leaf <- leaves, do: Nx.broadcast_vectors([leaf, along]) |> hd()
+  end
+
   # The positions of the leaves of the arguments at `wrt`.
   defp positions(args, wrt) do
-    counts = args |> Tuple.to_list() |> Enum.map(&Nx.Defn.Composite.count/1)
+    counts = args |> Tuple.to_list() |> Enum.map(&Composite.count/1)
     starts = Enum.scan([0 | counts], &+/2)
     for i <- wrt, j <- 0..(Enum.at(counts, i) - 1)//1, do: Enum.at(starts, i) + j
   end

@@ -68,11 +68,17 @@ defmodule Mlx.ArgumentsTest do
       {:transform, &Program.transform(&1, :grad), fn _ -> false end,
        "[transform] expected a program"},
       {:transform, &Program.transform(program(), &1), fn _ -> false end,
-       "[transform] expected one of :grad, :value_and_grad, :vjp, :jvp"},
+       "[transform] expected one of :grad, :value_and_grad, :vjp, :jvp, :vmap"},
       {:transform, &Program.transform(program(), :grad, &1), &(&1 == []),
        "[transform] expected no option but :wrt"},
       {:transform, &Program.transform(program(), :grad, wrt: &1), &(&1 in [nil, []]),
-       "[transform] expected"}
+       "[transform] expected"},
+      {:transform, &Program.transform(program(), :vmap, &1), fn _ -> false end,
+       "[transform] expected"},
+      {:transform, &Program.transform(program(), :vmap, size: &1), &(is_integer(&1) and &1 > 0),
+       "[transform] expected :size of :vmap, a number"},
+      {:transform, &Program.transform(program(), :vmap, size: 2, in_axes: &1),
+       &(is_integer(&1) or &1 in [nil, [1]]), "[transform] expected :in_axes to be an axis"}
     ]
   end
 
@@ -86,7 +92,7 @@ defmodule Mlx.ArgumentsTest do
   # These answer whatever they get: a container, or false.
   @takes_all [:eval, :async_eval, :available?]
   # These need Nx, and have rows in test/nx.
-  @need_nx [:grad, :value_and_grad, :vjp, :jvp]
+  @need_nx [:grad, :value_and_grad, :vjp, :jvp, :jacobian, :hessian, :vmap]
 
   test "every public function has a row" do
     names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all ++ @need_nx

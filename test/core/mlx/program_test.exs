@@ -129,6 +129,28 @@ defmodule Mlx.ProgramTest do
              [[3.0, 12.0], [6.0, 0.0]]
   end
 
+  test "a program of one example is one of many" do
+    # x -> x * x, of scalars
+    square =
+      build({[{0, "x", @scalar}], [{1, {:op, :multiply, [0, 0], [], [@scalar], nil}}], [1]})
+
+    mapped = Program.transform(square, :vmap, size: 3)
+    assert inspect(mapped) == "#Mlx.Program<(x: f32[3]) -> (f32[3])>"
+    assert run(mapped, [[1.0, 2.0, 3.0]]) == [[1.0, 4.0, 9.0]]
+
+    slopes =
+      square |> Program.transform(:grad) |> Program.transform(:vmap, size: 3, in_axes: [-1])
+
+    assert run(slopes, [[1.0, 2.0, 3.0]]) == [[2.0, 4.0, 6.0]]
+
+    shared = Program.transform(products(), :vmap, size: 2, in_axes: [nil, 0])
+    assert [{"x", @vector}, {"y", {@f32, {2, 2}}}] = Program.inputs(shared)
+
+    assert_raise ArgumentError, ~r/^\[vmap\]/, fn ->
+      Program.transform(square, :vmap, size: 2, in_axes: 1)
+    end
+  end
+
   test "inputs that there are not are refused" do
     for {wrt, text} <- [
           {2, "expected positions of 2 tensors in :wrt, got: 2"},
