@@ -30,6 +30,7 @@
 #include "nif/function.h"
 #include "nif/functions.h"
 #include "nif/op_call.h"
+#include "nif/region_term.h"
 #include "nif/resource.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
@@ -362,6 +363,11 @@ ExecutablePtr program_deserialize(ErlNifEnv*, std::span<const std::byte> bytes) 
   return make_ready(program::deserialize(bytes));
 }
 
+// As program_build takes it.
+Term program_region(ErlNifEnv* env, ExecutablePtr executable) {
+  return region_term(env, executable->program().main);
+}
+
 // What a transform makes of the whole program.
 ExecutablePtr program_transform(ErlNifEnv* env, ExecutablePtr executable, std::string name,
                                 Term parameters) {
@@ -430,6 +436,7 @@ std::span<const ErlNifFunc> program_functions() {
       nif_function<"program_serialize_as", &program_serialize_as, NeverQuick{}>(),
       nif_function<"program_renamed", &program_renamed, NeverQuick{}>(),
       nif_function<"program_deserialize", &program_deserialize, NeverQuick{}>(),
+      nif_function<"program_region", &program_region, NeverQuick{}>(),
       nif_function<"program_transform", &program_transform, NeverQuick{}>(),
       nif_function<"program_signature", &program_signature>(),
       nif_function<"program_output_names", &program_output_names>(),

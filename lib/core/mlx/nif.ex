@@ -64,6 +64,7 @@ defmodule Mlx.NIF do
   def program_serialize_as(_program, _input_names), do: stub()
   def program_renamed(_program, _input_names), do: stub()
   def program_deserialize(_binary), do: stub()
+  def program_region(_program), do: stub()
   def program_transform(_program, _name, _parameters), do: stub()
   def program_signature(_program), do: stub()
   def program_output_names(_program), do: stub()

@@ -100,21 +100,49 @@ defmodule Mlx.Program do
   """
   @spec run(t, [term()]) :: [term()]
   def run(program, inputs) do
-    handle = handle!(program, "run")
-    {taken, _outputs} = NIF.program_signature(handle)
-    Argument.check!(is_list(inputs), "run", "a list of #{count(taken)}", inputs)
-
-    if length(inputs) != length(taken) do
-      listed = Enum.map_join(taken, ", ", &text/1)
-      got = length(inputs)
-      raise ArgumentError, "[run] expected #{count(taken)} (#{listed}), got #{got}"
-    end
-
-    refuse_callbacks!(handle, "run")
+    handle = check_run!(program, inputs, "run")
 
     if Enum.all?(inputs, &is_reference/1),
       do: handle |> NIF.program_run(inputs, Mlx.Stream.where()) |> Mlx.Memory.collected(),
       else: Mlx.WithNx.call(:Transforms, :run_program, [program, inputs])
+  end
+
+  @doc """
+  The outputs of the program for the list `inputs` by calls of Nx: a tensor, or a tuple of tensors.
+
+  Inside of `defn` the program becomes a part of the function around, whatever the compiler, and `Nx.Defn.grad` differentiates
+  through it; outside, the default compiler of `defn` runs it.
+
+  Raises as `run/2`; inputs have no vectorized axes.
+
+  ## Examples
+
+      iex> program = Mlx.Compiler.to_program(&Nx.multiply/2, [1.0, 2.0])
+      iex> Nx.Defn.grad(Nx.tensor(3.0), fn x -> Mlx.Program.to_nx(program, [x, 5.0]) end) |> Nx.to_number()
+      5.0
+  """
+  @spec to_nx(t, [term()]) :: term()
+  def to_nx(program, inputs) do
+    check_run!(program, inputs, "to_nx")
+    Mlx.WithNx.call(:"Compiler.ToNx", :call, [program, inputs])
+  end
+
+  @doc false
+  def unquote(:"__defn:to_nx__")(program, inputs), do: to_nx(program, inputs)
+
+  defp check_run!(program, inputs, name) do
+    handle = handle!(program, name)
+    {taken, _outputs} = NIF.program_signature(handle)
+    Argument.check!(is_list(inputs), name, "a list of #{count(taken)}", inputs)
+
+    if length(inputs) != length(taken) do
+      listed = Enum.map_join(taken, ", ", &text/1)
+      got = length(inputs)
+      raise ArgumentError, "[#{name}] expected #{count(taken)} (#{listed}), got #{got}"
+    end
+
+    refuse_callbacks!(handle, name)
+    handle
   end
 
   defp count([_]), do: "1 tensor"

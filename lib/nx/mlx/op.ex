@@ -129,6 +129,37 @@ defmodule Mlx.Op do
     end
   end
 
+  @doc """
+  The inverse of `call/3`: a callback's arguments without the output, from all operands and attributes of a row. `fun` stands where
+  the callback takes a function.
+  """
+  @spec arguments(atom(), [Nx.Tensor.t()], keyword(), function() | nil) :: [term()]
+  def arguments(name, operands, attributes, fun) do
+    row = @all |> Keyword.fetch!(name) |> Enum.reject(&match?({:out, _}, &1))
+    options = Keyword.drop(attributes, [:starts | row])
+
+    {arguments, []} =
+      Enum.map_reduce(row, operands, fn
+        :tensor, [operand | rest] -> {operand, rest}
+        :tensors, operands -> {operands, []}
+        :starts, rest -> join_starts(attributes[:starts], rest)
+        :options, rest -> {options, rest}
+        :fun, rest -> {fun, rest}
+        key, rest when key in [:shape, :window] -> {List.to_tuple(attributes[key]), rest}
+        key, rest -> {attributes[key], rest}
+      end)
+
+    arguments
+  end
+
+  # The starts that are operands stand next among them.
+  defp join_starts(starts, operands) do
+    Enum.map_reduce(starts, operands, fn
+      {:operand, _number}, [start | rest] -> {start, rest}
+      start, rest -> {start, rest}
+    end)
+  end
+
   # A start that is a tensor becomes an operand after the first, and its number stands in the list.
   defp split_starts(starts) do
     {starts, {dynamic, _}} =

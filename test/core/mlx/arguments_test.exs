@@ -63,6 +63,8 @@ defmodule Mlx.ArgumentsTest do
       {:inputs, &Program.inputs/1, fn _ -> false end, "[inputs] expected a program"},
       {:outputs, &Program.outputs/1, fn _ -> false end, "[outputs] expected a program"},
       {:to_dot, &Program.to_dot/1, fn _ -> false end, "[to_dot] expected a program"},
+      {:to_nx, &Program.to_nx(&1, []), fn _ -> false end, "[to_nx] expected a program"},
+      {:to_nx, &Program.to_nx(program(), &1), &is_list/1, "[to_nx] expected a list of 1 tensor"},
       {:run, &Program.run(&1, []), fn _ -> false end, "[run] expected a program"},
       {:run, &Program.run(program(), &1), &is_list/1, "[run] expected a list of 1 tensor"},
       {:transform, &Program.transform(&1, :grad), fn _ -> false end,

@@ -132,6 +132,7 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
             program_renamed: [term, []],
             program_transform: [term, :grad, []],
             program_output_names: [term],
+            program_region: [term],
             program_callbacks: [term],
             program_bytes: [term],
             program_signature: [term]
