@@ -128,6 +128,42 @@ defmodule Mlx.ToNxTest do
     end
   end
 
+  # What the core writes has other attributes than what Nx's functions were lowered to.
+  test "derivatives of programs of every kind, and the same of examples, are what the core computes" do
+    tried =
+      for {_name, fun, arguments} <- Mlx.Programs.all(),
+          {program, inputs} = program(fun, arguments),
+          Mlx.NIF.program_callbacks(program.handle) == [],
+          derived <- derived(program) do
+        inputs = Enum.zip_with(inputs, Program.inputs(derived), &batched/2)
+        expected = derived |> Program.run(inputs) |> List.to_tuple()
+
+        assert_same(
+          by_nx(&Program.to_nx(derived, Tuple.to_list(&1)), [List.to_tuple(inputs)]),
+          expected
+        )
+      end
+
+    assert length(tried) > 300
+  end
+
+  defp derived(program) do
+    for transform <- [&Program.transform(&1, :grad), &Program.transform(&1, :vmap, size: 2)],
+        Program.inputs(program) != [],
+        derived = transformed(program, transform),
+        do: derived
+  end
+
+  defp transformed(program, transform) do
+    transform.(program)
+  rescue
+    Mlx.UnsupportedError -> nil
+  end
+
+  defp batched(input, {_name, {_type, shape}}) do
+    if input.shape == shape, do: input, else: Nx.stack([input, input])
+  end
+
   test "programs stand inside of defn" do
     {program, _inputs} = program(&Nx.multiply/2, [2.0, 3.0])
     assert Functions.called(2.0, program: program) |> Nx.to_number() == 14.0

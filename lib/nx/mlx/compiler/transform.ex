@@ -12,6 +12,10 @@ defmodule Mlx.Compiler.Transform do
   @enforce_keys [:name, :parameters, :params, :outputs]
   defstruct [:name, :parameters, :params, :outputs]
 
+  @doc "Whether the core is there to transform."
+  @spec native?() :: boolean()
+  def native?, do: Nx.Defn.Compiler.current() == Mlx.Compiler
+
   @doc "Calls `fun` with parameters in place of `leaves`. Returns the parameters and what it answers."
   @spec trace([Nx.Tensor.t()], ([Nx.Tensor.t()] -> answer)) :: {[Nx.Tensor.t()], answer}
         when answer: term()
