@@ -320,6 +320,34 @@ defmodule Mlx do
   @spec vmap(transformable, keyword()) :: function()
   def vmap(fun, options \\ []), do: transforms(:vmap, [fun, options])
 
+  @doc """
+  `container` as it is, through which no gradient goes.
+
+  ## Examples
+
+      iex> Mlx.grad(Nx.tensor(3.0), fn x -> Nx.multiply(x, Mlx.stop_gradient(x)) end) |> Nx.to_number()
+      3.0
+  """
+  @doc type: :transforms
+  @spec stop_gradient(container) :: container
+  def stop_gradient(container), do: transforms(:stop_gradient, [container])
+
+  @doc """
+  `fun` with another gradient.
+
+  `backward` takes the cotangents of the result, which have its form, the arguments as a tuple, and the result, and answers the
+  cotangents of the arguments: a tuple with one for each, containers like these. `Nx.Defn.grad` uses it as well.
+
+  ## Examples
+
+      iex> square = Mlx.custom_vjp(fn x -> Nx.multiply(x, x) end, fn g, {x}, _y -> {Nx.clip(Nx.multiply(g, x), -1, 1)} end)
+      iex> Mlx.grad(square).(3.0) |> Nx.to_number()
+      1.0
+  """
+  @doc type: :transforms
+  @spec custom_vjp(transformable, (container, tuple(), container -> tuple())) :: function()
+  def custom_vjp(fun, backward), do: transforms(:custom_vjp, [fun, backward])
+
   defp transforms(name, args), do: Mlx.WithNx.call(:Transforms, name, args)
 
   # What defn calls, where it reads such a function.
@@ -330,7 +358,9 @@ defmodule Mlx do
     jvp: 3..4,
     jacobian: 1..3,
     hessian: 1..3,
-    vmap: 1..2
+    vmap: 1..2,
+    stop_gradient: 1..1,
+    custom_vjp: 2..2
   ]
   for {name, arities} <- @transforms,
       arity <- arities do

@@ -4,7 +4,17 @@ defmodule MlxTest do
   import Mlx.Handles
 
   # Those of functions that need Nx run in test/nx.
-  @need_nx [grad: 1, value_and_grad: 1, vjp: 4, jvp: 4, jacobian: 1, hessian: 1, vmap: 2]
+  @need_nx [
+    grad: 1,
+    value_and_grad: 1,
+    vjp: 4,
+    jvp: 4,
+    jacobian: 1,
+    hessian: 1,
+    vmap: 2,
+    stop_gradient: 1,
+    custom_vjp: 2
+  ]
   doctest Mlx, except: @need_nx
 
   defmodule Box do

@@ -3,7 +3,17 @@ defmodule Mlx.TransformsTest do
   import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3]
 
   doctest Mlx,
-    only: [grad: 1, value_and_grad: 1, vjp: 4, jvp: 4, jacobian: 1, hessian: 1, vmap: 2]
+    only: [
+      grad: 1,
+      value_and_grad: 1,
+      vjp: 4,
+      jvp: 4,
+      jacobian: 1,
+      hessian: 1,
+      vmap: 2,
+      stop_gradient: 1,
+      custom_vjp: 2
+    ]
 
   alias Mlx.Structs.Model
 
@@ -368,6 +378,81 @@ defmodule Mlx.TransformsTest do
   end
 
   def tell([:mlx, :compiler, what], _, _, parent), do: send(parent, {what, self()})
+
+  describe "marks" do
+    test "stop gradients of containers" do
+      loss = fn {x, y} ->
+        {x, _} = Mlx.stop_gradient({x, y})
+        Nx.sum(Nx.multiply(x, y))
+      end
+
+      assert {by_x, by_y} = Mlx.grad({@x, Nx.exp(@x)}, loss)
+      assert Nx.to_list(by_x) == [0.0, 0.0, 0.0]
+      assert_answer(by_y, by_nx(& &1, [@x]))
+      assert Mlx.stop_gradient(%{a: 1}) == %{a: 1}
+    end
+
+    test "give functions of containers gradients of their own, by every compiler" do
+      forward = fn %{a: a}, b -> {Nx.multiply(a, b), Nx.sum(a)} end
+
+      backward = fn {g, h}, {%{a: a}, b}, {product, _sum} ->
+        {%{a: Nx.add(Nx.multiply(g, 3), h)}, Nx.sum(Nx.add(product, Nx.multiply(a, b)))}
+      end
+
+      fun = Mlx.custom_vjp(forward, backward)
+
+      loss = fn {x, b} ->
+        {product, sum} = fun.(%{a: x}, b)
+        Nx.add(Nx.multiply(Nx.sum(product), 2), Nx.multiply(sum, 10))
+      end
+
+      assert_answer(fun.(%{a: @x}, 2.0), by_nx(forward, [%{a: @x}, 2.0]))
+      expected = by_nx(fn x -> {Nx.broadcast(16.0, x), Nx.multiply(Nx.sum(x), 4)} end, [@x])
+      assert_answer(Mlx.grad({@x, 2.0}, loss), expected, tolerance: 1.0e-5)
+
+      assert_answer(put_backend(by_nx(&Nx.Defn.grad(&1, loss), [{@x, 2.0}])), expected,
+        tolerance: 1.0e-5
+      )
+    end
+
+    test "are vectorized with what they mark" do
+      fun =
+        Mlx.custom_vjp(&Nx.multiply(&1, &1), fn g, {x}, _ ->
+          {Nx.multiply(g, Nx.multiply(x, 3))}
+        end)
+
+      expected = by_nx(&Nx.multiply(&1, 3), [@entries])
+      assert_answer(Mlx.grad(@entries, &Nx.sum(fun.(&1))), expected)
+
+      assert_answer(
+        Mlx.vmap(Mlx.grad(&Nx.sum(fun.(&1)))).(Nx.devectorize(@entries)).shape,
+        {2, 2}
+      )
+    end
+
+    test "say what they want" do
+      for {call, text} <- [
+            {fn -> Mlx.stop_gradient("x") end, "[stop_gradient] expected tensors or containers"},
+            {fn -> Mlx.custom_vjp(1, & &1) end,
+             "[custom_vjp] expected a function of 1 to 20 arguments"},
+            {fn -> Mlx.custom_vjp(& &1, & &1) end,
+             "[custom_vjp] expected a function of the cotangents"}
+          ] do
+        error = assert_raise ArgumentError, call
+        assert error.message =~ text
+      end
+
+      for answer <- [1, {1, 2}, {{1, 2}}] do
+        fun = Mlx.custom_vjp(& &1, fn _, _, _ -> answer end)
+
+        assert_raise Mlx.UnsupportedError, ~r/expected the gradient to answer/, fn ->
+          Mlx.grad(@x, fun)
+        end
+      end
+    end
+  end
+
+  defp put_backend({a, b}), do: {Nx.backend_copy(a, Mlx.Backend), Nx.backend_copy(b, Mlx.Backend)}
 
   describe "compiling" do
     test "is done once for a function" do

@@ -107,6 +107,23 @@ defmodule Mlx.Transforms do
     end)
   end
 
+  def stop_gradient(container) do
+    {container} = containers!("stop_gradient", [container])
+
+    # Only what is traced is ever differentiated.
+    if Nx.Defn.Compiler.current(), do: Derivatives.stop(container), else: container
+  end
+
+  def custom_vjp(fun, backward) do
+    arity = arity!("custom_vjp", fun)
+    expected = "a function of the cotangents, the arguments and the result for the gradient"
+    Argument.check!(is_function(backward, 3), "custom_vjp", expected, backward)
+
+    of_arity(arity, fn args ->
+      "custom_vjp" |> containers!(args) |> run([], &Derivatives.custom(&1, fun, backward))
+    end)
+  end
+
   defp out_axes?(axes) when is_tuple(axes),
     do: axes |> Tuple.to_list() |> Enum.all?(&is_integer/1)
 

@@ -94,7 +94,8 @@ defmodule Mlx.ArgumentsTest do
   # These answer whatever they get: a container, or false.
   @takes_all [:eval, :async_eval, :available?]
   # These need Nx, and have rows in test/nx.
-  @need_nx [:grad, :value_and_grad, :vjp, :jvp, :jacobian, :hessian, :vmap]
+  @need_nx [:grad, :value_and_grad, :vjp, :jvp, :jacobian, :hessian, :vmap] ++
+             [:stop_gradient, :custom_vjp]
 
   test "every public function has a row" do
     names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all ++ @need_nx

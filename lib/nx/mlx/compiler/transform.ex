@@ -64,8 +64,9 @@ defmodule Mlx.Compiler.Transform do
     %{tensor | shape: shape, names: names, vectorized_axes: axes}
   end
 
-  # Vectorizing makes no node, so that an expression and what it was devectorized to are one.
-  defp flat(%T{shape: shape, vectorized_axes: axes} = tensor) do
+  @doc "The tensor without vectorized axes and names: vectorizing makes no node, so that an expression and this one are the same."
+  @spec flat(Nx.Tensor.t()) :: Nx.Tensor.t()
+  def flat(%T{shape: shape, vectorized_axes: axes} = tensor) do
     shape = List.to_tuple(Keyword.values(axes) ++ Tuple.to_list(shape))
     names = List.duplicate(nil, tuple_size(shape))
     %{tensor | shape: shape, names: names, vectorized_axes: []}

@@ -194,6 +194,57 @@ defmodule Mlx.Transforms.Derivatives do
   end
 
   defp zeros(template), do: Nx.broadcast(Nx.tensor(0, type: template.type), template)
+  ## Marks
+
+  @doc "The container, through which no gradient goes."
+  def stop(container), do: Composite.traverse(container, &Nx.Defn.Kernel.stop_grad/1)
+
+  @doc "What `fun` answers, with the gradient that `backward` makes of cotangents, arguments and result."
+  def custom(args, fun, backward) do
+    result = apply(fun, Tuple.to_list(args))
+    values = Transform.leaves(result)
+
+    mark = fn cotangents ->
+      cotangents =
+        [cotangents]
+        |> Composite.flatten_list()
+        |> Enum.zip_with(values, fn cotangent, value ->
+          flat = Transform.flat(value)
+          cotangent |> Nx.broadcast(flat.shape) |> Transform.like(value)
+        end)
+
+      result
+      |> Transform.rebuild(cotangents)
+      |> backward.(args, Transform.rebuild(result, values))
+      |> answers!(args)
+    end
+
+    marked =
+      case values do
+        [value] -> [Nx.Defn.Kernel.custom_grad(value, Transform.leaves(args), mark)]
+        _ -> values |> List.to_tuple() |> custom_grads(Transform.leaves(args), mark)
+      end
+
+    Transform.rebuild(
+      result,
+      Enum.zip_with(marked, values, &Transform.like(Transform.flat(&1), &2))
+    )
+  end
+
+  defp custom_grads(values, inputs, mark),
+    do: values |> Nx.Defn.Kernel.custom_grad(inputs, mark) |> Tuple.to_list()
+
+  defp answers!(answers, args) do
+    count = tuple_size(args)
+    fits? = is_tuple(answers) and tuple_size(answers) == count
+    expected = "the gradient to answer a tuple of #{count}, one for each argument"
+    Argument.check!(fits?, "custom_vjp", expected, answers)
+    [given, wanted] = for container <- [answers, args], do: Transform.leaves(container)
+    expected = "the gradient to answer containers like the arguments"
+    Argument.check!(length(given) == length(wanted), "custom_vjp", expected, answers)
+    Enum.map(given, &Transform.flat/1)
+  end
+
   ## What all have in common
 
   # The function of the arguments' leaves, which get all vectorized axes that any of them has, and those of its result: each
