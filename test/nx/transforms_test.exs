@@ -126,6 +126,58 @@ defmodule Mlx.TransformsTest do
       x
     end
 
+    # What only the functions read, what both branches' functions read, and what the state of a loop holds.
+    defn captured_in_branches(x) do
+      z = Nx.sin(x) * 3
+
+      if Nx.sum(x) > 0,
+        do: Mlx.grad(x, &Nx.sum(&1 * z)),
+        else: Mlx.grad(x, &Nx.sum(&1 * &1 * z))
+    end
+
+    defn captured_in_loop(x) do
+      z = Nx.exp(x)
+
+      {y, _, _} =
+        while {y = x, z, i = 0}, i < 3 do
+          w = y * z
+
+          g =
+            if Nx.sum(w) > 1,
+              do: Mlx.grad(y, &branch_of(&1, w, z)),
+              else: w
+
+          {g + y, z, i + 1}
+        end
+
+      y
+    end
+
+    defn(branch_of(y, w, z),
+      do: if(Nx.sum(y) > 0, do: Nx.sum(y * w), else: Nx.sum(y * y * w * z))
+    )
+
+    defn through_a_loop(x) do
+      Mlx.grad(x, fn x ->
+        z = Nx.cos(x)
+
+        h =
+          Mlx.grad(x, fn x ->
+            {y, _, _} = while({y = x, z, i = 0}, i < 3, do: {y * z + y * y, z, i + 1})
+            Nx.sum(y)
+          end)
+
+        Nx.sum(h * z)
+      end)
+    end
+
+    defn captured_twice(x) do
+      y = Nx.sin(x)
+      u = Mlx.grad(x, fn t -> Nx.sum(Mlx.grad(t, fn s -> Nx.sum(s * s * y * t) end) * y) end)
+      v = Mlx.vmap(fn r -> Nx.sum(r * y) + Mlx.grad(r, &(&1 * &1)) end).(x)
+      u + v
+    end
+
     defn with_value(x) do
       {{_twice, loss}, gradient} =
         Mlx.value_and_grad(x, fn x -> {x * 2, Nx.sum(x * x)} end, &elem(&1, 1))
@@ -289,14 +341,14 @@ defmodule Mlx.TransformsTest do
 
   describe "inside of defn" do
     for name <-
-          ~w(slope slope_of_slope nx_of_mlx mlx_of_nx in_branch in_loop with_value pulled pushed pushed_slope pulled_slope)a do
+          ~w(slope slope_of_slope nx_of_mlx mlx_of_nx captured_in_branches captured_in_loop through_a_loop captured_twice in_branch in_loop with_value pulled pushed pushed_slope pulled_slope)a do
       test "#{name} is the same by every compiler" do
         fun = &apply(F, unquote(name), [&1])
-        expected = by_nx(fun, [@x])
 
-        assert_answer(Nx.Defn.jit_apply(fun, [@x], compiler: Mlx.Compiler), expected,
-          tolerance: 1.0e-5
-        )
+        for x <- [@x, Nx.negate(@x)] do
+          result = Nx.Defn.jit_apply(fun, [x], compiler: Mlx.Compiler)
+          assert_answer(result, by_nx(fun, [x]), tolerance: 1.0e-5)
+        end
       end
     end
 
