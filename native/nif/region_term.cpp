@@ -157,6 +157,20 @@ Term instruction_term(ErlNifEnv* env, const Instruction& instruction) {
       return enif_make_tuple2(env, kind, ids_term(env, operands));
     case InstructionKind::kCustomVjp:
       return custom_vjp_term(env, instruction);
+    case InstructionKind::kCheckpoint:
+      return enif_make_tuple3(env, kind, ids_term(env, operands), region(0));
+    case InstructionKind::kWhileReverse: {
+      const std::size_t carried = operands.size() - instruction.values;
+      const std::size_t state = instruction.regions.at(1)->outputs.size();
+      const Term fields[] = {kind,
+                             ids_term(env, operands.first(state)),
+                             ids_term(env, operands.subspan(state, carried - state)),
+                             ids_term(env, operands.subspan(carried)),
+                             region(0),
+                             region(1),
+                             region(2)};
+      return enif_make_tuple_from_array(env, fields, std::size(fields));
+    }
   }
   return atoms.nil;
 }

@@ -20,6 +20,10 @@ namespace {
 
 using Positions = std::span<const std::size_t>;
 
+RegionPtr values_and_gradients(const Region& function, Positions wrt) {
+  return transforms::value_and_grad(function, wrt);
+}
+
 RegionPtr gradients(const Region& function, Positions wrt) {
   auto region = std::make_shared<Region>(*transforms::value_and_grad(function, wrt));
   const auto values = static_cast<std::ptrdiff_t>(function.outputs.size());
@@ -34,7 +38,7 @@ struct ByInputs {
 
 constexpr ByInputs kByInputs[] = {
     {"grad", &gradients},
-    {"value_and_grad", &transforms::value_and_grad},
+    {"value_and_grad", &values_and_gradients},
     {"vjp", &transforms::vjp},
     {"jvp", &transforms::jvp},
 };

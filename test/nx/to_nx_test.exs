@@ -13,6 +13,11 @@ defmodule Mlx.ToNxTest do
       Nx.sum(x)
     end
 
+    defn open_loop(x) do
+      {y, _} = while({y = x, x}, Nx.sum(y) < 100.0, do: {y * 1.5 + Nx.sin(x), x})
+      Nx.sum(y * y)
+    end
+
     defn(branch(x), do: if(Nx.sum(x) > 0, do: Nx.sum(x * x), else: Nx.sum(x)))
 
     defn(marked(x),
@@ -114,6 +119,19 @@ defmodule Mlx.ToNxTest do
       for fun <- [fn x -> Nx.sum(Nx.multiply(Nx.sin(x), x)) end, &Functions.branch/1] do
         {program, _inputs} = program(fun, [x])
         gradient = Program.transform(program, :grad)
+        expected = by_nx(&Nx.Defn.grad(&1, fun), [x])
+        assert_same(by_nx(&Program.to_nx(gradient, [&1]), [x]), expected)
+      end
+    end
+
+    test "of loops go back as often as the loops went ahead" do
+      for {x, fun} <- [
+            {Nx.tensor([3.0, 1.0]), &Functions.open_loop/1},
+            {Nx.tensor([30.0, 90.0]), &Functions.open_loop/1}
+          ] do
+        {program, [x]} = program(fun, [x])
+        gradient = Program.transform(program, :grad)
+        assert to_string(gradient) =~ "while_reverse"
         expected = by_nx(&Nx.Defn.grad(&1, fun), [x])
         assert_same(by_nx(&Program.to_nx(gradient, [&1]), [x]), expected)
       end

@@ -116,24 +116,45 @@ defmodule Mlx.Compiler.ToNx do
   end
 
   defp results({:while, initial, captures, condition, body}, get) do
-    count = length(initial)
+    loop(get.(initial), get.(captures), &one(condition, &1), &region(body, &1))
+  end
 
-    step = fn
-      :condition, state ->
-        condition |> region(Tuple.to_list(state)) |> hd()
+  # Counts the iterations, and goes back by as many, for each of which the loop begins anew.
+  defp results({:while_reverse, initial, captures, carried, condition, body, backward}, get) do
+    {initial, captures, carried} = {get.(initial), get.(captures), get.(carried)}
+    state_count = length(initial)
+    ahead = fn values -> region(body, values) end
+    zero = Nx.tensor(0, type: :s64)
 
-      :body, state ->
-        state = Tuple.to_list(state)
-        List.to_tuple(region(body, state) ++ Enum.drop(state, count))
+    [count | _] =
+      loop([zero | initial], captures, &one(condition, tl(&1)), fn [count | state] ->
+        [Nx.add(count, 1) | ahead.(state)]
+      end)
+
+    before_last = fn [count | state], constants ->
+      [_, _ | state] =
+        loop(
+          [zero, Nx.subtract(count, 1) | state],
+          constants,
+          &Nx.less(hd(&1), Enum.at(&1, 1)),
+          fn
+            [done, all | state] -> [Nx.add(done, 1), all | ahead.(state)]
+          end
+        )
+
+      state
     end
 
-    initial = List.to_tuple(get.(initial) ++ get.(captures))
-
-    __ENV__.file
-    |> Expr.defn_while(__ENV__.line, initial, :none, step, [])
-    |> Tuple.to_list()
-    |> Enum.take(count)
+    loop([count | carried], initial ++ captures, &Nx.greater(hd(&1), 0), fn [count | values] ->
+      {carried, values} = Enum.split(values, length(carried))
+      {initial, captures} = Enum.split(values, state_count)
+      state = before_last.([count | initial], captures)
+      [Nx.subtract(count, 1) | region(backward, state ++ captures ++ carried)]
+    end)
+    |> tl()
   end
+
+  defp results({:checkpoint, operands, body}, get), do: region(body, get.(operands))
 
   defp results({:cond, predicates, captures, branches}, get) do
     captures = get.(captures)
@@ -166,6 +187,27 @@ defmodule Mlx.Compiler.ToNx do
     end)
     |> list()
   end
+
+  # `condition` and `body` take the state and then the captures.
+  defp loop(initial, captures, condition, body) do
+    count = length(initial)
+
+    step = fn
+      :condition, values ->
+        condition.(Tuple.to_list(values))
+
+      :body, values ->
+        values = Tuple.to_list(values)
+        List.to_tuple(body.(values) ++ Enum.drop(values, count))
+    end
+
+    __ENV__.file
+    |> Expr.defn_while(__ENV__.line, List.to_tuple(initial ++ captures), :none, step, [])
+    |> Tuple.to_list()
+    |> Enum.take(count)
+  end
+
+  defp one(region, values), do: region |> region(values) |> hd()
 
   defp function_of(function, name, operands) do
     if length(operands) > 2 do
