@@ -138,6 +138,8 @@ defmodule Mlx do
     * `:wrt` - with `grad(fun, options)`: the position of the argument that the gradient is by, default 0, or a list of positions,
       for which it is a tuple
     * `:transform` - a function from what `fun` answers to the tensor that is differentiated, as for `value_and_grad/3`
+    * `:tape` - what a loop of n iterations keeps of them until its gradient comes back to them: `:all` states (the default),
+      `:sqrt`, each √n-th, between which it runs again, or `:recompute`, only the first, in time that grows with n²
     * `:cache`, `:device`, `:hooks` - as for `Mlx.Compiler`
 
   Raises `ArgumentError` for other arguments, and where the function answers no tensor; `Mlx.UnsupportedError` where an op in it
@@ -321,6 +323,21 @@ defmodule Mlx do
   def vmap(fun, options \\ []), do: transforms(:vmap, [fun, options])
 
   @doc """
+  `fun` as a piece whose gradient runs it again instead of keeping what it computed: less memory, more time.
+
+  Without a gradient, and under other compilers than `Mlx.Compiler`, it is the function itself.
+
+  ## Examples
+
+      iex> block = Mlx.checkpoint(fn x -> Nx.exp(Nx.sin(x)) end)
+      iex> Mlx.grad(block).(0.0) |> Nx.to_number()
+      1.0
+  """
+  @doc type: :transforms
+  @spec checkpoint(transformable) :: function()
+  def checkpoint(fun), do: transforms(:checkpoint, [fun])
+
+  @doc """
   `container` as it is, through which no gradient goes.
 
   ## Examples
@@ -359,6 +376,7 @@ defmodule Mlx do
     jacobian: 1..3,
     hessian: 1..3,
     vmap: 1..2,
+    checkpoint: 1..1,
     stop_gradient: 1..1,
     custom_vjp: 2..2
   ]

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mlxnx/error.h"
+#include "program/builder.h"
 #include "transforms/cleanup.h"
 #include "transforms/transforms.h"
 
@@ -20,12 +21,8 @@ namespace {
 
 using Positions = std::span<const std::size_t>;
 
-RegionPtr values_and_gradients(const Region& function, Positions wrt) {
-  return transforms::value_and_grad(function, wrt);
-}
-
-RegionPtr gradients(const Region& function, Positions wrt) {
-  auto region = std::make_shared<Region>(*transforms::value_and_grad(function, wrt));
+RegionPtr gradients(const Region& function, Positions wrt, Tape tape) {
+  auto region = std::make_shared<Region>(*transforms::value_and_grad(function, wrt, tape));
   const auto values = static_cast<std::ptrdiff_t>(function.outputs.size());
   region->outputs.erase(region->outputs.begin(), region->outputs.begin() + values);
   return transforms::cleaned(std::move(region));
@@ -33,14 +30,16 @@ RegionPtr gradients(const Region& function, Positions wrt) {
 
 struct ByInputs {
   std::string_view name;
-  RegionPtr (*transform)(const Region& function, Positions wrt);
+  RegionPtr (*transform)(const Region& function, Positions wrt, Tape tape);
 };
 
 constexpr ByInputs kByInputs[] = {
     {"grad", &gradients},
-    {"value_and_grad", &values_and_gradients},
-    {"vjp", &transforms::vjp},
-    {"jvp", &transforms::jvp},
+    {"value_and_grad", &transforms::value_and_grad},
+    {"vjp",
+     [](const Region& function, Positions wrt, Tape) { return transforms::vjp(function, wrt); }},
+    {"jvp",
+     [](const Region& function, Positions wrt, Tape) { return transforms::jvp(function, wrt); }},
 };
 
 std::vector<std::size_t> positions(ErlNifEnv* env, std::string_view name, Term term,
@@ -75,15 +74,34 @@ RegionPtr mapped(ErlNifEnv* env, Term parameters, const Region& function) {
                           decode<std::vector<std::int64_t>>(env, fields[2]));
 }
 
+RegionPtr checkpointed(const Region& function) {
+  program::RegionBuilder builder;
+  std::vector<program::ValueId> inputs;
+  for (const program::Input& input : function.inputs)
+    inputs.push_back(builder.input(input.name, input.type));
+  program::Instruction instruction;
+  instruction.kind = program::InstructionKind::kCheckpoint;
+  instruction.regions = {std::make_shared<const Region>(function)};
+  instruction.outputs = function.output_types();
+  const std::vector<program::ValueId> outputs = builder.append(instruction, inputs);
+  return builder.region(outputs);
+}
+
+RegionPtr by_inputs(ErlNifEnv* env, const ByInputs& row, Term parameters, const Region& function) {
+  const auto fields = decode_tuple(env, parameters, 2, "{positions, tape}");
+  const Tape tape = program::tape_from_name(decode<std::string>(env, fields[1]));
+  return row.transform(function, positions(env, row.name, fields[0], function), tape);
+}
+
 }  // namespace
 
 RegionPtr transformed(ErlNifEnv* env, std::string_view name, Term parameters,
                       const Region& function) {
   for (const ByInputs& row : kByInputs) {
-    if (row.name == name)
-      return row.transform(function, positions(env, name, parameters, function));
+    if (row.name == name) return by_inputs(env, row, parameters, function);
   }
   if (name == "vmap") return mapped(env, parameters, function);
+  if (name == "checkpoint") return checkpointed(function);
   throw ArgumentError("[transform] there is no transform called " + std::string(name));
 }
 

@@ -12,6 +12,7 @@ defmodule MlxTest do
     jacobian: 1,
     hessian: 1,
     vmap: 2,
+    checkpoint: 1,
     stop_gradient: 1,
     custom_vjp: 2
   ]

@@ -11,6 +11,7 @@ defmodule Mlx.TransformsTest do
       jacobian: 1,
       hessian: 1,
       vmap: 2,
+      checkpoint: 1,
       stop_gradient: 1,
       custom_vjp: 2
     ]
@@ -431,6 +432,43 @@ defmodule Mlx.TransformsTest do
 
   def tell([:mlx, :compiler, what], _, _, parent), do: send(parent, {what, self()})
 
+  describe "memory for time" do
+    test "loops keep some or none of their states" do
+      x = Nx.tensor([3.0, 1.0], backend: Nx.BinaryBackend)
+      expected = by_nx(&Nx.Defn.grad(&1, fn x -> F.open_loop(x) end), [x])
+
+      for tape <- [:all, :sqrt, :recompute] do
+        assert_answer(Mlx.grad(x, &F.open_loop/1, tape: tape), expected, tolerance: 1.0e-5)
+        assert_answer(Mlx.grad(&F.open_loop/1, tape: tape).(x), expected, tolerance: 1.0e-5)
+        text = Mlx.Compiler.to_text(&Mlx.grad(&1, fn x -> F.open_loop(x) end, tape: tape), [x])
+        assert text =~ "while_reverse" and text =~ to_string(tape)
+      end
+    end
+
+    test "pieces are computed again" do
+      piece = Mlx.checkpoint(fn %{x: x}, y -> {Nx.exp(Nx.sin(x)), Nx.multiply(x, y)} end)
+      plain = fn %{x: x}, y -> {Nx.exp(Nx.sin(x)), Nx.multiply(x, y)} end
+
+      for {fun, count} <- [{piece, 2}, {plain, 1}] do
+        loss = fn {x, y} ->
+          {a, b} = fun.(%{x: x}, y)
+          Nx.sum(Nx.multiply(a, Nx.multiply(b, b)))
+        end
+
+        expected = by_nx(&Nx.Defn.grad(&1, loss), [{@x, 2.0}])
+        assert_answer(Mlx.grad({@x, 2.0}, loss), expected, tolerance: 1.0e-5)
+        second = fn x, grad -> grad.(x, fn x -> Nx.sum(grad.(x, &loss.({&1, 2.0}))) end) end
+        expected = by_nx(&second.(&1, fn x, f -> Nx.Defn.grad(x, f) end), [@x])
+        assert_answer(second.(@x, fn x, f -> Mlx.grad(x, f) end), expected, tolerance: 1.0e-4)
+
+        text = Mlx.Compiler.to_text(&Mlx.grad(&1, fn x -> loss.({x, 2.0}) end), [@x])
+        assert length(String.split(text, "= exp")) == count + 1
+      end
+
+      assert_answer(piece.(%{x: @x}, 2.0), by_nx(plain, [%{x: @x}, 2.0]), tolerance: 1.0e-5)
+    end
+  end
+
   describe "marks" do
     test "stop gradients of containers" do
       loss = fn {x, y} ->
@@ -562,7 +600,7 @@ defmodule Mlx.TransformsTest do
           {"options that are none", "expected options as a keyword list, got: :x",
            quote(do: Mlx.grad(@x, & &1, :x))},
           {"unknown options",
-           "[grad] expected no options but :transform, :cache, :device, :hooks, got: [foo: 1]",
+           "[grad] expected no options but :transform, :tape, :cache, :device, :hooks, got: [foo: 1]",
            quote(do: Mlx.grad(@x, & &1, foo: 1))},
           {"positions out of range",
            "[grad] expected :wrt to be a position or a list of them, below 1, got: 1",
@@ -574,6 +612,9 @@ defmodule Mlx.TransformsTest do
            quote(do: Mlx.grad(& &1, wrt: [0, 0]))},
           {"a transform that is none", ":transform to be a function of one argument, got: 1",
            quote(do: Mlx.value_and_grad(@x, & &1, transform: 1))},
+          {"tapes that there are not",
+           "[grad] expected :tape to be :all, :sqrt or :recompute, got: 1",
+           quote(do: Mlx.grad(& &1, tape: 1))},
           {"results that are no tensor", "to answer one tensor to differentiate, got: {",
            quote(do: Mlx.grad(@x, fn x -> {x, x} end))},
           {"arguments that are no list", "[vjp] expected a list of arguments, got: 1",

@@ -178,6 +178,7 @@ defmodule Mlx.Program do
   ## Options
 
     * `:wrt` - of derivatives: the inputs they are by, names or positions from 0, one or a list; default: all
+    * `:tape` - of gradients: what loops keep of their iterations, as for `Mlx.grad/1`
     * `:size` - of `:vmap`: the number of examples
     * `:in_axes` - of `:vmap`: the axis of examples in all inputs, default 0; or a list with one for each input, where nil stands for
       an input that all examples share
@@ -189,7 +190,7 @@ defmodule Mlx.Program do
     handle = handle!(program, "transform")
     expected = "one of #{Enum.map_join(@transforms, ", ", &inspect/1)}"
     Argument.check!(name in @transforms, "transform", expected, name)
-    known = if name == :vmap, do: [:size, :in_axes], else: [:wrt]
+    known = if name == :vmap, do: [:size, :in_axes], else: [:wrt, :tape]
     only = "no option but #{Enum.map_join(known, ", ", &inspect/1)}"
     keys = if Keyword.keyword?(options), do: Keyword.keys(options), else: [options]
     Argument.check!(keys -- known == [], "transform", only, options)
@@ -208,7 +209,23 @@ defmodule Mlx.Program do
     {listed, size, []}
   end
 
-  defp parameters(_derivative, options, inputs), do: positions(options[:wrt], inputs)
+  defp parameters(_derivative, options, inputs) do
+    {positions(options[:wrt], inputs), tape!(options, "transform")}
+  end
+
+  @doc false
+  def tape!(options, name) do
+    tape = Keyword.get(options, :tape, :all)
+
+    Argument.check!(
+      tape in [:all, :sqrt, :recompute],
+      name,
+      ":tape to be :all, :sqrt or :recompute",
+      tape
+    )
+
+    tape
+  end
 
   defp positions(nil, inputs), do: Enum.to_list(0..(length(inputs) - 1)//1)
   defp positions(wrt, inputs), do: wrt |> List.wrap() |> Enum.map(&position(&1, inputs))

@@ -28,14 +28,14 @@ defmodule Mlx.Transforms do
   def value_and_grad(vars, fun, options), do: by_vars("value_and_grad", vars, fun, options)
 
   defp by_arguments(name, fun, options) do
-    with_wrt(name, fun, options, [:transform], fn args, wrt, options ->
-      Derivatives.derive(name, args, fun, wrt, transform!(name, options))
+    with_wrt(name, fun, options, [:transform, :tape], fn args, wrt, options ->
+      Derivatives.derive(name, args, fun, wrt, how(name, options))
     end)
   end
 
   defp by_vars(name, vars, fun, options) do
-    of_vars(name, vars, fun, options, [:transform], fn args, options ->
-      Derivatives.derive(name, args, fun, 0, transform!(name, options))
+    of_vars(name, vars, fun, options, [:transform, :tape], fn args, options ->
+      Derivatives.derive(name, args, fun, 0, how(name, options))
     end)
   end
 
@@ -114,6 +114,14 @@ defmodule Mlx.Transforms do
     if Nx.Defn.Compiler.current(), do: Derivatives.stop(container), else: container
   end
 
+  def checkpoint(fun) do
+    arity = arity!("checkpoint", fun)
+
+    of_arity(arity, fn args ->
+      "checkpoint" |> containers!(args) |> run([], &Derivatives.checkpoint(&1, fun))
+    end)
+  end
+
   def custom_vjp(fun, backward) do
     arity = arity!("custom_vjp", fun)
     expected = "a function of the cotangents, the arguments and the result for the gradient"
@@ -187,7 +195,7 @@ defmodule Mlx.Transforms do
       options
     )
 
-    transform!(name, options)
+    how(name, options)
     options
   end
 
@@ -196,6 +204,8 @@ defmodule Mlx.Transforms do
     Argument.check!(arity in 1..20, name, "a function of 1 to 20 arguments", fun)
     arity
   end
+
+  defp how(name, options), do: {transform!(name, options), Mlx.Program.tape!(options, name)}
 
   defp transform!(name, options) do
     transform = Keyword.get(options, :transform, &Function.identity/1)

@@ -72,9 +72,11 @@ defmodule Mlx.ArgumentsTest do
       {:transform, &Program.transform(program(), &1), fn _ -> false end,
        "[transform] expected one of :grad, :value_and_grad, :vjp, :jvp, :vmap"},
       {:transform, &Program.transform(program(), :grad, &1), &(&1 == []),
-       "[transform] expected no option but :wrt"},
+       "[transform] expected no option but :wrt, :tape"},
       {:transform, &Program.transform(program(), :grad, wrt: &1), &(&1 in [nil, []]),
        "[transform] expected"},
+      {:transform, &Program.transform(program(), :grad, tape: &1), fn _ -> false end,
+       "[transform] expected :tape to be :all, :sqrt or :recompute"},
       {:transform, &Program.transform(program(), :vmap, &1), fn _ -> false end,
        "[transform] expected"},
       {:transform, &Program.transform(program(), :vmap, size: &1), &(is_integer(&1) and &1 > 0),
@@ -95,7 +97,7 @@ defmodule Mlx.ArgumentsTest do
   @takes_all [:eval, :async_eval, :available?]
   # These need Nx, and have rows in test/nx.
   @need_nx [:grad, :value_and_grad, :vjp, :jvp, :jacobian, :hessian, :vmap] ++
-             [:stop_gradient, :custom_vjp]
+             [:checkpoint, :stop_gradient, :custom_vjp]
 
   test "every public function has a row" do
     names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all ++ @need_nx

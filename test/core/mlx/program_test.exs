@@ -182,7 +182,8 @@ defmodule Mlx.ProgramTest do
 
     outer = fn name, operands, count ->
       outputs = Enum.to_list(1..count)
-      {[{0, "x", @vector}], [{1, {:transform, name, [0], operands, square}}], outputs}
+      instruction = {:transform, name, {[0], :all}, operands, square}
+      {[{0, "x", @vector}], [{1, instruction}], outputs}
     end
 
     assert run(build(outer.(:value_and_grad, [0], 2)), [[2.0, 3.0]]) == [[4.0, 9.0], [4.0, 6.0]]

@@ -10,17 +10,17 @@ defmodule Mlx.Transforms.Derivatives do
   ## Gradients
 
   @doc "The gradient of what `transform` makes of the result; with another name than \"grad\" `{result, gradient}`."
-  def derive(name, args, fun, wrt, transform) do
+  def derive(name, args, fun, wrt, {transform, tape}) do
     {result, gradients} =
       if Transform.native?(),
-        do: gradient(args, fun, List.wrap(wrt), transform),
+        do: gradient(args, fun, List.wrap(wrt), {transform, tape}),
         else: gradient_of_nx(args, fun, List.wrap(wrt), transform)
 
     gradients = if is_list(wrt), do: List.to_tuple(gradients), else: hd(gradients)
     if name == "grad", do: gradients, else: {result, gradients}
   end
 
-  defp gradient(args, fun, wrt, transform) do
+  defp gradient(args, fun, wrt, {transform, tape}) do
     {own, params, {loss, result}} =
       traced(args, &elem(&1, 0), fn args ->
         result = apply(fun, Tuple.to_list(args))
@@ -33,7 +33,7 @@ defmodule Mlx.Transforms.Derivatives do
 
     node = %Transform{
       name: :value_and_grad,
-      parameters: positions,
+      parameters: {positions, tape},
       params: params,
       outputs: values
     }
@@ -92,7 +92,7 @@ defmodule Mlx.Transforms.Derivatives do
     values = Transform.leaves(result)
     positions = positions(args, wrt)
     templates = values ++ (own |> pick(positions) |> Enum.map(&cotangent/1))
-    node = %Transform{name: :vjp, parameters: positions, params: params, outputs: values}
+    node = %Transform{name: :vjp, parameters: {positions, :all}, params: params, outputs: values}
     cotangents = conform!("vjp", cotangents, result, values)
 
     default = fn operands ->
@@ -158,7 +158,7 @@ defmodule Mlx.Transforms.Derivatives do
       Transform.trace(own, &apply(fun, Tuple.to_list(Transform.rebuild(args, &1))))
 
     values = Transform.leaves(result)
-    node = %Transform{name: :jvp, parameters: positions, params: params, outputs: values}
+    node = %Transform{name: :jvp, parameters: {positions, :all}, params: params, outputs: values}
 
     default = fn operands ->
       {operands, tangents} = Enum.split(operands, length(own))
@@ -198,6 +198,26 @@ defmodule Mlx.Transforms.Derivatives do
 
   @doc "The container, through which no gradient goes."
   def stop(container), do: Composite.traverse(container, &Nx.Defn.Kernel.stop_grad/1)
+
+  @doc "What `fun` answers, computed again for its gradient."
+  def checkpoint(args, fun) do
+    call = &apply(fun, Tuple.to_list(Transform.rebuild(args, &1)))
+
+    if Transform.native?() do
+      leaves = Transform.leaves(args)
+      {params, result} = Transform.trace(leaves, call)
+      values = Transform.leaves(result)
+      node = %Transform{name: :checkpoint, parameters: nil, params: params, outputs: values}
+
+      default = fn operands ->
+        operands |> Enum.zip_with(leaves, &Transform.like/2) |> call.() |> Transform.leaves()
+      end
+
+      Transform.rebuild(result, Transform.node(node, leaves, values, default))
+    else
+      apply(fun, Tuple.to_list(args))
+    end
+  end
 
   @doc "What `fun` answers, with the gradient that `backward` makes of cotangents, arguments and result."
   def custom(args, fun, backward) do

@@ -178,7 +178,10 @@ defmodule Mlx.Transforms.Mapping do
   def matrix(:jacobian, args, fun, wrt), do: jacobian_of(args, fun, wrt)
 
   def matrix(:hessian, args, fun, wrt) do
-    gradient = fn args -> Derivatives.derive("grad", args, fun, wrt, &Function.identity/1) end
+    gradient = fn args ->
+      Derivatives.derive("grad", args, fun, wrt, {&Function.identity/1, :all})
+    end
+
     of_arity = Transforms.of_arity(tuple_size(args), &gradient.(List.to_tuple(&1)))
     jacobian_of(args, of_arity, wrt)
   end
