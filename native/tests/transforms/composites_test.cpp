@@ -103,6 +103,18 @@ Tensors nested(const Tensors& in) {
   return {last[1]};
 }
 
+// (x): it reaches the result two iterations later.
+Tensors delay_line(const Tensors& in) {
+  const Tensor nothing = constant(0.5, DType::f64);
+  const std::vector<Tensor> start{constant(std::int64_t{0}, DType::s32), nothing, nothing, in[0]};
+  const auto last = tracing::while_loop(
+      start, [](const Tensors& state) { return state[0] < 4; },
+      [](const Tensors& state) {
+        return Tensors{state[0] + 1, state[2] * state[1], state[3], cos(state[3])};
+      });
+  return {last[1]};
+}
+
 // (x)
 Tensors branches(const Tensors& in) {
   const Tensor total = sum(in[0]);
@@ -155,6 +167,7 @@ const Composite kComposites[] = {
     {"CountedLoop", "f64 f64:0.5..1 s32=5", counted},
     {"LoopNeverEntered", "f64 f64:0.5..1 s32=0", counted},
     {"NestedLoops", "f64:0.5..1", nested},
+    {"DelayLine", "f64:0.5..1", delay_line},
     {"Branches", "f64[3]:0.5..2", branches},
     {"GaussianLikelihood", "f64[4] f64[4] f64:-1..1 f64:-2..-1", gaussian_likelihood},
     {"KalmanStep", "f64[2] f64[2,2] f64[2,2] f64[2,2] f64:-1..0 f64[2]", kalman_step},

@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "mlxnx/jit.h"
 #include "ops/number_tensors.h"
 #include "program/build_helpers.h"
 #include "program/trace.h"
@@ -219,6 +220,38 @@ RegionPtr hooked_loop() {
 
 TEST(Transforms, TangentsOfLoopsTellHooksOncePerIteration) {
   EXPECT_EQ(told_by(jvp(*hooked_loop(), Wrt{0}), {Tensor(0.5), Tensor(1.0)}), "hhhh");
+}
+
+TEST(Transforms, OneOfSeveralBranchesIsDifferentiated) {
+  const auto branch = [](const char* op) {
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", {DType::f64, {2}});
+    return builder.region(Ids{builder.op(op, {x})});
+  };
+  RegionBuilder builder;
+  const Ids predicates{builder.input("p", program::s32()), builder.input("q", program::s32())};
+  const ValueId x = builder.input("x", {DType::f64, {2}});
+  const RegionPtr region = builder.region(
+      builder.cond(predicates, Ids{x}, {branch("sin"), branch("exp"), branch("floor")}));
+  const Tensor at = as_type(tensor({0.25, 0.5}), DType::f64);
+  for (const auto& [p, q] : {std::pair(1, 1), {0, 1}, {0, 0}})
+    check_derivatives({region, {Tensor(p), Tensor(q), at}, {2}});
+}
+
+TEST(Transforms, IntegersOfLoopsAreDifferentiatedLikeFloats) {
+  const TensorFunction doubled = [](const Tensors& in) {
+    return tracing::while_loop(
+        {constant(std::int64_t{0}, DType::s32), in[0]},
+        [](const Tensors& state) { return state[0] < 3; },
+        [](const Tensors& state) {
+          return Tensors{state[0] + 1, state[1] * state[1]};
+        });
+  };
+  const Subject at = subject({Tensor(2)}, doubled);
+  const Tensors back = run(vjp(*at.function, Wrt{0}), {Tensor(2), Tensor(1.0), Tensor(1.0)});
+  EXPECT_EQ(back[2].item<float>(), 8 * 128);
+  const Tensors along = run(jvp(*at.function, Wrt{0}), {Tensor(2), Tensor(0.5)});
+  EXPECT_EQ(along[3].item<float>(), 4 * 128);
 }
 
 TEST(Transforms, HooksPassGradientsOn) { check_derivatives({hooked(), {Tensor(0.7)}, {0}}); }
