@@ -1,6 +1,6 @@
 // How each op of the registry is differentiated: one row for each of its rows. Rules are written
 // with the public functions of tensors and run while a transform is traced, so that what they do
-// becomes instructions. Read next: elementwise_rules.cpp for the most of them, vjp.h and jvp.h for
+// becomes instructions. Read next: elementwise_rules.cpp for the most of them, interpret.h for
 // who asks.
 //
 // Pairings are real and without conjugation, as in Nx: the derivative of z*z is 2z, and the
