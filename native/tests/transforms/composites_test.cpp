@@ -152,7 +152,6 @@ struct Composite {
   const char* name;
   std::string_view inputs;
   Tensors (*function)(const Tensors& in);
-  Limits limits = {};
 };
 std::ostream& operator<<(std::ostream& out, const Composite& composite) {
   return out << composite.name;
@@ -176,8 +175,7 @@ const Composite kComposites[] = {
 class CompositeDerivatives : public testing::TestWithParam<Composite> {};
 
 TEST_P(CompositeDerivatives, AreDifferences) {
-  check_derivatives(subject(operands_of(GetParam().inputs), GetParam().function),
-                    GetParam().limits);
+  check_derivatives(subject(operands_of(GetParam().inputs), GetParam().function));
 }
 
 INSTANTIATE_TEST_SUITE_P(Table, CompositeDerivatives, testing::ValuesIn(kComposites),

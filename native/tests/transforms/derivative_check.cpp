@@ -80,8 +80,8 @@ void expect_types(const Tensors& actual, const std::vector<TensorType>& of, cons
 
 class Check {
  public:
-  Check(const Subject& subject, const Limits& limits)
-      : subject_(subject), limits_(limits), outputs_(subject.function->output_types()) {
+  Check(const Subject& subject, double limit)
+      : subject_(subject), limit_(limit), outputs_(subject.function->output_types()) {
     for (const std::size_t i : subject.wrt) moving_.push_back(subject.point[i]);
     std::vector<TensorType> types = types_of(moving_);
     types.insert(types.end(), outputs_.begin(), outputs_.end());
@@ -89,7 +89,7 @@ class Check {
       return type.dtype == DType::f32 || is_complex(type.dtype);
     });
     step_ = is_fine ? 1e-4 : 3e-2;
-    if (limits_.error == 0) limits_.error = is_fine ? 1e-9 : 3e-3;
+    if (limit_ == 0) limit_ = is_fine ? 1e-9 : 3e-3;
     cotangents_ = samples(outputs_, sampler_);
     direction_ = samples(types_of(moving_), sampler_);
   }
@@ -103,12 +103,12 @@ class Check {
     const Elements weights = flat(cotangents_);
     Elements expected;
     for (std::size_t k = 0; k < moving_.size(); ++k) by_elements(function, weights, k, expected);
-    expect_near(flat(gradients), expected, limits_.error, "gradient");
+    expect_near(flat(gradients), expected, limit_, "gradient");
 
     const Runner along(jvp(*subject_.function, subject_.wrt));
     const Tensors tangents = from(along(joined(subject_.point, direction_)), outputs_.size());
     expect_types(tangents, outputs_, "tangent");
-    expect_near(flat(tangents), difference(function, direction_), limits_.error, "tangent");
+    expect_near(flat(tangents), difference(function, direction_), limit_, "tangent");
   }
 
   void second_order() {
@@ -117,14 +117,13 @@ class Check {
     const Runner along(jvp(*gradient, subject_.wrt));
     const Tensors tangents = from(along(joined(subject_.point, direction_)), moving_.size());
     const Elements tangent = flat(tangents);
-    expect_near(tangent, difference(function, direction_), 10 * limits_.error,
-                "tangent of the gradient");
+    expect_near(tangent, difference(function, direction_), 10 * limit_, "tangent of the gradient");
 
     const Runner back(vjp(*gradient, subject_.wrt));
     const Tensors weights = samples(types_of(moving_), sampler_);
     const Tensors again = from(back(joined(subject_.point, weights)), moving_.size());
     expect_near(Elements{pairing(flat(again), flat(direction_))},
-                Elements{pairing(flat(weights), tangent)}, 10 * limits_.error,
+                Elements{pairing(flat(weights), tangent)}, 10 * limit_,
                 "gradient of the gradient along the direction");
   }
 
@@ -182,7 +181,7 @@ class Check {
   }
 
   const Subject& subject_;
-  Limits limits_;
+  double limit_;
   std::vector<TensorType> outputs_;
   double step_;
   Sampler sampler_{7};
@@ -213,10 +212,10 @@ Subject subject(const Tensors& point, const TensorFunction& function) {
   return result;
 }
 
-void check_derivatives(const Subject& subject, const Limits& limits) {
-  Check check(subject, limits);
+void check_derivatives(const Subject& subject, double limit) {
+  Check check(subject, limit);
   check.first_order();
-  if (limits.second_order) check.second_order();
+  check.second_order();
 }
 
 void expect_near(const Tensor& actual, const Tensor& expected, double limit, const char* what) {

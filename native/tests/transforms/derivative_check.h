@@ -40,17 +40,15 @@ struct Subject {
 /// integers.
 Subject subject(const Tensors& point, const TensorFunction& function);
 
-struct Limits {
-  double error = 0;  ///< relative to the largest element, at least to 1; 0: by the inputs' type
-  bool second_order = true;
-};
-
 /// Expects of random cotangents and directions that
 /// - gradients (vjp) are the differences of the outputs, element by element, in the inputs' types,
 /// - tangents (jvp) are the differences along a direction,
-/// - tangents of gradients are differences of gradients, and gradients of gradients their
-/// transpose.
-void check_derivatives(const Subject& subject, const Limits& limits = {});
+/// - tangents of gradients are differences of gradients, and gradients of gradients what transposes
+///   them,
+///
+/// each to `limit`, relative to the largest element but at least to 1, and ten times that where it
+/// is of second order. 0: 1e-9, or 3e-3 where an input or output has the digits of f32.
+void check_derivatives(const Subject& subject, double limit = 0);
 
 /// Expects a tensor to be as near as this to the other, relative to its largest element; NaN and
 /// infinities to be the same.
