@@ -153,6 +153,15 @@ static void wait_for(const Ticket& ticket) {
   ticket.done.wait(false, std::memory_order_acquire);
 }
 
+// MLX makes tables when it first evaluates, which exit takes down again: our handler for the end
+// has to come before that. Also shows how it looks up streams.
+static void evaluate_something(mlx_stream stream) {
+  const StreamScope scope(stream);
+  constexpr std::uint8_t kNothing = 0;
+  const Array evaluated = copy(from_bytes(&kNothing, {}, MLX_UINT8));
+  eval(ArrayVector({&evaluated, 1}));
+}
+
 void Engine::State::start() {
   try {
     install_error_handler();
@@ -165,6 +174,7 @@ void Engine::State::start() {
       streams[static_cast<std::size_t>(device)] = stream;
     }
     lend_default_streams(*this);
+    evaluate_something(streams[static_cast<std::size_t>(Device::kCpu)]);
     callers_may_evaluate = !is_available(Device::kGpu) && cpu_streams_serve_any_thread();
     prepare_tracing();
   } catch (...) {
@@ -248,24 +258,12 @@ Engine& Engine::current() {
   return thread_state.engine != nullptr ? *thread_state.engine : process();
 }
 
-// MLX 0.31 makes tables when it first evaluates, which exit takes down again. Our handler has to
-// come before that.
-static void watch_from_now_on(Engine& engine) {
-  engine.run([&engine] {
-    const StreamScope stream(engine.stream(Device::kCpu));
-    constexpr std::uint8_t kNothing = 0;
-    const Array evaluated = copy(from_bytes(&kNothing, {}, MLX_UINT8));
-    eval(ArrayVector({&evaluated, 1}));
-  });
-  watch_for_the_end();
-}
-
 Engine& Engine::process() {
   // Never destroyed: tensors of static storage may outlive any order of destruction.
   static Engine* const process_engine = [] {
     apply_memory_defaults();
     auto engine = std::make_unique<Engine>();
-    watch_from_now_on(*engine);
+    watch_for_the_end();
     return engine.release();
   }();
   return *process_engine;
