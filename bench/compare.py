@@ -177,6 +177,20 @@ def python_mlx_cases(mx, np):
             return [layer - 1e-3 * g for layer, g in zip(layers, gradient(layers, x))]
         return compiled(step, x, layers)
 
+    def gradients_of_each():
+        x, layers = mlp_inputs()
+        gradient = mx.grad(lambda layers, x: mx.mean(mx.square(forward(x[None], layers))))
+        return compiled(mx.vmap(gradient, in_axes=(None, 0)), layers, x)
+
+    def gradients_one_by_one():
+        x, layers = mlp_inputs()
+        gradient = mx.compile(mx.grad(lambda layers, x: mx.mean(mx.square(forward(x[None], layers)))))
+
+        def body():
+            for i in range(64):
+                mx.eval(gradient(layers, x[i]))
+        return body
+
     def loop():
         x, one = array(10), mx.array(1)
         step = mx.compile(lambda i, x: (i + one, x * 0.5 + 1.0))
@@ -212,6 +226,9 @@ def python_mlx_cases(mx, np):
         "jit_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
         "program_mlp_forward_64x784": mlp_forward,
         "program_mlp_sgd_step_64x784": mlp_sgd_step,
+        "grad_mlp_sgd_step_64x784": mlp_sgd_step,
+        "grad_of_each_of_64_mlp": gradients_of_each,
+        "grad_one_by_one_of_64_mlp": gradients_one_by_one,
         "program_while_1000_constant": one_graph,
         "program_while_1000_run_time": loop,
         "program_cond_lazy_dot_256": branch,

@@ -165,6 +165,7 @@ const std::vector<Case>& all_cases() {
   static const std::vector<Case> list = [] {
     std::vector<Case> cases = op_cases();
     for (Case& item : program_cases()) cases.push_back(std::move(item));
+    for (Case& item : transform_cases()) cases.push_back(std::move(item));
     return cases;
   }();
   return list;

@@ -24,6 +24,8 @@ Tensor waves(const Shape& shape, DType type = DType::f32);
 
 /// Those of graph programs.
 std::vector<Case> program_cases();
+/// Those of derivatives.
+std::vector<Case> transform_cases();
 
 /// All cases.
 std::span<const Case> cases();
