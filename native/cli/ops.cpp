@@ -108,8 +108,8 @@ std::string derivative_text(const OpDef& op) {
       return "rule";
     case Derivative::kComposed:
       return "rule (of other ops)";
-    case Derivative::kRefused:
-      return fmt::format("refused: {}", rule->reason);
+    case Derivative::kForwardOnly:
+      return fmt::format("rule (tangents only: {})", rule->reason);
   }
   return {};
 }
@@ -164,9 +164,7 @@ std::string markdown_text() {
       "of "
       "its own,\nor follows from an op being linear in its operands, all together or each alone, "
       "or "
-      "from the other ops\nthat it is made of. What is refused is so when a gradient would go "
-      "through "
-      "it, and not before.\n",
+      "from the other ops\nthat it is made of.\n",
       ops::all_ops().size());
   for (std::size_t group = 0; group < kGroupNames.size(); ++group) {
     bool opened = false;

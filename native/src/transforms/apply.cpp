@@ -110,8 +110,6 @@ Linears op_tangents(const Application& call, std::span<const Linear> tangents) {
   switch (rule.derivative) {
     case Derivative::kZero:
       break;
-    case Derivative::kRefused:
-      refuse(rule);
     case Derivative::kElementwise:
       for (std::size_t i = 0; i < tangents.size(); ++i) {
         if (tangents[i]) add(rule.scale(call, i, *tangents[i]));
@@ -139,6 +137,7 @@ Linears op_tangents(const Application& call, std::span<const Linear> tangents) {
       break;
     case Derivative::kForward:
       return conformed(rule.forward(call, tangents), call.out);
+    case Derivative::kForwardOnly:
     case Derivative::kComposed: {
       const RegionPtr region = composed_region(rule, call);
       return conformed(push_forward(*region, {call.in.begin(), call.in.end()},
@@ -211,7 +210,7 @@ Linears op_cotangents(const Application& call, std::span<const Linear> cotangent
   switch (rule.derivative) {
     case Derivative::kZero:
       break;
-    case Derivative::kRefused:
+    case Derivative::kForwardOnly:
       refuse(rule);
     case Derivative::kElementwise:
       for_each_wanted([&](std::size_t i) { return Linear(rule.scale(call, i, *cotangents[0])); });

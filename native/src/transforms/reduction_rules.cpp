@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "transforms/algebra.h"
+#include "transforms/fold.h"
 #include "transforms/rules.h"
 
 namespace mlxnx::transforms {
@@ -93,8 +94,13 @@ Tensor cumulative_sum_transpose(const Call& call, std::size_t, const Tensor& g) 
       g, {.axis = call.attr<std::int64_t>("axis"), .reverse = !call.attr<bool>("reverse")});
 }
 
-constexpr std::string_view kFunction =
-    "a fold with a function of one's own has no gradient, as in Nx; while_loop has one";
+// A loop over the elements that are folded: the accumulators take one after the other.
+std::vector<Tensor> reduce_composed(const Call& call) {
+  const Axes axes = axes_of(call, "axes", call.shape(0).size());
+  Axes order = axes;
+  for (const std::int64_t axis : other_axes(call.shape(0).size(), axes)) order.push_back(axis);
+  return {folded(call, transpose(call.in[0], {.axes = order}))};
+}
 
 }  // namespace
 
@@ -108,7 +114,7 @@ std::span<const Rule> reduction_rules() {
       forward("reduce_min", extreme_forward),
       zero("argmax"),
       zero("argmin"),
-      refused("reduce", kFunction),
+      forward_only("reduce", reduce_composed, kFoldHasNoGradient),
       jointly("block:CumulativeSum", kFirst, cumulative_sum_transpose),
       composed("block:CumulativeProduct", cumulative_composed<multiply>),
       composed("block:CumulativeMin", cumulative_composed<min>),

@@ -58,7 +58,7 @@ enum class Derivative : std::uint8_t {
   kEach,         ///< linear in each of some operands while the others stand still: dot
   kForward,      ///< `forward`; the other direction is its transpose
   kComposed,     ///< `compose`
-  kRefused,      ///< `reason`
+  kForwardOnly,  ///< `compose` for tangents; `reason` why not for cotangents
 };
 
 struct Rule {
@@ -99,8 +99,8 @@ inline Rule forward(std::string_view op, Forward forward) {
 inline Rule composed(std::string_view op, Compose compose) {
   return {.op = op, .derivative = Derivative::kComposed, .compose = compose};
 }
-inline Rule refused(std::string_view op, std::string_view reason) {
-  return {.op = op, .derivative = Derivative::kRefused, .reason = reason};
+inline Rule forward_only(std::string_view op, Compose compose, std::string_view reason) {
+  return {.op = op, .derivative = Derivative::kForwardOnly, .compose = compose, .reason = reason};
 }
 
 inline constexpr std::uint32_t kFirst = 1;

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "transforms/algebra.h"
+#include "transforms/fold.h"
 #include "transforms/geometry.h"
 #include "transforms/rules.h"
 
@@ -145,6 +146,17 @@ Linears scatter_forward(const Call& call, std::span<const Linear> tangents) {
   return {result};
 }
 
+// The second operand is what the fold begins with, and the padding.
+std::vector<Tensor> reduce_composed(const Call& call) {
+  const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
+  const DType type = call.instruction.outputs[0].dtype;
+  const Tensor elements =
+      at(as_type(call.in[0], type), as_type(call.in[1], type), geometry, places(geometry));
+  Axes order{static_cast<std::int64_t>(elements.rank()) - 1};
+  for (const std::int64_t axis : all_axes(elements.rank() - 1)) order.push_back(axis);
+  return {folded(call, transpose(elements, {.axes = order}))};
+}
+
 }  // namespace
 
 std::span<const Rule> window_rules() {
@@ -153,8 +165,7 @@ std::span<const Rule> window_rules() {
       composed("window_product", product_composed),
       forward("window_max", extreme_forward<true>),
       forward("window_min", extreme_forward<false>),
-      refused("window_reduce",
-              "a fold with a function of one's own has no gradient, as in Nx; while_loop has one"),
+      forward_only("window_reduce", reduce_composed, kFoldHasNoGradient),
       forward("window_scatter_max", scatter_forward<true>),
       forward("window_scatter_min", scatter_forward<false>),
   };

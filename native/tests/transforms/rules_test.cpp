@@ -1,6 +1,7 @@
 // Every row of the registry has its rule of derivatives, and every rule its cases.
 #include "transforms/rules.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -9,6 +10,7 @@
 
 #include "ops/number_tensors.h"
 #include "ops/registry.h"
+#include "program/executable.h"
 #include "transforms/op_cases.h"
 
 namespace mlxnx::transforms {
@@ -36,37 +38,58 @@ TEST(Rules, AreWhole) {
     const Derivative kind = rule.derivative;
     EXPECT_EQ(rule.scale != nullptr, kind == Derivative::kElementwise) << op->name;
     EXPECT_EQ(rule.forward != nullptr, kind == Derivative::kForward) << op->name;
-    EXPECT_EQ(rule.compose != nullptr, kind == Derivative::kComposed) << op->name;
-    EXPECT_EQ(!rule.reason.empty(), kind == Derivative::kRefused) << op->name;
+    const bool is_forward_only = kind == Derivative::kForwardOnly;
+    EXPECT_EQ(rule.compose != nullptr, kind == Derivative::kComposed || is_forward_only)
+        << op->name;
+    EXPECT_EQ(!rule.reason.empty(), is_forward_only) << op->name;
     const bool is_linear = kind == Derivative::kJointly || kind == Derivative::kEach;
     EXPECT_EQ(rule.transpose != nullptr, is_linear || rule.linear_in != 0) << op->name;
     EXPECT_TRUE(!is_linear || rule.linear_in != 0) << op->name;
   }
 }
 
-TEST(Rules, HaveCasesUnlessTheyRefuse) {
+TEST(Rules, HaveCasesUnlessTheyHaveNoGradient) {
   std::set<std::string_view> tried;
   for (const OpCase& op_case : op_cases()) tried.insert(op_case.op);
   for (const ops::OpDef* op : ops::all_ops()) {
-    EXPECT_EQ(tried.count(op->name) != 0, find_rule(*op)->derivative != Derivative::kRefused)
+    EXPECT_EQ(tried.count(op->name) != 0, find_rule(*op)->derivative != Derivative::kForwardOnly)
         << op->name;
   }
 }
 
-TEST(Rules, ThatRefuseSayWhy) {
-  const Subject folded = subject(operands_of("f64[3] f64"), [](const Tensors& in) {
-    return Tensors{
-        reduce(in[0], in[1], [](const Tensor& x, const Tensor& sum) { return x * sum; })};
+TEST(Rules, FoldsHaveTangentsAndSayWhyNoGradient) {
+  const auto times = [](const Tensor& x, const Tensor& product) { return x * product; };
+  const Subject folded = subject(operands_of("f64[3,2] f64"), [&](const Tensors& in) {
+    return Tensors{reduce(in[0], in[1], times, {.axes = Axes{0}, .keep_axes = true})};
   });
-  const Subject windows = subject(operands_of("f64[3] f64"), [](const Tensors& in) {
-    return Tensors{window_reduce(in[0], in[1], {2},
-                                 [](const Tensor& x, const Tensor& sum) { return x * sum; })};
+  const Subject products = subject(operands_of("f64[3,2] f64"), [](const Tensors& in) {
+    return Tensors{product(in[0], {.axes = Axes{0}, .keep_axes = true}) * in[1]};
   });
-  for (const auto& [subject, op] : {std::pair(folded, "reduce"), {windows, "window_reduce"}}) {
+  const WindowOptions options{.padding = {{1, 0}, {0, 2}}, .strides = Axes{2, 1}};
+  const Subject windows = subject(operands_of("f64[4,3] f64"), [&](const Tensors& in) {
+    return Tensors{window_reduce(in[0], in[1], {2, 2}, times, options)};
+  });
+  const Subject window_products = subject(operands_of("f64[4,3] f64"), [&](const Tensors& in) {
+    const Tensor padded = pad(in[0], in[1], {{1, 0, 0}, {0, 2, 0}});
+    return Tensors{window_product(padded, {2, 2}, {.strides = Axes{2, 1}}) * in[1]};
+  });
+  for (const auto& [subject, equal, op] :
+       {std::tuple(folded, products, "reduce"), {windows, window_products, "window_reduce"}}) {
     const std::string expected =
         "[" + std::string(op) + "] " + std::string(find_rule(ops::op(op))->reason);
     EXPECT_EQ(message_of<UnsupportedError>([&] { vjp(*subject.function, subject.wrt); }), expected);
-    EXPECT_EQ(message_of<UnsupportedError>([&] { jvp(*subject.function, subject.wrt); }), expected);
+    const bool is_window = std::string_view(op) == "window_reduce";
+    const Tensor x = sin(iota({is_window ? 4 : 3, is_window ? 3 : 2}, {.type = DType::f64}) + 1);
+    const Tensor begin(Number(1.5), DType::f64), slope(Number(0.25), DType::f64);
+    const Tensors inputs{x, begin, cos(x), slope};
+    const Tensors got = program::Executable({*jvp(*subject.function, subject.wrt), {}}).run(inputs);
+    const Tensors wanted = program::Executable({*jvp(*equal.function, equal.wrt), {}}).run(inputs);
+    for (std::size_t i = 0; i < 2; ++i) {
+      ASSERT_EQ(got[i].shape(), wanted[i].shape()) << op;
+      EXPECT_THAT(got[i].to_vector<double>(),
+                  testing::Pointwise(testing::DoubleNear(1e-12), wanted[i].to_vector<double>()))
+          << op;
+    }
   }
 }
 
