@@ -139,7 +139,7 @@ tsan: $(SETUP) ## run the engine tests under ThreadSanitizer
 $(BUILD)/mlx_version.txt: | $(CONFIGURED) ;
 $(BENCH_PEERS): $(BUILD)/mlx_version.txt
 	@echo "== fetching Python MLX and numpy to compare with"
-	@rm -rf $@.partial
+	@rm -rf $@ $@.partial
 	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial \
 	  "mlx$(if $(filter Linux,$(shell uname)),[cpu])==$$(cat $(BUILD)/mlx_version.txt)" numpy
 	@mv $@.partial $@
