@@ -106,7 +106,8 @@ defmodule Mlx.ProcessesTest do
     ]
 
     for wait <- waits do
-      {pid, monitor} = spawn_monitor(wait)
+      # Again and again, so that it is at work however late the signal comes.
+      {pid, monitor} = spawn_monitor(fn -> Enum.each(Stream.repeatedly(wait), & &1) end)
       Process.sleep(30)
       Process.exit(pid, :kill)
       assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 30_000
