@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <iostream>
+#include <tuple>
 #include <vector>
 
 using mlxnx::Tensor;
@@ -15,9 +16,17 @@ constexpr float kIntercept = -1.0F;
 constexpr float kRate = 1.0F;
 constexpr int kPoints = 64;
 
-float xs_at(int i) { return static_cast<float>(i) / kPoints; }
+struct Line {
+  Tensor slope, intercept;
+  MLXNX_MEMBERS(slope, intercept)
+};
 
-Tensor mean(const Tensor& tensor) { return mlxnx::sum(tensor) / tensor.size(); }
+Tensor loss(const Line& line, const Tensor& x, const Tensor& y) {
+  const Tensor error = line.slope * x + line.intercept - y;
+  return mlxnx::sum(error * error) / x.size();
+}
+
+float xs_at(int i) { return static_cast<float>(i) / kPoints; }
 
 }  // namespace
 
@@ -31,17 +40,20 @@ int main() {
   const Tensor x = tensor(xs);
   const Tensor y = tensor(ys);
 
-  Tensor slope = 0.0F;
-  Tensor intercept = 0.0F;
-  for (int step = 0; step < 400; ++step) {
-    const Tensor error = slope * x + intercept - y;
-    slope -= kRate * mean(error * x);
-    intercept -= kRate * mean(error);
-    // Without this, the graph of all steps would be built before the first is computed.
-    if (step % 50 == 49) mlxnx::eval({slope, intercept});
-  }
-  std::cout << "slope " << slope.item<float>() << ", intercept " << intercept.item<float>() << '\n';
-  const bool fits = std::abs(slope.item<float>() - kSlope) < 0.1F &&
-                    std::abs(intercept.item<float>() - kIntercept) < 0.1F;
+  // Traced and differentiated once, then replayed.
+  const auto step = mlxnx::jit([](const Line& line, const Tensor& x, const Tensor& y) {
+    const auto [value, slopes] = mlxnx::value_and_grad(loss)(line, x, y);
+    return std::tuple(value, Line{line.slope - 0.5F * kRate * slopes.slope,
+                                  line.intercept - 0.5F * kRate * slopes.intercept});
+  });
+  Line line{Tensor(0.0F), Tensor(0.0F)};
+  Tensor error;
+  for (int i = 0; i < 400; ++i) std::tie(error, line) = step(line, x, y);
+
+  const auto slope = line.slope.item<float>();
+  const auto intercept = line.intercept.item<float>();
+  std::cout << "slope " << slope << ", intercept " << intercept << ", mean squared error "
+            << error.item<float>() << '\n';
+  const bool fits = std::abs(slope - kSlope) < 0.1F && std::abs(intercept - kIntercept) < 0.1F;
   return fits ? 0 : 1;
 }
