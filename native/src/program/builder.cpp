@@ -161,7 +161,7 @@ std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids
     for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
       if (is_read[instruction.first + i]) return true;
     }
-    return false;
+    return has_effects(instruction);
   };
   for (auto it = region.instructions.rbegin(); it != region.instructions.rend(); ++it) {
     if (!is_needed(*it)) continue;

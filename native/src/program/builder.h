@@ -70,8 +70,9 @@ class RegionBuilder {
   /// Puts an instruction of another region here, with these operands.
   std::vector<ValueId> append(const Instruction& instruction, Ids operands);
 
-  /// Puts the instructions of `region` here that `results`, values of it, depend on. `inputs` stand
-  /// for its inputs. Returns: the values that stand for `results`.
+  /// Puts the instructions of `region` here that `results`, values of it, depend on, and those that
+  /// tell or ask the host. `inputs` stand for its inputs. Returns: the values that stand for
+  /// `results`.
   std::vector<ValueId> append(const Region& region, Ids inputs, Ids results);
 
   /// Brings the inputs, all of them, into this order.

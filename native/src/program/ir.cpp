@@ -1,5 +1,6 @@
 #include "program/ir.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -88,6 +89,19 @@ std::vector<TensorType> Region::output_types() const {
 TensorType cotangent_type(const TensorType& type) {
   const bool is_continuous = is_float(type.dtype) || is_complex(type.dtype);
   return is_continuous ? type : TensorType{DType::f32, type.shape};
+}
+
+bool has_effects(const Instruction& instruction) {
+  if (instruction.kind == InstructionKind::kHook ||
+      instruction.kind == InstructionKind::kRuntimeCall)
+    return true;
+  // The gradient of a mark runs only where somebody differentiates.
+  if (instruction.kind == InstructionKind::kCustomVjp) return false;
+  return std::any_of(
+      instruction.regions.begin(), instruction.regions.end(), [](const auto& nested) {
+        return std::any_of(nested->instructions.begin(), nested->instructions.end(),
+                           [](const Instruction& inner) { return has_effects(inner); });
+      });
 }
 
 std::size_t own_operands(const Instruction& instruction) {

@@ -9,29 +9,13 @@
 
 namespace mlxnx::transforms {
 
+using program::has_effects;
 using program::Instruction;
 using program::InstructionKind;
 using program::Region;
 using program::ValueId;
 
 namespace {
-
-bool has_effects(const Region& region);
-
-bool has_effects(const Instruction& instruction) {
-  if (instruction.kind == InstructionKind::kHook ||
-      instruction.kind == InstructionKind::kRuntimeCall)
-    return true;
-  // The gradient of a mark runs only where somebody differentiates.
-  if (instruction.kind == InstructionKind::kCustomVjp) return false;
-  return std::any_of(instruction.regions.begin(), instruction.regions.end(),
-                     [](const RegionPtr& nested) { return has_effects(*nested); });
-}
-
-bool has_effects(const Region& region) {
-  return std::any_of(region.instructions.begin(), region.instructions.end(),
-                     [](const Instruction& instruction) { return has_effects(instruction); });
-}
 
 // Equal in every bit: 0.0 and -0.0 are two numbers.
 bool is_same(double a, double b) {

@@ -196,5 +196,19 @@ TEST(ProgramVerifierDepth, RefusesEndlessNesting) {
   EXPECT_THAT(error_of([&] { verify(region); }), HasSubstr("more than 64 deep"));
 }
 
+TEST(RegionBuilder, AppendsWhatIsAskedForAndWhatTellsTheHost) {
+  RegionBuilder inner;
+  const ValueId x = inner.input("x", {DType::f32, {}});
+  inner.hook("told", std::vector{x});
+  inner.op("cos", {x});
+  const auto region = inner.region(std::vector{inner.op("sin", {x})});
+  RegionBuilder outer;
+  const std::vector<ValueId> inputs{outer.input("y", {DType::f32, {}})};
+  const Program program = outer.program(outer.append(*region, inputs, region->outputs));
+  ASSERT_EQ(program.main.instructions.size(), 2U);
+  EXPECT_EQ(program.main.instructions[0].kind, InstructionKind::kHook);
+  EXPECT_EQ(program.main.instructions[1].name(), "sin");
+}
+
 }  // namespace
 }  // namespace mlxnx::program
