@@ -1,5 +1,6 @@
 #include "transforms/op_cases.h"
 
+#include <algorithm>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -64,10 +65,16 @@ std::vector<Word> parse_all(std::string_view words, DType type) {
   return result;
 }
 
-Tensor sample(const Word& word, Sampler& sampler) {
+Tensor sample(const Word& word, Sampler& sampler, std::size_t example) {
   if (word.elements.empty()) return sampler(word.type, word.low, word.high);
+  const std::size_t count = word.elements.size();
+  if (word.type.shape.empty()) {
+    const double lower = std::max(word.elements[0] - static_cast<double>(example), 0.0);
+    return generate(word.type.dtype, {}, [&](std::size_t) { return lower; });
+  }
+  const std::size_t row = count / static_cast<std::size_t>(word.type.shape[0]);
   return generate(word.type.dtype, word.type.shape,
-                  [&](std::size_t i) { return word.elements[i]; });
+                  [&](std::size_t i) { return word.elements[(i + example * row) % count]; });
 }
 
 Tensor shaped(const Tensor& a, const std::string& matrix) {
@@ -84,11 +91,11 @@ std::ostream& operator<<(std::ostream& out, const OpCase& op_case) {
   return out << op_case.op << " of " << op_case.operands << " " << op_case.attrs;
 }
 
-Tensors operands_of(std::string_view words, DType type) {
-  Sampler sampler(words.size());
+Tensors operands_of(std::string_view words, DType type, std::size_t example) {
+  Sampler sampler(words.size() + example);
   Tensors result;
   for (const Word& word : parse_all(words, type)) {
-    if (!word.again) result.push_back(sample(word, sampler));
+    if (!word.again) result.push_back(sample(word, sampler, example));
   }
   return result;
 }

@@ -31,7 +31,8 @@ std::span<const OpCase> op_cases();
 /// The call as a function of its float operands and at a point. `type` replaces f64.
 Subject subject(const OpCase& op_case, DType type = DType::f64);
 
-/// The tensors that the words describe; those of `#0` are left out.
-Tensors operands_of(std::string_view words, DType type = DType::f64);
+/// The tensors that the words describe; those of `#0` are left out. Each `example` has others: of
+/// elements that are given, rows change places.
+Tensors operands_of(std::string_view words, DType type = DType::f64, std::size_t example = 0);
 
 }  // namespace mlxnx::transforms

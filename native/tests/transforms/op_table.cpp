@@ -337,7 +337,7 @@ const OpCase kCases[] = {
     {"triangular_solve", "f64[2,2,2]!diagonal f64[2,2,1]"},
     {"triangular_solve", "f64[2,2]!diagonal #0"},
     {"triangular_solve", "f64[3,3]!diagonal f64[3]", R"({"left_side": false})"},
-    {"triangular_solve", "s32[2,2]=2,1,0,3 f64[2]", R"({"lower": false})"},
+    {"triangular_solve", "s32[2,2]=2,1,3,3 f64[2]", R"({"lower": false})"},
     {"triangular_solve", "f32[2,2]!diagonal c64[2,2]", R"({"left_side": false})"},
     {"triangular_solve", "c64[2,2]!diagonal f32[2]",
      R"({"left_side": false, "transform_a": "transpose"})"},
