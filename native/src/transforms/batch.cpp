@@ -227,6 +227,17 @@ std::vector<Batched> map_cond(const Instruction& instruction, std::span<const Ba
   return all_mapped(emit(copy, tensors));
 }
 
+// In the types of the instruction, which may be others than the op's own rules answer.
+Tensors map_op(const BatchCall& call) {
+  const Batch rule = find_batch_rule(*call.instruction.op);
+  Tensors outputs = rule != nullptr ? rule(call) : one_by_one(call);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const DType type = call.instruction.outputs[i].dtype;
+    if (outputs[i].dtype() != type) outputs[i] = as_type(outputs[i], type);
+  }
+  return outputs;
+}
+
 // The same instruction over all examples, and so what its region answers.
 std::vector<Batched> map_mark(const Instruction& instruction, std::span<const Batched> operands,
                               std::int64_t size) {
@@ -318,10 +329,8 @@ std::vector<Batched> map_through(const Instruction& instruction, std::span<const
   }
   const BatchCall call{instruction, operands, size};
   switch (instruction.kind) {
-    case InstructionKind::kOp: {
-      const Batch rule = find_batch_rule(*instruction.op);
-      return all_mapped(rule != nullptr ? rule(call) : one_by_one(call));
-    }
+    case InstructionKind::kOp:
+      return all_mapped(map_op(call));
     case InstructionKind::kWhile:
       return map_while(instruction, operands, size);
     case InstructionKind::kWhileReverse:

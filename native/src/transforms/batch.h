@@ -39,7 +39,8 @@ struct BatchCall {
   std::vector<Tensor> all_mapped() const;
 };
 
-/// The outputs, each with the axis of examples.
+/// The outputs, each with the axis of examples, in the types of the instruction or of the op's own
+/// rules.
 using Batch = std::vector<Tensor> (*)(const BatchCall& call);
 
 struct BatchRule {

@@ -141,12 +141,13 @@ Tensors pad_rule(const Call& call) {
     padding.push_back({low, high, interior});
   const Tensor x = call.mapped(0);
   if (!call.in[1].is_mapped) return {pad(x, call.in[1].tensor, padding)};
-  const DType type = call.instruction.outputs[0].dtype;
-  const Tensor padded = pad(as_type(x, type), Tensor(std::int64_t{0}, type), padding);
+  const Tensor padded = pad(x, Tensor(std::int64_t{0}, call.in[1].tensor.dtype()), padding);
+  // A cast of the result is one of the operands too, where the op knows how.
+  if (padded.dtype() != call.instruction.outputs[0].dtype) return one_by_one(call);
   const Tensor inside = pad(constant(std::int64_t{1}, DType::u8, x.shape()),
                             Tensor(std::int64_t{0}, DType::u8), padding);
   const Tensor value = broadcast(aligned(call, 1, call.rank(0)), padded.shape());
-  return {select(inside, padded, as_type(value, type))};
+  return {select(inside, padded, as_type(value, padded.dtype()))};
 }
 
 std::vector<ops::Start> starts_with_zero(const Call& call) {
@@ -171,6 +172,7 @@ Tensors slice_rule(const Call& call) {
     attrs.set("strides", put_first(*strides, 1));
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
+  operands.front() = call.mapped(0);
   return emit_mapped(call, operands, attrs);
 }
 
@@ -183,11 +185,12 @@ Tensors put_slice_rule(const Call& call) {
   return emit_mapped(call, operands, with(call, "starts", starts_with_zero(call)));
 }
 
-// Indices with the number of the example in front.
+// Indices with the number of the example in front, which small types can't count.
 Tensor with_example(const Tensor& indices) {
   Shape shape = indices.shape();
   shape.back() = 1;
-  return concatenate({iota(shape, {.axis = 0, .type = indices.dtype()}), indices},
+  const DType type = size_bytes(indices.dtype()) < 4 ? DType::s32 : indices.dtype();
+  return concatenate({iota(shape, {.axis = 0, .type = type}), as_type(indices, type)},
                      {.axis = static_cast<std::int64_t>(shape.size()) - 1});
 }
 

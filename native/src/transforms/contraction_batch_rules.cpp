@@ -45,8 +45,7 @@ Tensors dot_rule(const Call& call) {
     const auto axis = static_cast<std::int64_t>(left.rank() - contract1.size());
     Axes order{axis};
     for (const std::int64_t other : other_axes(result.rank(), Axes{axis})) order.push_back(other);
-    const Tensor turned = transpose(result, {.axes = order});
-    return {as_type(turned, call.instruction.outputs[0].dtype)};
+    return {transpose(result, {.axes = order})};
   }
   attrs.set("contract_axes1", plus_one(contract1));
   attrs.set("contract_axes2", plus_one(contract2));
@@ -126,9 +125,7 @@ Tensors conv_rule(const Call& call) {
       result = split(conv(joined(input, 1), joined(kernel, 0), options), 1, call.size);
     }
   }
-  result = transpose(result, {.axes = with_zero(geometry.output_order)});
-  const DType type = call.instruction.outputs[0].dtype;
-  return {result.dtype() == type ? result : as_type(result, type)};
+  return {transpose(result, {.axes = with_zero(geometry.output_order)})};
 }
 
 }  // namespace

@@ -30,8 +30,8 @@ RegionPtr jvp(const program::Region& function, std::span<const std::size_t> wrt)
 /// For each input an axis over which the function is mapped, or none where all examples share it:
 /// (inputs with these axes…) -> (outputs, which have the axis of examples at `out_axes`).
 /// `out_axes` has an axis for each output, or is empty: then all have it in front. Negative axes
-/// count from the end. Throws: ArgumentError for axes that there are not, for sizes that differ,
-/// and where no input is mapped.
+/// count from the end. Throws: ArgumentError for axes that there are not, for lists of another
+/// length, and for less than one example.
 RegionPtr vmap(const program::Region& function,
                std::span<const std::optional<std::int64_t>> in_axes, std::int64_t size,
                std::span<const std::int64_t> out_axes = {});

@@ -1,5 +1,5 @@
-// Whatever is a function can be differentiated or is refused clearly: random calls of every op, and
-// recorded programs with bytes changed.
+// Whatever is a function can be differentiated and mapped, or is refused clearly: random calls of
+// every op, and recorded programs with bytes changed.
 //
 // MLXNX_ROBUSTNESS_CALLS is the number of calls of each op, and of changes of each program,
 // MLXNX_ROBUSTNESS_SEED makes them others.
@@ -46,6 +46,20 @@ TEST(DerivativesOfEveryOp, AreThereForAnyCallOrRefusedClearly) {
   EXPECT_GT(compared, number_of_calls() * 10);
 }
 
+TEST(MappingsOfEveryOp, AnswerWhatTheLoopDoes) {
+  std::uint64_t compared = 0;
+  for (const ops::OpDef* op : ops::all_ops()) {
+    CallTrial trial;
+    for (std::uint64_t i = 0; i < number_of_calls() && !trial.gave_up(); ++i) {
+      Dice dice(testing_support::seed_of(std::string(op->name) + " mapped", i));
+      trial.run(testing_support::random_call(*op, dice), "call " + std::to_string(i),
+                [&dice](const auto& call) { return testing_support::judge_mapping(call, dice); });
+    }
+    compared += trial.evaluated();
+  }
+  EXPECT_GT(compared, number_of_calls() * 10);
+}
+
 std::vector<std::byte> contents(const std::filesystem::path& path) {
   std::vector<std::byte> bytes(std::filesystem::file_size(path));
   std::ifstream file(path, std::ios::binary);
@@ -63,7 +77,7 @@ void change_digit(std::vector<std::byte>& bytes, Dice& dice) {
   }
 }
 
-TEST(MutatedPrograms, AreDifferentiatedOrRefusedClearly) {
+TEST(MutatedPrograms, AreTransformedOrRefusedClearly) {
   int well_formed = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MLXNX_GOLDEN_PROGRAMS_DIR)) {
     if (entry.path().extension() != ".mlxnx") continue;
@@ -81,6 +95,9 @@ TEST(MutatedPrograms, AreDifferentiatedOrRefusedClearly) {
       }
       ++well_formed;
       EXPECT_EQ(testing_support::judge_transforms(program.main, {}, Running::kNot).fault, "")
+          << name << ", change " << i << "\n"
+          << to_text(program);
+      EXPECT_EQ(testing_support::judge_mapping(program.main, {}, dice, Running::kNot).fault, "")
           << name << ", change " << i << "\n"
           << to_text(program);
     }

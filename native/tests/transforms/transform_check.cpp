@@ -10,12 +10,15 @@
 
 #include "mlxnx/error.h"
 #include "mlxnx/ops/creation.h"
+#include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
 #include "program/executable.h"
 #include "program/verifier.h"
 #include "tensor/element.h"
 #include "transforms/apply.h"
+#include "transforms/derivative_check.h"
 #include "transforms/transforms.h"
+#include "transforms/vmap_check.h"
 
 namespace mlxnx::testing_support {
 namespace {
@@ -123,20 +126,30 @@ bool holds_coarse_types(const Region& region) {
   return false;
 }
 
-// A factor of large numbers may be left without a digit.
-bool factorises_large_numbers(const Region& region, const std::vector<Tensor>& inputs) {
+bool holds_large_numbers(const std::vector<Tensor>& inputs) {
   constexpr double kLarge = 1000;
-  const auto& all = region.instructions;
   const auto is_large = [](const Complex& value) { return !(std::abs(value) < kLarge); };
-  return std::any_of(all.begin(), all.end(),
-                     [](const auto& instruction) {
-                       return instruction.op != nullptr &&
-                              instruction.op->group == ops::Group::kLinalg;
-                     }) &&
-         std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) {
-           const std::vector<Complex> values = elements(input);
-           return std::any_of(values.begin(), values.end(), is_large);
-         });
+  return std::any_of(inputs.begin(), inputs.end(), [&](const Tensor& input) {
+    const std::vector<Complex> values = elements(input);
+    return std::any_of(values.begin(), values.end(), is_large);
+  });
+}
+
+// A factor of large numbers may be left without a digit.
+bool is_factorisation(const ops::OpDef& op) { return op.group == ops::Group::kLinalg; }
+
+// Sums and products of large numbers overflow, or don't, by the order of their terms.
+bool has_terms(const ops::OpDef& op) {
+  using ops::Group;
+  return op.group == Group::kReduction || op.group == Group::kWindow ||
+         op.group == Group::kContraction || op.group == Group::kFft || is_factorisation(op);
+}
+
+bool calls_any(const Region& region, bool (*is_meant)(const ops::OpDef&)) {
+  const auto& all = region.instructions;
+  return std::any_of(all.begin(), all.end(), [&](const auto& instruction) {
+    return instruction.op != nullptr && is_meant(*instruction.op);
+  });
 }
 
 // The real part of the sum of products, and how large its terms are.
@@ -215,22 +228,126 @@ Verdict judge_transforms(const Region& function, const std::vector<Tensor>& inpu
       forward.run([&] { return transforms::jvp(function, wrt); },
                   joined(outputs, cotangent_types(outputs)), joined(inputs, tangents));
   if (!forward.fault().empty()) return {forward.fault()};
-  if (!back || !there || holds_coarse_types(function) || factorises_large_numbers(function, inputs))
+  if (!back || !there || holds_coarse_types(function) ||
+      (calls_any(function, is_factorisation) && holds_large_numbers(inputs)))
     return {};
   return compared(pairing(cotangents, std::span(*there).subspan(outputs.size())),
                   pairing(tangents, std::span(*back).subspan(outputs.size())));
 }
 
-Verdict judge_derivative(const RandomCall& call) {
+namespace {
+
+// Inputs of a function for several examples, the first of which is known.
+std::vector<Tensor> for_examples(const std::vector<Tensor>& inputs,
+                                 const transforms::Mapping& mapping, Dice& dice) {
+  std::vector<Tensor> result = inputs;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!mapping.in_axes[i]) continue;
+    std::vector<Tensor> all{inputs[i]};
+    while (std::ssize(all) < mapping.size)
+      all.push_back(Tensor::from_bytes(random_bytes(inputs[i].type(), dice), inputs[i].type()));
+    result[i] = stack(all, {.axis = *mapping.in_axes[i]});
+  }
+  return result;
+}
+
+std::int64_t random_axis(std::size_t rank, Dice& dice) {
+  const auto count = static_cast<std::int64_t>(rank);
+  return dice.between(-count, count - 1);
+}
+
+transforms::Mapping random_mapping(const Region& function, Dice& dice) {
+  transforms::Mapping mapping{{}, dice.between(1, 3)};
+  for (const program::Input& input : function.inputs) {
+    const std::int64_t axis = random_axis(input.type.shape.size() + 1, dice);
+    mapping.in_axes.push_back(dice.chance(60) ? std::optional(axis) : std::nullopt);
+  }
+  for (const TensorType& type : function.output_types())
+    mapping.out_axes.push_back(random_axis(type.shape.size() + 1, dice));
+  return mapping;
+}
+
+std::vector<TensorType> mapped_types(const Region& function, const transforms::Mapping& mapping) {
+  std::vector<TensorType> types = function.output_types();
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    const auto count = static_cast<std::int64_t>(types[i].shape.size()) + 1;
+    const std::int64_t axis = mapping.out_axes[i];
+    types[i].shape.insert(types[i].shape.begin() + (axis < 0 ? axis + count : axis), mapping.size);
+  }
+  return types;
+}
+
+bool is_same(const Complex& a, const Complex& b, double limit) {
+  const auto is_near = [limit](double x, double y) {
+    return x == y || (std::isnan(x) && std::isnan(y)) || std::abs(x - y) <= limit;
+  };
+  return is_near(a.real(), b.real()) && is_near(a.imag(), b.imag());
+}
+
+// How the first output that is not what the loop answers differs.
+std::string difference(const std::vector<Tensor>& mapped, const std::vector<Tensor>& loop) {
+  for (std::size_t i = 0; i < loop.size(); ++i) {
+    const std::vector<Complex> is = elements(mapped[i]), expected = elements(loop[i]);
+    double scale = 1;
+    for (const Complex& value : expected) {
+      if (std::isfinite(std::abs(value))) scale = std::max(scale, std::abs(value));
+    }
+    const bool is_coarse = size_bytes(loop[i].dtype()) < 4 && !is_integer(loop[i].dtype());
+    const double limit = is_coarse ? 2e-2 : loop[i].dtype() == DType::f64 ? 1e-9 : 1e-4;
+    for (std::size_t k = 0; k < is.size(); ++k) {
+      if (!is_same(is[k], expected[k], is_integer(loop[i].dtype()) ? 0 : limit * scale)) {
+        return fmt::format("answers {} + {}i and not {} + {}i as element {} of output {}",
+                           is[k].real(), is[k].imag(), expected[k].real(), expected[k].imag(), k,
+                           i);
+      }
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+Verdict judge_mapping(const Region& function, const std::vector<Tensor>& inputs, Dice& dice,
+                      Running running) {
+  const transforms::Mapping mapping = random_mapping(function, dice);
+  if (is_large(function.output_types()) || is_large(transforms::types_of(inputs)))
+    running = Running::kNot;
+  std::vector<Tensor> all, loop;
+  if (running == Running::kOnce) {
+    all = for_examples(inputs, mapping, dice);
+    try {
+      loop = transforms::one_after_another(std::make_shared<Region>(function), all, mapping);
+      for (const Tensor& output : loop) output.to_bytes();
+    } catch (const std::exception&) {
+      running = Running::kNot;  // an example without an answer
+    }
+  }
+  Trial trial("vmap", running);
+  const auto mapped = trial.run(
+      [&] { return transforms::vmap(function, mapping.in_axes, mapping.size, mapping.out_axes); },
+      mapped_types(function, mapping), all);
+  if (!trial.fault().empty() || !mapped) return {trial.fault()};
+  if (calls_any(function, has_terms) && holds_large_numbers(all)) return {};
+  return {difference(*mapped, loop), true};
+}
+
+namespace {
+
+// A call as a function, and operands at which it gives an answer.
+struct CalledFunction {
   RegionPtr function;
   std::vector<Tensor> inputs;
+};
+
+std::optional<CalledFunction> function_of(const RandomCall& call) {
+  CalledFunction result;
   try {
     std::vector<TensorType> types;
     for (const RandomOperand& operand : call.operands) {
-      inputs.push_back(tensor_of(operand));
+      result.inputs.push_back(tensor_of(operand));
       types.push_back(operand.type);
     }
-    function = transforms::region_of(types, [&](const std::vector<Tensor>& operands) {
+    result.function = transforms::region_of(types, [&](const std::vector<Tensor>& operands) {
       std::vector<TensorType> wanted;
       if (call.wanted) {
         const auto inferred = ops::infer_types(*call.op, types, call.attrs);
@@ -241,12 +358,23 @@ Verdict judge_derivative(const RandomCall& call) {
           ops::invoke_all(*call.op, std::span<const Tensor>(operands), call.attrs, wanted);
       return std::vector<Tensor>(outputs.begin(), outputs.end());
     });
-    const program::Executable executable({*function, {}}, {.fusion = program::Fusion::kNever});
-    for (const Tensor& output : executable.run(inputs)) output.to_bytes();
+    for (const Tensor& output : transforms::run(result.function, result.inputs)) output.to_bytes();
   } catch (const std::exception&) {
-    return {};  // no call to differentiate
+    return std::nullopt;
   }
-  return judge_transforms(*function, inputs);
+  return result;
+}
+
+}  // namespace
+
+Verdict judge_derivative(const RandomCall& call) {
+  const std::optional<CalledFunction> called = function_of(call);
+  return called ? judge_transforms(*called->function, called->inputs) : Verdict{};
+}
+
+Verdict judge_mapping(const RandomCall& call, Dice& dice) {
+  const std::optional<CalledFunction> called = function_of(call);
+  return called ? judge_mapping(*called->function, called->inputs, dice) : Verdict{};
 }
 
 }  // namespace mlxnx::testing_support

@@ -23,4 +23,12 @@ Verdict judge_transforms(const program::Region& function, const std::vector<Tens
 /// The same for a function that does nothing but `call`, if that is one that gives an answer.
 Verdict judge_derivative(const RandomCall& call);
 
+/// Maps a well-formed function over some of its inputs, along random axes. Must answer what the
+/// loop over the examples does, of which `inputs` is one; refusals as above.
+Verdict judge_mapping(const program::Region& function, const std::vector<Tensor>& inputs,
+                      Dice& dice, Running running = Running::kOnce);
+
+/// The same for a function that does nothing but `call`.
+Verdict judge_mapping(const RandomCall& call, Dice& dice);
+
 }  // namespace mlxnx::testing_support

@@ -218,8 +218,14 @@ RegionPtr hooked_loop() {
   return builder.region(Ids{builder.while_loop(Ids{zero, start}, Ids{}, test, step)[1]});
 }
 
-TEST(Transforms, TangentsOfLoopsTellHooksOncePerIteration) {
+TEST(Transforms, LoopsTellHooksOncePerIteration) {
   EXPECT_EQ(told_by(jvp(*hooked_loop(), Wrt{0}), {Tensor(0.5), Tensor(1.0)}), "hhhh");
+  for (const Tape tape : {Tape::kAll, Tape::kSqrt, Tape::kRecompute}) {
+    const RegionPtr grad = value_and_grad(*hooked_loop(), Wrt{0}, tape);
+    EXPECT_EQ(told_by(grad, {Tensor(0.5)}), "hhhh");
+    EXPECT_EQ(told_by(value_and_grad(*grad, Wrt{0}, tape), {Tensor(0.5)}), "hhhh");
+    EXPECT_EQ(told_by(jvp(*grad, Wrt{0}), {Tensor(0.5), Tensor(1.0)}), "hhhh");
+  }
 }
 
 TEST(Transforms, OneOfSeveralBranchesIsDifferentiated) {

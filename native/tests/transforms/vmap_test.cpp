@@ -6,6 +6,7 @@
 #include <string>
 
 #include "transforms/algebra.h"
+#include "transforms/apply.h"
 #include "transforms/derivative_check.h"
 #include "transforms/op_cases.h"
 #include "transforms/vmap_check.h"
@@ -138,6 +139,32 @@ TEST_P(MappedOp, HasTheGradientsOfTheLoop) {
     ASSERT_EQ(actual.size(), expected.size());
     for (std::size_t i = 0; i < actual.size(); ++i)
       expect_near(actual[i], expected[i], 10 * limit(all), "gradient of the mapped function");
+  }
+}
+
+TEST(Vmap, CountsMoreExamplesThanTheTypeOfAnIndexDoes) {
+  constexpr std::int64_t kExamples = 300;
+  const Mapping all{{0, 0}, kExamples};
+  const Tensor rows = iota({kExamples, 3, 2}, {.type = DType::f32});
+  for (const DType type : {DType::u8, DType::s8}) {
+    const auto places = [&](const Shape& shape) {
+      return as_type(remainder(iota(shape), 3), type);
+    };
+    const TensorType row{DType::f32, {3, 2}};
+    const std::vector<TensorType> types{row, {type, {2}}}, lists{row, {type, {2, 1}}};
+    check_vmap(region_of(types, [](const Tensors& in) { return Tensors{take(in[0], in[1])}; }),
+               {rows, places({kExamples, 2})}, all, 0);
+    check_vmap(region_of(lists,
+                         [](const Tensors& in) {
+                           return Tensors{gather(in[0], in[1], {.axes = Axes{0}})};
+                         }),
+               {rows, places({kExamples, 2, 1})}, all, 0);
+    check_vmap(region_of(lists,
+                         [](const Tensors& in) {
+                           return Tensors{indexed_add(in[0], in[1], slice_along_axis(in[0], 0, 2),
+                                                      {.axes = Axes{0}})};
+                         }),
+               {rows, places({kExamples, 2, 1})}, all, 0);
   }
 }
 
