@@ -11,6 +11,7 @@
 #include "command.h"
 #include "ops/registry.h"
 #include "output.h"
+#include "transforms/batch.h"
 #include "transforms/rules.h"
 
 namespace mlxnx::cli {
@@ -114,6 +115,12 @@ std::string derivative_text(const OpDef& op) {
   return {};
 }
 
+// How the op is applied to many examples at once.
+std::string_view vmap_text(const OpDef& op) {
+  if (op.max_operands == 0) return "nothing to map";
+  return transforms::find_batch_rule(op) != nullptr ? "rule" : "example by example";
+}
+
 // A bar would end the cell of a Markdown table.
 std::string cell(std::string_view text) {
   std::string escaped;
@@ -148,6 +155,7 @@ std::string json_text() {
                      {"attrs", std::move(attrs)},
                      {"device", placement_text(*op)},
                      {"derivative", derivative_text(*op)},
+                     {"vmap", vmap_text(*op)},
                      {"doc", op->doc}});
   }
   return table.dump(2) + "\n";
@@ -164,7 +172,10 @@ std::string markdown_text() {
       "of "
       "its own,\nor follows from an op being linear in its operands, all together or each alone, "
       "or "
-      "from the other ops\nthat it is made of.\n",
+      "from the other ops\nthat it is made of.\n\n"
+      "Mapped over examples (vmap), an op has a rule that takes all of them at once, or goes "
+      "example by\nexample in a loop; so do slices whose starts differ by example, and reductions "
+      "whose functions or\naccumulators do.\n",
       ops::all_ops().size());
   for (std::size_t group = 0; group < kGroupNames.size(); ++group) {
     bool opened = false;
@@ -172,17 +183,17 @@ std::string markdown_text() {
       if (static_cast<std::size_t>(op->group) != group) continue;
       if (!opened) {
         text += fmt::format(
-            "\n## {}\n\n| op | operands | attributes | device | derivative | "
-            "|\n|---|---|---|---|---|---|\n",
+            "\n## {}\n\n| op | operands | attributes | device | derivative | vmap | "
+            "|\n|---|---|---|---|---|---|---|\n",
             kGroupNames[group]);
         opened = true;
       }
       std::string attrs;
       for (const AttrDef& def : op->attrs)
         attrs += fmt::format("{}`{}` {}", attrs.empty() ? "" : "<br>", def.name, attr_text(def));
-      text +=
-          fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", op->name, operands_text(*op),
-                      cell(attrs), placement_text(*op), cell(derivative_text(*op)), cell(op->doc));
+      text += fmt::format("| `{}` | {} | {} | {} | {} | {} | {} |\n", op->name, operands_text(*op),
+                          cell(attrs), placement_text(*op), cell(derivative_text(*op)),
+                          vmap_text(*op), cell(op->doc));
     }
   }
   return text;
@@ -194,9 +205,10 @@ std::string plain_text() {
     std::string attrs;
     for (const AttrDef& def : op->attrs)
       attrs += fmt::format("{}{}: {}", attrs.empty() ? "" : "; ", def.name, attr_text(def));
-    text += fmt::format("{} ({}, operands: {}, device: {})\n    {}\n    derivative: {}\n", op->name,
-                        group_name(*op), operands_text(*op), placement_text(*op), op->doc,
-                        derivative_text(*op));
+    text +=
+        fmt::format("{} ({}, operands: {}, device: {})\n    {}\n    derivative: {}\n    vmap: {}\n",
+                    op->name, group_name(*op), operands_text(*op), placement_text(*op), op->doc,
+                    derivative_text(*op), vmap_text(*op));
     if (!attrs.empty()) text += fmt::format("    {}\n", attrs);
   }
   return text;

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +34,9 @@ struct Options {
   std::string program;
   std::string transform;
   std::vector<std::string> wrt;
+  std::vector<std::string> in_axes;
+  std::vector<std::string> out_axes;
+  std::optional<std::int64_t> size;
   std::string output;
 };
 
@@ -70,31 +76,6 @@ Region with_inputs(const Region& region, std::string_view prefix, const Names& f
   return result;
 }
 
-Program grad(const Program& program, Places wrt) {
-  return {*transforms::value_and_grad(program.main, wrt),
-          with_further(program, "grad", at(input_names(program), wrt))};
-}
-
-Program vjp(const Program& program, Places wrt) {
-  const transforms::RegionPtr region = transforms::vjp(program.main, wrt);
-  return {with_inputs(*region, "cotangent", output_names(program)),
-          with_further(program, "cotangent", at(input_names(program), wrt))};
-}
-
-Program jvp(const Program& program, Places wrt) {
-  const transforms::RegionPtr region = transforms::jvp(program.main, wrt);
-  return {with_inputs(*region, "tangent", at(input_names(program), wrt)),
-          with_further(program, "tangent", output_names(program))};
-}
-
-struct Transform {
-  std::string_view name;
-  Program (*apply)(const Program& program, Places wrt);
-};
-
-constexpr std::array kTransforms = {Transform{"grad", grad}, Transform{"vjp", vjp},
-                                    Transform{"jvp", jvp}};
-
 // The inputs to differentiate by: those named, else all that are no integers.
 std::vector<std::size_t> inputs_of(const Program& program, const Options& options) {
   const Names names = input_names(program);
@@ -117,13 +98,93 @@ std::vector<std::size_t> inputs_of(const Program& program, const Options& option
   return places;
 }
 
+Program grad(const Program& program, const Options& options) {
+  const std::vector<std::size_t> wrt = inputs_of(program, options);
+  return {*transforms::value_and_grad(program.main, wrt),
+          with_further(program, "grad", at(input_names(program), wrt))};
+}
+
+Program vjp(const Program& program, const Options& options) {
+  const std::vector<std::size_t> wrt = inputs_of(program, options);
+  const transforms::RegionPtr region = transforms::vjp(program.main, wrt);
+  return {with_inputs(*region, "cotangent", output_names(program)),
+          with_further(program, "cotangent", at(input_names(program), wrt))};
+}
+
+Program jvp(const Program& program, const Options& options) {
+  const std::vector<std::size_t> wrt = inputs_of(program, options);
+  const transforms::RegionPtr region = transforms::jvp(program.main, wrt);
+  return {with_inputs(*region, "tangent", at(input_names(program), wrt)),
+          with_further(program, "tangent", output_names(program))};
+}
+
+using MaybeAxis = std::optional<std::int64_t>;
+
+MaybeAxis parse_axis(std::string_view text, const std::string& word) {
+  if (text == "none") return std::nullopt;
+  std::int64_t axis = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), axis);
+  if (error == std::errc() && end == text.data() + text.size()) return axis;
+  throw ArgumentError(fmt::format(
+      "[{}] {} is not of the form NAME=AXIS, with a number or none as AXIS", kWho, word));
+}
+
+// The axes of inputs or outputs: those that words of the form NAME=AXIS say, 0 for the others.
+std::vector<MaybeAxis> axes_of(const std::vector<std::string>& words, const Names& names,
+                               std::string_view what) {
+  std::vector<MaybeAxis> axes(names.size(), 0);
+  std::vector<bool> is_given(names.size());
+  for (const std::string& word : words) {
+    const std::size_t at = std::min(word.rfind('='), word.size());
+    const std::string key = word.substr(0, at);
+    const MaybeAxis axis =
+        parse_axis(std::string_view(word).substr(std::min(at + 1, word.size())), word);
+    const std::size_t place = find_value(key, names, what, kWho);
+    if (is_given[place])
+      throw ArgumentError(fmt::format("[{}] {} {} is given twice", kWho, what, key));
+    is_given[place] = true;
+    axes[place] = axis;
+  }
+  return axes;
+}
+
+Program vmap(const Program& program, const Options& options) {
+  if (!options.size) throw ArgumentError(fmt::format("[{}] vmap needs --size", kWho));
+  const std::vector<MaybeAxis> in_axes = axes_of(options.in_axes, input_names(program), "input");
+  std::vector<std::int64_t> out_axes;
+  for (const MaybeAxis axis : axes_of(options.out_axes, output_names(program), "output")) {
+    if (!axis) throw ArgumentError(fmt::format("[{}] every output has an axis of examples", kWho));
+    out_axes.push_back(*axis);
+  }
+  return {*transforms::vmap(program.main, in_axes, *options.size, out_axes), program.output_names};
+}
+
+struct Transform {
+  std::string_view name;
+  Program (*apply)(const Program& program, const Options& options);
+  bool is_derivative;
+};
+
+constexpr std::array kTransforms = {Transform{"grad", grad, true}, Transform{"vjp", vjp, true},
+                                    Transform{"jvp", jvp, true}, Transform{"vmap", vmap, false}};
+
+// Options of other transforms would be without effect.
+void require_own_options(const Transform& transform, const Options& options) {
+  const bool has_axes = !options.in_axes.empty() || !options.out_axes.empty() || options.size;
+  if (transform.is_derivative ? has_axes : !options.wrt.empty()) {
+    throw ArgumentError(fmt::format(
+        "[{}] {} takes {}", kWho, transform.name,
+        transform.is_derivative ? "no axes and no --size, which are of vmap" : "no --wrt"));
+  }
+}
+
 int run(const Options& options) {
   const Program program = load_program(options.program, kWho);
-  const std::vector<std::size_t> wrt = inputs_of(program, options);
   const auto* chosen =
       std::find_if(kTransforms.begin(), kTransforms.end(),
                    [&](const Transform& transform) { return transform.name == options.transform; });
-  program::save(chosen->apply(program, wrt), options.output);
+  require_own_options(*chosen, options);
+  program::save(chosen->apply(program, options), options.output);
   return 0;
 }
 
@@ -139,6 +200,9 @@ Action add_transform(CLI::App& app) {
       "cotangent_NAME for the inputs.\n"
       "jvp: takes further inputs tangent_NAME, and gives a further output tangent_NAME for each "
       "output.\n"
+      "vmap: applies the program to --size examples at once, which inputs and outputs have along "
+      "an "
+      "axis, the first one unless told otherwise.\n"
       "Values without a name go by their numbers; where a name is taken, a number follows it.");
   app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")
       ->type_name("FILE")
@@ -152,6 +216,15 @@ Action add_transform(CLI::App& app) {
                  "The inputs to differentiate by, by their names or numbers; without any all of "
                  "floating-point and complex types")
       ->type_name("NAME")
+      ->take_all();
+  app.add_option("--size", options->size, "vmap: the number of examples")->type_name("N");
+  app.add_option("--in-axes", options->in_axes,
+                 "vmap: the axis of examples in an input, by its name or number; NAME=none for one "
+                 "that all examples share")
+      ->type_name("NAME=AXIS")
+      ->take_all();
+  app.add_option("--out-axes", options->out_axes, "vmap: the axis of examples in an output")
+      ->type_name("NAME=AXIS")
       ->take_all();
   app.add_option("-o,--output", options->output, "Where the new program goes")
       ->type_name("FILE")

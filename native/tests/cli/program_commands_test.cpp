@@ -172,11 +172,53 @@ TEST_F(TransformCommand, NamesAreToldApartWhereItIsDoneTwice) {
                                      "tangent_tangent_product", "tangent_tangent_twice"));
 }
 
+TEST_F(TransformCommand, VmapTakesAnAxisOfExamples) {
+  const auto shapes = [&] {
+    std::vector<Shape> all;
+    for (const program::Input& input : program::load(file("o.mlxnx")).main.inputs)
+      all.push_back(input.type.shape);
+    return all;
+  };
+  EXPECT_EQ(transform("vmap --size 3"), "status 0");
+  EXPECT_THAT(inputs(), ElementsAre("x", "", "n"));
+  EXPECT_THAT(shapes(), ElementsAre(Shape{3, 2}, Shape{3, 2}, Shape{3}));
+  EXPECT_THAT(outputs(), ElementsAre("product", "twice"));
+  EXPECT_EQ(transform("vmap --size 2 --in-axes x=-1 1=none n=none --out-axes product=1"),
+            "status 0");
+  EXPECT_THAT(shapes(), ElementsAre(Shape{2, 2}, Shape{2}, Shape{}));
+  io::write_npy(file("x.npy"), tensor({{1.0, 2.0}, {3.0, 4.0}}));
+  const std::string text = run_new();
+  EXPECT_THAT(text, HasSubstr("[10.0, 20.0],\n    [60.0, 80.0]"));
+  EXPECT_THAT(text, HasSubstr("twice: #Nx.Tensor<\n  s32[2]\n  [14, 14]\n>"));
+}
+
+TEST_F(TransformCommand, SaysWhatIsWrongWithAxes) {
+  EXPECT_THAT(transform("vmap"), HasSubstr("[transform] vmap needs --size"));
+  EXPECT_THAT(transform("vmap --size 0"), HasSubstr("[vmap] 0 examples"));
+  EXPECT_THAT(transform("vmap --size 2 --in-axes z=0"),
+              HasSubstr("[transform] the program has no input z; it has x, 1, n"));
+  EXPECT_THAT(transform("vmap --size 2 --out-axes x=0"),
+              HasSubstr("[transform] the program has no output x; it has product, twice"));
+  EXPECT_THAT(transform("vmap --size 2 --in-axes x=0 0=1"),
+              HasSubstr("[transform] input 0 is given twice"));
+  for (const char* word : {"x", "x=", "x=1a", "x=99999999999999999999"}) {
+    EXPECT_THAT(transform(std::string("vmap --size 2 --in-axes ") + word),
+                HasSubstr(std::string("[transform] ") + word + " is not of the form NAME=AXIS"));
+  }
+  EXPECT_THAT(transform("vmap --size 2 --in-axes x=2"),
+              HasSubstr("[vmap] axis 2 of an input with 2 axes"));
+  EXPECT_THAT(transform("vmap --size 2 --out-axes twice=none"),
+              HasSubstr("[transform] every output has an axis of examples"));
+  EXPECT_THAT(transform("vmap --size 2 --wrt x"), HasSubstr("[transform] vmap takes no --wrt"));
+  EXPECT_THAT(transform("grad --in-axes x=0"),
+              HasSubstr("[transform] grad takes no axes and no --size, which are of vmap"));
+}
+
 TEST_F(TransformCommand, SaysWhatIsWrongWithItsArguments) {
   EXPECT_THAT(transform("grad --wrt z"),
               HasSubstr("[transform] the program has no input z; it has x, 1, n"));
   EXPECT_THAT(transform("grad --wrt x 0"), HasSubstr("[transform] input 0 is given twice"));
-  EXPECT_THAT(transform("integral"), HasSubstr("integral not in {grad,vjp,jvp}"));
+  EXPECT_THAT(transform("integral"), HasSubstr("integral not in {grad,vjp,jvp,vmap}"));
   EXPECT_THAT(transform("integral"), HasSubstr("status 2"));
   EXPECT_THAT(command("transform " + file("x.npy") + " grad -o " + file("o.mlxnx")),
               HasSubstr("mlxnx: [program] " + file("x.npy")));

@@ -59,6 +59,8 @@ TEST(Program, ListsEveryOp) {
     EXPECT_EQ(table[i].at("name").get<std::string>(), ops::all_ops()[i]->name);
     EXPECT_THAT(table[i].at("derivative").get<std::string>(), AnyOf("zero", StartsWith("rule")))
         << ops::all_ops()[i]->name;
+    EXPECT_THAT(table[i].at("vmap").get<std::string>(),
+                AnyOf("rule", "example by example", "nothing to map"));
   }
   const Result markdown = run_program("ops --format md");
   EXPECT_THAT(markdown.text, StartsWith("# Ops\n"));
