@@ -254,7 +254,13 @@ Tensors reduce_rule(const Call& call) {
   if (!is_only_tensor_mapped(call)) return one_by_one(call);
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
-  return emit_mapped(call, operands, with(call, "axes", shifted_axes(call)));
+  ops::Attrs attrs = with(call, "axes", shifted_axes(call));
+  if (call.rank(0) == 0) {  // the function is called for the one element, and for none without axes
+    operands[0] = new_axis(operands[0], 1);
+    attrs.set("axes", Axes{1});
+    attrs.set("keep_axes", false);
+  }
+  return emit_mapped(call, operands, attrs);
 }
 
 ops::Attrs window_attrs(const Call& call) {

@@ -20,50 +20,10 @@ std::string test_name(const testing::TestParamInfo<OpCase>& info) {
   return name + "_" + std::to_string(info.index);
 }
 
-using Flags = std::vector<bool>;
-
-// Which inputs are mapped: each alone, all, and all but one.
-std::vector<Flags> choices(std::size_t inputs) {
-  std::vector<Flags> result{Flags(inputs, true)};
-  for (std::size_t i = 0; i < inputs && inputs > 1; ++i) {
-    Flags alone(inputs, false);
-    alone[i] = true;
-    Flags others = alone;
-    others.flip();
-    result.push_back(alone);
-    if (inputs > 2) result.push_back(others);
-  }
-  return result;
-}
-
 class MappedOp : public testing::TestWithParam<OpCase> {
  protected:
-  // The inputs of `size` examples, those that are mapped with an axis in front.
   static Tensors inputs(const Flags& is_mapped, std::int64_t size, DType type = DType::f64) {
-    std::vector<Tensors> examples;
-    for (std::int64_t k = 0; k < size; ++k)
-      examples.push_back(operands_of(GetParam().operands, type, static_cast<std::size_t>(k)));
-    Tensors result = examples[0];
-    for (std::size_t i = 0; i < result.size(); ++i) {
-      if (!is_mapped[i]) continue;
-      Tensors all;
-      for (const Tensors& example : examples) all.push_back(example[i]);
-      result[i] = stack(all);
-    }
-    return result;
-  }
-  static Mapping in_front(const Flags& is_mapped, std::int64_t size) {
-    Mapping mapping{{}, size};
-    for (const bool flag : is_mapped)
-      mapping.in_axes.push_back(flag ? std::optional<std::int64_t>(0) : std::nullopt);
-    return mapping;
-  }
-  // Derivatives lose digits where the values are of few.
-  static double limit(const Tensors& of) {
-    for (const Tensor& tensor : of) {
-      if (tensor.dtype() != DType::f64 && !is_integer(tensor.dtype())) return 2e-5;
-    }
-    return 1e-11;
+    return of_examples(GetParam().operands, is_mapped, size, type);
   }
   std::mt19937 random{static_cast<unsigned>(GetParam().operands.size())};
 
@@ -78,7 +38,7 @@ TEST_P(MappedOp, AnswersWhatCallsOneByOneDo) {
     const RegionPtr function = subject(GetParam(), type).function;
     for (const Flags& is_mapped : choices(function->inputs.size())) {
       const Tensors at = inputs(is_mapped, 3, type);
-      check_vmap(function, at, in_front(is_mapped, 3), type == DType::f32 ? 2e-5 : limit(at));
+      check_vmap(function, at, in_front(is_mapped, 3), type == DType::f32 ? 2e-5 : limit_of(at));
     }
   }
 }
@@ -101,45 +61,17 @@ TEST_P(MappedOp, TakesAxesAnywhere) {
       }
       for (const TensorType& type : function->output_types())
         mapping.out_axes.push_back(axis(type.shape.size() + 1));
-      check_vmap(function, at, mapping, limit(at));
+      check_vmap(function, at, mapping, limit_of(at));
     }
   }
 }
 
 TEST_P(MappedOp, IsMappedAgain) {
-  const RegionPtr function = subject(GetParam()).function;
-  for (const Flags& is_mapped : choices(function->inputs.size())) {
-    const RegionPtr inner = vmap(*function, in_front(is_mapped, 3).in_axes, 3);
-    Tensors outer = inputs(is_mapped, 3);
-    for (Tensor& tensor : outer) tensor = stack({tensor, reverse(tensor)});
-    const Mapping all = in_front(Flags(outer.size(), true), 2);
-    check_vmap(inner, outer, all, limit(outer));
-  }
+  check_mapped_again(subject(GetParam()).function, GetParam().operands);
 }
 
 TEST_P(MappedOp, HasTheGradientsOfTheLoop) {
-  const Subject at = subject(GetParam());
-  const RegionPtr back = vjp(*at.function, at.wrt);
-  Sampler sampler(5);
-  for (const Flags& is_mapped : choices(at.point.size())) {
-    Tensors all = inputs(is_mapped, 3);
-    Mapping mapping = in_front(is_mapped, 3);
-    const RegionPtr mapped = vmap(*at.function, mapping.in_axes, 3);
-    for (const TensorType& type : mapped->output_types()) {
-      all.push_back(sampler(program::cotangent_type(type)));
-      mapping.in_axes.emplace_back(0);
-    }
-    check_vmap(back, all, mapping, 10 * limit(all));
-    Tensors expected = one_after_another(back, all, mapping);
-    const Tensors actual = run(vjp(*mapped, at.wrt), all);
-    for (std::size_t i = 0; i < at.wrt.size(); ++i) {
-      Tensor& gradient = expected[at.function->outputs.size() + i];
-      if (!is_mapped[at.wrt[i]]) gradient = sum(gradient, {.axes = Axes{0}});
-    }
-    ASSERT_EQ(actual.size(), expected.size());
-    for (std::size_t i = 0; i < actual.size(); ++i)
-      expect_near(actual[i], expected[i], 10 * limit(all), "gradient of the mapped function");
-  }
+  check_mapped_gradients(subject(GetParam()), GetParam().operands);
 }
 
 TEST(Vmap, CountsMoreExamplesThanTheTypeOfAnIndexDoes) {
