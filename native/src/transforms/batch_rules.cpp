@@ -255,7 +255,8 @@ Tensors reduce_rule(const Call& call) {
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
   ops::Attrs attrs = with(call, "axes", shifted_axes(call));
-  if (call.rank(0) == 0) {  // the function is called for the one element, and for none without axes
+  // Of a scalar all axes are none, but a list of none would leave the function out.
+  if (call.rank(0) == 0 && call.attr_if<Axes>("axes") == nullptr) {
     operands[0] = new_axis(operands[0], 1);
     attrs.set("axes", Axes{1});
     attrs.set("keep_axes", false);

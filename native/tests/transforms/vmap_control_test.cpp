@@ -123,6 +123,13 @@ const Case kCases[] = {
                              {.axes = Axes{}})};
      },
      false},
+    {"reduce_scalar_along_no_axis", "f64 f64",
+     [](const Tensors& in) {
+       return Tensors{reduce(in[0], in[1],
+                             [](const Tensor& x, const Tensor& all) { return all * 2.0 + x; },
+                             {.axes = Axes{}})};
+     },
+     false},
     {"window_reduce", "f64[4] f64 f64",
      [](const Tensors& in) {
        return Tensors{window_reduce(
