@@ -110,8 +110,8 @@ Tape tape_from_name(std::string_view text);
 /// What a gradient by a value of this type is made of: the type itself, and f32 for integers.
 TensorType cotangent_type(const TensorType& type);
 
-/// Whether the host is told or asked something, in nested regions too: such an instruction runs though
-/// nobody reads what it answers.
+/// Whether the host is told or asked something, in nested regions too: such an instruction runs
+/// though nobody reads what it answers.
 bool has_effects(const Instruction& instruction);
 
 /// How many of an op's operands are the op's own; the rest is what its region captures.

@@ -84,6 +84,19 @@ Tensor chosen(const Tensor& holds, const Tensor& yes, const Tensor& no) {
   return select(broadcast(reshape(holds, shape), yes.shape()), yes, no);
 }
 
+// The values, with those of another example where `holds` is 0: what such an example would compute
+// counts for nothing, but might never end, or make a NaN of a gradient's 0. Some example is to
+// hold.
+std::vector<Batched> with_stand_ins(const Tensor& holds, std::vector<Batched> values) {
+  const Tensor holder = argmax(holds);
+  for (Batched& value : values) {
+    if (!value.is_mapped) continue;
+    const Tensor& tensor = value.tensor;
+    value.tensor = chosen(holds, tensor, broadcast(take(tensor, holder), tensor.shape()));
+  }
+  return values;
+}
+
 // Examples leave the loop when their condition says so; what they hold stays until all have left.
 std::vector<Batched> map_while(const Instruction& instruction, std::span<const Batched> operands,
                                std::int64_t size) {
@@ -118,12 +131,14 @@ std::vector<Batched> map_while(const Instruction& instruction, std::span<const B
       initial,
       [&](const Tensors& state) { return Tensors{is_each ? any(holds(state)) : holds(state)}; },
       [&](const Tensors& state) {
-        const std::vector<Batched> next = map_over(body, with_captures(state), size);
+        std::vector<Batched> inputs = with_captures(state);
+        const Tensor goes_on = holds(state);
+        if (is_each) inputs = with_stand_ins(goes_on, std::move(inputs));
+        const std::vector<Batched> next = map_over(body, std::move(inputs), size);
         Tensors tensors;
         for (std::size_t i = 0; i < count; ++i)
           tensors.push_back(is_mapped[i] ? mapped(next[i], size) : next[i].tensor);
         if (!is_each) return tensors;
-        const Tensor goes_on = holds(state);
         for (std::size_t i = 0; i < count; ++i) tensors[i] = chosen(goes_on, tensors[i], state[i]);
         return tensors;
       });
@@ -165,11 +180,13 @@ std::vector<Batched> map_while_reverse(const Instruction& instruction,
   const auto next = [&](const Region& region, const Tensors& inputs, std::size_t length,
                         std::size_t first) {
     Tensors tensors;
-    const std::vector<Batched> values = map_over(region, as_mapped(inputs, length), size);
+    std::vector<Batched> arguments = as_mapped(inputs, length);
+    const Tensor goes_on = holds(inputs);
+    if (is_each) arguments = with_stand_ins(goes_on, std::move(arguments));
+    const std::vector<Batched> values = map_over(region, std::move(arguments), size);
     for (std::size_t i = 0; i < values.size(); ++i)
       tensors.push_back(is_mapped[first + i] ? mapped(values[i], size) : values[i].tensor);
     if (!is_each) return tensors;
-    const Tensor goes_on = holds(inputs);
     for (std::size_t i = 0; i < tensors.size(); ++i)
       tensors[i] = chosen(goes_on, tensors[i], inputs[first + i]);
     return tensors;
@@ -189,20 +206,30 @@ std::vector<Batched> map_while_reverse(const Instruction& instruction,
                       {is_mapped.begin() + static_cast<std::ptrdiff_t>(known), is_mapped.end()});
 }
 
-// Where examples choose for themselves, every branch is computed.
+// Where examples choose for themselves, each branch that some of them take is computed for all.
 std::vector<Batched> choose_each(const Instruction& instruction, std::span<const Batched> operands,
                                  std::int64_t size) {
   const std::size_t predicates = instruction.predicates;
   const std::vector<Batched> captures(operands.begin() + static_cast<std::ptrdiff_t>(predicates),
                                       operands.end());
   Tensors results;
-  for (const Batched& value : map_over(*instruction.regions.back(), captures, size))
-    results.push_back(mapped(value, size));
-  for (std::size_t k = predicates; k-- > 0;) {
-    const Tensor holds = mapped(operands[k], size) != 0;
-    const std::vector<Batched> values = map_over(*instruction.regions[k], captures, size);
-    for (std::size_t i = 0; i < results.size(); ++i)
-      results[i] = chosen(holds, mapped(values[i], size), results[i]);
+  for (const TensorType& type : instruction.outputs)
+    results.push_back(zeros({type.dtype, with_first(size, type.shape)}));
+  Tensor is_left = constant(std::int64_t{1}, DType::u8, {size});  // has taken no branch yet
+  for (std::size_t k = 0; k <= predicates; ++k) {
+    const Tensor takes = k < predicates ? logical_and(is_left, mapped(operands[k], size)) : is_left;
+    is_left = logical_and(is_left, logical_not(takes));
+    results = Trace::current()->record_cond(
+        any(takes),
+        [&](const Tensors&) {
+          const std::vector<Batched> values =
+              map_over(*instruction.regions[k], with_stand_ins(takes, captures), size);
+          Tensors next;
+          for (std::size_t i = 0; i < results.size(); ++i)
+            next.push_back(chosen(takes, mapped(values[i], size), results[i]));
+          return next;
+        },
+        [&](const Tensors&) { return results; });
   }
   return all_mapped(std::move(results));
 }

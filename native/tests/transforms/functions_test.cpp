@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "mlxnx/mlxnx.h"
@@ -270,6 +271,34 @@ TEST(Transforms, CheckpointsRunAgain) {
     return checkpoint([&y](const Tensor& z) { return y * z * z; })(y);
   };
   EXPECT_EQ(number(grad(around)(Tensor(2.0))), 12) << "what it takes from around it counts";
+}
+
+TEST(Transforms, ExamplesDoNotRunTheBranchesOfOthers) {
+  // A loop that ends for positive numbers only, and a slope that is infinite at 0.
+  const auto halvings = [](const Tensor& x) {
+    return cond(
+        x > 0.0,
+        [&] {
+          return std::get<1>(while_loop(
+              std::tuple(x, Tensor(0)),
+              [](const auto& s) { return std::get<0>(s) * 1e-3 != std::get<0>(s) * 0.0; },
+              [](const auto& s) {
+                return std::tuple(std::get<0>(s) * 1e-20, std::get<1>(s) + 1);
+              }));
+        },
+        [&] { return Tensor(-1); });
+  };
+  EXPECT_THAT(numbers(vmap(halvings)(tensor({1.0, -std::numeric_limits<double>::infinity()}))),
+              ElementsAre(3, -1));
+  EXPECT_THAT(numbers(vmap(halvings)(tensor({-1.0, -1.0}))), ElementsAre(-1, -1));
+  const auto logarithm = [](const Tensor& x) {
+    return cond(
+        x > 0.0, [&] { return log(x); }, [&] { return 2.0 * x; });
+  };
+  const auto total = [&](const Tensor& x) { return sum(vmap(logarithm)(x)); };
+  EXPECT_THAT(numbers(grad(total)(tensor({0.0, 2.0}))), ElementsAre(2, 0.5));
+  EXPECT_THAT(numbers(grad(total)(tensor({0.0, 0.0}))), ElementsAre(2, 2));
+  EXPECT_THAT(numbers(vmap(grad(logarithm))(tensor({0.0, 2.0}))), ElementsAre(2, 0.5));
 }
 
 TEST(Transforms, MapOverAnyAxis) {
