@@ -69,8 +69,9 @@ Tensor sample(const Word& word, Sampler& sampler, std::size_t example) {
   if (word.elements.empty()) return sampler(word.type, word.low, word.high);
   const std::size_t count = word.elements.size();
   if (word.type.shape.empty()) {
-    const double lower = std::max(word.elements[0] - static_cast<double>(example), 0.0);
-    return generate(word.type.dtype, {}, [&](std::size_t) { return lower; });
+    const double given = word.elements[0];
+    const double other = std::max(given - static_cast<double>(example), 0.0);
+    return generate(word.type.dtype, {}, [&](std::size_t) { return example == 0 ? given : other; });
   }
   const std::size_t row = count / static_cast<std::size_t>(word.type.shape[0]);
   return generate(word.type.dtype, word.type.shape,
