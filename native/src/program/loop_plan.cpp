@@ -24,7 +24,7 @@ constexpr tensors::Work kLittleWork = 100'000;
 bool is_straight(const Region& region) {
   return std::all_of(region.instructions.begin(), region.instructions.end(),
                      [](const Instruction& instruction) {
-                       return is_straight(instruction) && !is_built_anew(instruction);
+                       return is_straight(instruction) && !folds_with_function(instruction);
                      });
 }
 

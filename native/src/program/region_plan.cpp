@@ -91,7 +91,7 @@ void RegionPlan::cut() {
   std::size_t begin = 0;
   for (std::size_t i = 0; i < instructions.size(); ++i) {
     const Instruction& instruction = instructions[i];
-    if (is_straight(instruction) && !is_built_anew(instruction)) {
+    if (is_straight(instruction) && !folds_with_function(instruction)) {
       if (i - begin < kLongestRun) continue;
       add_run(begin, i);
       begin = i;

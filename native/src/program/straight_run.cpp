@@ -202,9 +202,8 @@ void require_engine() {
   if (!mlxc::Engine::current().inside()) throw NeedsEngine();
 }
 
-bool is_built_anew(const Instruction& instruction) {
-  return instruction.kind == InstructionKind::kOp &&
-         (!instruction.regions.empty() || instruction.op->group == ops::Group::kLinalg);
+bool folds_with_function(const Instruction& instruction) {
+  return instruction.kind == InstructionKind::kOp && !instruction.regions.empty();
 }
 
 bool is_straight(const Instruction& instruction) {
@@ -227,7 +226,7 @@ StraightRun::StraightRun(std::span<const Instruction> instructions,
       types_(types),
       inputs_(std::move(inputs)),
       outputs_(std::move(outputs)),
-      is_replayable_(std::none_of(instructions.begin(), instructions.end(), is_built_anew)),
+      is_replayable_(std::none_of(instructions.begin(), instructions.end(), folds_with_function)),
       uses_f64_(std::any_of(instructions.begin(), instructions.end(), answers_f64)),
       pays_at_once_(may_pay_at_once(instructions, types)) {
   if (pays_at_once_.load(std::memory_order_relaxed)) targets_ = targets_of(instructions, types);

@@ -85,11 +85,9 @@ class StraightRun {
 /// Whether `instruction` may stand in a straight run.
 bool is_straight(const Instruction& instruction);
 
-/// Whether `instruction` is a run of its own that is built anew for each call: one that folds with
-/// a function, a graph of unknown depth, which MLX would walk recursively; and linear algebra, of
-/// two of which over matrices of size 1 MLX, where it traces, takes a value for one of another
-/// shape.
-bool is_built_anew(const Instruction& instruction);
+/// Whether `instruction` folds with a function: a graph of unknown depth, which MLX would walk
+/// recursively, and which is therefore a run of its own that is built anew for each call.
+bool folds_with_function(const Instruction& instruction);
 
 /// Whether the tensor is so small that graphs hold it as a number.
 bool is_inlined(const Tensor& constant);
