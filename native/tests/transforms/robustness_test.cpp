@@ -78,12 +78,13 @@ void change_digit(std::vector<std::byte>& bytes, Dice& dice) {
 }
 
 TEST(MutatedPrograms, AreTransformedOrRefusedClearly) {
-  int well_formed = 0;
+  int tried = 0, well_formed = 0;
   for (const auto& entry : std::filesystem::directory_iterator(MLXNX_GOLDEN_PROGRAMS_DIR)) {
     if (entry.path().extension() != ".mlxnx") continue;
     const std::vector<std::byte> good = contents(entry.path());
     const std::string name = entry.path().filename().string();
     for (std::uint64_t i = 0; i < number_of_calls() / 5; ++i) {
+      ++tried;
       Dice dice(testing_support::seed_of(name, i));
       std::vector<std::byte> bytes = good;
       for (std::size_t changes = dice.below(4); changes > 0; --changes) change_digit(bytes, dice);
@@ -102,7 +103,7 @@ TEST(MutatedPrograms, AreTransformedOrRefusedClearly) {
           << to_text(program);
     }
   }
-  EXPECT_GT(well_formed, 500);
+  EXPECT_GT(well_formed, tried / 10) << "of " << tried;
 }
 
 }  // namespace
