@@ -79,11 +79,8 @@ RegionPtr checkpointed(const Region& function) {
   std::vector<program::ValueId> inputs;
   for (const program::Input& input : function.inputs)
     inputs.push_back(builder.input(input.name, input.type));
-  program::Instruction instruction;
-  instruction.kind = program::InstructionKind::kCheckpoint;
-  instruction.regions = {std::make_shared<const Region>(function)};
-  instruction.outputs = function.output_types();
-  const std::vector<program::ValueId> outputs = builder.append(instruction, inputs);
+  const std::vector<program::ValueId> outputs =
+      builder.append(program::checkpoint_of(std::make_shared<const Region>(function)), inputs);
   return builder.region(outputs);
 }
 

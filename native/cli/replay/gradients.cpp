@@ -206,15 +206,6 @@ void judge_mapped(const GoldenCase& golden, const program::Region& function,
   outcome.passed = outcome.fault.empty();
 }
 
-bool holds_marks(const program::Region& region) {
-  return std::any_of(region.instructions.begin(), region.instructions.end(),
-                     [](const program::Instruction& instruction) {
-                       return program::is_mark(instruction) ||
-                              std::any_of(instruction.regions.begin(), instruction.regions.end(),
-                                          [](const auto& nested) { return holds_marks(*nested); });
-                     });
-}
-
 }  // namespace
 
 Outcome run_transform(const GoldenCase& golden, const RunOptions& options) {
@@ -224,7 +215,7 @@ Outcome run_transform(const GoldenCase& golden, const RunOptions& options) {
   for (const GoldenTensor& input : golden.inputs)
     inputs.push_back(lay_out(input.bytes, input.type, options.layout));
   const GoldenTransform& transform = *golden.transform;
-  if (!transform.marks.empty() && !holds_marks(program.main))
+  if (!transform.marks.empty() && !program::holds_marks(program.main))
     throw FormatError("the program lacks the marks that its gradient comes from");
   if (transform.is_vmap) {
     judge_mapped(golden, program.main, inputs, outcome);

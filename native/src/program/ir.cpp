@@ -91,6 +91,14 @@ TensorType cotangent_type(const TensorType& type) {
   return is_continuous ? type : TensorType{DType::f32, type.shape};
 }
 
+Instruction checkpoint_of(std::shared_ptr<const Region> piece) {
+  Instruction instruction;
+  instruction.kind = InstructionKind::kCheckpoint;
+  instruction.outputs = piece->output_types();
+  instruction.regions = {std::move(piece)};
+  return instruction;
+}
+
 bool has_effects(const Instruction& instruction) {
   if (instruction.kind == InstructionKind::kHook ||
       instruction.kind == InstructionKind::kRuntimeCall)

@@ -110,6 +110,9 @@ Tape tape_from_name(std::string_view text);
 /// What a gradient by a value of this type is made of: the type itself, and f32 for integers.
 TensorType cotangent_type(const TensorType& type);
 
+/// An instruction that computes `piece` as a checkpoint.
+Instruction checkpoint_of(std::shared_ptr<const Region> piece);
+
 /// Whether the host is told or asked something, in nested regions too: such an instruction runs
 /// though nobody reads what it answers.
 bool has_effects(const Instruction& instruction);

@@ -10,15 +10,6 @@
 namespace mlxnx::program {
 namespace {
 
-bool holds_marks(const Region& region) {
-  return std::any_of(region.instructions.begin(), region.instructions.end(),
-                     [](const Instruction& instruction) {
-                       return is_mark(instruction) ||
-                              std::any_of(instruction.regions.begin(), instruction.regions.end(),
-                                          [](const auto& nested) { return holds_marks(*nested); });
-                     });
-}
-
 // Whether any output of the instruction is in the set.
 bool any_output(const Instruction& instruction, const std::vector<bool>& set) {
   for (std::size_t i = 0; i < instruction.outputs.size(); ++i) {
@@ -57,6 +48,15 @@ std::vector<bool> find_kept(const Region& region) {
 bool is_mark(const Instruction& instruction) {
   return instruction.kind == InstructionKind::kStopGradient ||
          instruction.kind == InstructionKind::kCustomVjp;
+}
+
+bool holds_marks(const Region& region) {
+  return std::any_of(region.instructions.begin(), region.instructions.end(),
+                     [](const Instruction& instruction) {
+                       return is_mark(instruction) ||
+                              std::any_of(instruction.regions.begin(), instruction.regions.end(),
+                                          [](const auto& nested) { return holds_marks(*nested); });
+                     });
 }
 
 namespace {

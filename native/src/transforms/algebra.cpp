@@ -63,6 +63,12 @@ Axes inverse(const Axes& axes) {
   return result;
 }
 
+Axes with_first(std::int64_t first, const Axes& rest) {
+  Axes result{first};
+  result.insert(result.end(), rest.begin(), rest.end());
+  return result;
+}
+
 std::int64_t from_front(std::int64_t axis, std::size_t rank) {
   return axis < 0 ? axis + static_cast<std::int64_t>(rank) : axis;
 }

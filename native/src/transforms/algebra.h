@@ -25,6 +25,8 @@ Axes other_axes(std::size_t rank, const Axes& axes);
 Axes all_axes(std::size_t rank);
 /// The permutation that undoes `axes`.
 Axes inverse(const Axes& axes);
+/// The list with another number in front.
+Axes with_first(std::int64_t first, const Axes& rest);
 /// A nonnegative axis.
 std::int64_t from_front(std::int64_t axis, std::size_t rank);
 /// The attribute `axes` or, where it is nil, all axes; nonnegative.

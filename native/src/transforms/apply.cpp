@@ -265,14 +265,16 @@ bool passes_tangents(const Instruction& instruction) {
 
 Duals push_through(const Instruction& instruction, std::span<const Tensor> operands,
                    std::span<const Linear> tangents) {
-  if (instruction.kind == InstructionKind::kWhile)
-    return push_through_while(instruction, operands, tangents);
-  if (instruction.kind == InstructionKind::kCond)
-    return push_through_cond(instruction, operands, tangents);
-  if (instruction.kind == InstructionKind::kCheckpoint)
-    return push_through_checkpoint(instruction, operands, tangents);
-  if (instruction.kind == InstructionKind::kWhileReverse)
-    return push_through_while_reverse(instruction, operands, tangents);
+  switch (instruction.kind) {
+    case InstructionKind::kCond:
+    case InstructionKind::kCheckpoint:
+      return push_through_pieces(instruction, operands, tangents);
+    case InstructionKind::kWhile:
+    case InstructionKind::kWhileReverse:
+      return push_through_loop(instruction, operands, tangents);
+    default:
+      break;
+  }
   Duals duals;
   duals.values = emit(instruction, operands);
   if (instruction.kind == InstructionKind::kOp) {
@@ -297,11 +299,10 @@ Linears cotangents_of(const Application& call, std::span<const Linear> cotangent
     case InstructionKind::kWhile:
       return while_cotangents(call, cotangents, wanted);
     case InstructionKind::kCond:
-      return cond_cotangents(call, cotangents, wanted);
+    case InstructionKind::kCheckpoint:
+      return pieces_cotangents(call, cotangents, wanted);
     case InstructionKind::kCustomVjp:
       return custom_cotangents(call, cotangents, wanted);
-    case InstructionKind::kCheckpoint:
-      return checkpoint_cotangents(call, cotangents, wanted);
     case InstructionKind::kWhileReverse:
       return while_reverse_cotangents(call, cotangents, wanted);
     case InstructionKind::kConstant:

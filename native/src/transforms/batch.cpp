@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <unordered_map>
 
-#include "mlxnx/error.h"
 #include "ops/registry.h"
 #include "program/trace.h"
 #include "transforms/algebra.h"
+#include "transforms/parts.h"
 
 namespace mlxnx::transforms {
 
@@ -18,14 +18,7 @@ using program::ValueId;
 
 namespace {
 
-using Tensors = std::vector<Tensor>;
-
 Shape without_first(const Shape& shape) { return {shape.begin() + 1, shape.end()}; }
-Shape with_first(std::int64_t size, const Shape& shape) {
-  Shape result{size};
-  result.insert(result.end(), shape.begin(), shape.end());
-  return result;
-}
 
 Tensor repeated(const Tensor& tensor, std::int64_t size) {
   return broadcast(tensor, with_first(size, tensor.shape()));
@@ -43,18 +36,6 @@ bool is_any_mapped(std::span<const Batched> values) {
 std::vector<Batched> all_mapped(Tensors tensors) {
   std::vector<Batched> result;
   for (Tensor& tensor : tensors) result.push_back({std::move(tensor), true});
-  return result;
-}
-
-// Which outputs of a region depend on these inputs.
-std::vector<bool> depending(const Region& region, std::vector<bool> on) {
-  for (const Instruction& instruction : region.instructions) {
-    const bool depends = std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                     [&](ValueId id) { return on[id]; });
-    on.resize(on.size() + instruction.outputs.size(), depends);
-  }
-  std::vector<bool> result;
-  for (const ValueId id : region.outputs) result.push_back(on[id]);
   return result;
 }
 
@@ -97,113 +78,60 @@ std::vector<Batched> with_stand_ins(const Tensor& holds, std::vector<Batched> va
   return values;
 }
 
-// Examples leave the loop when their condition says so; what they hold stays until all have left.
-std::vector<Batched> map_while(const Instruction& instruction, std::span<const Batched> operands,
-                               std::int64_t size) {
+// A while, or a while_reverse, over all examples. Where the condition differs by example, each
+// leaves the loop when its own says so, and keeps what it holds until all have left; on the way
+// back it begins with its own last iteration.
+std::vector<Batched> map_loop(const Instruction& instruction, std::span<const Batched> operands,
+                              std::int64_t size) {
   const Region& condition = *instruction.regions[0];
-  const Region& body = *instruction.regions[1];
-  const std::size_t count = body.outputs.size();
-  std::vector<bool> is_mapped = flags(operands);
-  const std::span<const Batched> captures = operands.subspan(count);
-  while (true) {
-    std::vector<bool> next = depending(body, is_mapped);
-    if (depending(condition, is_mapped).front()) next.assign(count, true);
-    bool grows = false;
-    for (std::size_t i = 0; i < count; ++i) {
-      grows |= next[i] && !is_mapped[i];
-      is_mapped[i] = is_mapped[i] || next[i];
-    }
-    if (!grows) break;
-  }
-  const bool is_each = depending(condition, is_mapped).front();
-  const auto with_captures = [&](const Tensors& state) {
-    std::vector<Batched> all = standing_for(state, is_mapped);
-    all.insert(all.end(), captures.begin(), captures.end());
-    return all;
-  };
-  const auto holds = [&](const Tensors& state) {
-    return map_over(condition, with_captures(state), size).front().tensor != 0;
-  };
-  Tensors initial;
-  for (std::size_t i = 0; i < count; ++i)
-    initial.push_back(is_mapped[i] ? mapped(operands[i], size) : operands[i].tensor);
-  const Tensors results = Trace::current()->record_while(
-      initial,
-      [&](const Tensors& state) { return Tensors{is_each ? any(holds(state)) : holds(state)}; },
-      [&](const Tensors& state) {
-        std::vector<Batched> inputs = with_captures(state);
-        const Tensor goes_on = holds(state);
-        if (is_each) inputs = with_stand_ins(goes_on, std::move(inputs));
-        const std::vector<Batched> next = map_over(body, std::move(inputs), size);
-        Tensors tensors;
-        for (std::size_t i = 0; i < count; ++i)
-          tensors.push_back(is_mapped[i] ? mapped(next[i], size) : next[i].tensor);
-        if (!is_each) return tensors;
-        for (std::size_t i = 0; i < count; ++i) tensors[i] = chosen(goes_on, tensors[i], state[i]);
-        return tensors;
-      });
-  return standing_for(results, is_mapped);
-}
-
-// The same for a loop with its way back, which each example begins with its own last iteration.
-std::vector<Batched> map_while_reverse(const Instruction& instruction,
-                                       std::span<const Batched> operands, std::int64_t size) {
-  const Region& condition = *instruction.regions[0];
-  const Region& body = *instruction.regions[1];
-  const Region& back = *instruction.regions[2];
-  const std::size_t count = body.outputs.size();
+  const std::size_t count = instruction.regions[1]->outputs.size();
   const std::size_t known = operands.size() - instruction.values;
-  std::vector<bool> is_mapped = flags(operands);
-  bool is_each = false;
-  while (true) {
-    const std::vector<bool> before = is_mapped;
-    const std::vector<bool> there(is_mapped.begin(),
-                                  is_mapped.begin() + static_cast<std::ptrdiff_t>(known));
-    is_each = depending(condition, there).front();
-    const std::vector<bool> state = depending(body, there);
-    for (std::size_t i = 0; i < count; ++i) is_mapped[i] = is_mapped[i] || is_each || state[i];
-    const std::vector<bool> carried = depending(back, is_mapped);
-    for (std::size_t i = 0; i < carried.size(); ++i)
-      is_mapped[known + i] = is_mapped[known + i] || is_each || carried[i];
-    if (is_mapped == before) break;
+  std::vector<bool> is_mapped = around(instruction, flags(operands), depending);
+  const auto at = [&](std::size_t i) { return is_mapped.begin() + static_cast<std::ptrdiff_t>(i); };
+  const bool is_each = depending(condition, {at(0), at(known)}).front();
+  if (is_each) {
+    std::fill(at(0), at(count), true);
+    std::fill(at(known), is_mapped.end(), true);
   }
   Tensors all;
   for (std::size_t i = 0; i < operands.size(); ++i)
     all.push_back(is_mapped[i] ? mapped(operands[i], size) : operands[i].tensor);
   const std::vector<TensorType> types = types_of(all);
-  const auto as_mapped = [&](const Tensors& inputs, std::size_t length) {
-    return standing_for(std::span(inputs).first(length), is_mapped);
+  const std::span<const TensorType> there(types.data(), known);
+  const auto holds = [&](const Tensors& in) {
+    return map_over(condition, standing_for(std::span(in).first(known), is_mapped), size)
+               .front()
+               .tensor != 0;
   };
-  const auto holds = [&](const Tensors& inputs) {
-    return map_over(condition, as_mapped(inputs, known), size).front().tensor != 0;
-  };
-  const auto next = [&](const Region& region, const Tensors& inputs, std::size_t length,
-                        std::size_t first) {
+  // Answers what stands from `first` on in the inputs.
+  const auto round = [&](const Region& region, const Tensors& in, std::size_t first) {
+    std::vector<Batched> inputs = standing_for(in, is_mapped);
+    Tensor goes_on;
+    if (is_each) {
+      goes_on = holds(in);
+      inputs = with_stand_ins(goes_on, std::move(inputs));
+    }
+    const std::vector<Batched> next = map_over(region, std::move(inputs), size);
     Tensors tensors;
-    std::vector<Batched> arguments = as_mapped(inputs, length);
-    const Tensor goes_on = holds(inputs);
-    if (is_each) arguments = with_stand_ins(goes_on, std::move(arguments));
-    const std::vector<Batched> values = map_over(region, std::move(arguments), size);
-    for (std::size_t i = 0; i < values.size(); ++i)
-      tensors.push_back(is_mapped[first + i] ? mapped(values[i], size) : values[i].tensor);
-    if (!is_each) return tensors;
-    for (std::size_t i = 0; i < tensors.size(); ++i)
-      tensors[i] = chosen(goes_on, tensors[i], inputs[first + i]);
+    for (std::size_t i = 0; i < next.size(); ++i) {
+      const Tensor value = is_mapped[first + i] ? mapped(next[i], size) : next[i].tensor;
+      tensors.push_back(is_each ? chosen(goes_on, value, in[first + i]) : value);
+    }
     return tensors;
   };
-  const std::span<const TensorType> there(types.data(), known);
   Instruction copy = instruction;
-  copy.regions = {
-      region_of(there,
-                [&](const Tensors& inputs) {
-                  return Tensors{is_each ? any(holds(inputs)) : holds(inputs)};
-                }),
-      region_of(there, [&](const Tensors& inputs) { return next(body, inputs, known, 0); }),
-      region_of(types,
-                [&](const Tensors& inputs) { return next(back, inputs, inputs.size(), known); })};
-  copy.outputs = copy.regions[2]->output_types();
-  return standing_for(emit(copy, all),
-                      {is_mapped.begin() + static_cast<std::ptrdiff_t>(known), is_mapped.end()});
+  copy.regions[0] = region_of(
+      there, [&](const Tensors& in) { return Tensors{is_each ? any(holds(in)) : holds(in)}; });
+  copy.regions[1] =
+      region_of(there, [&](const Tensors& in) { return round(*instruction.regions[1], in, 0); });
+  const bool is_reverse = instruction.kind == InstructionKind::kWhileReverse;
+  if (is_reverse) {
+    copy.regions[2] = region_of(
+        types, [&](const Tensors& in) { return round(*instruction.regions[2], in, known); });
+  }
+  copy.outputs = copy.regions.back()->output_types();
+  const std::size_t first = is_reverse ? known : 0;
+  return standing_for(emit(copy, all), {at(first), at(first + copy.outputs.size())});
 }
 
 // Where examples choose for themselves, each branch that some of them take is computed for all.
@@ -234,8 +162,9 @@ std::vector<Batched> choose_each(const Instruction& instruction, std::span<const
   return all_mapped(std::move(results));
 }
 
-std::vector<Batched> map_cond(const Instruction& instruction, std::span<const Batched> operands,
-                              std::int64_t size) {
+// A cond or a checkpoint.
+std::vector<Batched> map_pieces(const Instruction& instruction, std::span<const Batched> operands,
+                                std::int64_t size) {
   const std::size_t predicates = instruction.predicates;
   if (is_any_mapped(operands.first(predicates))) return choose_each(instruction, operands, size);
   const std::vector<bool> is_mapped = flags(operands.subspan(predicates));
@@ -359,12 +288,11 @@ std::vector<Batched> map_through(const Instruction& instruction, std::span<const
     case InstructionKind::kOp:
       return all_mapped(map_op(call));
     case InstructionKind::kWhile:
-      return map_while(instruction, operands, size);
     case InstructionKind::kWhileReverse:
-      return map_while_reverse(instruction, operands, size);
+      return map_loop(instruction, operands, size);
     case InstructionKind::kCond:
-      return map_cond(instruction, operands, size);
     case InstructionKind::kCheckpoint:
+      return map_pieces(instruction, operands, size);
     case InstructionKind::kHook:
     case InstructionKind::kStopGradient:
     case InstructionKind::kCustomVjp:

@@ -23,16 +23,10 @@ ops::Attrs with(const Call& call, std::string_view name, ops::AttrValue value) {
   return attrs;
 }
 
-Axes put_first(const Axes& axes, std::int64_t value) {
-  Axes result{value};
-  result.insert(result.end(), axes.begin(), axes.end());
-  return result;
-}
-
 // An axis moved to the front.
 Tensor to_front(const Tensor& tensor, std::int64_t axis) {
   Axes order = other_axes(tensor.rank(), Axes{axis});
-  return axis == 0 ? tensor : transpose(tensor, {.axes = put_first(order, axis)});
+  return axis == 0 ? tensor : transpose(tensor, {.axes = with_first(axis, order)});
 }
 
 // Operands of fewer axes than the result are aligned at the last one.
@@ -54,7 +48,7 @@ Tensors elementwise(const Call& call) {
 // All three as large as the result: a scalar predicate would choose for all examples.
 Tensors select_rule(const Call& call) {
   const Shape& shape = call.instruction.outputs[0].shape;
-  const Shape all = put_first(shape, call.size);
+  const Shape all = with_first(call.size, shape);
   Tensors operands;
   for (std::size_t i = 0; i < 3; ++i)
     operands.push_back(broadcast(aligned(call, i, shape.size()), all));
@@ -74,7 +68,7 @@ Tensors clip_rule(const Call& call) {
 }
 
 Tensors reshape_rule(const Call& call) {
-  return {reshape(call.in[0].tensor, put_first(call.instruction.outputs[0].shape, call.size))};
+  return {reshape(call.in[0].tensor, with_first(call.size, call.instruction.outputs[0].shape))};
 }
 
 Tensors broadcast_rule(const Call& call) {
@@ -87,7 +81,8 @@ Tensors broadcast_rule(const Call& call) {
     for (std::size_t k = 0; k < call.rank(0); ++k)
       axes.push_back(static_cast<std::int64_t>(missing + k) + 1);
   }
-  return {broadcast(call.in[0].tensor, put_first(shape, call.size), {.axes = put_first(axes, 0)})};
+  return {
+      broadcast(call.in[0].tensor, with_first(call.size, shape), {.axes = with_first(0, axes)})};
 }
 
 Tensors transpose_rule(const Call& call) {
@@ -99,7 +94,7 @@ Tensors transpose_rule(const Call& call) {
     axes = all_axes(rank);
     std::reverse(axes.begin(), axes.end());
   }
-  return {transpose(call.in[0].tensor, {.axes = put_first(shifted(axes, rank), 0)})};
+  return {transpose(call.in[0].tensor, {.axes = with_first(0, shifted(axes, rank))})};
 }
 
 // The attribute `axes`, all of an example's where it is nil.
@@ -167,9 +162,9 @@ bool are_starts_mapped(const Call& call) {
 Tensors slice_rule(const Call& call) {
   if (are_starts_mapped(call)) return one_by_one(call);
   ops::Attrs attrs = with(call, "starts", starts_with_zero(call));
-  attrs.set("lengths", put_first(call.attr<Axes>("lengths"), call.size));
+  attrs.set("lengths", with_first(call.size, call.attr<Axes>("lengths")));
   if (const auto* strides = call.attr_if<Axes>("strides"))
-    attrs.set("strides", put_first(*strides, 1));
+    attrs.set("strides", with_first(1, *strides));
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
   operands.front() = call.mapped(0);
@@ -205,7 +200,7 @@ Tensors gather_rule(const Call& call) {
   if (!call.in[0].is_mapped)
     return emit_mapped(call, {{call.in[0].tensor, indices}}, call.instruction.attrs);
   if (call.in[1].is_mapped)
-    return {gather(call.in[0].tensor, with_example(indices), {.axes = put_first(axes, 0)})};
+    return {gather(call.in[0].tensor, with_example(indices), {.axes = with_first(0, axes)})};
   const Tensor result = gather(call.in[0].tensor, indices, {.axes = axes});
   return {to_front(result, static_cast<std::int64_t>(indices.rank()) - 1)};
 }
@@ -214,7 +209,7 @@ Tensors gather_rule(const Call& call) {
 Tensors indexed_rule(const Call& call) {
   const Tensor target = call.mapped(0), indices = call.mapped(1), updates = call.mapped(2);
   const std::int64_t depth = indices.shape().back();
-  const Axes axes = put_first(shifted(index_axes(call, depth), call.rank(0)), 0);
+  const Axes axes = with_first(0, shifted(index_axes(call, depth), call.rank(0)));
   const Tensor rows = call.rank(1) == 1 ? new_axis(indices, 1) : indices;
   const std::int64_t count = rows.shape()[1];
   Shape flat{call.size * count};
@@ -265,13 +260,13 @@ Tensors reduce_rule(const Call& call) {
 }
 
 ops::Attrs window_attrs(const Call& call) {
-  ops::Attrs attrs = with(call, "window", put_first(call.attr<Axes>("window"), 1));
+  ops::Attrs attrs = with(call, "window", with_first(1, call.attr<Axes>("window")));
   auto padding = call.attr<std::vector<ops::Pair>>("padding");
   if (!padding.empty()) padding.insert(padding.begin(), ops::Pair{0, 0});
   attrs.set("padding", padding);
   for (const char* name : {"strides", "window_dilations"}) {
     const auto* values = call.attr_if<Axes>(name);
-    if (values != nullptr && !values->empty()) attrs.set(name, put_first(*values, 1));
+    if (values != nullptr && !values->empty()) attrs.set(name, with_first(1, *values));
   }
   return attrs;
 }

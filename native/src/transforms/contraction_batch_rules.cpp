@@ -21,11 +21,7 @@ Axes plus_one(Axes axes) {
   return axes;
 }
 
-Axes with_zero(const Axes& axes) {
-  Axes result{0};
-  for (const std::int64_t axis : axes) result.push_back(axis + 1);
-  return result;
-}
+Axes with_zero(const Axes& axes) { return with_first(0, plus_one(axes)); }
 
 Tensors dot_rule(const Call& call) {
   const Axes contract1 = attr_axes(call, "contract_axes1", call.rank(0));
@@ -78,23 +74,6 @@ Tensor split(const Tensor& tensor, std::size_t axis, std::int64_t size) {
   return transpose(reshape(tensor, shape), {.axes = order});
 }
 
-ConvOptions canonical_options(const ops::ConvGeometry& geometry) {
-  ConvOptions options;
-  options.strides.emplace();
-  options.input_dilation.emplace();
-  options.kernel_dilation.emplace();
-  std::vector<EdgePadding> padding;
-  for (const ops::SpatialAxis& axis : geometry.spatial) {
-    padding.push_back({axis.low, axis.high});
-    options.strides->push_back(axis.stride);
-    options.input_dilation->push_back(axis.input_dilation);
-    options.kernel_dilation->push_back(axis.kernel_dilation);
-  }
-  options.padding = Padding(padding);
-  options.feature_group_size = geometry.feature_groups;
-  return options;
-}
-
 // In canonical order, examples are more of a batch, or more groups of channels where each has a
 // kernel of its own.
 Tensors conv_rule(const Call& call) {
@@ -109,7 +88,8 @@ Tensors conv_rule(const Call& call) {
   Tensor input = canonical(0, geometry.input_order);
   Tensor kernel = canonical(1, geometry.kernel_order);
   Tensor result;
-  ConvOptions options = canonical_options(geometry);
+  ConvOptions options = conv_options(geometry.spatial);
+  options.feature_group_size = geometry.feature_groups;
   if (!call.in[1].is_mapped) {
     result = split(conv(joined(input, 0), kernel, options), 0, call.size);
   } else {
@@ -117,9 +97,7 @@ Tensors conv_rule(const Call& call) {
       result = split(conv(input, joined(kernel, 0), options), 1, call.size);
     } else {
       if (!call.in[0].is_mapped) {
-        Shape shape{call.size};
-        shape.insert(shape.end(), input.shape().begin(), input.shape().end());
-        input = broadcast(input, shape);
+        input = broadcast(input, with_first(call.size, input.shape()));
       }
       options.feature_group_size = geometry.feature_groups * call.size;
       result = split(conv(joined(input, 1), joined(kernel, 0), options), 1, call.size);

@@ -95,24 +95,22 @@ Tensor channels_to_batch(const Tensor& tensor, std::int64_t groups) {
 // The cotangent, spread by the strides, under the kernel turned around.
 Tensor input_cotangent(const ConvGeometry& geometry, Tensor kernel, const Tensor& g) {
   Axes turned;
-  ConvOptions options;
-  options.strides.emplace();
-  options.input_dilation.emplace();
-  options.kernel_dilation.emplace();
-  std::vector<EdgePadding> padding;
-  for (std::size_t k = 0; k < geometry.spatial.size(); ++k) {
-    const SpatialAxis& axis = geometry.spatial[k];
-    turned.push_back(static_cast<std::int64_t>(k) + 2);
+  std::vector<SpatialAxis> axes;
+  for (const SpatialAxis& axis : geometry.spatial) {
+    turned.push_back(static_cast<std::int64_t>(axes.size()) + 2);
     const std::int64_t reach = dilated(axis.kernel, axis.kernel_dilation) - 1;
     const std::int64_t low = reach - axis.low;
-    const std::int64_t high =
-        dilated(axis.input, axis.input_dilation) + reach - dilated(axis.output, axis.stride) - low;
-    padding.push_back({low, high});
-    options.strides->push_back(axis.input_dilation);
-    options.input_dilation->push_back(axis.stride);
-    options.kernel_dilation->push_back(axis.kernel_dilation);
+    axes.push_back({.input = axis.output,
+                    .kernel = axis.kernel,
+                    .output = axis.input,
+                    .stride = axis.input_dilation,
+                    .low = low,
+                    .high = dilated(axis.input, axis.input_dilation) + reach -
+                            dilated(axis.output, axis.stride) - low,
+                    .input_dilation = axis.stride,
+                    .kernel_dilation = axis.kernel_dilation});
   }
-  options.padding = Padding(padding);
+  ConvOptions options = conv_options(axes);
   options.feature_group_size = geometry.groups();
   kernel = regrouped(kernel, geometry.groups());
   if (!turned.empty()) kernel = reverse(kernel, {.axes = turned});
@@ -123,20 +121,20 @@ Tensor input_cotangent(const ConvGeometry& geometry, Tensor kernel, const Tensor
 Tensor kernel_cotangent(const ConvGeometry& geometry, const Tensor& input, const Tensor& g) {
   Axes swapped = all_axes(input.rank());
   std::swap(swapped[0], swapped[1]);
-  ConvOptions options;
-  options.strides.emplace();
-  options.input_dilation.emplace();
-  options.kernel_dilation.emplace();
-  std::vector<EdgePadding> padding;
+  std::vector<SpatialAxis> axes;
   for (const SpatialAxis& axis : geometry.spatial) {
     const std::int64_t reach =
         (axis.kernel - 1) * axis.kernel_dilation + dilated(axis.output, axis.stride);
-    padding.push_back({axis.low, reach - dilated(axis.input, axis.input_dilation) - axis.low});
-    options.strides->push_back(axis.kernel_dilation);
-    options.input_dilation->push_back(axis.input_dilation);
-    options.kernel_dilation->push_back(axis.stride);
+    axes.push_back({.input = axis.input,
+                    .kernel = axis.output,
+                    .output = axis.kernel,
+                    .stride = axis.kernel_dilation,
+                    .low = axis.low,
+                    .high = reach - dilated(axis.input, axis.input_dilation) - axis.low,
+                    .input_dilation = axis.input_dilation,
+                    .kernel_dilation = axis.stride});
   }
-  options.padding = Padding(padding);
+  ConvOptions options = conv_options(axes);
   options.batch_group_size = geometry.feature_groups;
   options.feature_group_size = geometry.batch_groups;
   const TransposeOptions swap{.axes = swapped};
@@ -155,6 +153,22 @@ Tensor conv_transpose(const Call& call, std::size_t i, const Tensor& g) {
 }
 
 }  // namespace
+
+ConvOptions conv_options(std::span<const SpatialAxis> axes) {
+  ConvOptions options;
+  options.strides.emplace();
+  options.input_dilation.emplace();
+  options.kernel_dilation.emplace();
+  std::vector<EdgePadding> padding;
+  for (const SpatialAxis& axis : axes) {
+    options.strides->push_back(axis.stride);
+    options.input_dilation->push_back(axis.input_dilation);
+    options.kernel_dilation->push_back(axis.kernel_dilation);
+    padding.push_back({axis.low, axis.high});
+  }
+  options.padding = Padding(padding);
+  return options;
+}
 
 std::span<const Rule> contraction_rules() {
   static const std::vector<Rule> rules = {

@@ -9,6 +9,7 @@
 #include "program/executable.h"
 #include "program/trace.h"
 #include "transforms/algebra.h"
+#include "transforms/parts.h"
 #include "transforms/transforms.h"
 
 namespace mlxnx {
@@ -34,14 +35,10 @@ namespace {
 
 using program::Region;
 using program::Trace;
+using transforms::joined;
 using transforms::RegionPtr;
-using Tensors = std::vector<Tensor>;
-
-Tensors joined(const Tensors& first, const Tensors& second) {
-  Tensors all = first;
-  all.insert(all.end(), second.begin(), second.end());
-  return all;
-}
+using transforms::Tensors;
+using transforms::types_of;
 
 // A function as a region; what it takes from functions that are being traced around it are inputs
 // behind its own.
@@ -59,12 +56,6 @@ Traced traced(const Program::Function& function, const Tensors& inputs,
   Traced result{nullptr, trace.captures()};
   result.region = trace.region();
   return result;
-}
-
-std::vector<TensorType> types_of(const Tensors& tensors) {
-  std::vector<TensorType> types;
-  for (const Tensor& tensor : tensors) types.push_back(tensor.type());
-  return types;
 }
 
 Tensors run(const RegionPtr& region, const Tensors& inputs) {
@@ -107,9 +98,7 @@ Tensors fitting(const char* op, const Tensors& given, const std::vector<TensorTy
 // One-hot tensors of a type's shape, one for each of its elements.
 Tensor directions(const TensorType& type) {
   const std::int64_t count = element_count(type.shape);
-  Shape shape{count};
-  shape.insert(shape.end(), type.shape.begin(), type.shape.end());
-  return reshape(eye(count, {.type = type.dtype}), shape);
+  return reshape(eye(count, {.type = type.dtype}), transforms::with_first(count, type.shape));
 }
 
 }  // namespace
@@ -174,7 +163,7 @@ Tensor in_all_directions(const RegionPtr& along, std::size_t place, const Tensor
   axes.back() = 0;
   const Tensor all = directions(direction);
   const RegionPtr mapped = transforms::vmap(*along, axes, all.shape()[0]);
-  return reshape(run(mapped, joined(inputs, {all})).at(place), shape);
+  return reshape(run(mapped, joined(inputs, Tensors{all})).at(place), shape);
 }
 
 }  // namespace
@@ -185,8 +174,8 @@ Tensor jacobian(const Program::Function& function, const Tensor& input) {
   Shape shape = output.shape;
   shape.insert(shape.end(), input.shape().begin(), input.shape().end());
   return in_all_directions(transforms::vjp(*original.region, std::array<std::size_t, 1>{0}), 1,
-                           joined({input}, original.captures), program::cotangent_type(output),
-                           shape);
+                           joined(Tensors{input}, original.captures),
+                           program::cotangent_type(output), shape);
 }
 
 Tensor hessian(const Program::Function& function, const Tensor& input) {
@@ -200,7 +189,8 @@ Tensor hessian(const Program::Function& function, const Tensor& input) {
   Shape shape = input.shape();
   shape.insert(shape.end(), input.shape().begin(), input.shape().end());
   // (value, gradient, tangent of the value, tangent of the gradient)
-  return in_all_directions(transforms::jvp(*gradient, wrt), 3, joined({input}, original.captures),
+  return in_all_directions(transforms::jvp(*gradient, wrt), 3,
+                           joined(Tensors{input}, original.captures),
                            program::cotangent_type(input.type()), shape);
 }
 
@@ -208,11 +198,8 @@ Tensors checkpoint(const Program::Function& function, const Tensors& inputs) {
   Trace* const trace = Trace::current();
   if (trace == nullptr) return function(inputs);
   const Traced piece = traced(function, inputs, types_of(inputs));
-  program::Instruction instruction;
-  instruction.kind = program::InstructionKind::kCheckpoint;
-  instruction.regions = {piece.region};
-  instruction.outputs = piece.region->output_types();
-  return trace->record_instruction(instruction, joined(inputs, piece.captures));
+  return trace->record_instruction(program::checkpoint_of(piece.region),
+                                   joined(inputs, piece.captures));
 }
 
 Tensors stop_gradient(const Tensors& tensors) {

@@ -1,6 +1,7 @@
 // The geometry of windows and convolutions, asked of the ops' own rules.
 #pragma once
 
+#include "mlxnx/ops/contraction.h"
 #include "ops/conv_geometry.h"
 #include "ops/window_geometry.h"
 #include "transforms/rules.h"
@@ -21,5 +22,8 @@ Geometry geometry_of(const Application& call, Geometry (*read)(const ops::Call&)
   for (const Tensor& tensor : call.in) types.push_back(tensor.type());
   return geometry_of(call.instruction, types, read);
 }
+
+/// Options of a convolution in canonical order over these axes.
+ConvOptions conv_options(std::span<const ops::SpatialAxis> axes);
 
 }  // namespace mlxnx::transforms

@@ -28,16 +28,64 @@ Tensor or_zeros(const Linear& tangent, const TensorType& value) {
   return tangent ? *tangent : zeros(program::cotangent_type(value));
 }
 
-std::vector<bool> reached(const Region& region, std::vector<bool> is_active) {
+std::size_t Pairs::size() const {
+  return moving.size() + static_cast<std::size_t>(std::count(moving.begin(), moving.end(), true));
+}
+
+std::span<const Tensor> Pairs::values(std::span<const Tensor> all) const {
+  return all.first(moving.size());
+}
+
+Linears Pairs::tangents(std::span<const Tensor> all) const {
+  return spread(moving, all.subspan(moving.size(), size() - moving.size()));
+}
+
+Tensors Pairs::pack(std::span<const Tensor> values, std::span<const Linear> tangents) const {
+  Tensors all(values.begin(), values.end());
+  for (std::size_t i = 0; i < moving.size(); ++i) {
+    if (moving[i]) all.push_back(or_zeros(tangents[i], values[i].type()));
+  }
+  return all;
+}
+
+namespace {
+
+std::vector<bool> through(const Region& region, std::vector<bool> on,
+                          bool (*passes)(const Instruction&)) {
   for (const Instruction& instruction : region.instructions) {
-    const bool reaches = passes_tangents(instruction) &&
-                         std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                     [&](ValueId id) { return is_active[id]; });
-    is_active.resize(is_active.size() + instruction.outputs.size(), reaches);
+    const bool flows =
+        passes(instruction) && std::any_of(instruction.operands.begin(), instruction.operands.end(),
+                                           [&](ValueId id) { return on[id]; });
+    on.resize(on.size() + instruction.outputs.size(), flows);
   }
   std::vector<bool> result;
-  for (const ValueId id : region.outputs) result.push_back(is_active[id]);
+  for (const ValueId id : region.outputs) result.push_back(on[id]);
   return result;
+}
+
+}  // namespace
+
+std::vector<bool> depending(const Region& region, std::vector<bool> inputs) {
+  return through(region, std::move(inputs), [](const Instruction&) { return true; });
+}
+
+std::vector<bool> reached(const Region& region, std::vector<bool> inputs) {
+  return through(region, std::move(inputs), passes_tangents);
+}
+
+std::vector<bool> around(const Instruction& loop, std::vector<bool> operands, Flow flow) {
+  const std::size_t known = operands.size() - loop.values;
+  const auto add = [&](const std::vector<bool>& flags, std::size_t first) {
+    for (std::size_t i = 0; i < flags.size(); ++i)
+      operands[first + i] = operands[first + i] || flags[i];
+  };
+  while (true) {
+    const std::vector<bool> before = operands;
+    const auto end = before.begin() + static_cast<std::ptrdiff_t>(known);
+    add(flow(*loop.regions[1], {before.begin(), end}), 0);
+    if (loop.values != 0) add(flow(*loop.regions[2], operands), known);
+    if (operands == before) return operands;
+  }
 }
 
 Tensors run_here(const Region& region, std::span<const Tensor> inputs) {

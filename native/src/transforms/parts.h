@@ -21,8 +21,25 @@ Tensor or_zeros(const Linear& tangent, const TensorType& value);
 /// Tangents for those that are active, which `active` lists one after the other.
 Linears spread(const std::vector<bool>& is_active, std::span<const Tensor> active);
 
-/// Which outputs of a region may depend on its active inputs, as derivatives go.
-std::vector<bool> reached(const program::Region& region, std::vector<bool> is_active);
+/// Values, and behind them the tangents of those that move.
+struct Pairs {
+  std::vector<bool> moving;
+
+  std::size_t size() const;
+  std::span<const Tensor> values(std::span<const Tensor> all) const;
+  Linears tangents(std::span<const Tensor> all) const;
+  Tensors pack(std::span<const Tensor> values, std::span<const Linear> tangents) const;
+};
+
+/// Which outputs of a region depend on some of its inputs.
+using Flow = std::vector<bool> (*)(const program::Region& region, std::vector<bool> inputs);
+std::vector<bool> depending(const program::Region& region, std::vector<bool> inputs);
+/// The same as derivatives go.
+std::vector<bool> reached(const program::Region& region, std::vector<bool> inputs);
+
+/// Which operands of a while or a while_reverse some of them flow into as it goes round: parts of
+/// the state, and of what is carried back.
+std::vector<bool> around(const program::Instruction& loop, std::vector<bool> operands, Flow flow);
 
 /// The outputs of a region, recorded in the current trace.
 Tensors run_here(const program::Region& region, std::span<const Tensor> inputs);

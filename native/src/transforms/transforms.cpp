@@ -151,9 +151,8 @@ RegionPtr vmap(const Region& function, std::span<const std::optional<std::int64_
     Tensors outputs;
     for (const Batched& value : map_over(function, std::move(values), size)) {
       const Tensor& tensor = value.tensor;
-      Shape shape{size};
-      shape.insert(shape.end(), tensor.shape().begin(), tensor.shape().end());
-      const Tensor mapped = value.is_mapped ? tensor : broadcast(tensor, shape);
+      const Tensor mapped =
+          value.is_mapped ? tensor : broadcast(tensor, with_first(size, tensor.shape()));
       const std::int64_t out = out_axes.empty() ? 0 : out_axes[outputs.size()];
       outputs.push_back(moved(mapped, 0, checked_axis(out, mapped.rank() - 1, "an output")));
     }
