@@ -68,8 +68,17 @@ Tensor gather_transpose(const Call& call, std::size_t i, const Tensor& g) {
   return added({g.dtype(), call.shape(i)}, call.in[1], g, indexed(call));
 }
 
+// What arrives at the updates: they may be shorter than what the indices point at, and then lie at
+// its beginning.
+Tensor at_updates(const Call& call, const Tensor& g) {
+  const Tensor all = gather(g, call.in[1], indexed(call));
+  const Shape& shape = call.shape(2);
+  if (all.shape() == shape) return all;
+  return slice(all, std::vector<SliceStart>(shape.size(), std::int64_t{0}), shape);
+}
+
 Tensor indexed_add_transpose(const Call& call, std::size_t i, const Tensor& g) {
-  return i == 0 ? g : gather(g, call.in[1], indexed(call));
+  return i == 0 ? g : at_updates(call, g);
 }
 
 // Of updates to the same place only the last one stays.
@@ -92,7 +101,7 @@ Tensor stays(const Call& call) {
 
 Tensor indexed_put_transpose(const Call& call, std::size_t i, const Tensor& g) {
   if (i == 0) return indexed_put(g, call.in[1], zeros({g.dtype(), call.shape(2)}), indexed(call));
-  return select(stays(call), gather(g, call.in[1], indexed(call)), Tensor(0.0, g.dtype()));
+  return select(stays(call), at_updates(call, g), Tensor(0.0, g.dtype()));
 }
 
 Tensor take_transpose(const Call& call, std::size_t i, const Tensor& g) {
