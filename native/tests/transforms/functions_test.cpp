@@ -273,6 +273,27 @@ TEST(Transforms, CheckpointsRunAgain) {
   EXPECT_EQ(number(grad(around)(Tensor(2.0))), 12) << "what it takes from around it counts";
 }
 
+// Otherwise the gradient would be handed what the way forward computed, which a checkpoint is to
+// save.
+TEST(Transforms, CheckpointsAreNotMergedWithWhatTheyRepeat) {
+  const auto count = [](const std::string& text, const std::string& word) {
+    std::size_t found = 0;
+    for (std::size_t at = text.find(word); at != text.npos; at = text.find(word, at + 1)) ++found;
+    return found;
+  };
+  const auto function = [](const Tensor& x) { return exp(sin(x)); };
+  const auto text = [](auto f) {
+    return Program::trace(
+               {{"x", {DType::f32, {4}}}},
+               [&](const std::vector<Tensor>& in) { return tensors_of(value_and_grad(f)(in[0])); })
+        .to_string();
+  };
+  EXPECT_EQ(count(text(function), " = sin "), 1U);
+  const std::string kept = text(checkpoint(function));
+  EXPECT_EQ(count(kept, " = checkpoint "), 2U);
+  EXPECT_EQ(count(kept, " = sin "), 2U) << kept;
+}
+
 TEST(Transforms, ExamplesDoNotRunTheBranchesOfOthers) {
   // A loop that ends for positive numbers only, and a slope that is infinite at 0.
   const auto halvings = [](const Tensor& x) {
