@@ -4,18 +4,10 @@ defmodule MlxTest do
   import Mlx.Handles
 
   # Those of functions that need Nx run in test/nx.
-  @need_nx [
-    grad: 1,
-    value_and_grad: 1,
-    vjp: 4,
-    jvp: 4,
-    jacobian: 1,
-    hessian: 1,
-    vmap: 2,
-    checkpoint: 1,
-    stop_gradient: 1,
-    custom_vjp: 2
-  ]
+  {:docs_v1, _, _, _, _, _, docs} = Code.fetch_docs(Mlx)
+
+  @need_nx for {{:function, name, arity}, _, _, _, %{type: :transforms}} <- docs,
+               do: {name, arity}
   doctest Mlx, except: @need_nx
 
   defmodule Box do

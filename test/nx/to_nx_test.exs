@@ -1,7 +1,7 @@
 defmodule Mlx.ToNxTest do
   # Programs as calls of Nx.
   use ExUnit.Case, async: true
-  import Mlx.Compare, only: [assert_answer: 3]
+  import Mlx.Compare, only: [assert_answer: 3, by_nx: 2]
 
   alias Mlx.Program
 
@@ -41,13 +41,6 @@ defmodule Mlx.ToNxTest do
       tensor = tensor |> Nx.to_tensor() |> Nx.devectorize(keep_names: false)
       Nx.rename(tensor, List.duplicate(nil, Nx.rank(tensor)))
     end
-  end
-
-  # By the evaluator, on Nx's own backend.
-  defp by_nx(fun, args) do
-    Nx.with_default_backend(Nx.BinaryBackend, fn ->
-      Nx.Defn.jit_apply(fun, args, compiler: Nx.Defn.Evaluator)
-    end)
   end
 
   # The program of a function, and its inputs.

@@ -1,20 +1,16 @@
 defmodule Mlx.TransformsTest do
   use ExUnit.Case, async: true
-  import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3]
+  import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3, by_nx: 2]
+
+  {:docs_v1, _, _, _, _, _, docs} = Code.fetch_docs(Mlx)
 
   doctest Mlx,
-    only: [
-      grad: 1,
-      value_and_grad: 1,
-      vjp: 4,
-      jvp: 4,
-      jacobian: 1,
-      hessian: 1,
-      vmap: 2,
-      checkpoint: 1,
-      stop_gradient: 1,
-      custom_vjp: 2
-    ]
+    only:
+      for(
+        {{:function, name, arity}, _, _, %{"en" => doc}, %{type: :transforms}} <- docs,
+        doc =~ "iex>",
+        do: {name, arity}
+      )
 
   alias Mlx.Structs.Model
 
@@ -204,13 +200,6 @@ defmodule Mlx.TransformsTest do
 
   @x Nx.tensor([0.5, -1.25, 2.0], backend: Nx.BinaryBackend)
   @matrix Nx.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], backend: Nx.BinaryBackend)
-
-  # What Nx answers: the evaluator's, of Nx's own gradient.
-  defp by_nx(fun, args) do
-    Nx.with_default_backend(Nx.BinaryBackend, fn ->
-      Nx.Defn.jit_apply(fun, args, compiler: Nx.Defn.Evaluator)
-    end)
-  end
 
   defp assert_like_nx(x, fun, options \\ [tolerance: 1.0e-5]) do
     expected = by_nx(fn x -> Nx.Defn.value_and_grad(x, fun) end, [x])
@@ -580,68 +569,6 @@ defmodule Mlx.TransformsTest do
 
     test "keeps runtime calls, which have no gradient" do
       assert Mlx.grad(@x, &F.called/1) |> Nx.to_list() == [1.0, -2.5, 4.0]
-    end
-  end
-
-  describe "arguments are checked" do
-    @identity "expected a function of one argument, got: "
-
-    for {name, text, call} <- [
-          {"no function", @identity <> "1.0", quote(do: Mlx.grad(@x, 1.0))},
-          {"another arity", @identity, quote(do: Mlx.grad(@x, fn x, _ -> x end))},
-          {"vars that are no tensors",
-           "[grad] expected tensors or containers of tensors, got: \"x\"",
-           quote(do: Mlx.grad("x", & &1))},
-          {"vars in a list", "[grad] expected tensors or containers",
-           quote(do: Mlx.grad([@x], & &1))},
-          {"functions without arguments",
-           "[grad] expected a function of 1 to 20 arguments, got: ",
-           quote(do: Mlx.grad(fn -> 1 end))},
-          {"options that are none", "expected options as a keyword list, got: :x",
-           quote(do: Mlx.grad(@x, & &1, :x))},
-          {"unknown options",
-           "[grad] expected no options but :transform, :tape, :cache, :device, :hooks, got: [foo: 1]",
-           quote(do: Mlx.grad(@x, & &1, foo: 1))},
-          {"positions out of range",
-           "[grad] expected :wrt to be a position or a list of them, below 1, got: 1",
-           quote(do: Mlx.grad(& &1, wrt: 1))},
-          {"negative positions", ", below 1, got: -1", quote(do: Mlx.grad(& &1, wrt: -1))},
-          {"no positions", ", below 1, got: []", quote(do: Mlx.grad(& &1, wrt: []))},
-          {"positions that are none", ", below 1, got: :x", quote(do: Mlx.grad(& &1, wrt: :x))},
-          {"positions twice", "[grad] expected :wrt to name each position once, got: [0, 0]",
-           quote(do: Mlx.grad(& &1, wrt: [0, 0]))},
-          {"a transform that is none", ":transform to be a function of one argument, got: 1",
-           quote(do: Mlx.value_and_grad(@x, & &1, transform: 1))},
-          {"tapes that there are not",
-           "[grad] expected :tape to be :all, :sqrt or :recompute, got: 1",
-           quote(do: Mlx.grad(& &1, tape: 1))},
-          {"results that are no tensor", "to answer one tensor to differentiate, got: {",
-           quote(do: Mlx.grad(@x, fn x -> {x, x} end))},
-          {"arguments that are no list", "[vjp] expected a list of arguments, got: 1",
-           quote(do: Mlx.vjp(& &1, 1, 1))},
-          {"arguments of another number", "[vjp] expected a function of arity 2, got: ",
-           quote(do: Mlx.vjp(& &1, [1, 2], 1))},
-          {"cotangents of another form", "[vjp] expected as many tensors as",
-           quote(do: Mlx.vjp(& &1, [@x], {1, 2}))},
-          {"tangents that are no list", "[jvp] expected a list of 1 tangents, got: 1",
-           quote(do: Mlx.jvp(& &1, [@x], 1))},
-          {"tangents of another number", "[jvp] expected a list of 1 tangents, got: [1, 2]",
-           quote(do: Mlx.jvp(& &1, [@x], [1, 2]))}
-        ] do
-      test name do
-        error = assert_raise ArgumentError, fn -> unquote(call) end
-        assert error.message =~ unquote(text)
-      end
-    end
-
-    test "a function called with other arguments" do
-      assert_raise BadArityError, fn -> Mlx.grad(& &1).(1, 2) end
-      assert_raise ArgumentError, ~r/\[grad\] expected tensors/, fn -> Mlx.grad(& &1).(:x) end
-    end
-
-    test "what has no derivative says so" do
-      fun = fn x -> Nx.reduce(x, 0, fn a, b -> Nx.add(a, b) end) end
-      assert_raise Mlx.UnsupportedError, ~r/reduce/, fn -> Mlx.grad(@x, fun) end
     end
   end
 

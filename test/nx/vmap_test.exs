@@ -1,7 +1,7 @@
 defmodule Mlx.VmapTest do
   # Functions mapped over examples, and the Jacobians and Hessians that are made so.
   use ExUnit.Case, async: true
-  import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3]
+  import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3, by_nx: 2]
 
   defmodule Functions do
     import Nx.Defn
@@ -37,12 +37,6 @@ defmodule Mlx.VmapTest do
   alias Functions, as: F
 
   @rows Nx.tensor([[0.5, -1.0, 2.0], [1.5, 0.25, -0.75]], backend: Nx.BinaryBackend)
-
-  defp by_nx(fun, args) do
-    Nx.with_default_backend(Nx.BinaryBackend, fn ->
-      Nx.Defn.jit_apply(fun, args, compiler: Nx.Defn.Evaluator)
-    end)
-  end
 
   # One example after the other.
   defp loop(fun, rows) do

@@ -72,7 +72,8 @@ TEST(ReverseLoop, GoesBackFromTheLastIteration) {
       const std::vector<ValueId> inputs{builder.input("i", s32()), builder.input("c", s32())};
       const std::vector<ValueId> outputs = builder.append(reverse(bound, tape), inputs);
       const auto results = run(builder.program(outputs), {Tensor(0), Tensor(1)});
-      EXPECT_EQ(results[0].item<std::int64_t>(), carried_after(bound)) << name(tape) << " " << bound;
+      EXPECT_EQ(results[0].item<std::int64_t>(), carried_after(bound))
+          << name(tape) << " " << bound;
     }
   }
 }

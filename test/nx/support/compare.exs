@@ -15,6 +15,13 @@ defmodule Mlx.Compare do
     {:c, 64} => 2.0e-6
   }
 
+  @doc "What Nx's evaluator answers on `Nx.BinaryBackend`."
+  def by_nx(fun, args) do
+    Nx.with_default_backend(Nx.BinaryBackend, fn ->
+      Nx.Defn.jit_apply(fun, args, compiler: Nx.Defn.Evaluator)
+    end)
+  end
+
   @doc """
   Calls `fun` with the list `tensors` (of `Nx.BinaryBackend`) on both backends and compares. Where the reference raises, so must the
   other. Options: `:tolerance` replaces the type's own.
