@@ -45,16 +45,22 @@ KnownDifferences known_differences(const std::string& path) {
   }
 }
 
+// Whether `op` is what a user calls `wanted`: "activation" stands for "activation:relu".
+bool is_called(const std::string& op, const std::string& wanted) {
+  return op == wanted || op.starts_with(wanted + ":");
+}
+
 // The cases to run, those of one op together.
 std::vector<const GoldenCase*> selected(const GoldenData& data, const Options& options) {
   std::vector<const GoldenCase*> cases;
   for (const GoldenCase& golden : data.cases()) {
     const auto& ops = options.ops;
-    if (ops.empty() || std::find(ops.begin(), ops.end(), golden.op) != ops.end())
-      cases.push_back(&golden);
+    const auto fits = [&](const std::string& wanted) { return is_called(golden.op, wanted); };
+    if (ops.empty() || std::any_of(ops.begin(), ops.end(), fits)) cases.push_back(&golden);
   }
   for (const std::string& op : options.ops) {
-    if (std::none_of(cases.begin(), cases.end(), [&](const auto* c) { return c->op == op; }))
+    if (std::none_of(cases.begin(), cases.end(),
+                     [&](const auto* c) { return is_called(c->op, op); }))
       throw ArgumentError(fmt::format("[replay] {} has no case of {}", options.folder, op));
   }
   std::stable_sort(cases.begin(), cases.end(),
@@ -117,11 +123,13 @@ Action add_replay(CLI::App& app) {
       "Prints the ops that fail and then the counts; the exit status is 1 if any case fails. A "
       "case "
       "that crashes or takes longer than two minutes fails, and the rest still runs.");
-  app.add_option("DIR", options->folder,
-                 "Folder with ops.jsonl and ops.bin, or with programs.jsonl and programs.bin")
+  app.add_option(
+         "DIR", options->folder,
+         "Folder with ops.jsonl and ops.bin, or the same of programs, or of cases of mlx.nn")
       ->type_name("FOLDER")
       ->required();
-  app.add_option("--op", options->ops, "Only the cases of this op (may be repeated)")
+  app.add_option("--op", options->ops,
+                 "Only the cases of this op, or of what stands before its colon (may be repeated)")
       ->type_name("NAME")
       ->take_all();
   app.add_option("--failures", options->failures, "Write each failing case to this file")

@@ -79,6 +79,11 @@ double tolerance(DType type) {
 }
 
 std::optional<std::string> difference(const GoldenTensor& expected, const GoldenTensor& got) {
+  return difference(expected, got, tolerance(expected.type.dtype));
+}
+
+std::optional<std::string> difference(const GoldenTensor& expected, const GoldenTensor& got,
+                                      double tolerance) {
   const DType type = expected.type.dtype;
   const std::size_t step = size_bytes(type);
   const std::size_t count = expected.bytes.size() / step;
@@ -93,7 +98,7 @@ std::optional<std::string> difference(const GoldenTensor& expected, const Golden
     if (std::memcmp(e, g, step) == 0) continue;
     const Number wanted = tensors::decode(type, e);
     const Number given = tensors::decode(type, g);
-    if (equal(wanted, given, tolerance(type))) continue;
+    if (equal(wanted, given, tolerance)) continue;
     if (different++ == 0) {
       first = fmt::format("{} is {}, expected {}", index_text(i, expected.type.shape), text(given),
                           text(wanted));

@@ -17,6 +17,10 @@ double tolerance(DType type);
 /// infinities have a sign. Both have the same type.
 std::optional<std::string> difference(const GoldenTensor& expected, const GoldenTensor& got);
 
+/// The same with a tolerance that is given.
+std::optional<std::string> difference(const GoldenTensor& expected, const GoldenTensor& got,
+                                      double tolerance);
+
 /// The elements of `tensor` on one line, at most `limit` of them.
 std::string elements_text(const GoldenTensor& tensor, std::size_t limit);
 

@@ -15,6 +15,10 @@ namespace {
 using nlohmann::json;
 using program::integer;
 
+constexpr const char* kOps = "ops";
+constexpr const char* kPrograms = "programs";
+constexpr const char* kCases = "cases";
+
 class Fnv1a {
  public:
   void add(std::span<const std::byte> bytes) {
@@ -33,31 +37,32 @@ class Fnv1a {
 
 GoldenData::GoldenData(const std::filesystem::path& folder, What what) : folder_(folder) {
   std::error_code ignored;
-  const bool has_programs =
-      what == What::kTransforms || std::filesystem::exists(folder / "programs.jsonl", ignored);
-  const std::string kind = has_programs ? "programs" : "ops";
+  const auto has = [&](const char* list) {
+    return std::filesystem::exists(folder / list, ignored);
+  };
+  const bool has_programs = what == What::kTransforms || has("programs.jsonl");
+  const std::string kind = has_programs ? kPrograms : has("cases.jsonl") ? kCases : kOps;
   OpenFile data = open_regular(folder / (kind + ".bin"), "golden data");
   bytes_.resize(data.size);
   data.stream.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(data.size));
   bytes_.resize(static_cast<std::size_t>(data.stream.gcount()));
-  read_list(folder / (kind + ".jsonl"), has_programs, what);
+  read_list(folder / (kind + ".jsonl"), kind, what);
   if (what == What::kCalls) return;
   for (const char* further : {"vmap.jsonl", "marked.jsonl"}) {
-    if (std::filesystem::exists(folder / further, ignored))
-      read_list(folder / further, has_programs, what);
+    if (has(further)) read_list(folder / further, kind, what);
   }
 }
 
-void GoldenData::read_list(const std::filesystem::path& list, bool has_programs, What what) {
+void GoldenData::read_list(const std::filesystem::path& list, const std::string& kind, What what) {
   std::ifstream calls = open_regular(list, "golden data").stream;
   std::string text;
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       const json value = program::parse_json(text);
-      GoldenCase& golden = cases_.emplace_back(read_case(value));
+      GoldenCase& golden = cases_.emplace_back(kind == kCases ? read_nn(value) : read_case(value));
       golden.line = line;
-      if (has_programs) golden.program = read_program(value);
+      if (kind == kPrograms) golden.program = read_program(value);
       if (what == What::kTransforms) golden.transform = read_transform(value);
     } catch (const std::exception& error) {
       throw FormatError(
@@ -68,7 +73,8 @@ void GoldenData::read_list(const std::filesystem::path& list, bool has_programs,
 
 GoldenTensor GoldenData::read_tensor(const json& value) const {
   GoldenTensor tensor;
-  tensor.type.dtype = dtype_from_name(program::text_member(value, "type"));
+  const std::string& type = program::text_member(value, "type");
+  tensor.type.dtype = type == "bool" ? DType::u8 : dtype_from_name(type);
   for (const json& dimension : program::list_member(value, "shape"))
     tensor.type.shape.push_back(integer<std::int64_t>(dimension));
   const auto at = integer<std::size_t>(program::member(value, "at"));
@@ -132,6 +138,51 @@ std::shared_ptr<const GoldenTransform> GoldenData::read_transform(const json& va
   transform->noise = value.value("noise", 0.0);
   transform->marks = value.value("marks", std::vector<std::string>());
   return transform;
+}
+
+GoldenTree GoldenData::read_tree(const json& values) const {
+  if (!values.is_object())
+    throw FormatError(fmt::format("{} is no object", program::shown(values)));
+  GoldenTree tree;
+  for (const auto& [name, tensor] : values.items()) tree.emplace(name, read_tensor(tensor));
+  return tree;
+}
+
+GoldenList GoldenData::read_optional_tensors(const json& values) const {
+  GoldenList list;
+  for (const json& value : values)
+    list.push_back(value.is_null() ? std::nullopt : std::optional(read_tensor(value)));
+  return list;
+}
+
+GoldenCase GoldenData::read_nn(const json& value) const {
+  auto nn = std::make_shared<GoldenNn>();
+  nn->kind = program::text_member(value, "kind");
+  nn->name = program::text_member(value, "name");
+  nn->call = value.value("call", json::object());
+  nn->whole = value;
+  nn->parameters = read_tree(value.value("params", json::object()));
+  nn->inputs = read_optional_tensors(program::optional_list(value, "in"));
+  nn->outputs_f32 = read_tensors(program::optional_list(value, "out_f32"));
+  nn->state = read_tree(value.value("state", json::object()));
+  nn->cotangents = read_optional_tensors(program::optional_list(value, "cotangent"));
+  const json grads = value.value("grads", json::object());
+  nn->input_gradients = read_optional_tensors(program::optional_list(grads, "in"));
+  nn->parameter_gradients = read_tree(grads.value("params", json::object()));
+  for (const json& tree : program::optional_list(value, "gradients"))
+    nn->gradients.push_back(read_tree(tree));
+  for (const json& tree : program::optional_list(value, "steps"))
+    nn->steps.push_back(read_tree(tree));
+
+  GoldenCase golden;
+  golden.op = nn->kind + ":" + nn->name;
+  golden.attrs = value.value("args", json::object());
+  for (const auto& input : nn->inputs) {
+    if (input) golden.inputs.push_back(*input);
+  }
+  golden.outputs = read_tensors(program::optional_list(value, "out"));
+  golden.nn = std::move(nn);
+  return golden;
 }
 
 std::string case_id(const GoldenCase& golden) {

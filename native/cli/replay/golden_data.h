@@ -2,11 +2,12 @@
 // ops.bin, the elements that the lines point into; or the same for programs: programs.jsonl,
 // programs.bin, and the program files (docs/program_format.md) that the lines name. Lines of
 // programs may hold gradients, and those of vmap.jsonl and marked.jsonl beside them point into the
-// same bytes.
+// same bytes. A folder with cases.jsonl and cases.bin holds what mlx.nn and its siblings answer.
 #pragma once
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -49,6 +50,27 @@ struct GoldenTransform {
   std::vector<std::string> marks;                    ///< that the program has to hold
 };
 
+/// Tensors by their dotted names.
+using GoldenTree = std::map<std::string, GoldenTensor>;
+/// Tensors of which some are left out.
+using GoldenList = std::vector<std::optional<GoldenTensor>>;
+
+/// What mlx.nn answers for a layer, a function, an optimizer …; `attrs` of the case are its
+/// options.
+struct GoldenNn {
+  std::string kind, name;
+  nlohmann::json call;   ///< options of the call on a layer; an empty object without
+  nlohmann::json whole;  ///< the case as it was written
+  GoldenTree parameters;
+  GoldenList inputs;
+  std::vector<GoldenTensor> outputs_f32;  ///< of the same case in f32, where it was recorded
+  GoldenTree state;                       ///< after the call
+  GoldenList cotangents;                  ///< of the outputs; empty where no gradients are known
+  GoldenList input_gradients;
+  GoldenTree parameter_gradients;
+  std::vector<GoldenTree> gradients, steps;  ///< of an optimizer
+};
+
 /// One call: an op, its attributes, its operands and what Nx answered.
 struct GoldenCase {
   std::size_t line = 0;  ///< of the list, counted from 1
@@ -58,6 +80,7 @@ struct GoldenCase {
   std::vector<GoldenTensor> outputs;
   std::shared_ptr<const GoldenProgram> program = nullptr;  ///< in place of the op
   std::shared_ptr<const GoldenTransform> transform = nullptr;
+  std::shared_ptr<const GoldenNn> nn = nullptr;  ///< then `op` is kind:name
 };
 
 class GoldenData {
@@ -70,14 +93,19 @@ class GoldenData {
   GoldenData& operator=(const GoldenData&) = delete;
 
   const std::vector<GoldenCase>& cases() const { return cases_; }
+  /// A tensor as lines describe it: {"type", "shape", "at"}; `bool` is read as u8.
+  /// Throws: FormatError for anything else.
+  GoldenTensor read_tensor(const nlohmann::json& value) const;
 
  private:
-  GoldenTensor read_tensor(const nlohmann::json& value) const;
   std::vector<GoldenTensor> read_tensors(const nlohmann::json& values) const;
   GoldenCase read_case(const nlohmann::json& value) const;
   std::shared_ptr<const GoldenProgram> read_program(const nlohmann::json& value) const;
   std::shared_ptr<const GoldenTransform> read_transform(const nlohmann::json& value) const;
-  void read_list(const std::filesystem::path& list, bool has_programs, What what);
+  GoldenTree read_tree(const nlohmann::json& values) const;
+  GoldenList read_optional_tensors(const nlohmann::json& values) const;
+  GoldenCase read_nn(const nlohmann::json& value) const;
+  void read_list(const std::filesystem::path& list, const std::string& kind, What what);
 
   std::filesystem::path folder_;
 

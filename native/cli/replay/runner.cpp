@@ -12,6 +12,7 @@
 #include "replay/compare.h"
 #include "replay/factorisation.h"
 #include "replay/gradients.h"
+#include "replay/nn.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -157,6 +158,8 @@ Outcome run(const GoldenCase& golden, const RunOptions& options) {
   try {
     if (golden.transform != nullptr) {
       outcome = run_transform(golden, options);
+    } else if (golden.nn != nullptr) {
+      outcome = run_nn(golden, options);
     } else if (golden.program != nullptr) {
       run_program(golden, options, outcome);
     } else {

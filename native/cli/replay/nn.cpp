@@ -1,0 +1,124 @@
+#include "replay/nn.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "mlxnx/error.h"
+#include "mlxnx/transforms.h"
+#include "replay/compare.h"
+
+namespace mlxnx::cli {
+namespace {
+
+using Runner = void (*)(const GoldenCase&, const RunOptions&, NnJudge&);
+
+struct Kind {
+  std::string_view name;
+  Runner run;
+};
+
+constexpr Kind kKinds[] = {
+    {"activation", &run_nn_function},
+};
+
+double tolerance_of_values(DType type) {
+  if (type == DType::bf16) return 2e-2;
+  return type == DType::f16 ? 4e-3 : 1e-5;
+}
+
+double tolerance_of_gradients(DType type) {
+  if (type == DType::bf16) return 4e-2;
+  return type == DType::f16 ? 1e-2 : 1e-4;
+}
+
+// What is as true in this case as elsewhere only with fewer digits, by the case's own note.
+double tolerance_by_note(const GoldenNn& nn) {
+  const std::string note = nn.whole.value("note", "");
+  if (nn.name == "layer_norm" && !note.empty()) return 1e-3;
+  if (nn.name == "rope" && !note.empty()) return 2e-4;
+  return 0;
+}
+
+}  // namespace
+
+void NnJudge::outputs(const std::vector<Tensor>& got) {
+  if (got.size() != golden_.outputs.size())
+    throw ShapeError(fmt::format("{} outputs, expected {}", got.size(), golden_.outputs.size()));
+  const auto& in_f32 = golden_.nn->outputs_f32;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const GoldenTensor& wanted = golden_.outputs[i];
+    compare(fmt::format("output {}", i), wanted, i < in_f32.size() ? &in_f32[i] : nullptr, got[i],
+            std::max(tolerance_of_values(wanted.type.dtype), tolerance_by_note(*golden_.nn)));
+  }
+}
+
+void NnJudge::value(const std::string& what, const GoldenTensor& wanted, const Tensor& got) {
+  compare(what, wanted, nullptr, got, tolerance_of_values(wanted.type.dtype));
+}
+
+void NnJudge::gradient(const std::string& what, const GoldenTensor& wanted, const Tensor& got) {
+  compare(what, wanted, nullptr, got, tolerance_of_gradients(wanted.type.dtype));
+}
+
+void NnJudge::compare(const std::string& what, const GoldenTensor& wanted,
+                      const GoldenTensor* in_f32, const Tensor& got, double tolerance) {
+  outcome_.types.push_back(got.type());
+  outcome_.outputs.push_back(got.to_bytes());
+  if (got.type() != wanted.type) {
+    fail(fmt::format("{} is {}, expected {}", what, to_string(got.type()), to_string(wanted.type)));
+    return;
+  }
+  const auto fault = difference(wanted, {got.type(), outcome_.outputs.back()}, tolerance);
+  if (!fault) return;
+  if (in_f32 != nullptr) {
+    const std::vector<std::byte> wide = as_type(got, in_f32->type.dtype).to_bytes();
+    if (!difference(*in_f32, {in_f32->type, wide}, tolerance)) return;
+  }
+  fail(fmt::format("{}: {}", what, *fault));
+}
+
+void judge_function(const GoldenNn& nn,
+                    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& function,
+                    const std::vector<Tensor>& inputs, const GoldenList& wanted,
+                    const std::vector<std::string>& names, NnJudge& judge) {
+  judge.outputs(function(inputs));
+  if (nn.cotangents.empty()) return;
+  std::vector<Tensor> cotangents;
+  const auto flat = [&](const std::vector<Tensor>& given) {
+    // Outputs without a cotangent of their own are left out.
+    std::vector<Tensor> results;
+    const std::vector<Tensor> all = function(given);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (nn.cotangents.at(i)) results.push_back(all[i]);
+    }
+    return results;
+  };
+  for (const auto& cotangent : nn.cotangents) {
+    if (cotangent) cotangents.push_back(Tensor::from_bytes(cotangent->bytes, cotangent->type));
+  }
+  const std::vector<Tensor> results = tracing::vjp(flat, inputs, cotangents);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (wanted.at(i))
+      judge.gradient("gradient of " + names.at(i), *wanted[i], results[cotangents.size() + i]);
+  }
+}
+
+Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options) {
+  return lay_out(golden.bytes, golden.type, options.layout);
+}
+
+Outcome run_nn(const GoldenCase& golden, const RunOptions& options) {
+  Outcome outcome;
+  NnJudge judge(golden, outcome);
+  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                        [&](const Kind& k) { return k.name == golden.nn->kind; });
+  if (kind == std::end(kKinds))
+    throw UnsupportedError(fmt::format("[{}] there is no such kind of case", golden.nn->kind));
+  kind->run(golden, options, judge);
+  outcome.passed = outcome.fault.empty();
+  return outcome;
+}
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,77 @@
+#include "nn/function.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::nn {
+namespace {
+
+struct Functions {
+  std::vector<const FunctionDef*> in_order;
+  std::map<std::pair<Family, std::string_view>, const FunctionDef*> by_name;
+
+  Functions() {
+    for (const auto family : {activation_functions()}) {
+      for (const FunctionDef& row : family) {
+        in_order.push_back(&row);
+        by_name.emplace(std::pair(row.family, row.name), &row);
+      }
+    }
+  }
+};
+
+const Functions& functions() {
+  // Never destroyed: other threads may be calling functions while the process exits.
+  static const auto* const instance = new Functions();
+  return *instance;
+}
+
+std::string called(const FunctionDef& row) { return "[" + std::string(row.name) + "] "; }
+
+}  // namespace
+
+std::string_view name(Family family) {
+  constexpr std::string_view kNames[] = {"activation"};
+  return kNames[static_cast<std::size_t>(family)];
+}
+
+const Tensor& FunctionCall::operator[](std::size_t i) const {
+  if (operands_[i]) return *operands_[i];
+  throw ArgumentError(called(row_) + "needs the operand " + std::string(row_.operands[i].name));
+}
+
+std::span<const FunctionDef* const> all_functions() { return functions().in_order; }
+
+const FunctionDef& function(Family family, std::string_view name) {
+  const auto found = functions().by_name.find({family, name});
+  if (found != functions().by_name.end()) return *found->second;
+  throw UnsupportedError("[" + std::string(name) + "] there is no such " +
+                         std::string(nn::name(family)));
+}
+
+std::vector<Tensor> call(const FunctionDef& row, std::span<const std::optional<Tensor>> operands,
+                         const ops::Attrs& options) {
+  if (operands.size() > row.operands.size()) {
+    throw ArgumentError(called(row) + "takes at most " + std::to_string(row.operands.size()) +
+                        " operands, got " + std::to_string(operands.size()));
+  }
+  std::vector<std::optional<Tensor>> all(operands.begin(), operands.end());
+  all.resize(row.operands.size());
+  const ops::Attrs complete_options = complete(options, row.options, row.name);
+  return row.call(FunctionCall(row, all, complete_options));
+}
+
+ops::Attrs complete(const ops::Attrs& options, std::span<const ops::AttrDef> schema,
+                    std::string_view owner) {
+  ops::Attrs widened = options;
+  for (const ops::AttrDef& row : schema) {
+    const auto* const number = options.get_if<std::int64_t>(row.name);
+    if (row.kind == ops::AttrKind::kInts && number != nullptr) widened.set(row.name, Axes{*number});
+  }
+  return ops::normalise(widened, schema, owner);
+}
+
+}  // namespace mlxnx::nn
