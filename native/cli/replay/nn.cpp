@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "mlxnx/error.h"
 #include "mlxnx/transforms.h"
+#include "nn/function.h"
 #include "replay/compare.h"
 
 namespace mlxnx::cli {
@@ -14,14 +16,21 @@ namespace {
 
 using Runner = void (*)(const GoldenCase&, const RunOptions&, NnJudge&);
 
+// What is no function with a row of its own.
 struct Kind {
   std::string_view name;
   Runner run;
 };
 
-constexpr Kind kKinds[] = {
-    {"activation", &run_nn_function},
-};
+constexpr std::array<Kind, 0> kKinds{};
+
+Runner runner_of(const std::string& kind) {
+  if (nn::family_called(kind)) return &run_nn_function;
+  const auto* const found =
+      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& row) { return row.name == kind; });
+  if (found != kKinds.end()) return found->run;
+  throw UnsupportedError(fmt::format("[{}] there is no such kind of case", kind));
+}
 
 double tolerance_of_values(DType type) {
   if (type == DType::bf16) return 2e-2;
@@ -112,11 +121,7 @@ Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options) {
 Outcome run_nn(const GoldenCase& golden, const RunOptions& options) {
   Outcome outcome;
   NnJudge judge(golden, outcome);
-  const auto* const kind = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                        [&](const Kind& k) { return k.name == golden.nn->kind; });
-  if (kind == std::end(kKinds))
-    throw UnsupportedError(fmt::format("[{}] there is no such kind of case", golden.nn->kind));
-  kind->run(golden, options, judge);
+  runner_of(golden.nn->kind)(golden, options, judge);
   outcome.passed = outcome.fault.empty();
   return outcome;
 }

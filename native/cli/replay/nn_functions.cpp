@@ -1,26 +1,13 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
-
 #include "nn/function.h"
 #include "program/attrs_json.h"
 #include "replay/nn.h"
 
 namespace mlxnx::cli {
-namespace {
-
-nn::Family family_of(const std::string& kind) {
-  constexpr std::array kFamilies{nn::Family::kActivation};
-  return *std::find_if(kFamilies.begin(), kFamilies.end(),
-                       [&](nn::Family family) { return nn::name(family) == kind; });
-}
-
-}  // namespace
-
 void run_nn_function(const GoldenCase& golden, const RunOptions& options, NnJudge& judge) {
   const GoldenNn& nn = *golden.nn;
-  const nn::FunctionDef& row = nn::function(family_of(nn.kind), nn.name);
+  const nn::FunctionDef& row = nn::function(*nn::family_called(nn.kind), nn.name);
   const ops::Attrs attrs = program::attrs_from_json(golden.attrs, row.options);
   std::vector<Tensor> given;
   GoldenList wanted;

@@ -1,5 +1,7 @@
 #include "nn/function.h"
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -29,13 +31,19 @@ const Functions& functions() {
   return *instance;
 }
 
+constexpr std::string_view kFamilies[] = {"activation", "loss",     "schedule",
+                                          "fast",       "quantize", "random"};
+
 std::string called(const FunctionDef& row) { return "[" + std::string(row.name) + "] "; }
 
 }  // namespace
 
-std::string_view name(Family family) {
-  constexpr std::string_view kNames[] = {"activation"};
-  return kNames[static_cast<std::size_t>(family)];
+std::string_view name(Family family) { return kFamilies[static_cast<std::size_t>(family)]; }
+
+std::optional<Family> family_called(std::string_view name) {
+  const auto* const found = std::find(std::begin(kFamilies), std::end(kFamilies), name);
+  if (found == std::end(kFamilies)) return std::nullopt;
+  return static_cast<Family>(found - std::begin(kFamilies));
 }
 
 const Tensor& FunctionCall::operator[](std::size_t i) const {

@@ -18,10 +18,17 @@ namespace mlxnx::nn {
 /// What a function is about; names are unique within a family.
 enum class Family : std::uint8_t {
   kActivation,
+  kLoss,
+  kSchedule,
+  kFast,
+  kQuantize,
+  kRandom,
 };
 
 /// "activation", …
 std::string_view name(Family family);
+/// The family of that name, or none.
+std::optional<Family> family_called(std::string_view name);
 
 struct OperandDef {
   std::string_view name;
