@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/shared_memory.h"
 #include "mlxc/array.h"
 #include "mlxc/f64_on_gpu.h"
 #include "mlxnx/error.h"
@@ -161,6 +162,12 @@ Tensor from_address(ErlNifEnv*, Bytes address, TensorType type) {
   return Tensor::from_bytes({reinterpret_cast<const std::byte*>(address.count), size}, type);
 }
 
+std::string share(ErlNifEnv*, TensorArg tensor, std::int64_t permissions) {
+  return io::share(*tensor, static_cast<mode_t>(std::clamp<std::int64_t>(permissions, 0, 07777)));
+}
+
+Tensor claim(ErlNifEnv*, std::string name, TensorType type) { return io::claim(name, type); }
+
 }  // namespace
 
 bool open_tensor_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
@@ -215,6 +222,8 @@ std::span<const ErlNifFunc> tensor_functions() {
       nif_function<"copy", &copy>(),
       nif_function<"address", &address, NeverQuick{}>(),
       nif_function<"from_address", &from_address, NeverQuick{}>(),
+      nif_function<"share", &share, NeverQuick{}>(),
+      nif_function<"claim", &claim, NeverQuick{}>(),
   };
   return kFunctions;
 }

@@ -234,6 +234,34 @@ defmodule Mlx.Backend.TransferTest do
       assert copy.data.device == :cpu
     end
 
+    test "are for other processes of the operating system, once each" do
+      for type <- Mlx.Dtype.all() do
+        tensor = Nx.backend_copy(Inputs.matrix(type), Backend)
+        pointer = Nx.to_pointer(tensor, mode: :ipc, permissions: 0o600)
+        assert %Nx.Pointer{kind: :ipc, handle: "/mlxnx_" <> _, data_size: size} = pointer
+        assert size == Nx.byte_size(tensor)
+        copy = Nx.from_pointer(Backend, pointer, type, {2, 4}, names: [:x, :y])
+        assert copy.names == [:x, :y]
+        assert same_elements?(copy, tensor)
+
+        assert_raise ArgumentError, ~r/No such file/, fn ->
+          Nx.from_pointer(Backend, pointer, type, {2, 4})
+        end
+      end
+    end
+
+    test "of shared memory are not lost by a wrong shape" do
+      pointer = Nx.to_pointer(Nx.transpose(Nx.iota({2, 3}, backend: Backend)), mode: :ipc)
+
+      for wrong <- [pointer, %{pointer | data_size: nil}] do
+        assert_raise ArgumentError, ~r/24 bytes.* 28/, fn ->
+          Nx.from_pointer(Backend, wrong, :s32, {7})
+        end
+      end
+
+      assert Nx.to_flat_list(Nx.from_pointer(Backend, pointer, :s32, {6})) == [0, 3, 1, 4, 2, 5]
+    end
+
     test "are checked" do
       pointer = Nx.to_pointer(mlx([1, 2, 3]))
 
@@ -245,14 +273,12 @@ defmodule Mlx.Backend.TransferTest do
         Nx.from_pointer(Backend, %{pointer | address: 0}, :s32, {3})
       end
 
-      assert_raise Mlx.UnsupportedError, ~r/expected a :local pointer, got: :ipc/, fn ->
-        Nx.from_pointer(Backend, %Nx.Pointer{kind: :ipc, handle: "x"}, :s32, {3})
+      assert_raise ArgumentError, ~r/of kind :local or :ipc, got: :cuda_ipc/, fn ->
+        Nx.from_pointer(Backend, %Nx.Pointer{kind: :cuda_ipc, handle: "x"}, :s32, {3})
       end
 
-      for options <- [[mode: :ipc], [mode: :ipc, permissions: 0o600]] do
-        assert_raise Mlx.UnsupportedError, ~r/use mode: :local/, fn ->
-          Nx.to_pointer(mlx([1]), options)
-        end
+      assert_raise ArgumentError, ~r/shared memory \/nothing_here: No such file/, fn ->
+        Nx.from_pointer(Backend, %Nx.Pointer{kind: :ipc, handle: "/nothing_here"}, :s32, {3})
       end
 
       assert_raise ArgumentError, ~r/got: :remote/, fn ->

@@ -44,6 +44,8 @@ defmodule Mlx.NIF do
   def copy(_tensor), do: stub()
   def address(_tensor), do: stub()
   def from_address(_address, _type_and_shape), do: stub()
+  def share(_tensor, _permissions), do: stub()
+  def claim(_name, _type_and_shape), do: stub()
 
   # Ops
   def op(_name, _operands, _attributes, _type_and_shape, _where), do: stub()

@@ -259,17 +259,22 @@ defmodule Mlx.Backend do
         }
 
       :ipc ->
-        raise Mlx.UnsupportedError,
-          message:
-            "[to_pointer] tensors can't be shared between operating system processes; use mode: :local"
+        options = Keyword.validate!(options, [:mode, permissions: 0o400])
+
+        %Nx.Pointer{
+          kind: :ipc,
+          handle: NIF.share(ref, options[:permissions]),
+          data_size: Nx.byte_size(tensor)
+        }
 
       other ->
-        raise ArgumentError, "[to_pointer] expected mode: :local, got: #{inspect(other)}"
+        raise ArgumentError,
+              "[to_pointer] expected mode: :local or :ipc, got: #{inspect(other)}"
     end
   end
 
   @impl true
-  def from_pointer(%Nx.Pointer{kind: :local} = pointer, type, shape, backend_options, options) do
+  def from_pointer(%Nx.Pointer{} = pointer, type, shape, backend_options, options) do
     out = Nx.template(shape, type, names: options[:names])
     size = Nx.byte_size(out)
 
@@ -279,14 +284,18 @@ defmodule Mlx.Backend do
               "#{inspect(type)} and shape #{inspect(shape)} takes #{size}: its data_size has to be that"
     end
 
-    # A copy: the tensor must outlive whoever owns the memory.
-    device = device_option(backend_options)
-    out |> put_ref(NIF.from_address(pointer.address, {type, shape}), device)
+    put_ref(out, pointed_at(pointer, {type, shape}), device_option(backend_options))
   end
 
-  def from_pointer(%Nx.Pointer{kind: kind}, _type, _shape, _backend_options, _options) do
-    raise Mlx.UnsupportedError,
-      message: "[from_pointer] expected a :local pointer, got: #{inspect(kind)}"
+  # Copies: the tensor must outlive whoever owns the memory.
+  defp pointed_at(%Nx.Pointer{kind: :local, address: address}, type),
+    do: NIF.from_address(address, type)
+
+  defp pointed_at(%Nx.Pointer{kind: :ipc, handle: handle}, type), do: NIF.claim(handle, type)
+
+  defp pointed_at(%Nx.Pointer{kind: kind}, _type) do
+    raise ArgumentError,
+          "[from_pointer] expected a pointer of kind :local or :ipc, got: #{inspect(kind)}"
   end
 
   ## Between backends

@@ -19,6 +19,8 @@ defmodule Mlx.NIF.FunctionsTest do
     copy: "a copy outlives the tensor",
     address: "address and from_address read where the elements lie",
     from_address: "address and from_address read where the elements lie",
+    share: "share and claim hand elements over once",
+    claim: "share and claim hand elements over once",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -141,6 +143,13 @@ defmodule Mlx.NIF.FunctionsTest do
 
     # Nothing lies at 0, and nothing is read there.
     assert values(NIF.from_address(0, {{:f, 32}, {0}})) == []
+  end
+
+  test "share and claim hand elements over once" do
+    name = NIF.share(tensor([1, 2, 3]), 0o400)
+    assert "/mlxnx_" <> _ = name
+    assert values(NIF.claim(name, {{:f, 32}, {3, 1}})) == [1.0, 2.0, 3.0]
+    assert_raise ArgumentError, ~r/No such file/, fn -> NIF.claim(name, {{:f, 32}, {3, 1}}) end
   end
 
   test "op takes operands, attributes and the type of the result" do
