@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <string_view>
 
 #include "mlxnx/error.h"
@@ -22,13 +22,13 @@ struct Kind {
   Runner run;
 };
 
-constexpr std::array<Kind, 0> kKinds{};
+constexpr Kind kKinds[] = {{"layer", &run_nn_layer}};
 
 Runner runner_of(const std::string& kind) {
   if (nn::family_called(kind)) return &run_nn_function;
-  const auto* const found =
-      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& row) { return row.name == kind; });
-  if (found != kKinds.end()) return found->run;
+  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                         [&](const Kind& row) { return row.name == kind; });
+  if (found != std::end(kKinds)) return found->run;
   throw UnsupportedError(fmt::format("[{}] there is no such kind of case", kind));
 }
 

@@ -50,7 +50,8 @@ void judge_function(const GoldenNn& nn,
 /// The tensors of a case, laid out as the options say.
 Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options);
 
-/// A kind's runner, in its own file.
+/// The kinds' runners, each in its own file.
 void run_nn_function(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_nn_layer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 
 }  // namespace mlxnx::cli

@@ -31,9 +31,18 @@
     v(__VA_ARGS__);                                                    \
   }
 
+/// The same for a struct that is a part of another one's: its members are named as if they were
+/// that one's own, "weight" rather than "part.weight".
+#define MLXNX_INLINE_MEMBERS(...)                  \
+  static constexpr bool has_inline_members = true; \
+  MLXNX_MEMBERS(__VA_ARGS__)
+
 namespace mlxnx {
 
 namespace tree {
+
+template <typename T>
+concept HasInlineMembers = T::has_inline_members;
 
 template <typename T>
 concept HasMembers = requires(T& value) {
@@ -116,9 +125,12 @@ void visit_named(T& value, OnTensor& on_tensor, const std::string& path = "") {
     return;
   } else if constexpr (tree::HasMembers<T>) {
     const std::vector<std::string> names = tree::split_names(std::remove_cv_t<T>::member_names());
-    value.visit_members([&](auto&... members) {
-      (visit_named(members, on_tensor, below(names.at(number++))), ...);
-    });
+    const auto one = [&]<typename Member>(Member& member) {
+      const std::string& name = names.at(number++);
+      visit_named(member, on_tensor,
+                  tree::HasInlineMembers<std::remove_cv_t<Member>> ? path : below(name));
+    };
+    value.visit_members([&](auto&... members) { (one(members), ...); });
   } else if constexpr (tree::MapLike<T>) {
     for (auto& [key, element] : value) visit_named(element, on_tensor, below(tree::text_of(key)));
   } else if constexpr (std::ranges::sized_range<T>) {

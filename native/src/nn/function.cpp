@@ -34,7 +34,7 @@ const Functions& functions() {
 constexpr std::string_view kFamilies[] = {"activation", "loss",     "schedule",
                                           "fast",       "quantize", "random"};
 
-std::string called(const FunctionDef& row) { return "[" + std::string(row.name) + "] "; }
+std::string called(std::string_view name) { return "[" + std::string(name) + "] "; }
 
 }  // namespace
 
@@ -48,7 +48,7 @@ std::optional<Family> family_called(std::string_view name) {
 
 const Tensor& FunctionCall::operator[](std::size_t i) const {
   if (operands_[i]) return *operands_[i];
-  throw ArgumentError(called(row_) + "needs the operand " + std::string(row_.operands[i].name));
+  throw ArgumentError(called(name_) + "needs the operand " + std::string(operand_names_[i].name));
 }
 
 std::span<const FunctionDef* const> all_functions() { return functions().in_order; }
@@ -62,14 +62,21 @@ const FunctionDef& function(Family family, std::string_view name) {
 
 std::vector<Tensor> call(const FunctionDef& row, std::span<const std::optional<Tensor>> operands,
                          const ops::Attrs& options) {
-  if (operands.size() > row.operands.size()) {
-    throw ArgumentError(called(row) + "takes at most " + std::to_string(row.operands.size()) +
+  const auto all = complete(operands, row.operands, row.name);
+  const ops::Attrs complete_options = complete(options, row.options, row.name);
+  return row.call(FunctionCall(row.name, row.operands, all, complete_options));
+}
+
+std::vector<std::optional<Tensor>> complete(std::span<const std::optional<Tensor>> operands,
+                                            std::span<const OperandDef> names,
+                                            std::string_view owner) {
+  if (operands.size() > names.size()) {
+    throw ArgumentError(called(owner) + "takes at most " + std::to_string(names.size()) +
                         " operands, got " + std::to_string(operands.size()));
   }
   std::vector<std::optional<Tensor>> all(operands.begin(), operands.end());
-  all.resize(row.operands.size());
-  const ops::Attrs complete_options = complete(options, row.options, row.name);
-  return row.call(FunctionCall(row, all, complete_options));
+  all.resize(names.size());
+  return all;
 }
 
 ops::Attrs complete(const ops::Attrs& options, std::span<const ops::AttrDef> schema,

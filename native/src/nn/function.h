@@ -35,15 +35,13 @@ struct OperandDef {
   bool optional = false;
 };
 
-struct FunctionDef;
-
-/// One call: as many operands as the row names, and an option for each of its schema that has a
+/// One call of a row: as many operands as it names, and an option for each of its schema that has a
 /// value.
 class FunctionCall {
  public:
-  FunctionCall(const FunctionDef& row, std::span<const std::optional<Tensor>> operands,
-               const ops::Attrs& options)
-      : row_(row), operands_(operands), options_(options) {}
+  FunctionCall(std::string_view name, std::span<const OperandDef> operand_names,
+               std::span<const std::optional<Tensor>> operands, const ops::Attrs& options)
+      : name_(name), operand_names_(operand_names), operands_(operands), options_(options) {}
 
   /// Operand `i`. Throws: ArgumentError where it is wanted and was not given.
   const Tensor& operator[](std::size_t i) const;
@@ -60,7 +58,8 @@ class FunctionCall {
   }
 
  private:
-  const FunctionDef& row_;
+  std::string_view name_;
+  std::span<const OperandDef> operand_names_;
   std::span<const std::optional<Tensor>> operands_;
   const ops::Attrs& options_;
 };
@@ -89,6 +88,12 @@ const FunctionDef& function(Family family, std::string_view name);
 /// that the row does not take; what the function throws.
 std::vector<Tensor> call(const FunctionDef& row, std::span<const std::optional<Tensor>> operands,
                          const ops::Attrs& options);
+
+/// As many operands as `names` has, where those that are left out at the end are not given.
+/// Throws: ArgumentError for too many.
+std::vector<std::optional<Tensor>> complete(std::span<const std::optional<Tensor>> operands,
+                                            std::span<const OperandDef> names,
+                                            std::string_view owner);
 
 /// `options` as `schema` wants them: see `call`. `owner` is named in errors.
 ops::Attrs complete(const ops::Attrs& options, std::span<const ops::AttrDef> schema,
