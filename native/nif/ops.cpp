@@ -150,20 +150,23 @@ const ops::OpDef* Codec<const ops::OpDef*>::decode(ErlNifEnv*, Term term) {
   return found->second;
 }
 
-ops::Attrs decode_attrs(ErlNifEnv* env, const ops::OpDef& op, Term keywords) {
+ops::Attrs decode_attrs(ErlNifEnv* env, std::string_view owner,
+                        std::span<const ops::AttrDef> schema, Term keywords, bool widen) {
+  const std::string called = "[" + std::string(owner) + "] ";
   ops::Attrs attrs;
   Term head, tail = keywords;
   while (enif_get_list_cell(env, tail, &head, &tail)) {
     const auto pair = decode_tuple(env, head, 2, "a keyword list");
     const std::string name = decode<std::string>(env, pair[0]);
-    const auto def = std::find_if(op.attrs.begin(), op.attrs.end(),
+    const auto def = std::find_if(schema.begin(), schema.end(),
                                   [&name](const ops::AttrDef& attr) { return attr.name == name; });
-    if (def == op.attrs.end())
-      throw ArgumentError("[" + std::string(op.name) + "] has no attribute " + name);
+    if (def == schema.end()) throw ArgumentError(called + "has no attribute " + name);
     try {
-      attrs.set(def->name, decode_attr(env, def->kind, pair[1]));
+      const bool is_single =
+          widen && def->kind == ops::AttrKind::kInts && enif_is_number(env, pair[1]) != 0;
+      attrs.set(def->name, decode_attr(env, is_single ? ops::AttrKind::kInt : def->kind, pair[1]));
     } catch (const ArgumentError& error) {
-      throw ArgumentError("[" + std::string(op.name) + "] " + name + ": " + error.what());
+      throw ArgumentError(called + name + ": " + error.what());
     }
   }
   if (!enif_is_empty_list(env, tail)) throw_unexpected(keywords, "a keyword list");

@@ -17,6 +17,8 @@
 //     {:transform, name, parameters, operands, region}, where what the transform makes of the
 //     region
 //       comes to stand; nif/transform.h tells names and parameters
+#include "nif/program.h"
+
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -36,24 +38,11 @@
 #include "nif/tensor.h"
 #include "nif/transform.h"
 #include "program/builder.h"
-#include "program/executable.h"
 #include "program/printer.h"
 #include "program/serializer.h"
 #include "program/verifier.h"
 
 namespace mlxnx::nif {
-
-using ExecutablePtr = std::shared_ptr<const program::Executable>;
-
-template <>
-struct Codec<ExecutablePtr> {
-  static ExecutablePtr decode(ErlNifEnv* env, Term term) {
-    return Resource<ExecutablePtr>::get(env, term, "a program");
-  }
-  static Term encode(ErlNifEnv* env, ExecutablePtr executable) {
-    return Resource<ExecutablePtr>::make(env, std::move(executable));
-  }
-};
 
 namespace {
 
@@ -225,6 +214,8 @@ void process_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
 std::atomic<std::size_t> live_programs{0};
 std::atomic<std::size_t> live_bytes{0};
 
+}  // namespace
+
 ExecutablePtr make_ready(program::Program program) {
   auto executable = std::make_unique<const program::Executable>(std::move(program));
   live_programs.fetch_add(1, std::memory_order_relaxed);
@@ -235,6 +226,8 @@ ExecutablePtr make_ready(program::Program program) {
             delete gone;
           }};
 }
+
+namespace {
 
 bool has_control_flow(const program::Program& program) {
   return std::any_of(program.main.instructions.begin(), program.main.instructions.end(),

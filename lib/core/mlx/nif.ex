@@ -56,6 +56,10 @@ defmodule Mlx.NIF do
   def callback_reply(_session, _tensors), do: stub()
   def callback_failed(_session), do: stub()
 
+  # Functions and layers of mlxnx::nn: native/nif/nn.cpp tells what a callable is
+  def nn_program(_callable, _types), do: stub()
+  def nn_rows, do: stub()
+
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()
   def program_run(_program, _tensors, _where), do: stub()

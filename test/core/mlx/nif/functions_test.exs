@@ -21,6 +21,8 @@ defmodule Mlx.NIF.FunctionsTest do
     from_address: "address and from_address read where the elements lie",
     share: "share and claim hand elements over once",
     claim: "share and claim hand elements over once",
+    nn_program: "nn_program makes programs of functions and layers",
+    nn_rows: "nn_rows tells what there is by name",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -150,6 +152,62 @@ defmodule Mlx.NIF.FunctionsTest do
     assert "/mlxnx_" <> _ = name
     assert values(NIF.claim(name, {{:f, 32}, {3, 1}})) == [1.0, 2.0, 3.0]
     assert_raise ArgumentError, ~r/No such file/, fn -> NIF.claim(name, {{:f, 32}, {3, 1}}) end
+  end
+
+  test "nn_program makes programs of functions and layers" do
+    elu = NIF.nn_program({:function, :activation, :elu, [true], [alpha: 2.0]}, [{{:f, 32}, {2}}])
+    [y] = NIF.program_run(elu, [tensor([-1.0e3, 3.0])], nil)
+    assert values(y) == [-2.0, 3.0]
+
+    options = [input_dims: 2, output_dims: 1]
+    key = {{:u, 32}, {2}}
+    init = NIF.nn_program({:layer_init, :linear, options}, [key])
+    assert {[{_, ^key}], [{{:f, 32}, {1, 2}}, {{:f, 32}, {1}}]} = NIF.program_signature(init)
+    assert NIF.program_output_names(init) == ["weight", "bias"]
+
+    types = [{{:f, 32}, {1}}, {{:f, 32}, {1, 2}}, {{:f, 32}, {2}}]
+    layer = NIF.nn_program({:layer, :linear, options, ["bias", "weight"], [true], []}, types)
+
+    inputs = [
+      tensor([0.5]),
+      NIF.from_binary({{:f, 32}, {1, 2}}, <<1.0::float-32-native, 10.0::float-32-native>>, nil)
+    ]
+
+    [y] = NIF.program_run(layer, inputs ++ [tensor([2.0, 3.0])], nil)
+    assert values(y) == [32.5]
+  end
+
+  test "nn_program refuses what is no callable, and tensors that do not fit it" do
+    type = {{:f, 32}, {2}}
+
+    for {callable, types, text} <- [
+          {:elu, [type], ~r/expected a callable, got elu/},
+          {{:function, :activation, :elu}, [type], ~r/expected a callable/},
+          {{:function, :song, :elu, [true], []}, [type], ~r/no family of functions called song/},
+          {{:function, :activation, :elu, [true], []}, [], ~r/too few tensors/},
+          {{:function, :activation, :elu, [true], []}, [type, type], ~r/too many tensors/},
+          {{:function, :activation, :elu, [true, true], []}, [type, type], ~r/takes at most 1/},
+          {{:function, :activation, :elu, [false], []}, [], ~r/needs the operand x/},
+          {{:function, :activation, :elu, [true], [beta: 1]}, [type], ~r/has no attribute beta/},
+          {{:layer, :linear, [input_dims: 2, output_dims: 1], ["a"], [true], []}, [type, type],
+           ~r/weight/},
+          {{:layer, :linear, [input_dims: 2, output_dims: 1], ["a", "b"], [], []}, [type],
+           ~r/too few tensors/},
+          {{:layer_init, :linear, [input_dims: 2, output_dims: 1]}, [], ~r/too few tensors/},
+          {{:layer_init, :linear, [input_dims: 2, output_dims: 1]}, [type], ~r/u32/}
+        ] do
+      assert_raise ArgumentError, text, fn -> NIF.nn_program(callable, types) end
+    end
+
+    assert_raise Mlx.UnsupportedError, ~r/no such activation/, fn ->
+      NIF.nn_program({:function, :activation, :song, [true], []}, [type])
+    end
+  end
+
+  test "nn_rows tells what there is by name" do
+    rows = NIF.nn_rows()
+    assert {"activation", "prelu", ["x", "alpha"], [], []} in rows
+    assert {"layer", "linear", ["x"], ["input_dims", "output_dims", "bias"], []} in rows
   end
 
   test "op takes operands, attributes and the type of the result" do

@@ -1,0 +1,545 @@
+defmodule Mlx.NN do
+  @moduledoc """
+  Layers, activation functions and losses: an equivalent of `mlx.nn`, from the definitions of the C++ library.
+
+  The functions take tensors of any backend, inside of `defn` and outside. Outside they are compiled by MLX at the first call for
+  each type and shape; inside they become part of the function around, whatever its compiler, and `Nx.Defn.grad` and `Mlx.grad`
+  differentiate through them. Options have MLX's names and defaults. Names of axes stay where the shape does; vectorized axes are
+  mapped over.
+
+  Activation functions keep the type of float tensors; integers are computed in f32, but for functions that only choose among
+  their values (`relu/1`, `relu2/1`, `hard_shrink/2`). At infinities they answer the limit, and NaN stays NaN.
+  """
+
+  import Mlx.NN.Functions
+
+  alias Mlx.Argument
+  alias Mlx.NN.{Callable, Layer, Parameters}
+  alias Nx.Tensor, as: T
+
+  @typedoc "A layer, or a map, list or tuple of models."
+  @type model :: Layer.t() | %{(atom() | String.t()) => model} | [model] | tuple()
+
+  @typedoc "Parameters by the parts of their names: `%{\"layers\" => %{\"0\" => %{\"weight\" => …}}}`."
+  @type parameters :: %{String.t() => Nx.Tensor.t() | parameters}
+
+  ## Layers
+
+  @doc """
+  The layer `name` of `mlx.nn`, in snake case, with MLX's options.
+
+  Raises `ArgumentError` when its parameters are drawn or taken, for options that it does not have.
+
+  ## Examples
+
+      iex> Mlx.NN.layer(:linear, input_dims: 3, output_dims: 5)
+      #Mlx.NN.Layer<linear [input_dims: 3, output_dims: 5]>
+  """
+  @doc type: :layer
+  @spec layer(atom(), keyword()) :: Layer.t()
+  def layer(name, options \\ []) do
+    Argument.check!(is_atom(name), "layer", "the name of a layer", name)
+    Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
+    %Layer{name: name, options: Enum.sort(options)}
+  end
+
+  @doc """
+  Layers one after the other: what one answers the next takes. Functions of one tensor may stand among them.
+
+  ## Examples
+
+      iex> model = Mlx.NN.sequential([Mlx.NN.layer(:linear, input_dims: 2, output_dims: 4), &Mlx.NN.relu/1])
+      iex> params = Mlx.NN.init(model, 0)
+      iex> params["layers"]["0"]["weight"].shape
+      {4, 2}
+      iex> Mlx.NN.call(model, params, Nx.tensor([[1.0, 2.0]])).shape
+      {1, 4}
+  """
+  @doc type: :layer
+  @spec sequential([Layer.t() | (Nx.Tensor.t() -> Nx.Tensor.t())]) :: Layer.t()
+  def sequential(layers) do
+    fits? = is_list(layers) and Enum.all?(layers, &(is_struct(&1, Layer) or is_function(&1, 1)))
+    Argument.check!(fits?, "sequential", "a list of layers and functions of one tensor", layers)
+    %Layer{name: :sequential, options: [layers: layers]}
+  end
+
+  @doc """
+  First parameters of a model, drawn by `key`: a key of `Nx.Random`, or an integer for `Nx.Random.key/1`. Maps of parameters have the
+  names of MLX and Hugging Face when they are flattened: `"layers.0.weight"`.
+
+  ## Examples
+
+      iex> model = %{first: Mlx.NN.layer(:linear, input_dims: 2, output_dims: 4)}
+      iex> %{"first" => %{"weight" => weight, "bias" => bias}} = Mlx.NN.init(model, 0)
+      iex> {weight.shape, bias.shape}
+      {{4, 2}, {4}}
+  """
+  @doc type: :layer
+  @spec init(model, Nx.Tensor.t() | integer()) :: parameters
+  def init(model, key) when is_integer(key), do: init(model, Nx.Random.key(key))
+
+  def init(%Layer{name: :sequential, options: [layers: layers]}, key) do
+    case init(layers, key) do
+      none when none == %{} -> %{}
+      parameters -> %{"layers" => parameters}
+    end
+  end
+
+  def init(%Layer{name: name, options: options}, %T{} = key),
+    do: {:layer_init, name, options} |> Callable.call([key]) |> Parameters.nest()
+
+  def init(models, key) when is_tuple(models), do: init(Tuple.to_list(models), key)
+
+  def init(models, key) when is_list(models) do
+    models |> Enum.with_index(&{&2, &1}) |> init_each(key)
+  end
+
+  def init(%{} = models, key) when not is_struct(models),
+    do: models |> Enum.sort() |> init_each(key)
+
+  def init(function, _key) when is_function(function), do: %{}
+  def init(other, _key), do: Argument.check!(false, "init", "a model", other)
+
+  defp init_each([], _key), do: %{}
+
+  defp init_each(named, key) do
+    keys = Nx.Random.split(key, parts: length(named))
+
+    for {{name, model}, i} <- Enum.with_index(named),
+        parameters = init(model, keys[i]),
+        parameters != %{},
+        into: %{},
+        do: {to_string(name), parameters}
+  end
+
+  @doc """
+  What a layer answers for `operands`: a tensor, or a tuple of those that it takes, where nil stands for one that is left out.
+
+  Answers a tensor, or a tuple where MLX does. A layer that changes (`batch_norm` in training) answers `{answer, parameters}`.
+
+  Raises `ArgumentError` for parameters that are missing, superfluous or of other shapes, with their names, and for operands and
+  options that the layer does not take.
+
+  ## Examples
+
+      iex> layer = Mlx.NN.layer(:linear, input_dims: 2, output_dims: 1)
+      iex> params = %{"weight" => Nx.tensor([[1.0, 10.0]]), "bias" => Nx.tensor([0.5])}
+      iex> Mlx.NN.call(layer, params, Nx.tensor([2.0, 3.0])) |> Nx.to_list()
+      [32.5]
+  """
+  @doc type: :layer
+  @spec call(Layer.t(), parameters, Nx.Tensor.t() | tuple(), keyword()) :: term()
+  def call(layer, parameters, operands, options \\ [])
+
+  def call(%Layer{name: :sequential, options: [layers: layers]}, parameters, x, options) do
+    below = Map.get(parameters, "layers", %{})
+
+    {answer, changed} =
+      for {layer, i} <- Enum.with_index(layers), reduce: {x, %{}} do
+        {x, changed} ->
+          case call_one(layer, Map.get(below, "#{i}", %{}), x, of_layer(options, i)) do
+            {answer, %{} = own} when not is_struct(own) -> {answer, Map.put(changed, "#{i}", own)}
+            answer -> {answer, changed}
+          end
+      end
+
+    if changed == %{},
+      do: answer,
+      else: {answer, Map.put(parameters, "layers", Map.merge(below, changed))}
+  end
+
+  def call(%Layer{name: name, options: layer_options}, parameters, operands, options) do
+    operands = if is_tuple(operands), do: Tuple.to_list(operands), else: [operands]
+    {names, tensors} = parameters |> Parameters.flatten() |> Enum.unzip()
+    given = Enum.map(operands, &(&1 != nil))
+    callable = {:layer, name, layer_options, names, given, Enum.sort(options)}
+
+    {answers, changed} =
+      callable
+      |> Callable.call(tensors ++ Enum.reject(operands, &is_nil/1))
+      |> Enum.split_with(fn {name, _} -> name == "" end)
+
+    answer =
+      case Enum.map(answers, &elem(&1, 1)) do
+        [single] -> single
+        several -> List.to_tuple(several)
+      end
+
+    if changed == [],
+      do: answer,
+      else: {answer, Parameters.merge(parameters, Parameters.nest(changed))}
+  end
+
+  # Each layer that draws numbers gets a key of its own.
+  defp of_layer(options, i) do
+    case options[:key] do
+      nil -> options
+      key -> Keyword.put(options, :key, Nx.Random.fold_in(key, i))
+    end
+  end
+
+  defp call_one(function, _parameters, x, _options) when is_function(function), do: function.(x)
+
+  defp call_one(%Layer{name: :sequential} = layer, parameters, x, options),
+    do: call(layer, parameters, x, options)
+
+  # Options are for those layers that have them.
+  defp call_one(%Layer{name: name} = layer, parameters, x, options) do
+    row = Callable.row("layer", name) || %{operands: [], on_call: []}
+    {key, options} = Keyword.pop(options, :key)
+    operands = if key && "key" in row.operands, do: {x, key}, else: x
+
+    call(
+      layer,
+      parameters,
+      operands,
+      Enum.filter(options, fn {o, _} -> "#{o}" in row.on_call end)
+    )
+  end
+
+  ## Activation functions
+
+  @doc type: :activation
+  @doc """
+  The larger of `x` and 0; the slope at 0 is 0. mlx: `nn.relu`.
+
+  ## Examples
+
+      iex> Mlx.NN.relu(Nx.tensor([-1.0, 2.0])) |> Nx.to_list()
+      [0.0, 2.0]
+  """
+  defrow(:activation, :relu, [:x])
+
+  @doc type: :activation
+  @doc """
+  The square of `relu/1`. mlx: `nn.relu2`.
+
+  ## Examples
+
+      iex> Mlx.NN.relu2(Nx.tensor([-1.0, 2.0])) |> Nx.to_list()
+      [0.0, 4.0]
+  """
+  defrow(:activation, :relu2, [:x])
+
+  @doc type: :activation
+  @doc """
+  `x` between 0 and 6; the slope at both is 0. mlx: `nn.relu6`.
+
+  ## Examples
+
+      iex> Mlx.NN.relu6(Nx.tensor([-1.0, 2.0, 7.0])) |> Nx.to_list()
+      [0.0, 2.0, 6.0]
+  """
+  defrow(:activation, :relu6, [:x])
+
+  @doc type: :activation
+  @doc """
+  `x` where it is not negative, elsewhere `:negative_slope` times it. mlx: `nn.leaky_relu`.
+
+  ## Options
+
+    * `:negative_slope` - default 0.01
+
+  ## Examples
+
+      iex> Mlx.NN.leaky_relu(Nx.tensor([-1.0, 2.0]), negative_slope: 0.5) |> Nx.to_list()
+      [-0.5, 2.0]
+  """
+  defrow(:activation, :leaky_relu, [:x], [:negative_slope])
+
+  @doc type: :activation
+  @doc """
+  `x` where it is positive, elsewhere `alpha` times it, a scalar or a tensor that broadcasts against `x`. mlx: `nn.prelu`.
+
+  ## Examples
+
+      iex> Mlx.NN.prelu(Nx.tensor([-1.0, 2.0]), 0.25) |> Nx.to_list()
+      [-0.25, 2.0]
+  """
+  defrow(:activation, :prelu, [:x, :alpha])
+
+  @doc type: :activation
+  @doc """
+  `x` where it is positive, elsewhere `:alpha` (exp(x) - 1). mlx: `nn.elu`.
+
+  ## Options
+
+    * `:alpha` - default 1.0
+
+  ## Examples
+
+      iex> Mlx.NN.elu(-1.0) |> Nx.to_number() |> Float.round(3)
+      -0.632
+  """
+  defrow(:activation, :elu, [:x], [:alpha])
+
+  @doc type: :activation
+  @doc """
+  `x` where it is positive, elsewhere `:alpha` (exp(x / alpha) - 1), which has no kink. mlx: `nn.celu`.
+
+  ## Options
+
+    * `:alpha` - default 1.0
+
+  ## Examples
+
+      iex> Mlx.NN.celu(-1.0, alpha: 2.0) |> Nx.to_number() |> Float.round(3)
+      -0.787
+  """
+  defrow(:activation, :celu, [:x], [:alpha])
+
+  @doc type: :activation
+  @doc """
+  1.0507 times `elu/2` of alpha 1.67326 (Klambauer and others, 2017). mlx: `nn.selu`.
+
+  ## Examples
+
+      iex> Mlx.NN.selu(-1.0) |> Nx.to_number() |> Float.round(3)
+      -1.111
+  """
+  defrow(:activation, :selu, [:x])
+
+  @doc type: :activation
+  @doc """
+  1 / (1 + exp(-x)). mlx: `nn.sigmoid`.
+
+  ## Examples
+
+      iex> Mlx.NN.sigmoid(2.0) |> Nx.to_number() |> Float.round(3)
+      0.881
+  """
+  defrow(:activation, :sigmoid, [:x])
+
+  @doc type: :activation
+  @doc """
+  The logarithm of `sigmoid/1`, exact far out. mlx: `nn.log_sigmoid`.
+
+  ## Examples
+
+      iex> Mlx.NN.log_sigmoid(-100.0) |> Nx.to_number()
+      -100.0
+  """
+  defrow(:activation, :log_sigmoid, [:x])
+
+  @doc type: :activation
+  @doc """
+  log(1 + exp(x)). mlx: `nn.softplus`.
+
+  ## Examples
+
+      iex> Mlx.NN.softplus(100.0) |> Nx.to_number()
+      100.0
+  """
+  defrow(:activation, :softplus, [:x])
+
+  @doc type: :activation
+  @doc """
+  x / (1 + |x|). mlx: `nn.softsign`.
+
+  ## Examples
+
+      iex> Mlx.NN.softsign(Nx.tensor([-1.0, 3.0])) |> Nx.to_list()
+      [-0.5, 0.75]
+  """
+  defrow(:activation, :softsign, [:x])
+
+  @doc type: :activation
+  @doc """
+  x sigmoid(x), also called swish. mlx: `nn.silu`.
+
+  ## Examples
+
+      iex> Mlx.NN.silu(2.0) |> Nx.to_number() |> Float.round(3)
+      1.762
+  """
+  defrow(:activation, :silu, [:x])
+
+  @doc type: :activation
+  @doc """
+  `x` times the normal distribution's share below it. mlx: `nn.gelu`.
+
+  ## Examples
+
+      iex> Mlx.NN.gelu(2.0) |> Nx.to_number() |> Float.round(3)
+      1.954
+  """
+  defrow(:activation, :gelu, [:x])
+
+  @doc type: :activation
+  @doc """
+  `gelu/1` by a tanh of a cubic, within 1.0e-3 of it. mlx: `nn.gelu_approx`.
+
+  ## Examples
+
+      iex> Mlx.NN.gelu_approx(2.0) |> Nx.to_number() |> Float.round(3)
+      1.955
+  """
+  defrow(:activation, :gelu_approx, [:x])
+
+  @doc type: :activation
+  @doc """
+  x sigmoid(1.702 x), within 0.02 of `gelu/1`. mlx: `nn.gelu_fast_approx`.
+
+  ## Examples
+
+      iex> Mlx.NN.gelu_fast_approx(2.0) |> Nx.to_number() |> Float.round(3)
+      1.936
+  """
+  defrow(:activation, :gelu_fast_approx, [:x])
+
+  @doc type: :activation
+  @doc """
+  x tanh(softplus(x)) (Misra, 2019). mlx: `nn.mish`.
+
+  ## Examples
+
+      iex> Mlx.NN.mish(2.0) |> Nx.to_number() |> Float.round(3)
+      1.944
+  """
+  defrow(:activation, :mish, [:x])
+
+  @doc type: :activation
+  @doc """
+  x relu6(x + 3) / 6. mlx: `nn.hardswish`.
+
+  ## Examples
+
+      iex> Mlx.NN.hardswish(Nx.tensor([-4.0, 3.0])) |> Nx.to_list()
+      [0.0, 3.0]
+  """
+  defrow(:activation, :hardswish, [:x])
+
+  @doc type: :activation
+  @doc """
+  `x` between `:min_val` and `:max_val`; the slope at both is 0. mlx: `nn.hard_tanh`.
+
+  ## Options
+
+    * `:min_val` - default -1.0
+    * `:max_val` - default 1.0
+
+  ## Examples
+
+      iex> Mlx.NN.hard_tanh(Nx.tensor([-2.0, 0.5])) |> Nx.to_list()
+      [-1.0, 0.5]
+  """
+  defrow(:activation, :hard_tanh, [:x], [:min_val, :max_val])
+
+  @doc type: :activation
+  @doc """
+  0 within `:lambd` of 0, elsewhere `x`. mlx: `nn.hard_shrink`.
+
+  ## Options
+
+    * `:lambd` - default 0.5
+
+  ## Examples
+
+      iex> Mlx.NN.hard_shrink(Nx.tensor([-0.25, 2.0])) |> Nx.to_list()
+      [0.0, 2.0]
+  """
+  defrow(:activation, :hard_shrink, [:x], [:lambd])
+
+  @doc type: :activation
+  @doc """
+  0 within `:lambd` of 0, elsewhere `x` nearer to 0 by `:lambd`. mlx: `nn.softshrink`.
+
+  ## Options
+
+    * `:lambd` - default 0.5
+
+  ## Examples
+
+      iex> Mlx.NN.softshrink(Nx.tensor([-0.25, 2.0])) |> Nx.to_list()
+      [0.0, 1.5]
+  """
+  defrow(:activation, :softshrink, [:x], [:lambd])
+
+  @doc type: :activation
+  @doc """
+  1 where `x` reaches `:threshold`, elsewhere 0, in s32. mlx: `nn.step`.
+
+  ## Options
+
+    * `:threshold` - default 0.0
+
+  ## Examples
+
+      iex> Mlx.NN.step(Nx.tensor([-1.0, 2.0])) |> Nx.to_list()
+      [0, 1]
+  """
+  defrow(:activation, :step, [:x], [:threshold])
+
+  @doc type: :activation
+  @doc """
+  The hyperbolic tangent. mlx: `nn.tanh`.
+
+  ## Examples
+
+      iex> Mlx.NN.tanh(1.0) |> Nx.to_number() |> Float.round(3)
+      0.762
+  """
+  defrow(:activation, :tanh, [:x])
+
+  @doc type: :activation
+  @doc """
+  exp(x) divided by its sum along `:axis`; no large `x` overflows. mlx: `nn.softmax`.
+
+  ## Options
+
+    * `:axis` - default -1
+
+  ## Examples
+
+      iex> Mlx.NN.softmax(Nx.tensor([1000.0, 1000.0])) |> Nx.to_list()
+      [0.5, 0.5]
+  """
+  defrow(:activation, :softmax, [:x], [:axis])
+
+  @doc type: :activation
+  @doc """
+  `softmax/2` of -x. mlx: `nn.softmin`.
+
+  ## Options
+
+    * `:axis` - default -1
+
+  ## Examples
+
+      iex> Mlx.NN.softmin(Nx.tensor([0.0, 0.0])) |> Nx.to_list()
+      [0.5, 0.5]
+  """
+  defrow(:activation, :softmin, [:x], [:axis])
+
+  @doc type: :activation
+  @doc """
+  The logarithm of `softmax/2`, exact far out. mlx: `nn.log_softmax`.
+
+  ## Options
+
+    * `:axis` - default -1
+
+  ## Examples
+
+      iex> Mlx.NN.log_softmax(Nx.tensor([0.0, 1000.0])) |> Nx.to_list()
+      [-1000.0, 0.0]
+  """
+  defrow(:activation, :log_softmax, [:x], [:axis])
+
+  @doc type: :activation
+  @doc """
+  The first half of `x` along `:axis` times `sigmoid/1` of the second half. mlx: `nn.glu`.
+
+  Raises `ArgumentError` for an axis of odd length.
+
+  ## Options
+
+    * `:axis` - default -1
+
+  ## Examples
+
+      iex> Mlx.NN.glu(Nx.tensor([3.0, 0.0])) |> Nx.to_list()
+      [1.5]
+  """
+  defrow(:activation, :glu, [:x], [:axis])
+end

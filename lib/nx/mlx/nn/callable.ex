@@ -1,0 +1,89 @@
+defmodule Mlx.NN.Callable do
+  # What `mlxnx::nn` has by name, called with tensors of any kind: compiled and kept where they are concrete, as calls of Nx where a
+  # `defn` is traced, so that any compiler takes them and `Nx.Defn.grad` goes through. native/nif/nn.cpp tells what a callable is.
+  @moduledoc false
+
+  alias Mlx.Compiler.{Cache, ToNx}
+  alias Mlx.{NIF, Program}
+  alias Nx.Tensor, as: T
+
+  @doc "The program of `callable` for tensors of these types, kept for the next call."
+  @spec program(tuple(), [Program.tensor_type()]) :: Program.t()
+  def program(callable, types) do
+    build = fn -> %Program{handle: NIF.nn_program(callable, types)} end
+    Cache.fetch({callable, types}, build, fn _program -> 0 end)
+  end
+
+  @doc "The operands and options of what is called `name` in `family`, and of calls on it, as texts; nil where there is no such row."
+  @spec row(String.t(), atom()) ::
+          %{operands: [String.t()], options: [String.t()], on_call: [String.t()]} | nil
+  def row(family, name), do: Map.get(rows(), {family, Atom.to_string(name)})
+
+  defp rows do
+    case :persistent_term.get(__MODULE__, nil) do
+      nil ->
+        rows =
+          for {family, name, operands, options, on_call} <- NIF.nn_rows(), into: %{} do
+            {{family, name}, %{operands: operands, options: options, on_call: on_call}}
+          end
+
+        :persistent_term.put(__MODULE__, rows)
+        rows
+
+      rows ->
+        rows
+    end
+  end
+
+  @doc """
+  What `callable` answers for `tensors`, which may have vectorized axes: the outputs in their order, each with its name in the
+  program. The first one has the axes' names of the tensor at `like`, if their shapes are the same.
+  """
+  @spec call(tuple(), [Nx.Tensor.t() | number()], keyword()) :: [{String.t(), Nx.Tensor.t()}]
+  def call(callable, tensors, options \\ []) do
+    tensors = Enum.map(tensors, &Nx.to_tensor/1)
+    vectorized? = Enum.any?(tensors, &(&1.vectorized_axes != []))
+    tensors = if vectorized?, do: Nx.broadcast_vectors(tensors), else: tensors
+    program = program(callable, Enum.map(tensors, &{&1.type, &1.shape}))
+    results = if vectorized?, do: run_mapped(program, tensors), else: run(program, tensors)
+    names = program |> Program.outputs() |> Enum.map(&elem(&1, 0))
+
+    case {options[:like], results} do
+      {nil, _} -> results
+      {at, [first | rest]} -> [named_like(first, Enum.at(tensors, at)) | rest]
+    end
+    |> then(&Enum.zip(names, &1))
+  end
+
+  defp named_like(%T{shape: shape} = result, %T{shape: shape, names: names}),
+    do: %{result | names: names}
+
+  defp named_like(result, _other), do: result
+
+  defp run(program, tensors) do
+    tensors = Enum.map(tensors, &%{&1 | names: List.duplicate(nil, tuple_size(&1.shape))})
+
+    if Nx.Defn.Compiler.current() || Enum.any?(tensors, &match?(%T{data: %Nx.Defn.Expr{}}, &1)),
+      do: program |> ToNx.call(tensors) |> list(),
+      else: Program.run(program, tensors)
+  end
+
+  defp list(%T{} = single), do: [single]
+  defp list(tuple), do: Tuple.to_list(tuple)
+
+  # All examples in one axis, which the program is mapped over.
+  defp run_mapped(program, [%T{vectorized_axes: axes} | _] = tensors) do
+    size = axes |> Keyword.values() |> Enum.product()
+    rows = Enum.map(tensors, &Nx.reshape(Nx.devectorize(&1), append(size, &1.shape)))
+
+    for result <- program |> Program.transform(:vmap, size: size) |> run(rows) do
+      [_size | shape] = Tuple.to_list(result.shape)
+
+      result
+      |> Nx.reshape(List.to_tuple(Keyword.values(axes) ++ shape))
+      |> Nx.vectorize(axes)
+    end
+  end
+
+  defp append(size, shape), do: List.to_tuple([size | Tuple.to_list(shape)])
+end

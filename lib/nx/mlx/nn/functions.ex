@@ -1,0 +1,57 @@
+defmodule Mlx.NN.Functions do
+  # Writes functions of a family as calls of the core's rows.
+  @moduledoc false
+
+  @doc """
+  Defines `name(operands…, options \\\\ [])` with what stands before it as its documentation, callable from `defn` as well.
+  `options` are the names of options, with `[]` for none.
+  """
+  defmacro defrow(family, name, operands, options \\ []) do
+    arguments = Enum.map(operands, &Macro.var(&1, nil))
+    given = Macro.var(:options, nil)
+
+    quote do
+      unquote(head(name, name, arguments, given, options))
+
+      @doc false
+      unquote(head(:"__defn:#{name}__", name, arguments, given, options))
+
+      defp unquote(:"call_#{name}")(operands, options) do
+        Mlx.NN.Functions.call(unquote(family), unquote(name), operands, options, unquote(options))
+      end
+    end
+  end
+
+  # What defn calls has another name.
+  defp head(name, row, arguments, given, options) do
+    if options == [] do
+      quote do
+        def unquote(name)(unquote_splicing(arguments)),
+          do: unquote(:"call_#{row}")(unquote(arguments), [])
+      end
+    else
+      quote do
+        def unquote(name)(unquote_splicing(arguments), unquote(given) \\ []),
+          do: unquote(:"call_#{row}")(unquote(arguments), unquote(given))
+      end
+    end
+  end
+
+  @doc "What the row answers; operands may be nil where the row lets them be left out."
+  @spec call(atom(), atom(), [Nx.Tensor.t() | number() | nil], keyword(), [atom()]) ::
+          Nx.Tensor.t()
+  def call(family, name, operands, options, known) do
+    Mlx.Argument.check!(
+      Keyword.keyword?(options) and Keyword.keys(options) -- known == [],
+      "#{name}",
+      "no options but #{Enum.map_join(known, ", ", &inspect/1)}",
+      options
+    )
+
+    given = Enum.map(operands, &(&1 != nil))
+    tensors = Enum.reject(operands, &is_nil/1)
+    callable = {:function, family, name, given, Enum.sort(options)}
+    [{_name, result} | _] = Mlx.NN.Callable.call(callable, tensors, like: 0)
+    result
+  end
+end

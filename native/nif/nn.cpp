@@ -1,0 +1,186 @@
+// What mlxnx::nn has by name, as programs. A callable, a function of tensors in their order, is one
+// of
+//
+//     {:function, family, name, given, options}  of the operands that are given; `given` holds a
+//                                                boolean for each of the first
+//     {:layer, name, options, parameters, given, on_call}
+//                                                of the parameters, whose names are listed, and the
+//                                                operands; answers the outputs, and then the
+//                                                tensors of the layer that change, which have names
+//     {:layer_init, name, options}               of a key; answers the parameters, which have names
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mlxnx/error.h"
+#include "mlxnx/ops/creation.h"
+#include "nif/function.h"
+#include "nif/functions.h"
+#include "nif/op_call.h"
+#include "nif/program.h"
+#include "nn/function.h"
+#include "nn/layer.h"
+#include "program/trace.h"
+#include "transforms/cleanup.h"
+
+namespace mlxnx::nif {
+namespace {
+
+using Tensors = std::vector<Tensor>;
+
+struct Callable {
+  program::Trace::Function call;
+  /// Of the outputs, once it was called; empty without names.
+  std::shared_ptr<std::vector<std::string>> names = std::make_shared<std::vector<std::string>>();
+};
+
+void require_more(const Tensors& tensors, std::size_t wanted) {
+  if (tensors.size() < wanted) throw ArgumentError("too few tensors for the operands");
+}
+
+// The operands of a call: those of `tensors` from `first` on, at the places where they are given.
+std::vector<std::optional<Tensor>> operands_of(const std::vector<bool>& given,
+                                               const Tensors& tensors, std::size_t first) {
+  std::vector<std::optional<Tensor>> operands;
+  for (const bool is_given : given) {
+    if (is_given) require_more(tensors, first + 1);
+    operands.push_back(is_given ? std::optional(tensors[first++]) : std::nullopt);
+  }
+  if (first != tensors.size()) throw ArgumentError("too many tensors for the operands");
+  return operands;
+}
+
+std::vector<bool> booleans(ErlNifEnv* env, Term term) {
+  std::vector<bool> values;
+  for (const Term value : decode<std::vector<Term>>(env, term))
+    values.push_back(decode<bool>(env, value));
+  return values;
+}
+
+// Drawn by a key that does not matter: the weights are replaced.
+std::shared_ptr<const nn::Layer> blank(const nn::LayerDef& row, const ops::Attrs& options) {
+  return nn::make(row, options, constant(0, DType::u32, {2}));
+}
+
+Callable function_of(ErlNifEnv* env, const Term* fields) {
+  const std::string family_name = decode<std::string>(env, fields[1]);
+  const auto family = nn::family_called(family_name);
+  if (!family) throw ArgumentError("there is no family of functions called " + family_name);
+  const nn::FunctionDef& row = nn::function(*family, decode<std::string>(env, fields[2]));
+  return {[&row, given = booleans(env, fields[3]),
+           options =
+               decode_attrs(env, row.name, row.options, fields[4], true)](const Tensors& tensors) {
+    return nn::call(row, operands_of(given, tensors, 0), options);
+  }};
+}
+
+Callable layer_of(ErlNifEnv* env, const Term* fields) {
+  const nn::LayerDef& row = nn::layer(decode<std::string>(env, fields[1]));
+  Callable callable;
+  callable.call = [&row, names = callable.names,
+                   options = decode_attrs(env, row.name, row.options, fields[2], true),
+                   given_parameters = decode<std::vector<std::string>>(env, fields[3]),
+                   given = booleans(env, fields[4]),
+                   on_call = decode_attrs(env, row.name, row.on_call, fields[5], true)](
+                      const Tensors& tensors) {
+    nn::Parameters parameters;
+    require_more(tensors, given_parameters.size());
+    for (std::size_t i = 0; i < given_parameters.size(); ++i)
+      parameters.emplace(given_parameters[i], tensors[i]);
+    const auto layer = blank(row, options)->with(parameters, true);
+    nn::LayerAnswer answer =
+        nn::call(*layer, operands_of(given, tensors, given_parameters.size()), on_call);
+    Tensors results = std::move(answer.outputs);
+    names->assign(results.size(), "");
+    for (const auto& [name, tensor] : answer.state) {
+      names->push_back(name);
+      results.push_back(tensor);
+    }
+    return results;
+  };
+  return callable;
+}
+
+Callable initial_of(ErlNifEnv* env, const Term* fields) {
+  const nn::LayerDef& row = nn::layer(decode<std::string>(env, fields[1]));
+  Callable callable;
+  callable.call = [&row, names = callable.names,
+                   options = decode_attrs(env, row.name, row.options, fields[2], true)](
+                      const Tensors& tensors) {
+    Tensors results;
+    names->clear();
+    require_more(tensors, 1);
+    for (const auto& [name, tensor] : nn::make(row, options, tensors[0])->parameters()) {
+      names->push_back(name);
+      results.push_back(tensor);
+    }
+    return results;
+  };
+  return callable;
+}
+
+struct Form {
+  std::string_view name;
+  int size;
+  Callable (*decode)(ErlNifEnv* env, const Term* fields);
+};
+constexpr Form kForms[] = {
+    {"function", 5, &function_of}, {"layer", 6, &layer_of}, {"layer_init", 3, &initial_of}};
+
+Callable callable_of(ErlNifEnv* env, Term term) {
+  int size = 0;
+  const Term* fields = nullptr;
+  if (enif_get_tuple(env, term, &size, &fields) != 0 && size > 0) {
+    const std::string name = decode<std::string>(env, fields[0]);
+    for (const Form& form : kForms) {
+      if (form.name == name && form.size == size) return form.decode(env, fields);
+    }
+  }
+  throw_unexpected(term, "a callable");
+}
+
+ExecutablePtr nn_program(ErlNifEnv* env, Term term, std::vector<TensorType> types) {
+  const Callable callable = callable_of(env, term);
+  std::vector<program::Input> inputs;
+  for (TensorType& type : types) inputs.push_back({.name = "", .type = std::move(type)});
+  program::Trace trace;
+  trace.run(inputs, callable.call, true);
+  return make_ready(
+      {.main = *transforms::cleaned(trace.region()), .output_names = *callable.names});
+}
+
+std::vector<std::string> names_of(const auto& described) {
+  std::vector<std::string> names;
+  for (const auto& one : described) names.emplace_back(one.name);
+  return names;
+}
+
+// `{family, name, operands, options, options_of_calls}`, all names; the family of layers is
+// "layer".
+std::vector<Term> nn_rows(ErlNifEnv* env) {
+  std::vector<Term> rows;
+  const auto add = [&](std::string_view family, const auto& row, const auto& on_call) {
+    rows.push_back(
+        enif_make_tuple5(env, encode(env, std::string(family)), encode(env, std::string(row.name)),
+                         encode(env, names_of(row.operands)), encode(env, names_of(row.options)),
+                         encode(env, names_of(on_call))));
+  };
+  for (const nn::FunctionDef* row : nn::all_functions())
+    add(nn::name(row->family), *row, std::span<const ops::AttrDef>());
+  for (const nn::LayerDef* row : nn::all_layers()) add("layer", *row, row->on_call);
+  return rows;
+}
+
+}  // namespace
+
+std::span<const ErlNifFunc> nn_functions() {
+  static constexpr ErlNifFunc kFunctions[] = {
+      nif_function<"nn_program", &nn_program, NeverQuick{}>(),
+      nif_function<"nn_rows", &nn_rows>(),
+  };
+  return kFunctions;
+}
+
+}  // namespace mlxnx::nif
