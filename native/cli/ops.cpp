@@ -22,7 +22,7 @@ using ops::AttrValue;
 using ops::OpDef;
 using json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 11> kGroupNames = {"Creation",
+constexpr std::array<std::string_view, 12> kGroupNames = {"Creation",
                                                           "Element-wise, one operand",
                                                           "Element-wise, several operands",
                                                           "Shape",
@@ -32,7 +32,8 @@ constexpr std::array<std::string_view, 11> kGroupNames = {"Creation",
                                                           "Contraction",
                                                           "Sorting",
                                                           "Fourier transform",
-                                                          "Linear algebra"};
+                                                          "Linear algebra",
+                                                          "Random"};
 
 std::string_view group_name(const OpDef& op) {
   return kGroupNames[static_cast<std::size_t>(op.group)];

@@ -2,6 +2,7 @@
 //   int mlx_take_axis(...) { return MLXC_CALL(res, core::take, a, indices, axis, s); }
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ struct List {
   const T* end;
 };
 
+/// A handle that may be empty.
+template <HandleType Handle>
+struct Maybe {
+  explicit Maybe(Handle given) : handle(given) {}
+  Handle handle;
+};
+
 /// Throws: std::invalid_argument for a number that is no enumerator.
 core::Dtype to_cpp(mlx_dtype type);
 core::Device::DeviceType to_cpp(mlx_device_type type);
@@ -46,6 +54,12 @@ std::string to_cpp(const char* text);
 template <HandleType Handle>
 Object<Handle>& to_cpp(Handle handle) {
   return get(handle);
+}
+
+template <HandleType Handle>
+std::optional<Object<Handle>> to_cpp(Maybe<Handle> given) {
+  if (given.handle.ctx == nullptr) return std::nullopt;
+  return get(given.handle);
 }
 
 template <typename T>

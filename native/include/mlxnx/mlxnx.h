@@ -26,6 +26,7 @@
 #include "mlxnx/ops/window.h"
 #include "mlxnx/padding.h"
 #include "mlxnx/program.h"
+#include "mlxnx/random.h"
 #include "mlxnx/shape.h"
 #include "mlxnx/tape.h"
 #include "mlxnx/tensor.h"

@@ -9,6 +9,7 @@
 #include "mlx/c/fft.h"
 #include "mlx/c/linalg.h"
 #include "mlx/c/ops.h"
+#include "mlx/c/random.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
@@ -287,6 +288,11 @@ Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, c
 
 Array tril(const Array& a, int diagonal) { MLXC_CALL(mlx_tril, a.raw(), diagonal); }
 Array triu(const Array& a, int diagonal) { MLXC_CALL(mlx_triu, a.raw(), diagonal); }
+
+Array random_bits(const Array& key, const Ints& shape, int width) {
+  MLXC_AT_ONCE(random_bits, key, shape, width)
+  MLXC_CALL(mlx_random_bits, shape.data(), shape.size(), width, key.raw());
+}
 
 Array argpartition(const Array& a, int kth, int axis) {
   MLXC_CALL(mlx_argpartition_axis, a.raw(), kth, axis);

@@ -79,6 +79,10 @@ Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, c
 Array tril(const Array& a, int diagonal = 0);
 Array triu(const Array& a, int diagonal = 0);
 
+// Random numbers.
+/// `width` bytes (1, 2 or 4) for each element, from the key `u32[2]`.
+Array random_bits(const Array& key, const Ints& shape, int width);
+
 // Order.
 /// Positions that bring the `kth` smallest element to its place, smaller ones before and larger
 /// ones behind it; the lower position is the smaller among equals.

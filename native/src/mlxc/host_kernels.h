@@ -90,6 +90,7 @@ Array view(const Array& a, mlx_dtype type);
 Array contiguous(const Array& a);
 Array full(const Ints& shape, const Array& value, mlx_dtype type);
 Array arange(double start, double stop, double step, mlx_dtype type);
+Array random_bits(const Array& key, const Ints& shape, int width);
 
 }  // namespace mlxnx::mlxc::host
 

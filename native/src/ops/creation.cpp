@@ -3,7 +3,6 @@
 #include <array>
 #include <limits>
 
-#include "mlxc/memory.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
@@ -13,16 +12,6 @@ namespace mlxnx::ops {
 namespace {
 
 using mlxc::Array;
-
-// A shape attribute whose elements can be counted.
-Shape shape_attr(const Call& call) {
-  Shape shape = call.attr<Axes>("shape");
-  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; }))
-    call.shape_error("a dimension is negative in " + to_string(shape));
-  mlxc::check_countable({call.attr<DType>("type"), shape}, call.op.name);
-  element_count(shape);
-  return shape;
-}
 
 OutputTypes infer_constant(const Call& call) {
   return {{call.attr<DType>("type"), shape_attr(call)}};

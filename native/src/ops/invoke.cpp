@@ -269,6 +269,7 @@ tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
     case Group::kUnary:
     case Group::kIndexing:
     case Group::kReduction:
+    case Group::kRandom:
       nanoseconds = 10'000 + 20 * std::max(in, out);
       break;
     case Group::kWindow:

@@ -117,6 +117,7 @@ enum class Group : std::uint8_t {
   kSort,
   kFft,
   kLinalg,
+  kRandom,
 };
 
 /// Where the graph nodes of an op can run.

@@ -1,11 +1,13 @@
 #include "ops/operands.h"
 
+#include <algorithm>
 #include <cmath>
 #include <complex>
 #include <limits>
 #include <utility>
 
 #include "mlxc/engine.h"
+#include "mlxc/memory.h"
 #include "tensor/element.h"
 
 namespace mlxnx::ops {
@@ -99,6 +101,15 @@ Array operand_as(const Call& call, std::size_t i, DType type) {
 
 Array moved_as(const Call& call, std::size_t i, DType type) {
   return call.dtype(i) == type ? Array::view(call.array(i)) : operand_as(call, i, type);
+}
+
+Shape shape_attr(const Call& call) {
+  Shape shape = call.attr<Axes>("shape");
+  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; }))
+    call.shape_error("a dimension is negative in " + to_string(shape));
+  mlxc::check_countable({call.attr<DType>("type"), shape}, call.op.name);
+  element_count(shape);
+  return shape;
 }
 
 std::optional<Number> known_scalar(const Call& call, std::size_t i) {

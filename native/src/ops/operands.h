@@ -20,6 +20,10 @@ mlxc::Array operand_as(const Call& call, std::size_t i, DType type);
 /// where u8 is wanted.
 mlxc::Array moved_as(const Call& call, std::size_t i, DType type);
 
+/// The attribute `shape`, of an output of the attribute `type`, whose elements can be counted.
+/// Throws: ShapeError, UnsupportedError.
+Shape shape_attr(const Call& call);
+
 /// The element of operand `i` where it is a scalar and known without evaluating anything. Constants
 /// are cast on the host, and guards against values they don't have are left out.
 std::optional<Number> known_scalar(const Call& call, std::size_t i);

@@ -238,6 +238,24 @@ TEST_F(BundledOpsTest, FourierTransformsHonourLengthAndNorm) {
   EXPECT_THAT(error(), HasSubstr("3 is no mlx_fft_norm"));
 }
 
+TEST_F(BundledOpsTest, RandomBitsComeFromTheKey) {
+  const mlx_stream s = cpu_;
+  const int shape[] = {3};
+  const auto bits = [&](mlx_array key) {
+    EXPECT_EQ(mlx_random_bits(result_.out(), shape, 1, 1, key, s), 0);
+    Array wide;
+    EXPECT_EQ(mlx_astype(wide.out(), result_, MLX_FLOAT32, s), 0);
+    return values_of(wide);
+  };
+  const uint32_t words[] = {0, 42};
+  const int two[] = {2};
+  const Array key(mlx_array_new_data(words, two, 1, MLX_UINT32));
+  EXPECT_EQ(bits(key), bits(key));
+  EXPECT_THAT(bits({nullptr}), testing::SizeIs(3)) << "a key of MLX's own";
+  EXPECT_NE(mlx_random_bits(result_.out(), shape, 1, 3, key, s), 0);
+  EXPECT_THAT(error(), HasSubstr("width"));
+}
+
 TEST_F(BundledOpsTest, LinearAlgebra) {
   const mlx_stream s = cpu_;
   const Array a(floats({4, 2, 2, 3}, {2, 2})), b(floats({2, 1}, {2, 1}));

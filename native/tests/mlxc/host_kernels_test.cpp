@@ -479,6 +479,20 @@ TEST(HostKernels, SlicesAtComputedPlacesAreMlxs) {
   }
 }
 
+TEST(HostKernels, RandomBitsAreMlxs) {
+  const Array key = array_of(DType::u32, {4'000'000'000, 7}, {2});
+  for (const int width : {1, 2, 4}) {
+    for (int count = 1; count < 20; ++count) {
+      const Array ours = host::random_bits(key, {count}, width);
+      ASSERT_FALSE(ours.empty());
+      EXPECT_TRUE(same(ours, by_mlx([&] { return random_bits(key, {count}, width); })))
+          << count << " of " << width << " bytes";
+    }
+  }
+  EXPECT_EQ(host::random_bits(key, {3, 0}, 4).size(), 0);
+  EXPECT_TRUE(host::random_bits(key, {1 << 20}, 4).empty()) << "too many";
+}
+
 TEST(HostKernels, ProductsAreMlxs) {
   const auto numbers = [](std::vector<int> shape, double step) {
     std::vector<double> values;

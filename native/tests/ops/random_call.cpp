@@ -411,8 +411,9 @@ void mutate(RandomCall& call, Dice& dice) {
 RandomCall random_call(const ops::OpDef& op, Dice& dice) {
   RandomCall call{&op, {}, {}};
   const std::size_t count = random_count(op, dice);
-  const DType type = dice.pick(kDTypes);
-  const Shape shape = first_shape(op, dice);
+  const bool has_key = op.group == ops::Group::kRandom && dice.chance(80);
+  const DType type = has_key ? DType::u32 : dice.pick(kDTypes);
+  const Shape shape = has_key ? Shape{2} : first_shape(op, dice);
   const bool alike = dice.chance(60);
   for (std::size_t i = 0; i < count; ++i) {
     const Shape own = i == 0            ? shape

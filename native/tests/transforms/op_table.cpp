@@ -9,6 +9,10 @@ const OpCase kCases[] = {
     {"eye", "", R"({"shape": [2, 3], "type": "f64"})"},
     {"iota", "", R"({"shape": [2, 3], "axis": 1, "type": "f64"})"},
 
+    // Random
+    {"random_bits", "u32[2]=0,42", R"({"shape": [2, 3]})"},
+    {"random_bits", "u32[2]=7,1", R"({"shape": [3], "type": "u8"})"},
+
     // One operand, element by element
     {"abs", "f64[5]"},
     {"abs", "c64[3]"},
