@@ -4,7 +4,7 @@ or, of recorded programs, the smallest ones that have something about them which
 
 usage: select_golden.py SOURCE TARGET [--per-op N] [--lists LIST...]
 
-The formats of both folders are in native/tests/golden/README.md and native/tests/golden_programs/README.md.
+The formats are in the README.md of native/tests/golden, golden_programs and golden_nn.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import json
 import pathlib
 
 ALIGNMENT = 16
-BYTES = {"u8": 1, "s8": 1, "u16": 2, "s16": 2, "f16": 2, "bf16": 2, "u32": 4, "s32": 4, "f32": 4,
+BYTES = {"bool": 1, "u8": 1, "s8": 1, "u16": 2, "s16": 2, "f16": 2, "bf16": 2, "u32": 4, "s32": 4, "f32": 4,
          "u64": 8, "s64": 8, "f64": 8, "c64": 8}
 
 
@@ -43,16 +43,17 @@ def kinds_of(attrs):
 
 def signature(call):
     """What makes two calls different in kind: types and ranks of the operands, names and kinds of the attributes."""
-    operands = tuple((t["type"], len(t["shape"])) for t in call["in"])
-    return operands, kinds_of(call["attrs"])
+    operands = tuple((t["type"], len(t["shape"])) if t else None for t in call.get("in", []))
+    options = call["attrs"] if "attrs" in call else {**call.get("args", {}), **call.get("call", {})}
+    return operands, kinds_of(options), "grads" in call, "note" in call
 
 
 def select(calls, per_op):
     by_op = {}
     for call in calls:
-        by_op.setdefault(call["op"], []).append(call)
+        by_op.setdefault(call["op"] if "op" in call else (call["kind"], call["name"]), []).append(call)
     for op in sorted(by_op):
-        ordered = sorted(by_op[op], key=lambda c: sum(map(byte_size, c["in"] + c["out"])))
+        ordered = sorted(by_op[op], key=lambda c: sum(map(byte_size, tensors_of(c))))
         seen, first, rest = set(), [], []
         for call in ordered:
             (rest if signature(call) in seen else first).append(call)
@@ -117,9 +118,10 @@ def main():
     parser.add_argument("--per-op", type=int, default=16, help="most calls of one op")
     parser.add_argument("--lists", nargs="+", default=["programs.jsonl"], help="lists of programs to select from")
     options = parser.parse_args()
-    of_programs = (options.source / "programs.bin").exists()
-    lists = options.lists if of_programs else ["ops.jsonl"]
-    data = "programs.bin" if of_programs else "ops.bin"
+    kind = next(kind for kind in ("programs", "cases", "ops") if (options.source / f"{kind}.bin").exists())
+    of_programs = kind == "programs"
+    lists = options.lists if of_programs else [f"{kind}.jsonl"]
+    data = f"{kind}.bin"
 
     options.target.mkdir(parents=True, exist_ok=True)
     tensors = Tensors((options.source / data).read_bytes())

@@ -59,6 +59,8 @@ defmodule Mlx.NIF do
   # Functions and layers of mlxnx::nn: native/nif/nn.cpp tells what a callable is
   def nn_program(_callable, _types), do: stub()
   def nn_rows, do: stub()
+  def safetensors_encode(_names, _tensors, _metadata), do: stub()
+  def safetensors_decode(_bytes), do: stub()
 
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()

@@ -14,7 +14,7 @@ defmodule Mlx.NN do
   import Mlx.NN.Functions
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Layer, Parameters}
+  alias Mlx.NN.{Callable, Layer, Parameters, Weights}
   alias Nx.Tensor, as: T
 
   @typedoc "A layer, or a map, list or tuple of models."
@@ -168,6 +168,42 @@ defmodule Mlx.NN do
     if changed == [],
       do: answer,
       else: {answer, Parameters.merge(parameters, Parameters.nest(changed))}
+  end
+
+  @doc """
+  Writes parameters by their dotted names into a `.safetensors` file, which MLX, Hugging Face's libraries and C++ read. The file is
+  there whole or not at all: one that was there stays until the new one is written. `metadata` are texts for its header.
+
+  Raises `File.Error` when the file can't be written.
+
+  ## Examples
+
+      iex> path = Path.join(System.tmp_dir!(), "mlx_nn_\#{System.unique_integer([:positive])}.safetensors")
+      iex> Mlx.NN.save_weights(%{"layers" => %{"0" => %{"bias" => Nx.tensor([1.0])}}}, path)
+      iex> %{"layers" => %{"0" => %{"bias" => bias}}} = Mlx.NN.load_weights(path)
+      iex> File.rm!(path)
+      iex> Nx.to_list(bias)
+      [1.0]
+  """
+  @doc type: :layer
+  @spec save_weights(parameters, Path.t(), %{String.t() => String.t()}) :: :ok
+  def save_weights(parameters, path, metadata \\ %{}) do
+    Argument.check!(is_map(parameters), "save_weights", "a map of parameters", parameters)
+    Argument.check_path!(path, "save_weights")
+    Weights.write!(path, Parameters.flatten(parameters), metadata)
+  end
+
+  @doc """
+  The parameters in a `.safetensors` file, nested by the parts of their names.
+
+  Raises `Mlx.FormatError` for anything but such a file, `File.Error` when it can't be read.
+  """
+  @doc type: :layer
+  @spec load_weights(Path.t()) :: parameters
+  def load_weights(path) do
+    Argument.check_path!(path, "load_weights")
+    {named, _metadata} = Weights.read!(path)
+    Parameters.nest(named)
   end
 
   # Each layer that draws numbers gets a key of its own.

@@ -23,6 +23,8 @@ defmodule Mlx.NIF.FunctionsTest do
     claim: "share and claim hand elements over once",
     nn_program: "nn_program makes programs of functions and layers",
     nn_rows: "nn_rows tells what there is by name",
+    safetensors_encode: "safetensors_encode and safetensors_decode keep tensors by name",
+    safetensors_decode: "safetensors_encode and safetensors_decode keep tensors by name",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -201,6 +203,23 @@ defmodule Mlx.NIF.FunctionsTest do
 
     assert_raise Mlx.UnsupportedError, ~r/no such activation/, fn ->
       NIF.nn_program({:function, :activation, :song, [true], []}, [type])
+    end
+  end
+
+  test "safetensors_encode and safetensors_decode keep tensors by name" do
+    bytes = NIF.safetensors_encode(["a", "b.c"], [tensor([1, 2]), tensor([3])], ["step", "7"])
+
+    assert {[{"a", {{:f, 32}, {2}}, a}, {"b.c", _, c}], [{"step", "7"}]} =
+             NIF.safetensors_decode(bytes)
+
+    assert {values(a), values(c)} == {[1.0, 2.0], [3.0]}
+
+    assert_raise Mlx.FormatError, fn -> NIF.safetensors_decode("no tensors") end
+    assert_raise ArgumentError, fn -> NIF.safetensors_encode(["a"], [], []) end
+    assert_raise ArgumentError, fn -> NIF.safetensors_encode(["a"], [tensor([1])], ["key"]) end
+
+    assert_raise ArgumentError, ~r/UTF-8/, fn ->
+      NIF.safetensors_encode([<<255>>], [tensor([1])], [])
     end
   end
 
