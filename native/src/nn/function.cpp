@@ -16,7 +16,11 @@ struct Functions {
   std::map<std::pair<Family, std::string_view>, const FunctionDef*> by_name;
 
   Functions() {
-    for (const auto family : {activation_functions(), random_functions()}) {
+    for (const auto family : {
+             activation_functions(),
+             loss_functions(),
+             random_functions(),
+         }) {
       for (const FunctionDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(std::pair(row.family, row.name), &row);

@@ -74,6 +74,7 @@ struct FunctionDef {
 
 /// The rows of one family, in its own file.
 std::span<const FunctionDef> activation_functions();
+std::span<const FunctionDef> loss_functions();
 std::span<const FunctionDef> random_functions();
 
 /// All rows, in the order of the families.
