@@ -4,7 +4,7 @@ defmodule Mlx.NN.Functions do
 
   @doc """
   Defines `name(operands…, options \\\\ [])` with what stands before it as its documentation, callable from `defn` as well.
-  `options` are the names of options, with `[]` for none.
+  `options` are the names of options, with `[]` for none; operands that may be left out are given as options.
   """
   defmacro defrow(family, name, operands, options \\ []) do
     arguments = Enum.map(operands, &Macro.var(&1, nil))
@@ -48,10 +48,23 @@ defmodule Mlx.NN.Functions do
       options
     )
 
+    {further, options} = Enum.split_with(options, &operand?(family, name, &1))
+    operands = operands ++ further_operands(family, name, length(operands), further)
     given = Enum.map(operands, &(&1 != nil))
     tensors = Enum.reject(operands, &is_nil/1)
     callable = {:function, family, name, given, Enum.sort(options)}
     [{_name, result} | _] = Mlx.NN.Callable.call(callable, tensors, like: 0)
     result
+  end
+
+  defp operand?(family, name, {option, _value}),
+    do: "#{option}" in Mlx.NN.Callable.row("#{family}", name).operands
+
+  defp further_operands(_family, _name, _count, []), do: []
+
+  defp further_operands(family, name, count, further) do
+    for operand <- Enum.drop(Mlx.NN.Callable.row("#{family}", name).operands, count),
+        do:
+          Enum.find_value(further, fn {option, value} -> if "#{option}" == operand, do: value end)
   end
 end
