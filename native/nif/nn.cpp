@@ -26,6 +26,7 @@
 #include "nn/layer.h"
 #include "program/tensor_file.h"
 #include "program/trace.h"
+#include "transforms/apply.h"
 #include "transforms/cleanup.h"
 
 namespace mlxnx::nif {
@@ -154,6 +155,16 @@ ExecutablePtr nn_program(ErlNifEnv* env, Term term, std::vector<TensorType> type
       {.main = *transforms::cleaned(trace.region()), .output_names = *callable.names});
 }
 
+// What an op does with operands of these types, made of others, as a program.
+ExecutablePtr op_composed(ErlNifEnv* env, const ops::OpDef* row, std::vector<TensorType> operands,
+                          Term keywords, std::vector<TensorType> outputs) {
+  program::Instruction instruction;
+  instruction.op = row;
+  instruction.attrs = ops::normalise(decode_attrs(env, *row, keywords), row->attrs, row->name);
+  instruction.outputs = std::move(outputs);
+  return make_ready({.main = *transforms::composed(instruction, operands), .output_names = {}});
+}
+
 std::vector<std::string> names_of(const auto& described) {
   std::vector<std::string> names;
   for (const auto& one : described) names.emplace_back(one.name);
@@ -210,6 +221,7 @@ std::span<const ErlNifFunc> nn_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"nn_program", &nn_program, NeverQuick{}>(),
       nif_function<"nn_rows", &nn_rows>(),
+      nif_function<"op_composed", &op_composed, NeverQuick{}>(),
       nif_function<"safetensors_encode", &safetensors_encode, NeverQuick{}>(),
       nif_function<"safetensors_decode", &safetensors_decode, NeverQuick{}>(),
   };

@@ -52,6 +52,7 @@ defmodule Mlx.NIF do
   def op_many(_name, _operands, _attributes, _types_and_shapes, _where), do: stub()
   def op_names, do: stub()
   def op_attributes(_name), do: stub()
+  def op_composed(_name, _operand_types, _attributes, _output_types), do: stub()
   def op_with_function(_ref, _name, _operands, _attributes, _type_and_shape, _where), do: stub()
   def callback_reply(_session, _tensors), do: stub()
   def callback_failed(_session), do: stub()

@@ -186,5 +186,6 @@ defmodule Mlx.Op do
     end
   end
 
+  def block(%Mlx.Compiler.Row{name: name, attributes: attributes}), do: {name, attributes}
   def block(_struct), do: nil
 end

@@ -242,6 +242,18 @@ Linears op_cotangents(const Application& call, std::span<const Linear> cotangent
 
 }  // namespace
 
+RegionPtr composed(const Instruction& instruction, std::span<const TensorType> operands) {
+  const Rule& rule = rule_of(instruction);
+  if (rule.compose == nullptr)
+    throw UnsupportedError("[" + std::string(rule.op) + "] is made of no other ops");
+  return region_of(operands, [&](const std::vector<Tensor>& in) {
+    std::vector<Tensor> results = rule.compose({instruction, in, {}});
+    for (std::size_t i = 0; i < results.size(); ++i)
+      results[i] = as_type(results[i], instruction.outputs[i].dtype);
+    return results;
+  });
+}
+
 bool passes_tangents(const Instruction& instruction) {
   switch (instruction.kind) {
     case InstructionKind::kOp: {

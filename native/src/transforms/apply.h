@@ -37,6 +37,10 @@ Duals push_through(const program::Instruction& instruction, std::span<const Tens
 Linears cotangents_of(const Application& call, std::span<const Linear> cotangents,
                       const std::vector<bool>& wanted);
 
+/// What the instruction does with operands of these types, made of other ops.
+/// Throws: UnsupportedError where its rule does not tell.
+RegionPtr composed(const program::Instruction& instruction, std::span<const TensorType> operands);
+
 /// Whether outputs of the instruction can have a tangent at all.
 bool passes_tangents(const program::Instruction& instruction);
 

@@ -49,6 +49,7 @@ using Forward = Linears (*)(const Application& call, std::span<const Linear> tan
 /// The cotangent of operand `i`, from that of the one result. Of operands in which an op is linear.
 using Transpose = Tensor (*)(const Application& call, std::size_t i, const Tensor& cotangent);
 /// The results, made of other ops, in whose derivatives the derivative is looked for. Has no `out`.
+/// Rows that Nx has nothing for tell so what they mean, whatever their derivative.
 using Compose = std::vector<Tensor> (*)(const Application& call);
 
 enum class Derivative : std::uint8_t {
@@ -118,6 +119,7 @@ std::span<const Rule> contraction_rules();
 std::span<const Rule> order_rules();
 std::span<const Rule> fft_rules();
 std::span<const Rule> linalg_rules();
+std::span<const Rule> random_rules();
 
 /// The rule of a row of the registry, or null where it lacks one.
 const Rule* find_rule(const ops::OpDef& op);

@@ -4,13 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
+#include "ops/invoke.h"
 #include "ops/number_tensors.h"
 #include "ops/registry.h"
+#include "program/attrs_json.h"
 #include "program/executable.h"
+#include "transforms/apply.h"
 #include "transforms/op_cases.h"
 
 namespace mlxnx::transforms {
@@ -20,7 +24,7 @@ TEST(Rules, NameEveryRowOnce) {
   std::map<std::string_view, int> rules;
   for (const auto family :
        {elementwise_rules(), shape_rules(), indexing_rules(), reduction_rules(), window_rules(),
-        contraction_rules(), order_rules(), fft_rules(), linalg_rules()}) {
+        contraction_rules(), order_rules(), fft_rules(), linalg_rules(), random_rules()}) {
     for (const Rule& rule : family) ++rules[rule.op];
   }
   for (const ops::OpDef* op : ops::all_ops()) {
@@ -39,13 +43,49 @@ TEST(Rules, AreWhole) {
     EXPECT_EQ(rule.scale != nullptr, kind == Derivative::kElementwise) << op->name;
     EXPECT_EQ(rule.forward != nullptr, kind == Derivative::kForward) << op->name;
     const bool is_forward_only = kind == Derivative::kForwardOnly;
-    EXPECT_EQ(rule.compose != nullptr, kind == Derivative::kComposed || is_forward_only)
+    // Others may tell what they are made of as well.
+    EXPECT_TRUE(rule.compose != nullptr || !(kind == Derivative::kComposed || is_forward_only))
         << op->name;
     EXPECT_EQ(!rule.reason.empty(), is_forward_only) << op->name;
     const bool is_linear = kind == Derivative::kJointly || kind == Derivative::kEach;
     EXPECT_EQ(rule.transpose != nullptr, is_linear || rule.linear_in != 0) << op->name;
     EXPECT_TRUE(!is_linear || rule.linear_in != 0) << op->name;
   }
+}
+
+TEST(Rules, WhatAnOpIsMadeOfAnswersAsTheOp) {
+  std::set<std::string_view> tried;
+  for (const OpCase& op_case : op_cases()) {
+    const ops::OpDef& op = ops::op(op_case.op);
+    const bool is_plain = op_case.operands.find_first_of("#!") == std::string_view::npos;
+    if (find_rule(op)->compose == nullptr || !is_plain) continue;
+    SCOPED_TRACE(op_case.op);
+    program::Instruction instruction;
+    instruction.op = &op;
+    instruction.attrs =
+        ops::normalise(program::attrs_from_json(nlohmann::json::parse(op_case.attrs), op.attrs),
+                       op.attrs, op.name);
+    const Tensors operands = operands_of(op_case.operands);
+    // Rules see no tensors without elements.
+    if (std::any_of(operands.begin(), operands.end(),
+                    [](const Tensor& t) { return t.size() == 0; }))
+      continue;
+    const std::vector<TensorType> types = types_of(operands);
+    const auto outputs = ops::infer_types(op, types, instruction.attrs);
+    instruction.outputs.assign(outputs.begin(), outputs.end());
+    const auto wanted =
+        ops::invoke_all(op, std::span<const Tensor>(operands), instruction.attrs, {});
+    const auto got = program::Executable({*composed(instruction, types), {}})
+                         .run({operands.begin(), operands.end()});
+    ASSERT_EQ(got.size(), wanted.size());
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      EXPECT_EQ(got[i].type(), wanted[i].type());
+      EXPECT_EQ(all_close(got[i], wanted[i], {.rtol = 1e-5, .atol = 1e-6}).item<int>(), 1)
+          << got[i] << wanted[i];
+    }
+    tried.insert(op_case.op);
+  }
+  EXPECT_GE(tried.size(), 6u);
 }
 
 TEST(Rules, HaveCasesUnlessTheyHaveNoGradient) {

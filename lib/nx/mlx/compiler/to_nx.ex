@@ -64,7 +64,9 @@ defmodule Mlx.Compiler.ToNx do
   defp list(%T{} = single), do: [single]
   defp list(tuple), do: Tuple.to_list(tuple)
 
-  defp region({inputs, instructions, outputs}, tensors) do
+  @doc "The outputs of a region for `tensors`, by calls of Nx."
+  @spec region(tuple(), [Nx.Tensor.t()]) :: [Nx.Tensor.t()]
+  def region({inputs, instructions, outputs}, tensors) do
     values = Map.new(Enum.zip_with(inputs, tensors, fn {id, _, _}, tensor -> {id, tensor} end))
 
     values =
@@ -78,7 +80,15 @@ defmodule Mlx.Compiler.ToNx do
     Enum.map(outputs, &Map.fetch!(values, &1))
   end
 
+  # Rows that Nx has nothing for.
+  @own (for name <- Mlx.NIF.op_names(), row = String.to_atom(name) do
+          row
+        end) -- (Keyword.keys(Mlx.Op.rows()) ++ Map.keys(@blocks))
+
   ## Instructions; `get` answers the tensors of ids
+
+  defp results({:op, name, operands, attributes, types, nil}, get) when name in @own,
+    do: Mlx.Compiler.Row.call(name, attributes, types, get.(operands))
 
   defp results({:op, name, operands, attributes, types, nil}, get)
        when is_map_key(@blocks, name) do

@@ -4,7 +4,7 @@ defmodule Mlx.Transforms.Derivatives do
   @moduledoc false
 
   alias Mlx.Argument
-  alias Mlx.Compiler.Transform
+  alias Mlx.Compiler.{Block, Transform}
   alias Nx.Defn.{Composite, Expr}
 
   ## Gradients
@@ -39,7 +39,7 @@ defmodule Mlx.Transforms.Derivatives do
     }
 
     default = fn operands ->
-      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Transform.like/2))
+      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Block.like/2))
       {result, gradients} = gradient_of_nx(args, fun, wrt, transform)
 
       [transform.(result) | Transform.leaves(result)] ++
@@ -97,8 +97,8 @@ defmodule Mlx.Transforms.Derivatives do
 
     default = fn operands ->
       {operands, cotangents} = Enum.split(operands, length(own))
-      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Transform.like/2))
-      cotangents = Enum.zip_with(cotangents, values, &Transform.like/2)
+      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Block.like/2))
+      cotangents = Enum.zip_with(cotangents, values, &Block.like/2)
       {result, gradients} = pull_of_nx(args, fun, wrt, Transform.rebuild(result, cotangents))
       Transform.leaves(result) ++ Transform.leaves(List.to_tuple(gradients))
     end
@@ -162,8 +162,8 @@ defmodule Mlx.Transforms.Derivatives do
 
     default = fn operands ->
       {operands, tangents} = Enum.split(operands, length(own))
-      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Transform.like/2))
-      tangents = tangents |> Enum.zip_with(given, &Transform.like/2)
+      args = Transform.rebuild(args, Enum.zip_with(operands, own, &Block.like/2))
+      tangents = tangents |> Enum.zip_with(given, &Block.like/2)
       {result, pushed} = push_of_nx(args, fun, wrt, Transform.rebuild(vars, tangents))
       Transform.leaves(result) ++ Transform.leaves(pushed)
     end
@@ -210,7 +210,7 @@ defmodule Mlx.Transforms.Derivatives do
       node = %Transform{name: :checkpoint, parameters: nil, params: params, outputs: values}
 
       default = fn operands ->
-        operands |> Enum.zip_with(leaves, &Transform.like/2) |> call.() |> Transform.leaves()
+        operands |> Enum.zip_with(leaves, &Block.like/2) |> call.() |> Transform.leaves()
       end
 
       Transform.rebuild(result, Transform.node(node, leaves, values, default))
@@ -229,8 +229,8 @@ defmodule Mlx.Transforms.Derivatives do
         [cotangents]
         |> Composite.flatten_list()
         |> Enum.zip_with(values, fn cotangent, value ->
-          flat = Transform.flat(value)
-          cotangent |> Nx.broadcast(flat.shape) |> Transform.like(value)
+          flat = Block.flat(value)
+          cotangent |> Nx.broadcast(flat.shape) |> Block.like(value)
         end)
 
       result
@@ -247,7 +247,7 @@ defmodule Mlx.Transforms.Derivatives do
 
     Transform.rebuild(
       result,
-      Enum.zip_with(marked, values, &Transform.like(Transform.flat(&1), &2))
+      Enum.zip_with(marked, values, &Block.like(Block.flat(&1), &2))
     )
   end
 
@@ -262,7 +262,7 @@ defmodule Mlx.Transforms.Derivatives do
     [given, wanted] = for container <- [answers, args], do: Transform.leaves(container)
     expected = "the gradient to answer containers like the arguments"
     Argument.check!(length(given) == length(wanted), "custom_vjp", expected, answers)
-    Enum.map(given, &Transform.flat/1)
+    Enum.map(given, &Block.flat/1)
   end
 
   ## What all have in common

@@ -3,7 +3,7 @@ defmodule Mlx.Transforms.Mapping do
   @moduledoc false
 
   alias Mlx.{Argument, Transforms}
-  alias Mlx.Compiler.Transform
+  alias Mlx.Compiler.{Block, Transform}
   alias Mlx.Transforms.Derivatives
   alias Nx.Defn.Composite
 
@@ -63,7 +63,7 @@ defmodule Mlx.Transforms.Mapping do
     templates = Enum.zip_with(values, places, &with_axis(&1, &2, size, name))
 
     default = fn operands ->
-      leaves = Enum.zip_with(operands, leaves, &Transform.like/2)
+      leaves = Enum.zip_with(operands, leaves, &Block.like/2)
       args = Transform.rebuild(args, leaves)
       args |> map_of_nx(fun, {leaves, axes, size}, out_axes) |> Transform.leaves()
     end
@@ -158,7 +158,7 @@ defmodule Mlx.Transforms.Mapping do
       nil ->
         shape = Tuple.insert_at(flat.shape, place, size)
         axes = Enum.to_list(0..(tuple_size(shape) - 1)//1) -- [place]
-        flat |> Nx.broadcast(shape, axes: axes) |> Transform.like(template)
+        flat |> Nx.broadcast(shape, axes: axes) |> Block.like(template)
 
       at ->
         axes =
@@ -166,7 +166,7 @@ defmodule Mlx.Transforms.Mapping do
           |> List.delete_at(at)
           |> List.insert_at(place, at)
 
-        flat |> Nx.transpose(axes: axes) |> Transform.like(template)
+        flat |> Nx.transpose(axes: axes) |> Block.like(template)
     end
   end
 
