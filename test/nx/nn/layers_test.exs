@@ -19,6 +19,15 @@ defmodule Mlx.NN.LayersTest do
 
   defp same?(a, b), do: Nx.to_binary(a["weight"]) == Nx.to_binary(b["weight"])
 
+  test "first weights are the same on any backend and under any compiler" do
+    wanted = NN.init(@linear, 5)
+    key = Nx.backend_copy(Nx.Random.key(5), Nx.BinaryBackend)
+
+    for compiler <- [Mlx.Compiler, Nx.Defn.Evaluator] do
+      assert same?(Nx.Defn.jit(&NN.init(@linear, &1), compiler: compiler).(key), wanted)
+    end
+  end
+
   test "models nest, and every layer draws its own numbers" do
     model = %{encoder: [@linear, @linear], head: NN.sequential([@linear, &NN.relu/1])}
     params = NN.init(model, 0)
