@@ -55,6 +55,7 @@ struct LayerDef {
 
 /// The rows of one file in layers/.
 std::span<const LayerDef> linear_layers();
+std::span<const LayerDef> recurrent_layers();
 
 /// All rows.
 std::span<const LayerDef* const> all_layers();

@@ -4,6 +4,7 @@
 
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
+#include "nn/function.h"
 
 namespace mlxnx::nn {
 
@@ -18,6 +19,21 @@ void require_rank(const Tensor& x, std::size_t least, std::size_t most, std::str
   if (x.rank() >= least && x.rank() <= most) return;
   throw ShapeError(
       fmt::format("[{}] {} should have the axes {}", layer, to_string(x.type()), what));
+}
+
+const std::string& activation_name(const std::string& name, std::string_view option,
+                                   std::string_view layer) {
+  for (const FunctionDef& row : activation_functions()) {
+    if (row.name == name && row.operands.size() == 1) return name;
+  }
+  throw ArgumentError(fmt::format(
+      "[{}] {} is \"{}\"; it has to be the name of an activation function of one tensor", layer,
+      option, name));
+}
+
+Tensor activated(const Tensor& x, const std::string& name) {
+  const std::optional<Tensor> operand = x;
+  return call(function(Family::kActivation, name), {&operand, 1}, {}).front();
 }
 
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias) {
