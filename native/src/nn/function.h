@@ -43,6 +43,7 @@ class FunctionCall {
                std::span<const std::optional<Tensor>> operands, const ops::Attrs& options)
       : name_(name), operand_names_(operand_names), operands_(operands), options_(options) {}
 
+  std::string_view name() const { return name_; }
   /// Operand `i`. Throws: ArgumentError where it is wanted and was not given.
   const Tensor& operator[](std::size_t i) const;
   /// Operand `i`, which may be left out.

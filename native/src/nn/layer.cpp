@@ -13,7 +13,8 @@ struct Layers {
   std::map<std::string_view, const LayerDef*> by_name;
 
   Layers() {
-    for (const auto family : {linear_layers(), recurrent_layers()}) {
+    for (const auto family :
+         {linear_layers(), recurrent_layers(), attention_layers(), positional_layers()}) {
       for (const LayerDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(row.name, &row);

@@ -54,7 +54,9 @@ struct LayerDef {
 };
 
 /// The rows of one file in layers/.
+std::span<const LayerDef> attention_layers();
 std::span<const LayerDef> linear_layers();
+std::span<const LayerDef> positional_layers();
 std::span<const LayerDef> recurrent_layers();
 
 /// All rows.
