@@ -64,6 +64,8 @@ ops::AttrValue decode_attr(ErlNifEnv* env, ops::AttrKind kind, Term term) {
       return decode_each<ops::Triple>(env, term, &decode_integers<3>);
     case ops::AttrKind::kStarts:
       return decode_each<ops::Start>(env, term, &decode_start);
+    case ops::AttrKind::kFloats:
+      return decode_each<double>(env, term, &decode<double>);
     case ops::AttrKind::kNil:
     case ops::AttrKind::kFunction:
       break;

@@ -9,6 +9,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/transforms.h"
 #include "nn/function.h"
+#include "program/attrs_json.h"
 #include "replay/compare.h"
 
 namespace mlxnx::cli {
@@ -112,6 +113,16 @@ void judge_function(const GoldenNn& nn,
     if (wanted.at(i))
       judge.gradient("gradient of " + names.at(i), *wanted[i], results[cotangents.size() + i]);
   }
+}
+
+ops::Attrs options_from_json(nlohmann::json values, std::span<const ops::AttrDef> schema) {
+  for (const ops::AttrDef& row : schema) {
+    const auto found = values.find(row.name);
+    if (found == values.end() || !found->is_number()) continue;
+    if (row.kind == ops::AttrKind::kInts || row.kind == ops::AttrKind::kFloats)
+      *found = nlohmann::json::array({*found});
+  }
+  return program::attrs_from_json(values, schema);
 }
 
 Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options) {

@@ -4,10 +4,12 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "mlxnx/tensor.h"
+#include "ops/attrs.h"
 #include "replay/golden_data.h"
 #include "replay/runner.h"
 
@@ -46,6 +48,9 @@ void judge_function(const GoldenNn& nn,
                     const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& function,
                     const std::vector<Tensor>& inputs, const GoldenList& wanted,
                     const std::vector<std::string>& names, NnJudge& judge);
+
+/// Recorded options; a number stands for a list of it.
+ops::Attrs options_from_json(nlohmann::json values, std::span<const ops::AttrDef> schema);
 
 /// The tensors of a case, laid out as the options say.
 Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options);

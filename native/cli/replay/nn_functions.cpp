@@ -1,14 +1,13 @@
 #include <fmt/format.h>
 
 #include "nn/function.h"
-#include "program/attrs_json.h"
 #include "replay/nn.h"
 
 namespace mlxnx::cli {
 void run_nn_function(const GoldenCase& golden, const RunOptions& options, NnJudge& judge) {
   const GoldenNn& nn = *golden.nn;
   const nn::FunctionDef& row = nn::function(*nn::family_called(nn.kind), nn.name);
-  const ops::Attrs attrs = program::attrs_from_json(golden.attrs, row.options);
+  const ops::Attrs attrs = options_from_json(golden.attrs, row.options);
   std::vector<Tensor> given;
   GoldenList wanted;
   std::vector<std::string> names;

@@ -1,21 +1,10 @@
 #include <fmt/format.h>
 
 #include "nn/layer.h"
-#include "program/attrs_json.h"
 #include "replay/nn.h"
 
 namespace mlxnx::cli {
 namespace {
-
-// Recorded options; a number stands for a list of it.
-ops::Attrs options_from_json(nlohmann::json values, std::span<const ops::AttrDef> schema) {
-  for (const ops::AttrDef& row : schema) {
-    const auto found = values.find(row.name);
-    if (found == values.end() || !found->is_number()) continue;
-    if (row.kind == ops::AttrKind::kInts) *found = nlohmann::json::array({*found});
-  }
-  return program::attrs_from_json(values, schema);
-}
 
 nn::Parameters tensors_of(const GoldenTree& tree, const RunOptions& options) {
   nn::Parameters tensors;

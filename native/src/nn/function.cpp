@@ -87,8 +87,12 @@ ops::Attrs complete(const ops::Attrs& options, std::span<const ops::AttrDef> sch
                     std::string_view owner) {
   ops::Attrs widened = options;
   for (const ops::AttrDef& row : schema) {
-    const auto* const number = options.get_if<std::int64_t>(row.name);
-    if (row.kind == ops::AttrKind::kInts && number != nullptr) widened.set(row.name, Axes{*number});
+    const auto* const integer = options.get_if<std::int64_t>(row.name);
+    const auto* const real = options.get_if<double>(row.name);
+    const bool is_list = row.kind == ops::AttrKind::kInts || row.kind == ops::AttrKind::kFloats;
+    if (is_list && integer != nullptr) widened.set(row.name, Axes{*integer});
+    if (row.kind == ops::AttrKind::kFloats && real != nullptr)
+      widened.set(row.name, std::vector{*real});
   }
   return ops::normalise(widened, schema, owner);
 }

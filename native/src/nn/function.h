@@ -86,7 +86,7 @@ std::span<const FunctionDef* const> all_functions();
 const FunctionDef& function(Family family, std::string_view name);
 
 /// What the function answers. Operands that are left out at the end count as not given; options are
-/// filled in with their defaults, and one integer stands for a list of it.
+/// filled in with their defaults, and one number stands for a list of it.
 /// Throws: ArgumentError for an unknown option, one of the wrong kind, and a number of operands
 /// that the row does not take; what the function throws.
 std::vector<Tensor> call(const FunctionDef& row, std::span<const std::optional<Tensor>> operands,

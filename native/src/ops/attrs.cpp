@@ -7,9 +7,9 @@
 namespace mlxnx::ops {
 namespace {
 
-constexpr std::array<std::string_view, 12> kKindNames = {
-    "nil",  "bool",     "int",       "float",       "number",     "string",
-    "type", "int list", "pair list", "triple list", "start list", "function"};
+constexpr std::array<std::string_view, 13> kKindNames = {
+    "nil",      "bool",      "int",         "float",      "number",   "string",    "type",
+    "int list", "pair list", "triple list", "start list", "function", "float list"};
 
 AttrKind kind_of(const AttrValue& value) { return static_cast<AttrKind>(value.index()); }
 
@@ -28,6 +28,8 @@ std::optional<AttrValue> widen(const AttrValue& value, AttrKind wanted) {
     std::vector<Start> starts(ints->begin(), ints->end());
     return AttrValue(std::move(starts));
   }
+  if (wanted == AttrKind::kFloats)
+    return AttrValue(std::vector<double>(ints->begin(), ints->end()));
   if (ints->empty() && wanted == AttrKind::kPairs) return AttrValue(std::vector<Pair>{});
   if (ints->empty() && wanted == AttrKind::kTriples) return AttrValue(std::vector<Triple>{});
   return std::nullopt;

@@ -41,9 +41,10 @@ struct DynamicStart {
 using Start = std::variant<std::int64_t, DynamicStart>;
 
 /// What an attribute may hold. `std::monostate` is Nx's nil: present, and not set.
-using AttrValue = std::variant<std::monostate, bool, std::int64_t, double, Number, std::string,
-                               DType, Axes, std::vector<Pair>, std::vector<Triple>,
-                               std::vector<Start>, std::shared_ptr<const Function>>;
+using AttrValue =
+    std::variant<std::monostate, bool, std::int64_t, double, Number, std::string, DType, Axes,
+                 std::vector<Pair>, std::vector<Triple>, std::vector<Start>,
+                 std::shared_ptr<const Function>, std::vector<double>>;
 
 /// The kinds of AttrValue under the names that docs, files and errors use. Values are the variant's
 /// indices.
@@ -60,6 +61,7 @@ enum class AttrKind : std::uint8_t {
   kTriples,
   kStarts,
   kFunction,
+  kFloats,
 };
 
 /// "int list", "bool", …

@@ -74,10 +74,17 @@ Axes ints(const json& value) {
   return result;
 }
 
+std::vector<double> reals(const json& value) {
+  std::vector<double> result;
+  for (const json& entry : value) result.push_back(real(entry));
+  return result;
+}
+
 AttrValue value_of_kind(const json& value, AttrKind kind) {
   if (value.is_null()) return std::monostate{};
   const bool list_wanted = kind == AttrKind::kInts || kind == AttrKind::kPairs ||
-                           kind == AttrKind::kTriples || kind == AttrKind::kStarts;
+                           kind == AttrKind::kTriples || kind == AttrKind::kStarts ||
+                           kind == AttrKind::kFloats;
   if (list_wanted && !value.is_array()) refuse(value, name(kind));
   switch (kind) {
     case AttrKind::kBool:
@@ -101,6 +108,8 @@ AttrValue value_of_kind(const json& value, AttrKind kind) {
       return tuples<3>(value);
     case AttrKind::kStarts:
       return starts(value);
+    case AttrKind::kFloats:
+      return reals(value);
     case AttrKind::kNil:
     case AttrKind::kFunction:
       break;
@@ -125,6 +134,11 @@ struct ToJson {
   template <std::size_t N>
   json operator()(const std::vector<std::array<std::int64_t, N>>& value) const {
     return value;
+  }
+  json operator()(const std::vector<double>& values) const {
+    json result = json::array();
+    for (const double value : values) result.push_back(from_real(value));
+    return result;
   }
   json operator()(const Number& value) const {
     return std::visit(

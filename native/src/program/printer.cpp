@@ -22,6 +22,8 @@ std::string joined(const Items& items, Show show) {
 
 std::string value_name(ValueId id) { return fmt::format("%{}", id); }
 
+std::string show(double number) { return fmt::format("{}", number); }
+
 std::string show(const Number& number) {
   return std::visit(
       [](const auto& value) -> std::string {
@@ -43,7 +45,7 @@ struct ShowAttr {
   std::string operator()(std::monostate) const { return "nil"; }
   std::string operator()(bool value) const { return value ? "true" : "false"; }
   std::string operator()(std::int64_t value) const { return std::to_string(value); }
-  std::string operator()(double value) const { return fmt::format("{}", value); }
+  std::string operator()(double value) const { return show(value); }
   std::string operator()(const Number& value) const { return show(value); }
   std::string operator()(const std::string& value) const { return fmt::format("{:?}", value); }
   std::string operator()(DType value) const { return std::string(mlxnx::name(value)); }

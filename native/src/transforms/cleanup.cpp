@@ -42,6 +42,12 @@ bool is_same(const ops::AttrValue& a, const ops::AttrValue& b) {
     return std::holds_alternative<double>(b) && is_same(*number, std::get<double>(b));
   if (const auto* number = std::get_if<Number>(&a))
     return std::holds_alternative<Number>(b) && is_same(*number, std::get<Number>(b));
+  if (const auto* numbers = std::get_if<std::vector<double>>(&a)) {
+    const auto* const others = std::get_if<std::vector<double>>(&b);
+    return others != nullptr &&
+           std::equal(numbers->begin(), numbers->end(), others->begin(), others->end(),
+                      [](double x, double y) { return is_same(x, y); });
+  }
   return a == b;
 }
 

@@ -48,6 +48,14 @@ TEST(Functions, MakeAListOfOneNumber) {
   const ops::AttrDef schema[] = {{"stride", ops::AttrKind::kInts, Axes{1}}};
   EXPECT_EQ(complete({{"stride", std::int64_t{2}}}, schema, "conv1d").get<Axes>("stride"), Axes{2});
   EXPECT_EQ(complete({}, schema, "conv1d").get<Axes>("stride"), Axes{1});
+  const ops::AttrDef scales[] = {{"scale_factor", ops::AttrKind::kFloats}};
+  const auto factors = [&](ops::AttrValue given) {
+    return complete({{"scale_factor", std::move(given)}}, scales, "upsample")
+        .get<std::vector<double>>("scale_factor");
+  };
+  EXPECT_EQ(factors(0.5), std::vector{0.5});
+  EXPECT_EQ(factors(std::int64_t{2}), std::vector{2.0});
+  EXPECT_EQ(factors(Axes{2, 3}), (std::vector{2.0, 3.0}));
 }
 
 }  // namespace

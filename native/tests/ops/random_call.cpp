@@ -277,6 +277,8 @@ AttrValue plausible_value(const AttrDef& def, const Context& context, Dice& dice
       return plausible_starts(context, dice);
     case AttrKind::kFunction:
       return plausible_function(dice);
+    case AttrKind::kFloats:
+      return std::vector<double>(dice.below(4), dice.pick(kSpecialReals));
   }
   return std::monostate{};
 }

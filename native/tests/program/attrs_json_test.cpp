@@ -21,7 +21,7 @@ const std::array kSchema = {
     AttrDef{"eps", AttrKind::kFloat},     AttrDef{"value", AttrKind::kNumber},
     AttrDef{"mode", AttrKind::kString},   AttrDef{"axes", AttrKind::kInts},
     AttrDef{"edges", AttrKind::kPairs},   AttrDef{"padding", AttrKind::kTriples},
-    AttrDef{"starts", AttrKind::kStarts},
+    AttrDef{"starts", AttrKind::kStarts}, AttrDef{"scales", AttrKind::kFloats},
 };
 
 template <typename T>
@@ -43,6 +43,8 @@ TEST(AttrsJson, ReadsEachKind) {
             (std::vector<ops::Triple>{{1, 2, 0}}));
   EXPECT_EQ(value_of<std::vector<ops::Start>>("starts", R"([1, {"operand": 2}])"),
             (std::vector<ops::Start>{std::int64_t{1}, ops::DynamicStart{2}}));
+  EXPECT_EQ(value_of<std::vector<double>>("scales", R"([1, 0.5, "infinity"])"),
+            (std::vector<double>{1, 0.5, INFINITY}));
 }
 
 TEST(AttrsJson, ReadsNumbersThatJsonHasNot) {
@@ -78,15 +80,16 @@ TEST(AttrsJson, KeepsUnknownNamesForTheOpToRefuse) {
 }
 
 TEST(AttrsJson, RefusesValuesOfAnotherKind) {
-  constexpr std::array<std::array<const char*, 2>, 9> kCases = {{{"flag", "3"},
-                                                                 {"count", "1.5"},
-                                                                 {"eps", "\"fast\""},
-                                                                 {"value", "{}"},
-                                                                 {"mode", "[]"},
-                                                                 {"axes", "3"},
-                                                                 {"axes", "[[1]]"},
-                                                                 {"edges", "[[1]]"},
-                                                                 {"starts", R"([{"at": 1}])"}}};
+  constexpr std::array<std::array<const char*, 2>, 10> kCases = {{{"flag", "3"},
+                                                                  {"count", "1.5"},
+                                                                  {"eps", "\"fast\""},
+                                                                  {"value", "{}"},
+                                                                  {"mode", "[]"},
+                                                                  {"axes", "3"},
+                                                                  {"axes", "[[1]]"},
+                                                                  {"edges", "[[1]]"},
+                                                                  {"starts", R"([{"at": 1}])"},
+                                                                  {"scales", "[true]"}}};
   for (const auto& [name, text] : kCases) {
     try {
       attrs_from_json({{name, json::parse(text)}}, kSchema, {});
