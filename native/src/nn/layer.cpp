@@ -13,8 +13,19 @@ struct Layers {
   std::map<std::string_view, const LayerDef*> by_name;
 
   Layers() {
-    for (const auto family :
-         {linear_layers(), recurrent_layers(), attention_layers(), positional_layers()}) {
+    for (const auto family : {
+             linear_layers(),
+             embedding_layers(),
+             convolution_layers(),
+             pooling_layers(),
+             normalization_layers(),
+             dropout_layers(),
+             recurrent_layers(),
+             attention_layers(),
+             positional_layers(),
+             upsample_layers(),
+             activation_layers(),
+         }) {
       for (const LayerDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(row.name, &row);

@@ -15,8 +15,8 @@
 
 namespace mlxnx::nn {
 
-/// What a call on a layer answers. `state` are the tensors of the layer that are others from now on
-/// (running statistics), by their names.
+/// What a call on a layer answers. `state` are the layer's statistics from now on, by their names;
+/// without training they stay as they are.
 struct LayerAnswer {
   std::vector<Tensor> outputs;
   Parameters state = {};
@@ -54,10 +54,17 @@ struct LayerDef {
 };
 
 /// The rows of one file in layers/.
+std::span<const LayerDef> activation_layers();
 std::span<const LayerDef> attention_layers();
+std::span<const LayerDef> convolution_layers();
+std::span<const LayerDef> dropout_layers();
+std::span<const LayerDef> embedding_layers();
 std::span<const LayerDef> linear_layers();
+std::span<const LayerDef> normalization_layers();
+std::span<const LayerDef> pooling_layers();
 std::span<const LayerDef> positional_layers();
 std::span<const LayerDef> recurrent_layers();
+std::span<const LayerDef> upsample_layers();
 
 /// All rows.
 std::span<const LayerDef* const> all_layers();

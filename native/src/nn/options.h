@@ -44,6 +44,8 @@ template <>
 struct Kind<DType> : KindOf<ops::AttrKind::kType, DType> {};
 template <>
 struct Kind<PerAxis> : KindOf<ops::AttrKind::kInts, Axes> {};
+template <>
+struct Kind<PerAxisFactor> : KindOf<ops::AttrKind::kFloats, std::vector<double>> {};
 template <typename Enum>
 requires std::is_enum_v<Enum>
 struct Kind<Enum> : KindOf<ops::AttrKind::kString, std::string> {
@@ -57,7 +59,7 @@ std::optional<ops::AttrValue> default_of(const T& value) {
     return value.has_value() ? default_of(*value) : std::nullopt;
   } else if constexpr (std::is_same_v<T, std::int64_t>) {
     return value == kRequired ? std::nullopt : std::optional<ops::AttrValue>(value);
-  } else if constexpr (std::is_same_v<T, PerAxis>) {
+  } else if constexpr (std::is_same_v<T, PerAxis> || std::is_same_v<T, PerAxisFactor>) {
     return value.values.empty() ? std::nullopt : std::optional<ops::AttrValue>(value.values);
   } else if constexpr (std::is_enum_v<T> && !std::is_same_v<T, DType>) {
     return std::string(EnumNames<T>::values.at(static_cast<std::size_t>(value)));

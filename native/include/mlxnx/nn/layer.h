@@ -53,6 +53,15 @@ struct PerAxis {
   explicit PerAxis(Axes each) : values(std::move(each)) {}
 };
 
+/// The same of factors.
+struct PerAxisFactor {
+  std::vector<double> values;
+  PerAxisFactor() = default;
+  PerAxisFactor(double value) : values{value} {}
+  PerAxisFactor(std::initializer_list<double> each) : values(each) {}
+  explicit PerAxisFactor(std::vector<double> each) : values(std::move(each)) {}
+};
+
 namespace naming {
 
 /// Puts given tensors in place of those that a model has, and notes what does not fit.

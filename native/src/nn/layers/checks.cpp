@@ -5,6 +5,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "nn/function.h"
+#include "nn/options.h"
 
 namespace mlxnx::nn {
 
@@ -34,6 +35,24 @@ const std::string& activation_name(const std::string& name, std::string_view opt
 Tensor activated(const Tensor& x, const std::string& name) {
   const std::optional<Tensor> operand = x;
   return call(function(Family::kActivation, name), {&operand, 1}, {}).front();
+}
+
+void require_spatial(const Tensor& x, std::size_t spatial, std::string_view layer) {
+  require_rank(x, spatial + 2, spatial + 2, fmt::format("batch, {} spatial, channels", spatial),
+               layer);
+}
+
+Axes on_each(std::size_t spatial, const PerAxis& given, std::int64_t least, std::string_view name,
+             std::string_view layer) {
+  if (given.values.empty())
+    throw ArgumentError(fmt::format("[{}] {} has to be given", layer, name));
+  if (given.values.size() != 1 && given.values.size() != spatial) {
+    throw ArgumentError(
+        fmt::format("[{}] {} is {}, it takes one number, or one for each of {} axes", layer, name,
+                    to_string(given.values), spatial));
+  }
+  for (const std::int64_t value : given.values) at_least(least, value, name, layer);
+  return given.values.size() == spatial ? given.values : Axes(spatial, given.values.front());
 }
 
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias) {

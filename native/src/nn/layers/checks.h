@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "mlxnx/nn/layer.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::nn {
@@ -18,6 +19,9 @@ void require_last_axis(const Tensor& x, std::int64_t size, std::string_view laye
 void require_rank(const Tensor& x, std::size_t least, std::size_t most, std::string_view what,
                   std::string_view layer);
 
+/// No limit for `require_rank`.
+inline constexpr std::size_t kAnyRank = ~std::size_t{0};
+
 /// `name`, where an activation function of one tensor is called so. `option` is what names it.
 /// Throws: ArgumentError where there is none.
 const std::string& activation_name(const std::string& name, std::string_view option,
@@ -25,6 +29,14 @@ const std::string& activation_name(const std::string& name, std::string_view opt
 
 /// The activation function of that name, with its own defaults.
 Tensor activated(const Tensor& x, const std::string& name);
+
+/// Throws: ShapeError when `x` has other axes than a batch, `spatial` ones, and channels.
+void require_spatial(const Tensor& x, std::size_t spatial, std::string_view layer);
+
+/// A number for each of `spatial` axes. Throws: ArgumentError for another number of them, and for
+/// one less than `least`.
+Axes on_each(std::size_t spatial, const PerAxis& given, std::int64_t least, std::string_view name,
+             std::string_view layer);
 
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias);
 

@@ -1,0 +1,51 @@
+#include "mlxnx/nn/embedding.h"
+
+#include <cmath>
+
+#include "mlxnx/mlxnx.h"
+#include "nn/initial.h"
+#include "nn/layer.h"
+#include "nn/layers/checks.h"
+
+namespace mlxnx::nn {
+
+Embedding::Embedding(const EmbeddingOptions& options, const Tensor& key) {
+  const std::int64_t count = at_least(1, options.num_embeddings, "num_embeddings", "embedding");
+  const std::int64_t dims = at_least(1, options.dims, "dims", "embedding");
+  const Tensor own = split_key(key, 1, "embedding").front();
+  weight = random_normal(own, {count, dims}, 1 / std::sqrt(static_cast<double>(dims)));
+}
+
+Tensor Embedding::operator()(const Tensor& x) const {
+  if (!is_integer(x.dtype())) {
+    throw TypeError("[embedding] places in the table are integers, got " + to_string(x.type()));
+  }
+  const std::int64_t count = weight.shape().front();
+  const Tensor places = is_unsigned(x.dtype()) ? x : select(less(x, 0), x + count, x);
+  return take(weight, places, {.axis = 0});
+}
+
+Tensor Embedding::as_linear(const Tensor& x) const {
+  require_last_axis(x, weight.shape().back(), "embedding");
+  return dot(x, {-1}, weight, {1});
+}
+
+namespace {
+
+constexpr std::string_view kMethods[] = {"call", "as_linear"};
+const ops::AttrDef kOnCall[] = {{"method", ops::AttrKind::kString, std::string(kMethods[0])}};
+
+LayerAnswer answer(const Embedding& layer, const FunctionCall& call) {
+  const std::string& method = call.option<std::string>("method");
+  if (method == kMethods[0]) return {{layer(call[0])}};
+  if (method == kMethods[1]) return {{layer.as_linear(call[0])}};
+  throw ArgumentError("[embedding] method is \"" + method + "\"; it can be call, as_linear");
+}
+
+const LayerDef kLayers[] = {layer_row<Embedding, &answer>("embedding", kOnlyX, kOnCall)};
+
+}  // namespace
+
+std::span<const LayerDef> embedding_layers() { return kLayers; }
+
+}  // namespace mlxnx::nn
