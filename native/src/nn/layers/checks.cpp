@@ -6,6 +6,7 @@
 #include "mlxnx/mlxnx.h"
 #include "nn/function.h"
 #include "nn/options.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::nn {
 
@@ -53,6 +54,11 @@ Axes on_each(std::size_t spatial, const PerAxis& given, std::int64_t least, std:
   }
   for (const std::int64_t value : given.values) at_least(least, value, name, layer);
   return given.values.size() == spatial ? given.values : Axes(spatial, given.values.front());
+}
+
+Tensor wide(const Tensor& x) {
+  const DType type = ops::to_floating(x.dtype());
+  return as_type(x, bits(type) < 32 ? DType::f32 : type);
 }
 
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias) {

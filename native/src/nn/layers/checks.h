@@ -38,6 +38,9 @@ void require_spatial(const Tensor& x, std::size_t spatial, std::string_view laye
 Axes on_each(std::size_t spatial, const PerAxis& given, std::int64_t least, std::string_view name,
              std::string_view layer);
 
+/// Floats of at least 32 bits, which sums are made of: 16-bit floats and integers as f32.
+Tensor wide(const Tensor& x);
+
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias);
 
 }  // namespace mlxnx::nn

@@ -16,11 +16,6 @@ double positive(double eps, std::string_view layer) {
   throw ArgumentError(fmt::format("[{}] eps is {}, it has to be more than 0", layer, eps));
 }
 
-Tensor wide(const Tensor& x) {
-  const DType type = ops::to_floating(x.dtype());
-  return bits(type) < 32 ? as_type(x, DType::f32) : as_type(x, type);
-}
-
 Tensor mean(const Tensor& x, const Axes& axes) {
   std::int64_t count = 1;
   for (const std::int64_t axis : axes) {

@@ -7,6 +7,7 @@
 #include "mlxnx/mlxnx.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::nn {
 namespace {
@@ -129,9 +130,9 @@ AvgPool<spatial>::AvgPool(const PoolOptions& options) {
 template <std::size_t spatial>
 Tensor AvgPool<spatial>::operator()(const Tensor& x) const {
   const Windows windows{kernel_size, stride, padding};
-  const Tensor in = is_integer(x.dtype()) ? as_type(x, DType::f32) : x;
-  return sums(padded(in, windows, 0, called<spatial>("avg")), windows) *
-         (1 / static_cast<double>(windows.size()));
+  // Sums of f16 may be infinite where their mean is not.
+  const Tensor total = sums(padded(wide(x), windows, 0, called<spatial>("avg")), windows);
+  return as_type(total * (1 / static_cast<double>(windows.size())), ops::to_floating(x.dtype()));
 }
 
 template <std::size_t spatial>

@@ -153,7 +153,7 @@ Tensor Upsample::operator()(const Tensor& x) const {
   if (scale_factor.size() == spatial) factors = scale_factor;
   const DType type = ops::to_floating(x.dtype());
   const bool is_nearest = mode == UpsampleMode::kNearest;
-  Tensor y = is_nearest ? x : as_type(x, bits(type) < 32 ? DType::f32 : type);
+  Tensor y = is_nearest ? x : wide(x);
   for (std::size_t i = 0; i < spatial; ++i) {
     const auto axis = static_cast<std::int64_t>(i) + 1;
     if (!is_nearest) {

@@ -86,6 +86,12 @@ TEST(Pools, KeepNaNAndTypes) {
   EXPECT_EQ(MaxPool1d({.kernel_size = 2})(sequence({1, 2})).dtype(), DType::s32);
 }
 
+TEST(Pools, DoNotOverflowWhereTheMeanFits) {
+  const Tensor x = as_type(sequence({60000.0, 60000.0, 57632.0}), DType::f16);
+  EXPECT_EQ(in_f64(AvgPool1d({.kernel_size = 2})(x)), (Values{60000}));
+  EXPECT_EQ(in_f64(AvgPool1d({.kernel_size = 2, .stride = 1})(x)), (Values{60000, 58816}));
+}
+
 TEST(Pools, AreCompiledAndMapped) {
   const Tensor x = as_type(sin(iota({3, 7, 7, 2})), DType::f32);
   const auto pool = [](const Tensor& in) {
