@@ -95,36 +95,49 @@ TEST(ConvLayers, WorksInThreeDimensionsCompiledAndMapped) {
               Pointwise(DoubleNear(1e-12), in_f64(y)));
 }
 
-TEST(ConvTransposeLayers, IsTheSlopeOfAConvolution) {
-  const Axes stride{2, 3}, padding{1, 0}, dilation{1, 2};
-  // A convolution from 3 channels to 2, and its transpose with the same numbers.
-  Conv2d forth = in_f64_weights(Conv2d({.in_channels = 3,
-                                        .out_channels = 2,
-                                        .kernel_size = {3, 2},
-                                        .stride = PerAxis(stride),
-                                        .padding = PerAxis(padding),
-                                        .dilation = PerAxis(dilation),
-                                        .bias = false},
-                                       key(0)));
+// A convolution from 3 channels to 2 against its transpose with the same numbers.
+void expect_transposed(const Axes& kernel, const Axes& stride, const Axes& dilation) {
+  const Axes padding{1, 0};
+  const Conv2d forth = in_f64_weights(Conv2d({.in_channels = 3,
+                                              .out_channels = 2,
+                                              .kernel_size = PerAxis(kernel),
+                                              .stride = PerAxis(stride),
+                                              .padding = PerAxis(padding),
+                                              .dilation = PerAxis(dilation),
+                                              .bias = false},
+                                             key(0)));
   const Tensor x = numbers({2, 8, 9, 3});
-  const Tensor y = forth(x);
+  const Tensor g = numbers(forth(x).shape());
+  ConvTransposeOptions options{.in_channels = 2,
+                               .out_channels = 3,
+                               .kernel_size = PerAxis(kernel),
+                               .stride = PerAxis(stride),
+                               .padding = PerAxis(padding),
+                               .dilation = PerAxis(dilation),
+                               .output_padding = {0, 0},
+                               .bias = false};
   // What the strides leave over.
-  const ConvTransposeOptions options{.in_channels = 2,
-                                     .out_channels = 3,
-                                     .kernel_size = {3, 2},
-                                     .stride = PerAxis(stride),
-                                     .padding = PerAxis(padding),
-                                     .dilation = PerAxis(dilation),
-                                     .output_padding = {1, 0},
-                                     .bias = false};
+  for (std::size_t i = 0; i < 2; ++i) {
+    options.output_padding.values[i] =
+        x.shape()[i + 1] -
+        ((g.shape()[i + 1] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (kernel[i] - 1) + 1);
+  }
   const ConvTranspose2d back =
       load_parameters(ConvTranspose2d(options, key(0)),
                       {{"weight", transpose(forth.weight, {.axes = Axes{3, 1, 2, 0}})}});
-  const Tensor g = numbers(y.shape());
   const auto loss = [&](const Tensor& in) { return sum(forth(in) * g); };
   const Tensor wanted = grad(loss)(x), got = back(g);
   ASSERT_EQ(got.shape(), wanted.shape());
   EXPECT_THAT(in_f64(got), Pointwise(DoubleNear(1e-12), in_f64(wanted)));
+}
+
+TEST(ConvTransposeLayers, IsTheSlopeOfAConvolution) {
+  expect_transposed({3, 2}, {1, 1}, {1, 1});
+  expect_transposed({3, 2}, {2, 3}, {1, 2});
+  // Without dilation, with kernels that are shorter, as long, and longer than the strides.
+  expect_transposed({3, 2}, {2, 3}, {1, 1});
+  expect_transposed({2, 3}, {2, 3}, {1, 1});
+  expect_transposed({4, 5}, {1, 2}, {1, 1});
 }
 
 TEST(ConvTransposeLayers, PutsOutputPaddingAtTheEnd) {
