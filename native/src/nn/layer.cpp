@@ -26,6 +26,10 @@ struct Layers {
              upsample_layers(),
              activation_layers(),
          }) {
+    for (const auto family :
+         {activation_layers(), attention_layers(), convolution_layers(), dropout_layers(),
+          embedding_layers(), linear_layers(), normalization_layers(), pooling_layers(),
+          positional_layers(), recurrent_layers(), transformer_layers(), upsample_layers()}) {
       for (const LayerDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(row.name, &row);

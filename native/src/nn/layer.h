@@ -64,6 +64,7 @@ std::span<const LayerDef> normalization_layers();
 std::span<const LayerDef> pooling_layers();
 std::span<const LayerDef> positional_layers();
 std::span<const LayerDef> recurrent_layers();
+std::span<const LayerDef> transformer_layers();
 std::span<const LayerDef> upsample_layers();
 
 /// All rows.

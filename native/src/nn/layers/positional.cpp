@@ -58,7 +58,6 @@ RoPE::RoPE(const RoPEOptions& options)
       scale(options.scale) {}
 
 Tensor RoPE::operator()(const Tensor& x, const Tensor& offset) const {
-  constexpr std::size_t kAnyRank = 64;
   require_rank(x, 2, kAnyRank, "any, length, channels", "rope");
   if (x.shape().back() < dims) {
     throw ShapeError(fmt::format("[rope] rows of {} have less than the {} numbers to be turned",
@@ -98,7 +97,6 @@ Tensor SinusoidalPositionalEncoding::operator()(const Tensor& x) const {
 
 Tensor ALiBi::operator()(const Tensor& scores, std::int64_t offset,
                          const std::optional<Tensor>& mask) const {
-  constexpr std::size_t kAnyRank = 64;
   require_rank(scores, 3, kAnyRank, "batch (if any), heads, queries, keys", "alibi");
   const DType type = ops::to_floating(scores.dtype());
   const std::size_t rank = scores.rank();

@@ -201,7 +201,6 @@ States states_of(const Recurrence& recurrence, const Tensor& x,
                  const std::vector<std::optional<Tensor>>& initial) {
   const Cell& cell = recurrence.cell;
   const Tensor& weight = recurrence.state_weight;
-  constexpr std::size_t kAnyRank = 64;
   require_rank(x, 2, kAnyRank, "batch (if any), length, channels", recurrence.layer);
   require_last_axis(x, recurrence.input_weight.shape().back(), recurrence.layer);
   const auto rank = static_cast<std::int64_t>(x.rank());
