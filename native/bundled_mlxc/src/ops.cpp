@@ -1,5 +1,7 @@
 #include "mlx/c/ops.h"
 
+#include <optional>
+
 #include "convert.h"
 #include "mlx/ops.h"
 #include "mlx/primitives.h"
@@ -57,6 +59,32 @@ MLXC_DIRECT(subtract)
 
 }  // namespace
 }  // namespace bundled_mlxc::binary
+
+namespace bundled_mlxc {
+namespace {
+
+std::optional<core::array> optional(mlx_array array) {
+  return array.ctx == nullptr ? std::nullopt : std::optional(get(array));
+}
+std::optional<int> optional(mlx_optional_int number) {
+  return number.has_value ? std::optional(number.value) : std::nullopt;
+}
+std::optional<core::Dtype> optional(mlx_optional_dtype type) {
+  return type.has_value ? std::optional(to_cpp(type.value)) : std::nullopt;
+}
+
+// MLX 0.32.3 has put a global scale before `sorted`, which mlx-c does not pass.
+template <typename... First>
+core::array gather_qmm(bool sorted, core::Stream s, const First&... first) {
+  if constexpr (requires { core::gather_qmm(first..., std::nullopt, sorted, s); }) {
+    return core::gather_qmm(first..., std::nullopt, sorted, s);
+  } else {
+    return core::gather_qmm(first..., sorted, s);
+  }
+}
+
+}  // namespace
+}  // namespace bundled_mlxc
 
 using namespace bundled_mlxc;
 
@@ -208,6 +236,40 @@ int mlx_conv_general(mlx_array* res, const mlx_array input, const mlx_array weig
   return MLXC_CALL(res, core::conv_general, input, weight, MLXC_LIST(stride), MLXC_LIST(padding_lo),
                    MLXC_LIST(padding_hi), MLXC_LIST(kernel_dilation), MLXC_LIST(input_dilation),
                    groups, flip, s);
+}
+
+int mlx_dequantize(mlx_array* res, const mlx_array w, const mlx_array scales,
+                   const mlx_array biases, mlx_optional_int group_size, mlx_optional_int bits,
+                   const char* mode, const mlx_array global_scale, mlx_optional_dtype dtype,
+                   const mlx_stream s) {
+  return MLXC_CALL(res, core::dequantize, w, scales, optional(biases), optional(group_size),
+                   optional(bits), mode, optional(global_scale), optional(dtype), s);
+}
+int mlx_gather_mm(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_array lhs_indices,
+                  const mlx_array rhs_indices, bool sorted_indices, const mlx_stream s) {
+  return MLXC_CALL(res, core::gather_mm, a, b, optional(lhs_indices), optional(rhs_indices),
+                   sorted_indices, s);
+}
+int mlx_gather_qmm(mlx_array* res, const mlx_array x, const mlx_array w, const mlx_array scales,
+                   const mlx_array biases, const mlx_array lhs_indices, const mlx_array rhs_indices,
+                   bool transpose, mlx_optional_int group_size, mlx_optional_int bits,
+                   const char* mode, bool sorted_indices, const mlx_stream s) {
+  return MLXC_CALL(res, bundled_mlxc::gather_qmm, sorted_indices, s, x, w, scales, optional(biases),
+                   optional(lhs_indices), optional(rhs_indices), transpose, optional(group_size),
+                   optional(bits), mode);
+}
+int mlx_quantize(mlx_vector_array* res, const mlx_array w, mlx_optional_int group_size,
+                 mlx_optional_int bits, const char* mode, const mlx_array global_scale,
+                 const mlx_stream s) {
+  return MLXC_CALL(res, core::quantize, w, optional(group_size), optional(bits), mode,
+                   optional(global_scale), s);
+}
+int mlx_quantized_matmul(mlx_array* res, const mlx_array x, const mlx_array w,
+                         const mlx_array scales, const mlx_array biases, bool transpose,
+                         mlx_optional_int group_size, mlx_optional_int bits, const char* mode,
+                         const mlx_stream s) {
+  return MLXC_CALL(res, core::quantized_matmul, x, w, scales, optional(biases), transpose,
+                   optional(group_size), optional(bits), mode, s);
 }
 
 }  // extern "C"

@@ -27,6 +27,7 @@
 #include "mlxnx/padding.h"
 #include "mlxnx/program.h"
 #include "mlxnx/random.h"
+#include "mlxnx/quantize.h"
 #include "mlxnx/shape.h"
 #include "mlxnx/tape.h"
 #include "mlxnx/tensor.h"

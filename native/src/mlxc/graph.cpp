@@ -374,6 +374,48 @@ Array conv_general(const Array& input, const Array& kernel, const ConvGeometry& 
             input_dilation.data(), input_dilation.size(), groups, false);
 }
 
+namespace {
+mlx_array raw_or_none(const Array* array) {
+  return array != nullptr ? array->raw() : mlx_array{nullptr};
+}
+mlx_optional_int some(int value) { return {value, true}; }
+}  // namespace
+
+Array gather_mm(const Array& a, const Array& b, const Array* lhs_indices, const Array& rhs_indices,
+                bool sorted_indices) {
+  MLXC_CALL(mlx_gather_mm, a.raw(), b.raw(), raw_or_none(lhs_indices), rhs_indices.raw(),
+            sorted_indices);
+}
+
+std::vector<Array> quantize(const Array& w, const PackedForm& form, const Array* global_scale) {
+  ArrayVector result;
+  check(mlx_quantize(result.out(), w.raw(), some(form.group_size), some(form.bits), form.mode,
+                     raw_or_none(global_scale), current_stream()),
+        "mlx_quantize");
+  return result.to_vector();
+}
+
+Array dequantize(const PackedMatrices& w, const PackedForm& form, const Array* global_scale,
+                 DType type) {
+  const mlx_optional_dtype dtype{to_mlx(type), true};
+  MLXC_CALL(mlx_dequantize, w.words.raw(), w.scales.raw(), raw_or_none(w.biases),
+            some(form.group_size), some(form.bits), form.mode, raw_or_none(global_scale), dtype);
+}
+
+Array quantized_matmul(const Array& x, const PackedMatrices& w, const PackedForm& form,
+                       bool transpose) {
+  MLXC_CALL(mlx_quantized_matmul, x.raw(), w.words.raw(), w.scales.raw(), raw_or_none(w.biases),
+            transpose, some(form.group_size), some(form.bits), form.mode);
+}
+
+Array gather_qmm(const Array& x, const PackedMatrices& w, const PackedForm& form,
+                 const Array* lhs_indices, const Array& rhs_indices, bool transpose,
+                 bool sorted_indices) {
+  MLXC_CALL(mlx_gather_qmm, x.raw(), w.words.raw(), w.scales.raw(), raw_or_none(w.biases),
+            raw_or_none(lhs_indices), rhs_indices.raw(), transpose, some(form.group_size),
+            some(form.bits), form.mode, sorted_indices);
+}
+
 Array cholesky(const Array& a, bool upper) { MLXC_CALL(mlx_linalg_cholesky, a.raw(), upper); }
 
 std::pair<Array, Array> qr(const Array& a) {

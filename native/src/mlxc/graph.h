@@ -116,6 +116,33 @@ struct ConvGeometry {
 };
 /// Input `[N, spatial…, C_in]`, kernel `[C_out, spatial…, C_in / groups]`.
 Array conv_general(const Array& input, const Array& kernel, const ConvGeometry& geometry);
+/// Matrices of `a` times matrices of `b`, chosen by their numbers, which nothing checks; all of `a`
+/// in order where `lhs_indices` is null.
+Array gather_mm(const Array& a, const Array& b, const Array* lhs_indices, const Array& rhs_indices,
+                bool sorted_indices);
+
+// Quantization. Nothing is checked that an evaluation would not survive.
+struct PackedForm {
+  const char* mode;
+  int group_size = 0;
+  int bits = 0;
+};
+/// What `quantize` answers; `biases` is null for all modes but affine.
+struct PackedMatrices {
+  const Array& words;
+  const Array& scales;
+  const Array* biases = nullptr;
+};
+/// {words, scales} and, for affine, biases. `global_scale` may be null.
+std::vector<Array> quantize(const Array& w, const PackedForm& form, const Array* global_scale);
+Array dequantize(const PackedMatrices& w, const PackedForm& form, const Array* global_scale,
+                 DType type);
+Array quantized_matmul(const Array& x, const PackedMatrices& w, const PackedForm& form,
+                       bool transpose);
+/// As `gather_mm` chooses.
+Array gather_qmm(const Array& x, const PackedMatrices& w, const PackedForm& form,
+                 const Array* lhs_indices, const Array& rhs_indices, bool transpose,
+                 bool sorted_indices);
 
 // Linear algebra over the last two axes; CPU streams only in MLX.
 Array cholesky(const Array& a, bool upper = false);

@@ -77,6 +77,7 @@ struct FunctionDef {
 std::span<const FunctionDef> activation_functions();
 std::span<const FunctionDef> loss_functions();
 std::span<const FunctionDef> random_functions();
+std::span<const FunctionDef> quantize_functions();
 
 /// All rows, in the order of the families.
 std::span<const FunctionDef* const> all_functions();

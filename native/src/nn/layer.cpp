@@ -14,22 +14,19 @@ struct Layers {
 
   Layers() {
     for (const auto family : {
-             linear_layers(),
-             embedding_layers(),
-             convolution_layers(),
-             pooling_layers(),
-             normalization_layers(),
-             dropout_layers(),
-             recurrent_layers(),
-             attention_layers(),
-             positional_layers(),
-             upsample_layers(),
              activation_layers(),
+             attention_layers(),
+             convolution_layers(),
+             dropout_layers(),
+             embedding_layers(),
+             linear_layers(),
+             normalization_layers(),
+             pooling_layers(),
+             positional_layers(),
+             recurrent_layers(),
+             transformer_layers(),
+             upsample_layers(),
          }) {
-    for (const auto family :
-         {activation_layers(), attention_layers(), convolution_layers(), dropout_layers(),
-          embedding_layers(), linear_layers(), normalization_layers(), pooling_layers(),
-          positional_layers(), recurrent_layers(), transformer_layers(), upsample_layers()}) {
       for (const LayerDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(row.name, &row);

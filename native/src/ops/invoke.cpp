@@ -209,7 +209,8 @@ class EagerCall {
 
   // Only ops that index look at their operands' values, and only host memory may be read here.
   void find_known_data() {
-    const bool wants = op_.group == Group::kIndexing || op_.group == Group::kLinalg;
+    const bool wants = op_.group == Group::kIndexing || op_.group == Group::kLinalg ||
+                       op_.group == Group::kQuantization;
     if (!wants || default_device() != Device::kCpu) return;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const tensors::Node& node = tensors_[i].node();
@@ -274,6 +275,7 @@ tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
       break;
     case Group::kWindow:
     case Group::kContraction:
+    case Group::kQuantization:
     case Group::kSort:
     case Group::kFft:
       nanoseconds = 20'000 + 5 * in * out;

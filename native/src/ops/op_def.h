@@ -114,6 +114,7 @@ enum class Group : std::uint8_t {
   kReduction,
   kWindow,
   kContraction,
+  kQuantization,
   kSort,
   kFft,
   kLinalg,

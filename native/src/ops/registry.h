@@ -23,6 +23,7 @@ std::span<const OpDef> window_ops();
 std::span<const OpDef> window_scatter_ops();
 std::span<const OpDef> dot_ops();
 std::span<const OpDef> conv_ops();
+std::span<const OpDef> quantization_ops();
 std::span<const OpDef> sort_ops();
 std::span<const OpDef> fft_ops();
 std::span<const OpDef> linalg_ops();

@@ -116,6 +116,7 @@ std::span<const Rule> indexing_rules();
 std::span<const Rule> reduction_rules();
 std::span<const Rule> window_rules();
 std::span<const Rule> contraction_rules();
+std::span<const Rule> quantization_rules();
 std::span<const Rule> order_rules();
 std::span<const Rule> fft_rules();
 std::span<const Rule> linalg_rules();

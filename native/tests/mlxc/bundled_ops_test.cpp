@@ -283,5 +283,46 @@ TEST_F(BundledOpsTest, LinearAlgebra) {
   EXPECT_EQ(mlx_vector_array_size(parts), 3u);
 }
 
+TEST_F(BundledOpsTest, Quantization) {
+  const mlx_stream s = cpu_;
+  const mlx_optional_int group{32, true}, bits{4, true}, none{0, false};
+  const mlx_array no_array{nullptr};
+  std::vector<float> weights(64);
+  for (std::size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 16);
+  const Array w(floats(weights, {1, 2, 32})), x(floats(std::vector<float>(32, 1.0F), {1, 1, 32}));
+  VectorArray parts;
+  ASSERT_EQ(mlx_quantize(parts.out(), w, group, bits, "affine", no_array, s), 0);
+  ASSERT_EQ(mlx_vector_array_size(parts), 3u);
+  Array words, scales, biases;
+  ASSERT_EQ(mlx_vector_array_get(words.out(), parts, 0), 0);
+  ASSERT_EQ(mlx_vector_array_get(scales.out(), parts, 1), 0);
+  ASSERT_EQ(mlx_vector_array_get(biases.out(), parts, 2), 0);
+  const mlx_optional_dtype type{MLX_FLOAT32, true};
+  EXPECT_THAT(run([&](mlx_array* r) {
+                return mlx_dequantize(r, words, scales, biases, group, bits, "affine", no_array,
+                                      type, s);
+              }),
+              Pointwise(FloatNear(1e-5f), weights));
+  EXPECT_THAT(run([&](mlx_array* r) {
+                return mlx_quantized_matmul(r, x, words, scales, biases, true, group, bits,
+                                            "affine", s);
+              }),
+              Pointwise(FloatNear(1e-3f), {240.0F, 240.0F}));
+  const Array number(ints({0}, {1}));
+  EXPECT_THAT(run([&](mlx_array* r) {
+                return mlx_gather_qmm(r, x, words, scales, biases, no_array, number, true, group,
+                                      bits, "affine", true, s);
+              }),
+              Pointwise(FloatNear(1e-3f), {240.0F, 240.0F}));
+  EXPECT_THAT(run([&](mlx_array* r) { return mlx_gather_mm(r, w, w, number, number, false, s); }),
+              testing::IsEmpty());
+  EXPECT_THAT(error(), HasSubstr("gather_mm"));
+  VectorArray small;
+  ASSERT_EQ(mlx_quantize(small.out(), w, none, none, "mxfp4", no_array, s), 0);
+  EXPECT_EQ(mlx_vector_array_size(small), 2u);
+  EXPECT_NE(mlx_quantize(small.out(), w, none, none, "no such", no_array, s), 0);
+  EXPECT_THAT(error(), HasSubstr("no such"));
+}
+
 }  // namespace
 }  // namespace mlxnx::bundled

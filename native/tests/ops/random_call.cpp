@@ -410,7 +410,75 @@ void mutate(RandomCall& call, Dice& dice) {
   } while (dice.chance(35));
 }
 
+namespace {
+
+// Parts of quantized matrices that fit one another, and numbers of matrices, which chance alone
+// would not bring about.
+RandomCall random_quantized_call(const ops::OpDef& op, Dice& dice) {
+  RandomCall call{&op, {}, {}};
+  const std::string_view mode = dice.pick(std::array{"affine", "mxfp4", "nvfp4", "mxfp8"});
+  const bool is_affine = mode == "affine";
+  const std::int64_t size = mode == "nvfp4" ? 16 : dice.pick(std::array{32, 64});
+  const std::int64_t bits = is_affine         ? dice.pick(std::array{2, 3, 4, 5, 6, 8})
+                            : mode == "mxfp8" ? 8
+                                              : 4;
+  const std::int64_t group = is_affine ? size : mode == "nvfp4" ? 16 : 32;
+  const std::int64_t groups = dice.between(0, 2), rows = dice.between(0, 3);
+  const std::int64_t others = dice.between(0, 3), count = dice.between(0, 2);
+  const DType type = dice.pick(std::array{DType::f32, DType::f16, DType::bf16, DType::f64});
+  const bool is_gather = op.name.find("gather") != std::string_view::npos;
+  const bool transpose = dice.chance(60);
+  const Shape batch = is_gather || dice.chance(30) ? Shape{count} : Shape{};
+  const auto matrix = [&](const Shape& before, std::int64_t high, std::int64_t wide) {
+    Shape shape = before;
+    shape.push_back(high);
+    shape.push_back(wide);
+    return shape;
+  };
+  const auto add = [&](DType of, const Shape& shape) {
+    call.operands.push_back(random_operand({of, shape}, dice));
+  };
+  const bool is_dense = op.name == "fast:gather_dot";
+  if (!is_dense) {
+    call.attrs.set("mode", std::string(mode));
+    if (is_affine || dice.chance(50)) {
+      call.attrs.set("bits", bits);
+      call.attrs.set("group_size", group);
+    }
+  }
+  const std::int64_t length = groups * group;
+  if (op.name == "fast:quantize") {
+    add(type, matrix(batch, rows, length));
+    return call;
+  }
+  const std::int64_t inner = is_dense || !transpose ? rows : length;
+  if (op.name != "fast:dequantize") {
+    const Shape left = dice.chance(40) ? Shape{dice.between(1, 2)} : is_gather ? Shape{2} : Shape{};
+    add(type, matrix(left, others, inner));
+  }
+  if (is_dense) {
+    add(type, matrix(batch, inner, dice.between(0, 3)));
+  } else {
+    add(DType::u32, matrix(batch, rows, length * bits / 32));
+    add(is_affine ? type : DType::u8, matrix(batch, rows, groups));
+    if (is_affine) add(type, matrix(batch, rows, groups));
+    if (op.name != "fast:dequantize") call.attrs.set("transpose", transpose);
+  }
+  if (is_gather) {
+    add(DType::s32, {2});
+    if (dice.chance(50)) add(DType::u8, dice.chance(50) ? Shape{2} : Shape{3, 1});
+  }
+  return call;
+}
+
+}  // namespace
+
 RandomCall random_call(const ops::OpDef& op, Dice& dice) {
+  if (op.group == ops::Group::kQuantization && dice.chance(80)) {
+    RandomCall call = random_quantized_call(op, dice);
+    if (dice.chance(35)) mutate(call, dice);
+    return call;
+  }
   RandomCall call{&op, {}, {}};
   const std::size_t count = random_count(op, dice);
   const bool has_key = op.group == ops::Group::kRandom && dice.chance(80);

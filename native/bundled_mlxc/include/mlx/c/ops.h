@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "mlx/c/array.h"
+#include "mlx/c/optional.h"
 #include "mlx/c/stream.h"
 #include "mlx/c/vector.h"
 
@@ -108,6 +109,26 @@ int mlx_conv_general(mlx_array* res, const mlx_array input, const mlx_array weig
                      const int* kernel_dilation, size_t kernel_dilation_num,
                      const int* input_dilation, size_t input_dilation_num, int groups, bool flip,
                      const mlx_stream s);
+
+// Products of chosen matrices, and of quantized ones. Arrays that may be left out are empty
+// handles.
+int mlx_dequantize(mlx_array* res, const mlx_array w, const mlx_array scales,
+                   const mlx_array biases, mlx_optional_int group_size, mlx_optional_int bits,
+                   const char* mode, const mlx_array global_scale, mlx_optional_dtype dtype,
+                   const mlx_stream s);
+int mlx_gather_mm(mlx_array* res, const mlx_array a, const mlx_array b, const mlx_array lhs_indices,
+                  const mlx_array rhs_indices, bool sorted_indices, const mlx_stream s);
+int mlx_gather_qmm(mlx_array* res, const mlx_array x, const mlx_array w, const mlx_array scales,
+                   const mlx_array biases, const mlx_array lhs_indices, const mlx_array rhs_indices,
+                   bool transpose, mlx_optional_int group_size, mlx_optional_int bits,
+                   const char* mode, bool sorted_indices, const mlx_stream s);
+int mlx_quantize(mlx_vector_array* res, const mlx_array w, mlx_optional_int group_size,
+                 mlx_optional_int bits, const char* mode, const mlx_array global_scale,
+                 const mlx_stream s);
+int mlx_quantized_matmul(mlx_array* res, const mlx_array x, const mlx_array w,
+                         const mlx_array scales, const mlx_array biases, bool transpose,
+                         mlx_optional_int group_size, mlx_optional_int bits, const char* mode,
+                         const mlx_stream s);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,21 @@
+// The options by which MLX says how weights are quantized, for functions and layers.
+#pragma once
+
+#include <string>
+
+#include "mlxnx/quantize.h"
+#include "nn/function.h"
+
+namespace mlxnx::nn {
+
+inline const ops::AttrDef kModeOption{"mode", ops::AttrKind::kString,
+                                      ops::AttrValue(std::string("affine"))};
+inline const ops::AttrDef kGroupSizeOption{
+    .name = "group_size", .kind = ops::AttrKind::kInt, .optional = true};
+inline const ops::AttrDef kBitsOption{
+    .name = "bits", .kind = ops::AttrKind::kInt, .optional = true};
+
+/// What these options say. Throws: ArgumentError for an unknown mode.
+Quantization quantization_form(const FunctionCall& call);
+
+}  // namespace mlxnx::nn

@@ -1,0 +1,360 @@
+// Quantized matrices and products with them, and products of matrices chosen by number. MLX's
+// kernels do the work where they are right: on a CPU they add up in the type of the operands and
+// have no f64, they count elements in 32 bits, and they divide by the sizes of what is empty.
+#include <array>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "ops/index_values.h"
+#include "ops/matmul.h"
+#include "ops/operands.h"
+#include "ops/quantization.h"
+#include "ops/registry.h"
+#include "ops/shape_rules.h"
+#include "ops/type_rules.h"
+
+namespace mlxnx::ops {
+namespace {
+
+using mlxc::Array;
+using mlxc::PackedForm;
+using mlxc::PackedMatrices;
+
+PackedForm packed_form(const Quantization& form) {
+  return {form.mode.data(), static_cast<int>(form.group_size), static_cast<int>(form.bits)};
+}
+
+Array zeros(const TensorType& type) {
+  return mlxc::full(type.shape, mlxc::scalar(std::int64_t{0}, type.dtype), type.dtype);
+}
+
+Shape leading(const Shape& shape) { return {shape.begin(), shape.end() - 2}; }
+
+Shape with_last(Shape batch, const Shape& matrix) {
+  batch.insert(batch.end(), matrix.end() - 2, matrix.end());
+  return batch;
+}
+
+// MLX's CPU takes words of nvfp4 four at a time, and groups have two. Where there is an odd number
+// of them, all come twice.
+bool is_odd(const Quantization& form, std::int64_t groups) {
+  return form.takes_global_scale() && groups % 2 != 0;
+}
+Array twice(const Array& matrices) { return mlxc::concatenate(std::array{matrices, matrices}, 0); }
+Array first_half(const Array& matrices) {
+  Shape stop = shape_of(matrices);
+  stop[0] /= 2;
+  return mlxc::slice(matrices, Shape(stop.size(), 0), stop, Shape(stop.size(), 1));
+}
+
+// ---- quantize
+
+// Which groups have a scale: all weights finite, and what lies between them too.
+Array has_scale(const Array& w, const Quantization& form) {
+  Shape shape = shape_of(w);
+  shape.back() /= form.group_size;
+  shape.push_back(form.group_size);
+  const Array groups = mlxc::reshape(w, shape);
+  const mlxc::Ints last{static_cast<std::int64_t>(shape.size()) - 1};
+  const Array most = mlxc::astype(mlxc::max(groups, last), DType::f32);
+  const Array least = mlxc::astype(mlxc::min(groups, last), DType::f32);
+  return mlxc::isfinite(mlxc::subtract(most, least));
+}
+
+Array for_each_weight(const Array& of_groups, const Shape& weights, std::int64_t group_size) {
+  Shape shape = shape_of(of_groups);
+  shape.push_back(1);
+  const Array column = mlxc::reshape(of_groups, shape);
+  shape.back() = group_size;
+  return mlxc::reshape(mlxc::broadcast_to(column, shape), weights);
+}
+
+// What stands for a scale that is no number.
+Array no_scale(const Quantization& form, DType type) {
+  if (form.is_affine()) return constant(std::numeric_limits<double>::quiet_NaN(), type);
+  constexpr std::int64_t kNanOfE4m3 = 0x7F, kInfinityOfE8m0 = 0xFF;
+  return mlxc::scalar(form.takes_global_scale() ? kNanOfE4m3 : kInfinityOfE8m0, DType::u8);
+}
+
+std::vector<Array> eval_quantize(const Call& call) {
+  const Quantization form = quantization_of(call);
+  if (element_count(call.shape(0)) == 0) {
+    std::vector<Array> empty;
+    for (const TensorType& type : call.outputs) empty.push_back(zeros(type));
+    return empty;
+  }
+  const Array w = operand(call, 0);
+  const std::optional<Array> global =
+      call.size() > 1 ? std::optional(operand(call, 1)) : std::nullopt;
+  const Array is_fine = has_scale(w, form);
+  const Array all_fine = for_each_weight(is_fine, call.shape(0), form.group_size);
+  const Array finite = mlxc::where(all_fine, w, mlxc::scalar(std::int64_t{0}, call.dtype(0)));
+  const bool odd = is_odd(form, is_fine.size());
+  std::vector<Array> result =
+      mlxc::quantize(odd ? twice(finite) : finite, packed_form(form), global ? &*global : nullptr);
+  if (odd) {
+    for (Array& part : result) part = first_half(part);
+  }
+  const Array none = no_scale(form, call.dtype(0));
+  for (std::size_t i = 1; i < result.size(); ++i) result[i] = mlxc::where(is_fine, result[i], none);
+  return result;
+}
+
+// ---- dequantize
+
+// A quantized operand: views of a call's, or matrices made of them.
+struct Packed {
+  Array words, scales;
+  std::optional<Array> biases;
+
+  PackedMatrices matrices() const { return {words, scales, biases ? &*biases : nullptr}; }
+  template <typename Function>
+  Packed each(const Function& function) const {
+    return {function(words), function(scales),
+            biases ? std::optional(function(*biases)) : std::nullopt};
+  }
+};
+
+// The matrix that begins with operand `first`; scales of affine ones as `type`.
+Packed packed_operand(const Call& call, const Quantization& form, std::size_t first, DType type) {
+  if (!form.is_affine()) return {operand(call, first), operand(call, first + 1), std::nullopt};
+  return {operand(call, first), operand_as(call, first + 1, type),
+          operand_as(call, first + 2, type)};
+}
+
+// In f32 or f64, where each weight is exact or rounded as f32 rounds.
+Array unpacked(const Packed& w, const Quantization& form, DType type,
+               const Array* global_scale = nullptr) {
+  if (form.is_affine()) return mlxc::dequantize(w.matrices(), packed_form(form), nullptr, type);
+  const auto in_f32 = [&](const Packed& matrix) {
+    return mlxc::dequantize(matrix.matrices(), packed_form(form), global_scale, DType::f32);
+  };
+  const bool odd = is_odd(form, w.scales.size());
+  const Array weights = odd ? first_half(in_f32(w.each(twice))) : in_f32(w);
+  return type == DType::f32 ? weights : convert(weights, DType::f32, type);
+}
+
+// The type that weights are computed in: MLX's kernels on GPUs know what to do with 16 bits.
+DType inner_type(DType type) {
+  if (type == DType::f64) return type;
+  return on_cpu() || bits(type) != 16 ? DType::f32 : type;
+}
+
+Array eval_dequantize(const Call& call) {
+  const Quantization form = quantization_of(call);
+  if (element_count(call.output().shape) == 0) return zeros(call.output());
+  const DType own = unpacked_type(call, form, 0).dtype;
+  const bool is_f64 = own == DType::f64;
+  const DType type = is_f64 ? own : DType::f32;
+  const Packed w = packed_operand(call, form, 0, type);
+  const std::size_t next = form.operands();
+  if (call.size() == next) return unpacked(w, form, type);
+  const Array global = operand(call, next);
+  return unpacked(w, form, type, &global);
+}
+
+// ---- products
+
+constexpr std::int64_t kMostCounted = std::numeric_limits<std::int32_t>::max();
+
+bool are_counted(std::initializer_list<const Array*> arrays, const Shape& output) {
+  if (element_count(output) > kMostCounted) return false;
+  for (const Array* array : arrays) {
+    if (array->size() > kMostCounted) return false;
+  }
+  return true;
+}
+
+Packed broadcast_batch(const Packed& w, const Shape& batch) {
+  return w.each([&](const Array& part) {
+    return broadcast_to_shape(part, with_last(batch, shape_of(part)));
+  });
+}
+
+// `x` times the weights, which have as many leading dimensions, or none.
+Array dense_product(const Array& x, const Packed& w, const Quantization& form, bool transpose,
+                    DType type) {
+  const Array weights = unpacked(w, form, type);
+  return matmul({x}, {weights, transpose}, type);
+}
+
+// MLX's CPU unpacks the weights anew for every row: from so many on it is quicker to unpack them
+// once, which takes longer where that has to go bit by bit or through a table.
+bool are_many_rows(const Array& x, const Quantization& form) {
+  const bool is_quick = form.bits == 8 || (form.is_affine() && (form.bits & (form.bits - 1)) == 0);
+  return on_cpu() && x.shape()[x.rank() - 2] >= (is_quick ? 4 : 16);
+}
+
+// The same in MLX's kernel, where it can and is quick.
+Array packed_product(const Array& x, const Packed& w, const Quantization& form, bool transpose,
+                     DType type, const Shape& output) {
+  const bool is_one = w.words.rank() == 2;
+  const bool is_served = type != DType::f64 && (is_one || are_counted({&x, &w.words}, output));
+  if (!is_served || are_many_rows(x, form)) return dense_product(x, w, form, transpose, type);
+  return mlxc::quantized_matmul(x, w.matrices(), packed_form(form), transpose);
+}
+
+// The type that a product with quantized weights is computed in, the operands' own.
+DType product_type(const Call& call, const Quantization& form) {
+  const DType x = call.dtype(0);
+  return form.is_affine() ? merge(x, unpacked_type(call, form, 1).dtype) : x;
+}
+
+Array eval_quantized_dot(const Call& call) {
+  const Quantization form = quantization_of(call);
+  const Shape& x_shape = call.shape(0);
+  const Shape& output = call.output().shape;
+  if (element_count(output) == 0 || x_shape.back() == 0) return zeros(call.output());
+  const bool transpose = call.attr<bool>("transpose");
+  const DType type = inner_type(product_type(call, form));
+  const Array x = operand_as(call, 0, type);
+  const Packed w = packed_operand(call, form, 1, type);
+  if (w.words.rank() == 2) {
+    // All rows beside one another: MLX would count through more axes in 32 bits.
+    const Array rows = mlxc::reshape(x, {element_count(x_shape) / x_shape.back(), x_shape.back()});
+    return mlxc::reshape(packed_product(rows, w, form, transpose, type, output), output);
+  }
+  const bool is_vector = x_shape.size() == 1;
+  const Array matrices = is_vector ? mlxc::reshape(x, {1, x_shape.back()}) : x;
+  const Shape batch = is_vector ? Shape(output.begin(), output.end() - 1) : leading(output);
+  const Array all = broadcast_to_shape(matrices, with_last(batch, shape_of(matrices)));
+  const Array product =
+      packed_product(all, broadcast_batch(w, batch), form, transpose, type, output);
+  return mlxc::reshape(product, output);
+}
+
+// ---- products of chosen matrices
+
+// Numbers of matrices of the operand `of`; none of them leads outside.
+Array safe_numbers(const Call& call, std::size_t i, std::size_t of) {
+  const std::int64_t count = element_count(leading(call.shape(of)));
+  return mlxc::astype(safe_indices(call, i, 0, {count}), DType::u32);
+}
+
+// The chosen ones of the matrices in `array`: [batch…, rows, columns].
+Array chosen(const Array& array, const Array& numbers, const Shape& batch) {
+  const Shape shape = shape_of(array);
+  const Array list = mlxc::reshape(array, with_last({element_count(leading(shape))}, shape));
+  const Array some = mlxc::take(list, numbers, 0);
+  return broadcast_to_shape(some, with_last(batch, shape));
+}
+
+// The numbers that a call chooses by.
+struct Chooser {
+  GatheredCall gathered;
+  Array rhs;
+  std::optional<Array> lhs;
+
+  Chooser(const Call& call, std::size_t right)
+      : gathered(gathered_call(call, right)), rhs(safe_numbers(call, gathered.rhs_indices, 1)) {
+    if (gathered.lhs_indices != 0) lhs = safe_numbers(call, gathered.lhs_indices, 0);
+  }
+  const Array* lhs_or_none() const { return lhs ? &*lhs : nullptr; }
+  Array left(const Array& a) const {
+    if (lhs) return chosen(a, *lhs, gathered.batch);
+    return broadcast_to_shape(a, with_last(gathered.batch, shape_of(a)));
+  }
+  Array right(const Array& b) const { return chosen(b, rhs, gathered.batch); }
+};
+
+Array eval_gather_dot(const Call& call) {
+  if (element_count(call.output().shape) == 0 || call.shape(0).back() == 0)
+    return zeros(call.output());
+  const Chooser chooser(call, 1);
+  const DType type = merge(call.dtype(0), call.dtype(1));
+  if (!is_float(type) || type == DType::f64) {
+    return matmul({chooser.left(operand_as(call, 0, type))},
+                  {chooser.right(operand_as(call, 1, type))}, type);
+  }
+  const DType inner = inner_type(type);
+  return mlxc::gather_mm(operand_as(call, 0, inner), operand_as(call, 1, inner),
+                         chooser.lhs_or_none(), chooser.rhs, call.attr<bool>("sorted_indices"));
+}
+
+Array eval_gather_quantized_dot(const Call& call) {
+  const Shape& output = call.output().shape;
+  if (element_count(output) == 0 || call.shape(0).back() == 0) return zeros(call.output());
+  const Quantization form = quantization_of(call);
+  const Chooser chooser(call, form.operands());
+  const bool transpose = call.attr<bool>("transpose");
+  const DType type = inner_type(product_type(call, form));
+  const Array x = operand_as(call, 0, type);
+  const Packed w = packed_operand(call, form, 1, type);
+  if (type == DType::f64 || !are_counted({&x, &w.words}, output)) {
+    const Packed right = w.each([&](const Array& part) { return chooser.right(part); });
+    return dense_product(chooser.left(x), right, form, transpose, type);
+  }
+  return mlxc::gather_qmm(x, w.matrices(), packed_form(form), chooser.lhs_or_none(), chooser.rhs,
+                          transpose, call.attr<bool>("sorted_indices"));
+}
+
+// ---- rows
+
+const AttrDef kMode{"mode", AttrKind::kString, AttrValue(std::string("affine"))};
+const AttrDef kGroupSize{.name = "group_size", .kind = AttrKind::kInt, .optional = true};
+const AttrDef kBits{.name = "bits", .kind = AttrKind::kInt, .optional = true};
+const AttrDef kTranspose{"transpose", AttrKind::kBool, AttrValue(true)};
+const AttrDef kSorted{"sorted_indices", AttrKind::kBool, AttrValue(false)};
+const AttrDef kType{.name = "dtype", .kind = AttrKind::kType, .optional = true};
+
+const std::array kQuantizeAttrs = {kMode, kGroupSize, kBits};
+const std::array kDequantizeAttrs = {kMode, kGroupSize, kBits, kType};
+const std::array kDotAttrs = {kMode, kGroupSize, kBits, kTranspose};
+const std::array kGatherAttrs = {kSorted};
+const std::array kGatherQuantizedAttrs = {kMode, kGroupSize, kBits, kTranspose, kSorted};
+
+const std::array kOps = {
+    OpDef{.name = "fast:quantize",
+          .group = Group::kQuantization,
+          .min_operands = 1,
+          .max_operands = 2,
+          .attrs = kQuantizeAttrs,
+          .infer = quantized::packed,
+          .eval_many = eval_quantize,
+          .doc =
+              "Weights packed into words of u32, a scale for each group along the last axis and, "
+              "for affine, a bias; nvfp4 may have a global scale."},
+    OpDef{.name = "fast:dequantize",
+          .group = Group::kQuantization,
+          .min_operands = 2,
+          .max_operands = 3,
+          .attrs = kDequantizeAttrs,
+          .infer = quantized::unpacked,
+          .eval = eval_dequantize,
+          .doc = "The weights that words, scales and, for affine, biases stand for; for nvfp4 the "
+                 "third operand is the global scale."},
+    OpDef{.name = "fast:quantized_dot",
+          .group = Group::kQuantization,
+          .min_operands = 3,
+          .max_operands = 4,
+          .attrs = kDotAttrs,
+          .infer = quantized::product,
+          .eval = eval_quantized_dot,
+          .doc = "Rows times quantized weights, given as words, scales and, for affine, biases; "
+                 "their batch axes broadcast."},
+    OpDef{.name = "fast:gather_dot",
+          .group = Group::kQuantization,
+          .min_operands = 3,
+          .max_operands = 4,
+          .attrs = kGatherAttrs,
+          .infer = quantized::gathered_product,
+          .eval = eval_gather_dot,
+          .doc = "Products of matrices chosen by number: the third operand chooses of the second, "
+                 "the fourth, if there is one, of the first."},
+    OpDef{.name = "fast:gather_quantized_dot",
+          .group = Group::kQuantization,
+          .min_operands = 4,
+          .max_operands = 6,
+          .attrs = kGatherQuantizedAttrs,
+          .infer = quantized::gathered_quantized_product,
+          .eval = eval_gather_quantized_dot,
+          .doc = "`fast:gather_dot` with quantized weights: x, words, scales and, for affine, "
+                 "biases, then the numbers."},
+};
+
+}  // namespace
+
+std::span<const OpDef> quantization_ops() { return kOps; }
+
+}  // namespace mlxnx::ops

@@ -1,0 +1,286 @@
+// Products with quantized weights, and of matrices chosen by number, held to products with the
+// weights that the words stand for.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "mlxnx/mlxnx.h"
+#include "ops/quantized_forms.h"
+#include "ops/unknown.h"
+
+namespace mlxnx {
+namespace {
+
+using testing::Each;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing_support::quantized_forms;
+using testing_support::unknown;
+using testing_support::weights_for;
+using testing_support::zeros;
+
+template <typename Function>
+std::string message_of(const Function& function) {
+  try {
+    function();
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+Tensor numbers(const Shape& shape, DType type = DType::f32) {
+  return as_type(cos(iota(shape, {.type = DType::f32}) * 0.9F), type);
+}
+
+// Products of matrices in f64, whose batch axes broadcast.
+Tensor exact_product(const Tensor& x, const Tensor& w) {
+  const Tensor a = new_axis(as_type(x, DType::f64), -1);
+  const Tensor b = new_axis(as_type(w, DType::f64), -3);
+  return sum(a * b, {.axes = Axes{-2}});
+}
+
+void expect_near(const Tensor& got, const Tensor& wanted, double tolerance) {
+  ASSERT_EQ(got.shape(), wanted.shape());
+  const Tensor error = abs(as_type(got, DType::f64) - wanted) / (abs(wanted) + 1);
+  EXPECT_LE(reduce_max(error).item<double>(), tolerance);
+}
+
+double tolerance_of(DType type) {
+  if (type == DType::f64) return 1e-12;
+  if (type == DType::f32) return 1e-5;
+  return type == DType::f16 ? 2e-3 : 1e-2;
+}
+
+Tensor last_two_swapped(const Tensor& w) {
+  Axes order;
+  for (std::size_t i = 0; i < w.rank(); ++i) order.push_back(static_cast<std::int64_t>(i));
+  std::swap(order[order.size() - 1], order[order.size() - 2]);
+  return transpose(w, {.axes = order});
+}
+
+TEST(QuantizedDot, IsTheProductWithTheWeights) {
+  for (const Quantization& form : quantized_forms()) {
+    for (const bool transpose : {true, false}) {
+      for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::f64}) {
+        for (const std::int64_t rows : {1, 3, 20}) {
+          SCOPED_TRACE(testing::PrintToString(form) + ", " + std::string(name(type)) + ", rows " +
+                       std::to_string(rows) + (transpose ? ", transposed" : ""));
+          const Quantized w = quantize(weights_for(form, {5}), form);
+          const Tensor dense = dequantize(w, DType::f32);
+          const Tensor x = numbers({rows, transpose ? dense.shape()[1] : 5}, type);
+          const Tensor got = quantized_dot(x, w, transpose);
+          const bool has_f32 = w.biases && type != DType::f64;
+          EXPECT_EQ(got.dtype(), has_f32 ? DType::f32 : type);
+          expect_near(got, exact_product(x, transpose ? last_two_swapped(dense) : dense),
+                      w.biases && type == DType::f64 ? 1e-5 : tolerance_of(got.dtype()));
+        }
+      }
+    }
+  }
+}
+
+// MLX adds up in the type of the operands, and stays at 256.
+TEST(QuantizedDot, AddsUpInF32) {
+  for (const DType type : {DType::bf16, DType::f16}) {
+    const Quantized w = quantize(constant(1.0, type, {2, 512}));
+    for (const std::int64_t rows : {1, 40}) {
+      const Tensor got = quantized_dot(constant(1.0, type, {rows, 512}), w);
+      EXPECT_THAT(as_type(got, DType::f32).to_vector<float>(), Each(512.0F));
+    }
+    const Tensor index = tensor({0, 0});
+    const Quantized list{reshape(w.weight, {1, 2, 64}), reshape(w.scales, {1, 2, 8}),
+                         reshape(*w.biases, {1, 2, 8}), w.form};
+    const Tensor got =
+        gather_quantized_dot(constant(1.0, type, {1, 1, 512}), list, {.rhs_indices = index});
+    EXPECT_THAT(as_type(got, DType::f32).to_vector<float>(), Each(512.0F));
+  }
+}
+
+TEST(QuantizedDot, BroadcastsBatches) {
+  const Quantization form{.bits = 4, .group_size = 32};
+  const Shape cases[][2] = {
+      {{2, 1, 3, 64}, {4, 5}}, {{3, 64}, {2, 5}},    {{64}, {2, 3, 5}},       {{64}, {5}},
+      {{2, 3, 64}, {5}},       {{2, 3, 64}, {1, 5}}, {{1, 20, 64}, {3, 1, 5}}};
+  for (const auto& [x_shape, w_shape] : cases) {
+    SCOPED_TRACE(to_string(x_shape) + " by " + to_string(w_shape));
+    const Quantized w = quantize(weights_for(form, w_shape), form);
+    const Tensor x = numbers(x_shape);
+    const bool is_vector = x.rank() == 1;
+    Tensor wanted =
+        exact_product(is_vector ? new_axis(x, 0) : x, last_two_swapped(dequantize(w, DType::f32)));
+    if (is_vector) wanted = squeeze(wanted, {.axes = Axes{-2}});
+    expect_near(quantized_dot(x, w), wanted, 1e-5);
+  }
+}
+
+TEST(QuantizedDot, KnowsEmptyOperands) {
+  const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {5}));
+  EXPECT_EQ(quantized_dot(numbers({0, 64}), w).shape(), (Shape{0, 5}));
+  EXPECT_EQ(quantized_dot(numbers({0, 2, 64}), w).shape(), (Shape{0, 2, 5}));
+  const Quantized narrow = quantize(zeros({DType::f32, {5, 0}}));
+  EXPECT_THAT(quantized_dot(numbers({2, 0}), narrow).to_vector<float>(),
+              testing::AllOf(testing::SizeIs(10), Each(0.0F)));
+  const Quantized none = quantize(zeros({DType::f32, {0, 64}}));
+  EXPECT_EQ(quantized_dot(numbers({2, 64}), none).shape(), (Shape{2, 0}));
+  EXPECT_THAT(quantized_dot(numbers({2, 0}), none, false).to_vector<float>(),
+              testing::AllOf(testing::SizeIs(128), Each(0.0F)));
+}
+
+TEST(QuantizedDot, RefusesWhatDoesNotFit) {
+  const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {5}));
+  const Quantized small =
+      quantize(weights_for({.bits = 4, .group_size = 32}, {5}), {QuantizationMode::kMxfp4});
+  EXPECT_EQ(message_of([&] {
+              return quantized_dot(numbers({2, 32}), w);
+            }),
+            "[fast:quantized_dot] the last axis of the left operand, {2, 32}, has to be as long as "
+            "the last axis of the right one, {5, 64}: 32 is not 64");
+  EXPECT_THAT(message_of([&] {
+                return quantized_dot(numbers({2, 64}), w, false);
+              }),
+              HasSubstr("the last but one of the right one, {5, 64}: 64 is not 5"));
+  EXPECT_THAT(message_of([&] { return quantized_dot(Tensor(1.0), w); }),
+              HasSubstr("the left operand is a scalar"));
+  EXPECT_THAT(message_of([&] {
+                return quantized_dot(numbers({2, 64}, DType::c64), w);
+              }),
+              HasSubstr("only real floats"));
+  EXPECT_THAT(message_of([&] {
+                return quantized_dot(numbers({2, 64}, DType::s32), small);
+              }),
+              HasSubstr("only real floats"));
+  EXPECT_EQ(quantized_dot(numbers({2, 64}, DType::s32), w).dtype(), DType::f32);
+}
+
+Tensor experts() { return numbers({3, 4, 2}); }
+
+TEST(GatherDot, TakesMatricesByNumber) {
+  for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::f64, DType::c64}) {
+    SCOPED_TRACE(name(type));
+    const Tensor a = as_type(numbers({2, 5, 4}), type), b = as_type(experts(), type);
+    const Tensor rhs = tensor({2, 0}), lhs = tensor({{1}, {1}, {0}});
+    const Tensor got = gather_dot(a, b, {.lhs_indices = lhs, .rhs_indices = rhs});
+    EXPECT_EQ(got.type(), (TensorType{type, {3, 2, 5, 2}}));
+    const Tensor wanted = exact_product(take(real(a), lhs), take(real(b), rhs));
+    expect_near(real(got), wanted, tolerance_of(type == DType::c64 ? DType::f32 : type));
+    expect_near(real(gather_dot(a, b, {.rhs_indices = rhs})),
+                exact_product(real(a), take(real(b), rhs)),
+                tolerance_of(type == DType::c64 ? DType::f32 : type));
+  }
+  const Tensor a = reshape(iota({12}), {3, 2, 2}), b = reshape(iota({8}), {2, 2, 2});
+  EXPECT_THAT(gather_dot(a, b, {.lhs_indices = tensor({2, 0})}).to_vector<int>(),
+              ElementsAre(18, 35, 22, 43, 6, 7, 26, 31));
+}
+
+TEST(GatherDot, RefusesNumbersOutsideWhereItKnowsThem) {
+  const Tensor a = numbers({2, 5, 4});
+  for (const int outside : {3, -1}) {
+    const Tensor index = tensor({0, outside});
+    EXPECT_THAT(message_of([&] { return gather_dot(a, experts(), {.rhs_indices = index}); }),
+                HasSubstr("[fast:gather_dot]"));
+    const Tensor clamped = tensor({0, outside < 0 ? 0 : 2});
+    EXPECT_EQ(gather_dot(a, experts(), {.rhs_indices = unknown(index)}).to_vector<float>(),
+              gather_dot(a, experts(), {.rhs_indices = clamped}).to_vector<float>());
+  }
+  EXPECT_THAT(message_of([&] { return gather_dot(a, experts(), {.rhs_indices = tensor({0.0})}); }),
+              HasSubstr("indices are integers, got f32[1] for the right side"));
+  EXPECT_THAT(message_of([&] { return gather_dot(numbers({4}), experts()); }),
+              HasSubstr("left operands are matrices in the last two axes, got f32[4]"));
+  EXPECT_THAT(message_of([&] {
+                return gather_dot(a, numbers({0, 4, 2}), {.rhs_indices = tensor({0})});
+              }),
+              HasSubstr("there is no matrix to choose in {0, 4, 2}"));
+  EXPECT_EQ(gather_dot(numbers({0, 5, 4}), numbers({0, 4, 2})).shape(), (Shape{0, 5, 2}));
+  EXPECT_THAT(gather_dot(numbers({1, 2, 0}), numbers({3, 0, 2}), {.rhs_indices = tensor({1})})
+                  .to_vector<float>(),
+              ElementsAre(0, 0, 0, 0));
+}
+
+TEST(GatherQuantizedDot, TakesWeightsByNumber) {
+  for (const Quantization& form : quantized_forms()) {
+    for (const bool transpose : {true, false}) {
+      for (const DType type : {DType::f32, DType::bf16, DType::f64}) {
+        SCOPED_TRACE(testing::PrintToString(form) + ", " + std::string(name(type)));
+        const Quantized w = quantize(weights_for(form, {3, 5}), form);
+        const Tensor given = dequantize(w, DType::f32);
+        const Tensor dense = transpose ? last_two_swapped(given) : given;
+        const Tensor x = numbers({2, 1, 4, dense.shape()[1]}, type);
+        const Tensor rhs = tensor({2, 0, 2}), lhs = tensor({{0}, {1}});
+        const double tolerance = w.biases ? 1e-5 : tolerance_of(type);
+        expect_near(
+            gather_quantized_dot(x, w, {.lhs_indices = lhs, .rhs_indices = rhs}, transpose),
+            exact_product(take(reshape(x, {2, 4, dense.shape()[1]}), lhs), take(dense, rhs)),
+            tolerance);
+        expect_near(gather_quantized_dot(x, w, {.rhs_indices = rhs}, transpose),
+                    exact_product(x, take(dense, rhs)), tolerance);
+      }
+    }
+  }
+}
+
+TEST(GatherQuantizedDot, NeverReadsOutside) {
+  const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {3, 5}));
+  const Tensor x = numbers({1, 2, 64});
+  const Tensor outside = tensor({1'000'000'000, -7});
+  EXPECT_THAT(message_of([&] { return gather_quantized_dot(x, w, {.rhs_indices = outside}); }),
+              HasSubstr("[fast:gather_quantized_dot]"));
+  EXPECT_EQ(gather_quantized_dot(x, w, {.rhs_indices = unknown(outside)}).to_vector<float>(),
+            gather_quantized_dot(x, w, {.rhs_indices = tensor({2, 0})}).to_vector<float>());
+}
+
+TEST(SegmentedDot, MultipliesPartsOfTheInnerAxis) {
+  const Tensor a = numbers({3, 6}), b = numbers({6, 2});
+  const Tensor segments = tensor({{0, 2}, {2, 6}, {4, 4}});
+  const Tensor got = segmented_dot(a, b, segments);
+  EXPECT_EQ(got.shape(), (Shape{3, 3, 2}));
+  for (std::int64_t i = 0; i < 2; ++i) {
+    const std::int64_t first = i == 0 ? 0 : 2, count = i == 0 ? 2 : 4;
+    const Tensor part = dot(slice(a, {0, first}, {3, count}), slice(b, {first, 0}, {count, 2}));
+    expect_near(squeeze(slice(got, {i, 0, 0}, {1, 3, 2}), {.axes = Axes{0}}),
+                as_type(part, DType::f64), 1e-6);
+  }
+  EXPECT_THAT(slice(got, {2, 0, 0}, {1, 3, 2}).to_vector<float>(), Each(0.0F));
+  // What is outside counts for nothing, whatever it is.
+  const Tensor endless = put_slice(b, {0, 0}, constant(INFINITY, DType::f32, {1, 2}));
+  EXPECT_EQ(segmented_dot(a, endless, tensor({{1, 6}})).to_vector<float>(),
+            segmented_dot(a, b, tensor({{1, 6}})).to_vector<float>());
+  EXPECT_THAT(message_of([&] {
+                return segmented_dot(a, b, tensor({1, 2, 3}));
+              }),
+              HasSubstr("segments are pairs"));
+  EXPECT_THAT(message_of([&] { return segmented_dot(a, a, segments); }),
+              HasSubstr("[inner, columns]"));
+  EXPECT_THAT(message_of([&] {
+                return segmented_dot(a, b, tensor({0.0, 1.0}));
+              }),
+              HasSubstr("pairs of integers"));
+}
+
+// Through programs, transforms and back.
+TEST(QuantizedDot, IsTracedMappedAndDifferentiated) {
+  const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {5}));
+  const auto product = [&](const Tensor& x) { return quantized_dot(x, w); };
+  const Tensor x = numbers({3, 2, 64});
+  expect_near(jit(product)(x), as_type(product(x), DType::f64), 1e-6);
+  expect_near(vmap(product)(x), as_type(product(x), DType::f64), 1e-6);
+  const auto loss = [&](const Tensor& of) { return sum(sin(quantized_dot(of, w))); };
+  const auto dense_loss = [&](const Tensor& of) {
+    const Tensor weights = last_two_swapped(dequantize(w));
+    return sum(sin(dot(of, weights)));
+  };
+  expect_near(grad(loss)(x), as_type(grad(dense_loss)(x), DType::f64), 1e-5);
+  const auto by_scales = [&](const Tensor& scales) {
+    return sum(sin(quantized_dot(x, {w.weight, scales, w.biases, w.form})));
+  };
+  const Tensor step = constant(1e-2, DType::f32, w.scales.shape());
+  const double slope =
+      ((by_scales(w.scales + step) - by_scales(w.scales - step)) / 2e-2).item<double>();
+  EXPECT_NEAR(sum(grad(by_scales)(w.scales)).item<double>(), slope, std::abs(slope) * 0.1 + 1);
+}
+
+}  // namespace
+}  // namespace mlxnx
