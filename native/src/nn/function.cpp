@@ -19,9 +19,9 @@ struct Functions {
     for (const auto family : {
              activation_functions(),
              loss_functions(),
+             quantize_functions(),
              random_functions(),
          }) {
-    for (const auto family : {activation_functions(), quantize_functions()}) {
       for (const FunctionDef& row : family) {
         in_order.push_back(&row);
         by_name.emplace(std::pair(row.family, row.name), &row);
