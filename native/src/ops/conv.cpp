@@ -35,17 +35,14 @@ Array zeros(const Shape& shape, DType type) {
 Array eval_conv(const Call& call) {
   const DType type = compute_type(call);
   const ConvGeometry geometry = conv_geometry(call);
-  const bool has_nothing =
-      element_count(call.shape(0)) == 0 || element_count(call.shape(1)) == 0 ||
-      element_count(call.output().shape) == 0 ||
-      std::any_of(geometry.spatial.begin(), geometry.spatial.end(), [](const SpatialAxis& axis) {
-        const SpatialAxis::Cut cut = axis.cut();
-        return cut.begin >= cut.end;
-      });
+  const bool has_nothing = element_count(call.shape(0)) == 0 || element_count(call.shape(1)) == 0 ||
+                           element_count(call.output().shape) == 0 || has_no_products(geometry);
   if (has_nothing) return zeros(call.output().shape, type);
   const bool is_native =
       mlxc::current_device() == Device::kGpu && is_native_convolution(geometry, type);
-  const auto convolve = is_native ? convolve_natively : convolve_patches;
+  const auto convolve = is_native              ? convolve_natively
+                        : has_phases(geometry) ? convolve_phases
+                                               : convolve_patches;
   return convolve(geometry, operand(call, 0), operand(call, 1), type);
 }
 
@@ -74,6 +71,13 @@ const std::array kOps = {
 };
 
 }  // namespace
+
+bool has_no_products(const ConvGeometry& geometry) {
+  return std::any_of(geometry.spatial.begin(), geometry.spatial.end(), [](const auto& axis) {
+    const SpatialAxis::Cut cut = axis.cut();
+    return cut.begin >= cut.end;
+  });
+}
 
 std::span<const OpDef> conv_ops() { return kOps; }
 

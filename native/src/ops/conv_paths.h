@@ -1,4 +1,4 @@
-// The two ways to compute a convolution.
+// The ways to compute a convolution.
 #pragma once
 
 #include "mlxc/array.h"
@@ -10,6 +10,18 @@ namespace mlxnx::ops {
 /// type that `matmul` takes; no operand may be empty. The result has `type`.
 mlxc::Array convolve_patches(const ConvGeometry& geometry, const mlxc::Array& input,
                              const mlxc::Array& kernel, DType type);
+
+/// Whether the input's dilation can do without products with zeros: the gradients of convolutions
+/// with strides, and their transposes.
+bool has_phases(const ConvGeometry& geometry);
+
+/// One convolution that is not dilated, with patches, in place of a dilated one. The result has
+/// `type`; nothing may be empty, and `has_phases`.
+mlxc::Array convolve_phases(const ConvGeometry& geometry, const mlxc::Array& input,
+                            const mlxc::Array& kernel, DType type);
+
+/// Whether negative padding leaves nothing of the input along some axis.
+bool has_no_products(const ConvGeometry& geometry);
 
 /// Whether MLX's own convolution takes this geometry and type. On the CPU it is no quicker than
 /// patches at its best, and walks element by element with dilations or groups; on a GPU it is

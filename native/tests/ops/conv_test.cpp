@@ -49,6 +49,16 @@ const std::vector<Case> kCases = {
      {1, 1, 5, 5},
      {1, 1, 2, 2},
      {.padding = {{-1, -2}, {-3, -1}}, .input_dilation = Axes{3, 2}}},
+    {"input dilation along one axis, channels last",
+     {2, 5, 4, 3},
+     {2, 3, 2, 3},
+     {.strides = Axes{1, 2},
+      .padding = {{2, 1}, {1, 2}},
+      .input_dilation = Axes{3, 1},
+      .kernel_dilation = Axes{1, 2},
+      .input_permutation = Axes{0, 3, 1, 2},
+      .kernel_permutation = Axes{0, 3, 1, 2},
+      .output_permutation = Axes{0, 3, 1, 2}}},
     {"padding that cuts everything off", {1, 1, 3}, {1, 1, 2}, {.padding = {{-4, 5}}}},
     {"everything at once",
      {2, 4, 6, 5},
@@ -273,6 +283,34 @@ TEST(Conv, MlxsOwnConvolutionAgrees) {
     ++compared;
   }
   EXPECT_GE(compared, 15);
+}
+
+// Without strides such convolutions go by phases of the dilation, wherever these begin and end.
+TEST(Conv, DilatesInputsThatBeginAndEndAnywhere) {
+  int compared = 0;
+  for (const std::int64_t dilation : {2, 3, 5}) {
+    for (std::int64_t size = 1; size <= 3; ++size) {
+      for (std::int64_t kernel_size = 1; kernel_size <= 4; ++kernel_size) {
+        for (std::int64_t low = -4; low <= 4; ++low) {
+          for (std::int64_t high = -3; high <= 3; ++high) {
+            const std::int64_t room = (size - 1) * dilation + 1 + low + high - kernel_size;
+            if (room < 0) continue;
+            const Case c{"",
+                         {1, 2, size},
+                         {3, 2, kernel_size},
+                         {.padding = {{low, high}}, .input_dilation = Axes{dilation}}};
+            const Tensor input = small_numbers(DType::f32, c.input, 1);
+            const Tensor kernel = small_numbers(DType::f32, c.kernel, 2);
+            ASSERT_EQ(complex_of(conv(input, kernel, c.options)),
+                      Reference(c, input, kernel).values())
+                << dilation << " " << size << " " << kernel_size << " " << low << " " << high;
+            ++compared;
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(compared, 1000);
 }
 
 // More patches than are made at once: parts of the batch, and parts of one large image.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 
 #include "mlxnx/mlxnx.h"
@@ -106,110 +105,20 @@ ConvTranspose<spatial>::ConvTranspose(const ConvTransposeOptions& options, const
   bias = std::move(first.bias);
 }
 
-namespace {
-
-// The transpose of a convolution with strides is one without: it answers, for each place of the
-// input, the elements that lie between it and the next one, as channels of their own. Zeros between
-// the input's elements would be multiplied as well.
-class Phases {
- public:
-  Phases(const Tensor& weight, const Axes& stride) : spatial_(stride.size()), stride_(stride) {
-    for (std::size_t i = 0; i < spatial_; ++i)
-      reach_.push_back((weight.shape()[i + 1] + stride[i] - 1) / stride[i]);
-    outputs_ = weight.shape().front();
-  }
-
-  // All elements, from the first one that the kernel reaches; perhaps more at the end.
-  Tensor operator()(const Tensor& x, const Tensor& weight) const {
-    std::vector<EdgePadding> edges;
-    for (const std::int64_t reach : reach_) edges.push_back({reach - 1, reach - 1});
-    return interleaved(convolved(x, kernel(weight), {.padding = edges}));
-  }
-
- private:
-  static std::int64_t axis(std::size_t i) { return static_cast<std::int64_t>(i); }
-
-  // From [outputs, kernel…, inputs] to [phases… * outputs, places…, inputs], turned around.
-  Tensor kernel(const Tensor& weight) const {
-    const std::int64_t inputs = weight.shape().back();
-    std::vector<AxisPadding> edges(weight.rank());
-    Shape split{outputs_}, joined{element_count(stride_) * outputs_};
-    Axes places, order;
-    for (std::size_t i = 0; i < spatial_; ++i) {
-      edges[i + 1].high = reach_[i] * stride_[i] - weight.shape()[i + 1];
-      split.push_back(reach_[i]);
-      split.push_back(stride_[i]);
-      joined.push_back(reach_[i]);
-      places.push_back(axis(2 * i + 1));
-      order.push_back(axis(2 * i + 2));
-    }
-    split.push_back(inputs);
-    joined.push_back(inputs);
-    order.push_back(0);
-    order.insert(order.end(), places.begin(), places.end());
-    order.push_back(axis(2 * spatial_ + 1));
-    const Tensor parts = reverse(reshape(pad(weight, 0, edges), split), {.axes = places});
-    return reshape(transpose(parts, {.axes = order}), joined);
-  }
-
-  // From [batch, places…, phases… * outputs] to [batch, places and phases…, outputs].
-  Tensor interleaved(const Tensor& y) const {
-    Shape split(y.shape().begin(), y.shape().end() - 1), joined{y.shape().front()};
-    split.insert(split.end(), stride_.begin(), stride_.end());
-    split.push_back(outputs_);
-    Axes order{0};
-    for (std::size_t i = 0; i < spatial_; ++i) {
-      joined.push_back(y.shape()[i + 1] * stride_[i]);
-      order.push_back(axis(i + 1));
-      order.push_back(axis(spatial_ + i + 1));
-    }
-    joined.push_back(outputs_);
-    order.push_back(axis(2 * spatial_ + 1));
-    return reshape(transpose(reshape(y, split), {.axes = order}), joined);
-  }
-
-  std::size_t spatial_;
-  Axes stride_, reach_;
-  std::int64_t outputs_ = 0;
-};
-
-bool are_ones(const Axes& numbers) {
-  return std::all_of(numbers.begin(), numbers.end(), [](std::int64_t n) { return n == 1; });
-}
-
-template <std::size_t spatial>
-Tensor by_phases(const ConvTranspose<spatial>& layer, const Tensor& x) {
-  const Tensor whole = Phases(layer.weight, layer.stride)(x, layer.weight);
-  std::vector<AxisPadding> cuts(x.rank());
-  for (std::size_t i = 0; i < spatial; ++i) {
-    const std::int64_t end = (x.shape()[i + 1] - 1) * layer.stride[i] + layer.weight.shape()[i + 1];
-    const std::int64_t last = end - layer.padding[i] + layer.output_padding[i];
-    cuts[i + 1] = {.low = -layer.padding[i], .high = last - whole.shape()[i + 1]};
-  }
-  return pad(whole, 0, cuts);
-}
-
-template <std::size_t spatial>
-Tensor with_zeros_between(const ConvTranspose<spatial>& layer, const Tensor& x) {
-  std::vector<EdgePadding> edges;
-  Axes axes;
-  for (std::size_t i = 0; i < spatial; ++i) {
-    const std::int64_t reach = layer.dilation[i] * (layer.weight.shape()[i + 1] - 1);
-    edges.push_back({reach - layer.padding[i], reach - layer.padding[i] + layer.output_padding[i]});
-    axes.push_back(static_cast<std::int64_t>(i) + 1);
-  }
-  return convolved(
-      x, reverse(layer.weight, {.axes = axes}),
-      {.padding = edges, .input_dilation = layer.stride, .kernel_dilation = layer.dilation});
-}
-
-}  // namespace
-
 template <std::size_t spatial>
 Tensor ConvTranspose<spatial>::operator()(const Tensor& x) const {
   check(x, spatial, weight.shape().back(), called<spatial>("conv_transpose"));
-  const bool has_phases = are_ones(dilation) && !are_ones(stride);
-  return plus_bias(has_phases ? by_phases(*this, x) : with_zeros_between(*this, x), bias);
+  std::vector<EdgePadding> edges;
+  Axes spatial_axes;
+  for (std::size_t i = 0; i < spatial; ++i) {
+    const std::int64_t reach = dilation[i] * (weight.shape()[i + 1] - 1);
+    edges.push_back({reach - padding[i], reach - padding[i] + output_padding[i]});
+    spatial_axes.push_back(static_cast<std::int64_t>(i) + 1);
+  }
+  return plus_bias(
+      convolved(x, reverse(weight, {.axes = spatial_axes}),
+                {.padding = edges, .input_dilation = stride, .kernel_dilation = dilation}),
+      bias);
 }
 
 template struct Conv<1>;
