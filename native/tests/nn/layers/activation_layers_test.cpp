@@ -16,18 +16,18 @@ using testing_support::error_of;
 using testing_support::in_f64;
 using testing_support::key;
 
-const Tensor kX = tensor({-2.0, -0.25, 0.0, 0.3, 3.0});
+Tensor sample() { return tensor({-2.0, -0.25, 0.0, 0.3, 3.0}); }
 
 Tensor answer(std::string_view name, const ops::Attrs& options = {}) {
-  const std::optional<Tensor> x = kX;
+  const std::optional<Tensor> x = sample();
   return call(*make(layer(name), options, key(0)), {&x, 1}).outputs.at(0);
 }
 
 TEST(ActivationLayers, AreTheFunctionsOfTheirNames) {
-  EXPECT_EQ(in_f64(answer("relu")), in_f64(relu(kX)));
-  EXPECT_EQ(in_f64(answer("elu")), in_f64(elu(kX)));
-  EXPECT_EQ(in_f64(answer("elu", {{"alpha", 0.5}})), in_f64(elu(kX, 0.5)));
-  EXPECT_EQ(in_f64(answer("step", {{"threshold", 0.3}})), in_f64(step(kX, 0.3)));
+  EXPECT_EQ(in_f64(answer("relu")), in_f64(relu(sample())));
+  EXPECT_EQ(in_f64(answer("elu")), in_f64(elu(sample())));
+  EXPECT_EQ(in_f64(answer("elu", {{"alpha", 0.5}})), in_f64(elu(sample(), 0.5)));
+  EXPECT_EQ(in_f64(answer("step", {{"threshold", 0.3}})), in_f64(step(sample(), 0.3)));
   EXPECT_THROW(answer("relu", {{"alpha", 0.5}}), ArgumentError);
 }
 
@@ -39,12 +39,14 @@ TEST(ActivationLayers, HaveNoWeights) {
 }
 
 TEST(ActivationLayers, GeluHasFourFormulas) {
-  EXPECT_EQ(in_f64(answer("gelu")), in_f64(gelu(kX)));
-  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("none")}})), in_f64(gelu(kX)));
-  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("tanh")}})), in_f64(gelu_approx(kX)));
-  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("precise")}})), in_f64(gelu_approx(kX)));
+  EXPECT_EQ(in_f64(answer("gelu")), in_f64(gelu(sample())));
+  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("none")}})), in_f64(gelu(sample())));
+  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("tanh")}})),
+            in_f64(gelu_approx(sample())));
+  EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("precise")}})),
+            in_f64(gelu_approx(sample())));
   EXPECT_EQ(in_f64(answer("gelu", {{"approx", std::string("fast")}})),
-            in_f64(gelu_fast_approx(kX)));
+            in_f64(gelu_fast_approx(sample())));
   EXPECT_EQ(error_of<ArgumentError>([] {
               answer("gelu", {{"approx", std::string("best")}});
             }),

@@ -17,14 +17,14 @@ using testing_support::in_f64;
 using testing_support::key;
 using Values = std::vector<double>;
 
-const Tensor kImage = reshape(tensor({1.0, 2.0, 3.0, 4.0}), {1, 2, 2, 1});
+Tensor image() { return reshape(tensor({1.0, 2.0, 3.0, 4.0}), {1, 2, 2, 1}); }
 
 Tensor sequence(std::initializer_list<Literal> values) {
   return reshape(tensor(values), {1, static_cast<std::int64_t>(values.size()), 1});
 }
 
 TEST(Upsample, RepeatsTheNearest) {
-  const Tensor y = Upsample({.scale_factor = {2, 1}})(kImage);
+  const Tensor y = Upsample({.scale_factor = {2, 1}})(image());
   EXPECT_EQ(y.shape(), (Shape{1, 4, 2, 1}));
   EXPECT_EQ(in_f64(y), (Values{1, 2, 1, 2, 3, 4, 3, 4}));
   EXPECT_EQ(in_f64(Upsample({.scale_factor = 1.5})(sequence({1, 2, 3, 4}))),
@@ -34,8 +34,8 @@ TEST(Upsample, RepeatsTheNearest) {
 
 TEST(Upsample, DrawsLinesBetweenCentresOrCorners) {
   const UpsampleOptions centred{.scale_factor = 2, .mode = UpsampleMode::kLinear};
-  EXPECT_EQ(in_f64(Upsample(centred)(kImage)), (Values{1, 1.25, 1.75, 2, 1.5, 1.75, 2.25, 2.5, 2.5,
-                                                       2.75, 3.25, 3.5, 3, 3.25, 3.75, 4}));
+  EXPECT_EQ(in_f64(Upsample(centred)(image())), (Values{1, 1.25, 1.75, 2, 1.5, 1.75, 2.25, 2.5, 2.5,
+                                                        2.75, 3.25, 3.5, 3, 3.25, 3.75, 4}));
   const UpsampleOptions corners{
       .scale_factor = 2, .mode = UpsampleMode::kLinear, .align_corners = true};
   EXPECT_THAT(in_f64(Upsample(corners)(sequence({0.0, 3.0}))),
@@ -79,12 +79,12 @@ TEST(Upsample, LeadsGradientsBack) {
 TEST(Upsample, KeepsTypesAndIsCompiledAndMapped) {
   const Upsample linear({.scale_factor = 1.5, .mode = UpsampleMode::kLinear});
   for (const DType type : {DType::f16, DType::bf16, DType::f64})
-    EXPECT_EQ(linear(as_type(kImage, type)).dtype(), type);
-  EXPECT_EQ(linear(as_type(kImage, DType::s32)).dtype(), DType::f32);
-  EXPECT_EQ(Upsample({.scale_factor = 2})(as_type(kImage, DType::s32)).dtype(), DType::s32);
+    EXPECT_EQ(linear(as_type(image(), type)).dtype(), type);
+  EXPECT_EQ(linear(as_type(image(), DType::s32)).dtype(), DType::f32);
+  EXPECT_EQ(Upsample({.scale_factor = 2})(as_type(image(), DType::s32)).dtype(), DType::s32);
   const auto apply = [&](const Tensor& x) { return linear(x); };
-  EXPECT_EQ(in_f64(jit(apply)(kImage)), in_f64(linear(kImage)));
-  EXPECT_EQ(in_f64(vmap(apply)(new_axis(kImage, 0))), in_f64(linear(kImage)));
+  EXPECT_EQ(in_f64(jit(apply)(image())), in_f64(linear(image())));
+  EXPECT_EQ(in_f64(vmap(apply)(new_axis(image(), 0))), in_f64(linear(image())));
 }
 
 TEST(Upsample, SaysWhatDoesNotFit) {
