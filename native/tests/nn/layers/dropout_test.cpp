@@ -50,6 +50,16 @@ TEST(Dropout, HasTheGradientOfWhatItKept) {
   EXPECT_EQ(in_f64(jit(drop)(x, key(3))), in_f64(drop(x, key(3))));
 }
 
+TEST(Dropout, ChoosesForEachExampleByItsKey) {
+  const auto drop = [](const Tensor& x, const Tensor& k) { return Dropout()(x, k); };
+  const Tensor x = broadcast(Tensor(1.0), {2, 32});
+  const std::vector<double> both = in_f64(vmap(drop)(x, stack({key(1), key(2)})));
+  const Tensor one = broadcast(Tensor(1.0), {32});
+  std::vector<double> wanted = in_f64(drop(one, key(1)));
+  for (const double value : in_f64(drop(one, key(2)))) wanted.push_back(value);
+  EXPECT_EQ(both, wanted);
+}
+
 TEST(Dropout, TakesWholeChannels) {
   const Tensor image = broadcast(Tensor(1.0), {8, 5, 5, 16});
   const Tensor flat = Dropout2d()(image, key(1));

@@ -135,6 +135,30 @@ TEST(Layers, AreCompiledAndMapped) {
               testing::Pointwise(testing::FloatNear(1e-5f), wanted));
 }
 
+TEST(Layers, AreMappedOverWeightsToo) {
+  const LinearOptions options{.input_dims = 3, .output_dims = 2};
+  const Linear first(options, key(1)), second(options, key(2));
+  Linear both = first;
+  both.weight = stack({first.weight, second.weight});
+  both.bias = stack({*first.bias, *second.bias});
+  const Tensor x = tensor({1.0, 2.0, 3.0});
+  const auto apply = [](const Linear& layer, const Tensor& in) { return layer(in); };
+  std::vector<float> wanted = first(x).to_vector<float>();
+  for (const float value : second(x).to_vector<float>()) wanted.push_back(value);
+  EXPECT_THAT(vmap(apply, {0, std::nullopt})(both, x).to_vector<float>(),
+              testing::Pointwise(testing::FloatNear(1e-5f), wanted));
+}
+
+TEST(Layers, AreMadeInCompiledAndMappedFunctions) {
+  const auto weights = [](const Tensor& k) {
+    return Linear({.input_dims = 3, .output_dims = 2}, k).weight;
+  };
+  const std::vector<float> wanted = weights(key(5)).to_vector<float>();
+  EXPECT_EQ(jit(weights)(key(5)).to_vector<float>(), wanted);
+  const Tensor mapped = vmap(weights)(stack({key(4), key(5)}));
+  EXPECT_EQ(slice(mapped, {1, 0, 0}, {1, 2, 3}).to_vector<float>(), wanted);
+}
+
 TEST(LayerRows, HaveUniqueNamesAndAreFoundByThem) {
   std::set<std::string_view> names;
   for (const LayerDef* row : all_layers()) {
