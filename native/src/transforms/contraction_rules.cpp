@@ -34,7 +34,9 @@ Axes range(std::size_t from, std::size_t count) {
 }
 
 // The cotangent contracted with the other operand over that one's free axes leaves the axes of this
-// operand, those that were contracted in the order in which they stand in the other.
+// operand, those that were contracted in the order in which they stand in the other. The product is
+// taken in the order that leaves them as they are, where one does: weights and their gradients are
+// read together.
 Tensor dot_transpose(const Call& call, std::size_t i, const Tensor& g) {
   const Side own = side(call, i);
   const Side other = side(call, 1 - i);
@@ -42,21 +44,26 @@ Tensor dot_transpose(const Call& call, std::size_t i, const Tensor& g) {
   const std::size_t own_free = own.free.size(), other_free = other.free.size();
   const Axes batch = range(0, batches);
   const Axes contracted = range(i == 0 ? batches + own_free : batches, other_free);
-  const Tensor product = i == 0 ? dot(g, contracted, batch, call.in[1], other.free, other.batch)
-                                : dot(call.in[0], other.free, other.batch, g, contracted, batch);
   Axes paired = range(0, own.contracted.size());
   std::sort(paired.begin(), paired.end(), [&](std::int64_t a, std::int64_t b) {
     return other.contracted[static_cast<std::size_t>(a)] <
            other.contracted[static_cast<std::size_t>(b)];
   });
   for (std::int64_t& axis : paired) axis = own.contracted[static_cast<std::size_t>(axis)];
-  Axes order = own.batch;
-  const Axes& first = i == 0 ? own.free : paired;
-  const Axes& second = i == 0 ? paired : own.free;
-  order.insert(order.end(), first.begin(), first.end());
-  order.insert(order.end(), second.begin(), second.end());
-  const Axes back = inverse(order);
-  return std::is_sorted(back.begin(), back.end()) ? product : transpose(product, {.axes = back});
+  const auto order_of = [&](const Axes& first, const Axes& second) {
+    Axes order = own.batch;
+    order.insert(order.end(), first.begin(), first.end());
+    order.insert(order.end(), second.begin(), second.end());
+    return order;
+  };
+  const Axes free_first = order_of(own.free, paired), free_last = order_of(paired, own.free);
+  const auto is_sorted = [](const Axes& axes) { return std::is_sorted(axes.begin(), axes.end()); };
+  const bool leads = is_sorted(free_first) || (i == 0 && !is_sorted(free_last));
+  const Tensor& given = call.in[1 - i];
+  const Tensor product = leads ? dot(g, contracted, batch, given, other.free, other.batch)
+                               : dot(given, other.free, other.batch, g, contracted, batch);
+  const Axes& order = leads ? free_first : free_last;
+  return is_sorted(order) ? product : transpose(product, {.axes = inverse(order)});
 }
 
 using ops::ConvGeometry;

@@ -393,5 +393,27 @@ TEST(Transforms, TrainInOneCompiledStep) {
   EXPECT_EQ(step.cache_size(), 1U);
 }
 
+// A copy of each weight's gradient would be the price where an optimiser reads both.
+TEST(Transforms, AnswerGradientsOfProductsInTheOrderOfTheirOperands) {
+  const auto text_of = [](const TensorType& x, const TensorType& w, const auto& product) {
+    return Program::trace({{"x", x}, {"w", w}},
+                          [&](const std::vector<Tensor>& in) {
+                            const auto [of_x, of_w] = grad<0, 1>(product)(in[0], in[1]);
+                            return std::vector{of_x, of_w};
+                          })
+        .to_string();
+  };
+  const TensorType x{DType::f32, {5, 7, 3}}, rows{DType::f32, {4, 3}}, columns{DType::f32, {3, 4}};
+  const TensorType keys{DType::f32, {5, 2, 3}};
+  const auto by_rows = [](const Tensor& a, const Tensor& w) { return dot(a, {2}, w, {1}); };
+  const auto by_columns = [](const Tensor& a, const Tensor& w) { return dot(a, {2}, w, {0}); };
+  const auto rows_first = [](const Tensor& a, const Tensor& w) { return dot(w, {1}, a, {2}); };
+  const auto each = [](const Tensor& a, const Tensor& w) { return dot(a, {2}, {0}, w, {2}, {0}); };
+  EXPECT_THAT(text_of(x, rows, by_rows), testing::Not(HasSubstr("transpose")));
+  EXPECT_THAT(text_of(x, columns, by_columns), testing::Not(HasSubstr("transpose")));
+  EXPECT_THAT(text_of(x, rows, rows_first), testing::Not(HasSubstr("transpose")));
+  EXPECT_THAT(text_of(x, keys, each), testing::Not(HasSubstr("transpose")));
+}
+
 }  // namespace
 }  // namespace mlxnx
