@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "mlxnx/mlxnx.h"
-#include "mlxnx/nn/activations.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::nn {
@@ -37,8 +36,14 @@ Tensor attention(const Tensor& queries, const Tensor& keys, const Tensor& values
   } else if (mask) {
     scores = scores + as_type(*mask, wide(type));
   }
-  const Tensor shares = nn::softmax(scores);
-  return as_type(dot(shares, {3}, {0, 1}, as_type(values, wide(type)), {2}, {0, 1}), type);
+  // Values are divided by the sums of powers after they were added up: there are fewer of these
+  // than powers, on the way back as well.
+  const auto last = Axes{3};
+  const Tensor largest = stop_gradient(reduce_max(scores, {.axes = last, .keep_axes = true}));
+  const Tensor powers = exp(scores - largest);
+  const Tensor whole = sum(powers, {.axes = last, .keep_axes = true});
+  const Tensor weighted = dot(powers, {3}, {0, 1}, as_type(values, wide(type)), {2}, {0, 1});
+  return as_type(weighted / whole, type);
 }
 
 Tensor rotated(const Tensor& x, const Rotation& rotation, const Tensor& offset) {
