@@ -11,9 +11,9 @@
 namespace mlxnx::nn {
 
 /// Which keys a query sees: all of them, unless it is made of a tensor that broadcasts to
-/// `[batch, heads, queries, keys]`, or is `causal`. Integers, such as comparisons answer, are other
-/// than 0 for keys that are seen; floats are added to the products, so that keys where they are
-/// very low count for nothing.
+/// `[batch, heads, queries, keys]`, or is `causal`. A u8, as comparisons answer, is other than 0
+/// for keys that are seen; floats are added to the products, so that keys where they are very low
+/// count for nothing.
 ///
 ///     layer(x, x, x);
 ///     layer(x, x, x, nn::AttentionMask::causal());
@@ -63,7 +63,7 @@ struct MultiHeadAttention {
   /// Throws: ArgumentError for sizes that are no multiple of the heads, or below 1.
   MultiHeadAttention(const MultiHeadAttentionOptions& options, const Tensor& key);
   /// Tensors are `[batch, length, dims]`, or all without a batch. Throws: ShapeError for sizes that
-  /// do not fit.
+  /// do not fit; TypeError for a mask of integers other than u8.
   Tensor operator()(const Tensor& queries, const Tensor& keys, const Tensor& values,
                     const AttentionMask& mask = {}) const;
 };
