@@ -78,6 +78,9 @@ Term attr_term(ErlNifEnv* env, const ops::AttrValue& attr) {
         } else if constexpr (std::is_same_v<T, std::vector<ops::Start>>) {
           for (const ops::Start& start : value) terms.push_back(start_term(env, start));
           return encode(env, terms);
+        } else if constexpr (std::is_same_v<T, std::vector<double>>) {
+          for (const double number : value) terms.push_back(float_term(env, number));
+          return encode(env, terms);
         } else {
           return atoms.nil;
         }

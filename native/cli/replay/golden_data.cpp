@@ -165,6 +165,7 @@ GoldenCase GoldenData::read_nn(const json& value) const {
   nn->inputs = read_optional_tensors(program::optional_list(value, "in"));
   nn->outputs_f32 = read_tensors(program::optional_list(value, "out_f32"));
   nn->state = read_tree(value.value("state", json::object()));
+  nn->clipped = read_tree(value.value("clipped", json::object()));
   nn->cotangents = read_optional_tensors(program::optional_list(value, "cotangent"));
   const json grads = value.value("grads", json::object());
   nn->input_gradients = read_optional_tensors(program::optional_list(grads, "in"));

@@ -69,6 +69,7 @@ struct GoldenNn {
   GoldenList input_gradients;
   GoldenTree parameter_gradients;
   std::vector<GoldenTree> gradients, steps;  ///< of an optimizer
+  GoldenTree clipped;                        ///< of clip_grad_norm
 };
 
 /// One call: an op, its attributes, its operands and what Nx answered.

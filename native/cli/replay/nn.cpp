@@ -17,19 +17,20 @@ namespace {
 
 using Runner = void (*)(const GoldenCase&, const RunOptions&, NnJudge&);
 
-// What is no function with a row of its own.
+// What is more than a call of a function by its row.
 struct Kind {
   std::string_view name;
   Runner run;
 };
 
-constexpr Kind kKinds[] = {{"layer", &run_nn_layer}};
+constexpr Kind kKinds[] = {
+    {"layer", &run_nn_layer}, {"optimizer", &run_nn_optimizer}, {"schedule", &run_nn_schedule}};
 
 Runner runner_of(const std::string& kind) {
-  if (nn::family_called(kind)) return &run_nn_function;
   const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
                                          [&](const Kind& row) { return row.name == kind; });
   if (found != std::end(kKinds)) return found->run;
+  if (nn::family_called(kind)) return &run_nn_function;
   throw UnsupportedError(fmt::format("[{}] there is no such kind of case", kind));
 }
 

@@ -57,6 +57,8 @@ Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options);
 
 /// The kinds' runners, each in its own file.
 void run_nn_function(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_nn_optimizer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_nn_schedule(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_layer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 
 }  // namespace mlxnx::cli

@@ -21,6 +21,7 @@ struct Functions {
              loss_functions(),
              quantize_functions(),
              random_functions(),
+             schedule_functions(),
          }) {
       for (const FunctionDef& row : family) {
         in_order.push_back(&row);

@@ -57,6 +57,7 @@ class FunctionCall {
   const T* option_if(std::string_view name) const {
     return options_.get_if<T>(name);
   }
+  const ops::Attrs& options() const { return options_; }
 
  private:
   std::string_view name_;
@@ -78,6 +79,7 @@ std::span<const FunctionDef> activation_functions();
 std::span<const FunctionDef> loss_functions();
 std::span<const FunctionDef> random_functions();
 std::span<const FunctionDef> quantize_functions();
+std::span<const FunctionDef> schedule_functions();
 
 /// All rows, in the order of the families.
 std::span<const FunctionDef* const> all_functions();

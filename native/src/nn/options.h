@@ -46,6 +46,8 @@ template <>
 struct Kind<PerAxis> : KindOf<ops::AttrKind::kInts, Axes> {};
 template <>
 struct Kind<PerAxisFactor> : KindOf<ops::AttrKind::kFloats, std::vector<double>> {};
+template <std::size_t count>
+struct Kind<std::array<double, count>> : KindOf<ops::AttrKind::kFloats, std::vector<double>> {};
 template <typename Enum>
 requires std::is_enum_v<Enum>
 struct Kind<Enum> : KindOf<ops::AttrKind::kString, std::string> {
@@ -61,10 +63,14 @@ std::optional<ops::AttrValue> default_of(const T& value) {
     return value == kRequired ? std::nullopt : std::optional<ops::AttrValue>(value);
   } else if constexpr (std::is_same_v<T, PerAxis> || std::is_same_v<T, PerAxisFactor>) {
     return value.values.empty() ? std::nullopt : std::optional<ops::AttrValue>(value.values);
+  } else if constexpr (tree::TupleLike<T>) {
+    return std::vector<double>(value.begin(), value.end());
   } else if constexpr (std::is_enum_v<T> && !std::is_same_v<T, DType>) {
     return std::string(EnumNames<T>::values.at(static_cast<std::size_t>(value)));
-  } else {
+  } else if constexpr (std::is_same_v<T, typename Kind<T>::Value>) {
     return value;
+  } else {
+    return std::nullopt;  // more than the value of an option, which can't be read from it
   }
 }
 
@@ -84,6 +90,12 @@ void assign(T& member, const ops::Attrs& attrs, std::string_view name, std::stri
       throw ArgumentError(text);
     }
     member = static_cast<T>(found - names.begin());
+  } else if constexpr (tree::TupleLike<T>) {
+    if (given->size() != member.size())
+      throw ArgumentError("[" + std::string(owner) + "] " + std::string(name) + " are " +
+                          std::to_string(member.size()) + " numbers, got " +
+                          std::to_string(given->size()));
+    std::copy(given->begin(), given->end(), member.begin());
   } else {
     member = T(*given);
   }
