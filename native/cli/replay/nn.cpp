@@ -23,8 +23,10 @@ struct Kind {
   Runner run;
 };
 
-constexpr Kind kKinds[] = {
-    {"layer", &run_nn_layer}, {"optimizer", &run_nn_optimizer}, {"schedule", &run_nn_schedule}};
+constexpr Kind kKinds[] = {{"init", &run_nn_init},
+                           {"layer", &run_nn_layer},
+                           {"optimizer", &run_nn_optimizer},
+                           {"schedule", &run_nn_schedule}};
 
 Runner runner_of(const std::string& kind) {
   const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),

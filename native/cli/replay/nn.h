@@ -59,6 +59,7 @@ Tensor tensor_of(const GoldenTensor& golden, const RunOptions& options);
 void run_nn_function(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_optimizer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_schedule(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_nn_init(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_layer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 
 }  // namespace mlxnx::cli

@@ -18,6 +18,7 @@ struct Functions {
   Functions() {
     for (const auto family : {
              activation_functions(),
+             initializer_functions(),
              loss_functions(),
              quantize_functions(),
              random_functions(),
@@ -37,8 +38,8 @@ const Functions& functions() {
   return *instance;
 }
 
-constexpr std::string_view kFamilies[] = {"activation", "loss",     "schedule",
-                                          "fast",       "quantize", "random"};
+constexpr std::string_view kFamilies[] = {"activation", "loss",   "schedule", "fast",
+                                          "quantize",   "random", "init"};
 
 std::string called(std::string_view name) { return "[" + std::string(name) + "] "; }
 

@@ -23,6 +23,7 @@ enum class Family : std::uint8_t {
   kFast,
   kQuantize,
   kRandom,
+  kInit,
 };
 
 /// "activation", …
@@ -76,6 +77,7 @@ struct FunctionDef {
 
 /// The rows of one family, in its own file.
 std::span<const FunctionDef> activation_functions();
+std::span<const FunctionDef> initializer_functions();
 std::span<const FunctionDef> loss_functions();
 std::span<const FunctionDef> random_functions();
 std::span<const FunctionDef> quantize_functions();

@@ -6,6 +6,7 @@
 
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
+#include "nn/function.h"
 
 namespace mlxnx::nn::init {
 namespace {
@@ -110,4 +111,90 @@ Tensor orthogonal(const Tensor& key, const Shape& shape, double gain, DType dtyp
   return as_type(slice(q, {0, 0}, shape) * gain, dtype);
 }
 
+namespace {
+
+using ops::AttrDef;
+using ops::AttrKind;
+
+constexpr OperandDef kKey[] = {{"key"}};
+const AttrDef kShape{"shape", AttrKind::kInts};
+const AttrDef kDtype{"dtype", AttrKind::kType, DType::f32};
+const AttrDef kGain{"gain", AttrKind::kFloat, 1.0};
+const AttrDef kMean{"mean", AttrKind::kFloat, 0.0};
+const AttrDef kStd{"std", AttrKind::kFloat, 1.0};
+
+const AttrDef kConstant[] = {kShape, {"value", AttrKind::kFloat}, kDtype};
+const AttrDef kIdentity[] = {kShape, kDtype};
+const AttrDef kNormal[] = {kShape, kMean, kStd, kDtype};
+const AttrDef kUniform[] = {
+    kShape, {"low", AttrKind::kFloat, 0.0}, {"high", AttrKind::kFloat, 1.0}, kDtype};
+const AttrDef kGlorot[] = {kShape, kGain, kDtype};
+const AttrDef kHe[] = {kShape, {"mode", AttrKind::kString, std::string("fan_in")}, kGain, kDtype};
+const AttrDef kSparse[] = {kShape, {"sparsity", AttrKind::kFloat}, kMean, kStd, kDtype};
+const AttrDef kOrthogonal[] = {kShape, kGain, kDtype};
+
+double number(const FunctionCall& call, std::string_view name) { return call.option<double>(name); }
+Shape shape_of(const FunctionCall& call) { return call.option<Axes>("shape"); }
+DType type_of(const FunctionCall& call) { return call.option<DType>("dtype"); }
+
+Fan fan_called(const std::string& name) {
+  if (name == "fan_in") return Fan::kIn;
+  if (name == "fan_out") return Fan::kOut;
+  throw ArgumentError("[he] there is no mode " + name + "; it is fan_in or fan_out");
+}
+
+std::vector<Tensor> call_constant(const FunctionCall& call) {
+  return {constant(call[0], shape_of(call), number(call, "value"), type_of(call))};
+}
+std::vector<Tensor> call_identity(const FunctionCall& call) {
+  return {identity(call[0], shape_of(call), type_of(call))};
+}
+std::vector<Tensor> call_normal(const FunctionCall& call) {
+  return {
+      normal(call[0], shape_of(call), {number(call, "mean"), number(call, "std"), type_of(call)})};
+}
+std::vector<Tensor> call_uniform(const FunctionCall& call) {
+  return {
+      uniform(call[0], shape_of(call), {number(call, "low"), number(call, "high"), type_of(call)})};
+}
+std::vector<Tensor> call_sparse(const FunctionCall& call) {
+  return {sparse(call[0], shape_of(call), number(call, "sparsity"),
+                 {number(call, "mean"), number(call, "std"), type_of(call)})};
+}
+std::vector<Tensor> call_orthogonal(const FunctionCall& call) {
+  return {orthogonal(call[0], shape_of(call), number(call, "gain"), type_of(call))};
+}
+template <Tensor (*function)(const Tensor&, const Shape&, const GlorotOptions&)>
+std::vector<Tensor> call_glorot(const FunctionCall& call) {
+  return {function(call[0], shape_of(call), {number(call, "gain"), type_of(call)})};
+}
+template <Tensor (*function)(const Tensor&, const Shape&, const HeOptions&)>
+std::vector<Tensor> call_he(const FunctionCall& call) {
+  return {function(
+      call[0], shape_of(call),
+      {fan_called(call.option<std::string>("mode")), number(call, "gain"), type_of(call)})};
+}
+
+constexpr Family kInit = Family::kInit;
+const FunctionDef kInitializers[] = {
+    {"constant", kInit, kKey, kConstant, &call_constant},
+    {"glorot_normal", kInit, kKey, kGlorot, &call_glorot<&glorot_normal>},
+    {"glorot_uniform", kInit, kKey, kGlorot, &call_glorot<&glorot_uniform>},
+    {"he_normal", kInit, kKey, kHe, &call_he<&he_normal>},
+    {"he_uniform", kInit, kKey, kHe, &call_he<&he_uniform>},
+    {"identity", kInit, kKey, kIdentity, &call_identity},
+    {"normal", kInit, kKey, kNormal, &call_normal},
+    {"orthogonal", kInit, kKey, kOrthogonal, &call_orthogonal},
+    {"sparse", kInit, kKey, kSparse, &call_sparse},
+    {"uniform", kInit, kKey, kUniform, &call_uniform},
+};
+
+}  // namespace
+
 }  // namespace mlxnx::nn::init
+
+namespace mlxnx::nn {
+
+std::span<const FunctionDef> initializer_functions() { return init::kInitializers; }
+
+}  // namespace mlxnx::nn
