@@ -314,8 +314,11 @@ TEST_F(BundledOpsTest, Quantization) {
                                       bits, "affine", true, s);
               }),
               Pointwise(FloatNear(1e-3f), {240.0F, 240.0F}));
-  EXPECT_THAT(run([&](mlx_array* r) { return mlx_gather_mm(r, w, w, number, number, false, s); }),
-              testing::IsEmpty());
+  const Array column(floats(std::vector<float>(32, 2.0F), {1, 32, 1}));
+  EXPECT_THAT(
+      run([&](mlx_array* r) { return mlx_gather_mm(r, w, column, no_array, number, false, s); }),
+      Pointwise(FloatNear(1e-3f), {480.0F, 480.0F}));
+  EXPECT_NE(mlx_gather_mm(result_.out(), w, w, number, number, false, s), 0);
   EXPECT_THAT(error(), HasSubstr("gather_mm"));
   VectorArray small;
   ASSERT_EQ(mlx_quantize(small.out(), w, none, none, "mxfp4", no_array, s), 0);

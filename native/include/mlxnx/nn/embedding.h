@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "mlxnx/nn/layer.h"
+#include "mlxnx/nn/weight.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::nn {
@@ -21,8 +22,9 @@ struct EmbeddingOptions {
 ///     layer(tensor({{3, 17}}));  // f32[1][2][64]
 struct Embedding {
   using Options = EmbeddingOptions;
-  Tensor weight;  ///< `[num_embeddings, dims]`
-  MLXNX_MEMBERS(weight)
+  Tensor weight;  ///< `[num_embeddings, dims]`, or what `form` makes of it
+  WeightForm form;
+  MLXNX_MEMBERS(weight, form)
 
   Embedding(const EmbeddingOptions& options, const Tensor& key);
   /// Negative places count from the last. Throws: TypeError when `x` holds no integers; ValueError

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "mlxnx/nn/layer.h"
+#include "mlxnx/nn/weight.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::nn {
@@ -23,9 +24,10 @@ struct LinearOptions {
 ///     layer(x);  // f32[4][3] becomes f32[4][5]
 struct Linear {
   using Options = LinearOptions;
-  Tensor weight;               ///< `[output_dims, input_dims]`
+  Tensor weight;               ///< `[output_dims, input_dims]`, or what `form` makes of it
   std::optional<Tensor> bias;  ///< `[output_dims]`
-  MLXNX_MEMBERS(weight, bias)
+  WeightForm form;
+  MLXNX_MEMBERS(weight, bias, form)
 
   Linear(const LinearOptions& options, const Tensor& key);
   /// Throws: ShapeError when the last axis of `x` has not `input_dims` elements.

@@ -3,9 +3,11 @@
 #include <cmath>
 
 #include "mlxnx/mlxnx.h"
+#include "mlxnx/nn/quantized.h"
 #include "nn/initial.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
+#include "nn/quantization_form.h"
 
 namespace mlxnx::nn {
 
@@ -22,12 +24,12 @@ Tensor Embedding::operator()(const Tensor& x) const {
   }
   const std::int64_t count = weight.shape().front();
   const Tensor places = is_unsigned(x.dtype()) ? x : select(less(x, 0), x + count, x);
-  return take(weight, places, {.axis = 0});
+  return take_rows(weight, form, places);
 }
 
 Tensor Embedding::as_linear(const Tensor& x) const {
-  require_last_axis(x, weight.shape().back(), "embedding");
-  return dot(x, {-1}, weight, {1});
+  require_last_axis(x, columns_of(weight, form), "embedding");
+  return times_weight(x, weight, form);
 }
 
 namespace {
@@ -35,14 +37,19 @@ namespace {
 constexpr std::string_view kMethods[] = {"call", "as_linear"};
 const ops::AttrDef kOnCall[] = {{"method", ops::AttrKind::kString, std::string(kMethods[0])}};
 
-LayerAnswer answer(const Embedding& layer, const FunctionCall& call) {
+template <typename Struct>
+LayerAnswer answer(const Struct& layer, const FunctionCall& call) {
   const std::string& method = call.option<std::string>("method");
   if (method == kMethods[0]) return {{layer(call[0])}};
   if (method == kMethods[1]) return {{layer.as_linear(call[0])}};
   throw ArgumentError("[embedding] method is \"" + method + "\"; it can be call, as_linear");
 }
 
-const LayerDef kLayers[] = {layer_row<Embedding, &answer>("embedding", kOnlyX, kOnCall)};
+const LayerDef kLayers[] = {
+    layer_row<Embedding, &answer<Embedding>>("embedding", kOnlyX, kOnCall),
+    layer_row<QuantizedEmbedding, &answer<QuantizedEmbedding>>("quantized_embedding", kOnlyX,
+                                                               kOnCall),
+};
 
 }  // namespace
 

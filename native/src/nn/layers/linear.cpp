@@ -3,9 +3,11 @@
 #include <cmath>
 
 #include "mlxnx/mlxnx.h"
+#include "mlxnx/nn/quantized.h"
 #include "nn/initial.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
+#include "nn/quantization_form.h"
 
 namespace mlxnx::nn {
 
@@ -19,8 +21,8 @@ Linear::Linear(const LinearOptions& options, const Tensor& key) {
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  require_last_axis(x, weight.shape().back(), "linear");
-  return plus_bias(dot(x, {-1}, weight, {1}), bias);
+  require_last_axis(x, columns_of(weight, form), "linear");
+  return plus_bias(times_weight(x, weight, form), bias);
 }
 
 Bilinear::Bilinear(const BilinearOptions& options, const Tensor& key) {
@@ -63,6 +65,7 @@ LayerAnswer answer_of_pair(const Bilinear& layer, const FunctionCall& call) {
 
 const LayerDef kLayers[] = {
     layer_row<Linear>("linear"),
+    layer_row<QuantizedLinear>("quantized_linear"),
     layer_row<Bilinear, &answer_of_pair>("bilinear", kPair),
     layer_row<Identity>("identity"),
 };
