@@ -68,12 +68,6 @@ std::vector<ops::Start> starts(const json& value) {
   return result;
 }
 
-std::vector<double> reals(const json& value) {
-  std::vector<double> result;
-  for (const json& entry : value) result.push_back(real(entry));
-  return result;
-}
-
 Axes ints(const json& value) {
   Axes result;
   for (const json& entry : value) result.push_back(integer<std::int64_t>(entry));
@@ -169,11 +163,6 @@ struct ToJson {
         result.push_back(std::get<std::int64_t>(start));
       }
     }
-    return result;
-  }
-  json operator()(const std::vector<double>& values) const {
-    json result = json::array();
-    for (const double value : values) result.push_back(from_real(value));
     return result;
   }
   json operator()(const std::shared_ptr<const ops::Function>&) const {
