@@ -34,7 +34,8 @@ constexpr std::array<std::string_view, 13> kGroupNames = {"Creation",
                                                           "Sorting",
                                                           "Fourier transform",
                                                           "Linear algebra",
-                                                          "Random"};
+                                                          "Random",
+                                                          "Fused"};
 
 std::string_view group_name(const OpDef& op) {
   return kGroupNames[static_cast<std::size_t>(op.group)];
@@ -167,9 +168,10 @@ std::string markdown_text() {
   std::string text = fmt::format(
       "# Ops\n\n"
       "The {} ops of the registry, one row each, as `mlxnx ops --format md` prints them. The names "
-      "are\nthose of `Nx.Backend` callbacks, and `block:` with the name of an `Nx.Block` struct. "
-      "An "
-      "attribute\nwith neither a default nor \"may be nil\" has to be given.\n\n"
+      "are\nthose of `Nx.Backend` callbacks, `block:` with the name of an `Nx.Block` struct, and "
+      "`fast:` with "
+      "MLX's name of a fused\nop. An attribute with neither a default nor \"may be nil\" has to be "
+      "given.\n\n"
       "The derivative is zero where results jump or do not depend on the operands. It has a rule "
       "of "
       "its own,\nor follows from an op being linear in its operands, all together or each alone, "

@@ -214,6 +214,10 @@ MLXC_SCATTER(scatter)
 MLXC_SCATTER(scatter_add)
 MLXC_SCATTER(scatter_max)
 MLXC_SCATTER(scatter_min)
+int mlx_softmax_axis(mlx_array* res, const mlx_array a, int axis, bool precise,
+                     const mlx_stream s) {
+  return MLXC_CALL(res, core::softmax, a, axis, precise, s);
+}
 int mlx_take_along_axis(mlx_array* res, const mlx_array a, const mlx_array indices, int axis,
                         const mlx_stream s) {
   return MLXC_CALL(res, core::take_along_axis, a, indices, axis, s);

@@ -10,6 +10,7 @@
 #include "mlxnx/device.h"
 #include "mlxnx/dtype.h"
 #include "mlxnx/error.h"
+#include "mlxnx/fast.h"
 #include "mlxnx/jit.h"
 #include "mlxnx/literal.h"
 #include "mlxnx/numbers.h"

@@ -455,4 +455,29 @@ Array solve_triangular(const Array& a, const Array& b, bool upper) {
 
 Array inverse(const Array& a) { MLXC_CALL(mlx_linalg_inv, a.raw()); }
 
+Array fast_layer_norm(const Array& x, const Array& weight, const Array& bias, double eps) {
+  MLXC_CALL(mlx_fast_layer_norm, x.raw(), weight.raw(), bias.raw(), static_cast<float>(eps));
+}
+
+Array fast_rms_norm(const Array& x, const Array& weight, double eps) {
+  MLXC_CALL(mlx_fast_rms_norm, x.raw(), weight.raw(), static_cast<float>(eps));
+}
+
+Array fast_rope(const Array& x, const Array& offset, const Array& frequencies,
+                const RopeForm& form) {
+  const mlx_optional_float base = {static_cast<float>(form.base.value_or(0)),
+                                   form.base.has_value()};
+  MLXC_CALL(mlx_fast_rope_dynamic, x.raw(), form.dims, form.traditional, base,
+            static_cast<float>(form.scale), offset.raw(), frequencies.raw());
+}
+
+Array fast_attention(const Array& queries, const Array& keys, const Array& values, double scale,
+                     bool causal, const Array& mask, const Array& sinks) {
+  const char* const mode = causal ? "causal" : mask.empty() ? "" : "array";
+  MLXC_CALL(mlx_fast_scaled_dot_product_attention, queries.raw(), keys.raw(), values.raw(),
+            static_cast<float>(scale), mode, mask.raw(), sinks.raw());
+}
+
+Array softmax(const Array& a, int axis) { MLXC_CALL(mlx_softmax_axis, a.raw(), axis, true); }
+
 }  // namespace mlxnx::mlxc

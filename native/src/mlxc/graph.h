@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -143,6 +144,23 @@ Array quantized_matmul(const Array& x, const PackedMatrices& w, const PackedForm
 Array gather_qmm(const Array& x, const PackedMatrices& w, const PackedForm& form,
                  const Array* lhs_indices, const Array& rhs_indices, bool transpose,
                  bool sorted_indices);
+
+// Fused ops: MLX's own kernels on GPUs. What is optional may be an empty Array.
+Array fast_layer_norm(const Array& x, const Array& weight, const Array& bias, double eps);
+Array fast_rms_norm(const Array& x, const Array& weight, double eps);
+struct RopeForm {
+  int dims;
+  bool traditional;
+  std::optional<double> base;  ///< absent where frequencies are given
+  double scale;
+};
+/// `offset` is a scalar, or one for each example.
+Array fast_rope(const Array& x, const Array& offset, const Array& frequencies,
+                const RopeForm& form);
+Array fast_attention(const Array& queries, const Array& keys, const Array& values, double scale,
+                     bool causal, const Array& mask, const Array& sinks);
+/// In f32 at least.
+Array softmax(const Array& a, int axis);
 
 // Linear algebra over the last two axes; CPU streams only in MLX.
 Array cholesky(const Array& a, bool upper = false);

@@ -18,6 +18,7 @@ struct Functions {
   Functions() {
     for (const auto family : {
              activation_functions(),
+             fast_functions(),
              initializer_functions(),
              loss_functions(),
              quantize_functions(),

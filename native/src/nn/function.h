@@ -79,6 +79,7 @@ struct FunctionDef {
 std::span<const FunctionDef> activation_functions();
 std::span<const FunctionDef> initializer_functions();
 std::span<const FunctionDef> loss_functions();
+std::span<const FunctionDef> fast_functions();
 std::span<const FunctionDef> random_functions();
 std::span<const FunctionDef> quantize_functions();
 std::span<const FunctionDef> schedule_functions();

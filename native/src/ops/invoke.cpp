@@ -276,6 +276,7 @@ tensors::Work work_of(const OpDef& op, std::span<const Operand> operands,
     case Group::kWindow:
     case Group::kContraction:
     case Group::kQuantization:
+    case Group::kFast:
     case Group::kSort:
     case Group::kFft:
       nanoseconds = 20'000 + 5 * in * out;

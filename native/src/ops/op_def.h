@@ -119,6 +119,7 @@ enum class Group : std::uint8_t {
   kFft,
   kLinalg,
   kRandom,
+  kFast,
 };
 
 /// Where the graph nodes of an op can run.
@@ -129,8 +130,8 @@ enum class Placement : std::uint8_t {
 };
 
 struct OpDef {
-  std::string_view
-      name;  ///< the Nx.Backend callback, or `block:` and the name of the Nx.Block struct
+  std::string_view name;  ///< the Nx.Backend callback, `block:` and the name of the Nx.Block
+                          ///< struct, or `fast:` and MLX's name of a fused op
   Group group;
   std::int8_t min_operands;
   std::int8_t max_operands;  ///< kVariadic for any number

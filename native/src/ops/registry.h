@@ -28,6 +28,7 @@ std::span<const OpDef> sort_ops();
 std::span<const OpDef> fft_ops();
 std::span<const OpDef> linalg_ops();
 std::span<const OpDef> random_ops();
+std::span<const OpDef> fast_ops();
 
 /// Every op, in the order of the families.
 std::span<const OpDef* const> all_ops();

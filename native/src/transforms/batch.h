@@ -51,6 +51,7 @@ struct BatchRule {
 std::span<const BatchRule> batch_rules();
 std::span<const BatchRule> contraction_batch_rules();
 std::span<const BatchRule> quantization_batch_rules();
+std::span<const BatchRule> fast_batch_rules();
 
 /// The rule of a row of the registry; null where it goes example by example.
 Batch find_batch_rule(const ops::OpDef& op);

@@ -121,6 +121,7 @@ std::span<const Rule> order_rules();
 std::span<const Rule> fft_rules();
 std::span<const Rule> linalg_rules();
 std::span<const Rule> random_rules();
+std::span<const Rule> fast_rules();
 
 /// The rule of a row of the registry, or null where it lacks one.
 const Rule* find_rule(const ops::OpDef& op);

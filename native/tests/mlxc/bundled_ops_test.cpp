@@ -256,6 +256,40 @@ TEST_F(BundledOpsTest, RandomBitsComeFromTheKey) {
   EXPECT_THAT(error(), HasSubstr("width"));
 }
 
+TEST_F(BundledOpsTest, FusedOps) {
+  const mlx_stream s = cpu_;
+  const mlx_array none{nullptr};
+  const Array row(floats({3, 4}, {1, 2})), weight(floats({2, 1}, {2})), bias(floats({1, 0}, {2}));
+  const auto near = [](std::vector<float> values) { return Pointwise(FloatNear(1e-5f), values); };
+  const float root = std::sqrt(12.5f);
+  EXPECT_THAT(run([&](mlx_array* r) { return mlx_fast_rms_norm(r, row, none, 0, s); }),
+              near({3 / root, 4 / root}));
+  EXPECT_THAT(run([&](mlx_array* r) { return mlx_fast_rms_norm(r, row, weight, 0, s); }),
+              near({6 / root, 4 / root}));
+  EXPECT_THAT(run([&](mlx_array* r) { return mlx_fast_layer_norm(r, row, weight, bias, 0, s); }),
+              near({-1, 1}));
+  EXPECT_THAT(run([&](mlx_array* r) { return mlx_softmax_axis(r, weight, 0, true, s); }),
+              near({1 / (1 + std::exp(-1.0f)), 1 / (1 + std::exp(1.0f))}));
+  const Array pairs(floats({1, 0, 1, 0}, {1, 2, 2})), offset(ints({1}, {1}));
+  const float one = 1, two = 2;
+  EXPECT_THAT(run([&](mlx_array* r) {
+                return mlx_fast_rope_dynamic(r, pairs, 2, false, {10, true}, 1, offset, none, s);
+              }),
+              near({std::cos(one), std::sin(one), std::cos(two), std::sin(two)}));
+  const Array q(floats({1, 0}, {1, 1, 1, 2})), k(floats({1, 0, 0, 1}, {1, 1, 2, 2}));
+  const Array sink(floats({0}, {1})), seen(floats({0, -1e9f}, {1, 2}));
+  const float e = std::exp(1.0f);
+  const auto attention = [&](const char* mode, mlx_array mask, mlx_array sinks) {
+    return run([&](mlx_array* r) {
+      return mlx_fast_scaled_dot_product_attention(r, q, k, k, 1, mode, mask, sinks, s);
+    });
+  };
+  EXPECT_THAT(attention("", none, none), near({e / (e + 1), 1 / (e + 1)}));
+  EXPECT_THAT(attention("causal", none, none), near({e / (e + 1), 1 / (e + 1)}));
+  EXPECT_THAT(attention("array", seen, none), near({1, 0}));
+  EXPECT_THAT(attention("", none, sink), near({e / (e + 2), 1 / (e + 2)}));
+}
+
 TEST_F(BundledOpsTest, LinearAlgebra) {
   const mlx_stream s = cpu_;
   const Array a(floats({4, 2, 2, 3}, {2, 2})), b(floats({2, 1}, {2, 1}));

@@ -9,6 +9,28 @@ const OpCase kCases[] = {
     {"eye", "", R"({"shape": [2, 3], "type": "f64"})"},
     {"iota", "", R"({"shape": [2, 3], "axis": 1, "type": "f64"})"},
 
+    // Fused
+    {"fast:rms_norm", "f64[2,3]"},
+    {"fast:rms_norm", "f64[2,3] f64[3]", R"({"eps": 0.1})"},
+    {"fast:rms_norm", "f32[3] f64[3]"},
+    {"fast:layer_norm", "f64[2,4]"},
+    {"fast:layer_norm", "f64[2,4] f64[4] f64[4]"},
+    {"fast:layer_norm", "f64[2,4] f64[4]", R"({"bias_only": true, "eps": 0.1})"},
+    {"fast:rope", "f64[2,3,4] s32=2", R"({"dims": 4, "base": 100})"},
+    {"fast:rope", "f64[2,2,3,5] s32[2]=2,0", R"({"dims": 4, "base": 10, "traditional": true})"},
+    {"fast:rope", "f64[1,2,4] s32=1 f64[2]:1..2", R"({"dims": 4, "scale": 0.5})"},
+    {"fast:scaled_dot_product_attention", "f64[1,2,3,2] f64[1,2,3,2] f64[1,2,3,2]",
+     R"({"scale": 0.7, "causal": true})"},
+    {"fast:scaled_dot_product_attention", "f64[2,2,2,2] f64[2,1,3,2] f64[2,1,3,1]",
+     R"({"scale": 0.5})"},
+    {"fast:scaled_dot_product_attention", "f64[1,1,2,2] f64[1,1,2,2] f64[1,1,2,2] u8[2,2]=1,0,1,1",
+     R"({"scale": 1})"},
+    {"fast:scaled_dot_product_attention",
+     "f64[1,2,2,2] f64[1,1,3,2] f64[1,1,3,2] f64[1,2,1,3] f64[2]",
+     R"({"scale": 1, "sinks": true})"},
+    {"fast:scaled_dot_product_attention", "f64[1,2,1,2] f64[1,2,3,2] f64[1,2,3,2] f64[2]",
+     R"({"scale": 1, "sinks": true})"},
+
     // Random
     {"random_bits", "u32[2]=0,42", R"({"shape": [2, 3]})"},
     {"random_bits", "u32[2]=7,1", R"({"shape": [3], "type": "u8"})"},

@@ -95,6 +95,7 @@ int mlx_scatter_max(mlx_array* res, const mlx_array a, const mlx_vector_array in
                     const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s);
 int mlx_scatter_min(mlx_array* res, const mlx_array a, const mlx_vector_array indices,
                     const mlx_array updates, const int* axes, size_t axes_num, const mlx_stream s);
+int mlx_softmax_axis(mlx_array* res, const mlx_array a, int axis, bool precise, const mlx_stream s);
 int mlx_take_along_axis(mlx_array* res, const mlx_array a, const mlx_array indices, int axis,
                         const mlx_stream s);
 int mlx_take_axis(mlx_array* res, const mlx_array a, const mlx_array indices, int axis,
