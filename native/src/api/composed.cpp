@@ -131,10 +131,10 @@ Tensor attention(const Tensor& queries, const Tensor& keys, const Tensor& values
   if (options.sinks) {
     const Tensor column = reshape(as_type(*options.sinks, wide), {1, heads, 1, 1});
     const Tensor first = broadcast(column, {shape[0], heads, shape[2], 1});
-    scores = softmax(concatenate({first, scores}, {.axis = 3}), {3});
+    scores = fast::softmax(concatenate({first, scores}, {.axis = 3}), {.axes = Axes{3}});
     scores = last(scores, 1, shape[3]);
   } else {
-    scores = softmax(scores, {3});
+    scores = fast::softmax(scores, {.axes = Axes{3}});
   }
   return as_type(dot(scores, Axes{3}, Axes{0, 1}, v, Axes{2}, Axes{0, 1}), type);
 }

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "api/call.h"
-#include "api/composed.h"
 #include "mlxnx/error.h"
 #include "mlxnx/numbers.h"
 #include "mlxnx/operators.h"
@@ -84,7 +83,10 @@ Tensor scaled_dot_product_attention(const Tensor& queries, const Tensor& keys, c
 }
 
 Tensor softmax(const Tensor& x, const SoftmaxOptions& options) {
-  return composed::softmax(x, options.axes ? *options.axes : all_axes(x));
+  static const ops::OpDef& row = ops::op("fast:softmax");
+  ops::Attrs attrs;
+  if (options.axes) attrs.set("axes", *options.axes);
+  return ops::invoke(row, {x}, attrs);
 }
 
 Tensor logsumexp(const Tensor& x, const LogSumExpOptions& options) {

@@ -136,11 +136,8 @@ Tensor step(const Tensor& x, double threshold) {
 
 Tensor tanh(const Tensor& x) { return mlxnx::tanh(as_float(x)); }
 
-Tensor softmax(const Tensor& integer_or_float, std::int64_t axis) {
-  const Tensor x = as_float(integer_or_float);
-  const Tensor largest = reduce_max(x, {.axes = Axes{axis}, .keep_axes = true});
-  const Tensor powers = exp(x - stop_gradient(largest));
-  return powers / axis_sum(powers, axis);
+Tensor softmax(const Tensor& x, std::int64_t axis) {
+  return fast::softmax(x, {.axes = Axes{axis}});
 }
 
 Tensor softmin(const Tensor& x, std::int64_t axis) { return softmax(-as_float(x), axis); }

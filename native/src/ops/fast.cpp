@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "mlxc/host_kernels.h"
 #include "mlxc/row_softmax.h"
 #include "ops/axis_views.h"
 #include "ops/fast_rules.h"
@@ -15,6 +16,7 @@
 #include "ops/operands.h"
 #include "ops/real_math.h"
 #include "ops/registry.h"
+#include "ops/shape_rules.h"
 
 namespace mlxnx::ops {
 namespace {
@@ -180,10 +182,43 @@ Array masked(const Call& call, const Array& scores, DType type) {
 
 // Over the last axis.
 Array softmax(const Array& scores, const Shape& shape, DType type) {
-  if (type == DType::f32) return mlxc::row_softmax(scores);
+  // Kernels of the host compute small ones at once.
+  constexpr std::int64_t kSmall = 1 << 12;
+  const bool is_at_once = mlxc::AtOnceScope::is_open() && element_count(shape) <= kSmall;
+  if (!on_cpu()) return mlxc::softmax(scores, -1);
+  if (type == DType::f32 && !is_at_once) return mlxc::row_softmax(scores);
   const auto last = static_cast<std::int64_t>(shape.size()) - 1;
   const Array powers = math::exp(mlxc::subtract(scores, mlxc::max(scores, {last}, true)), type);
   return mlxc::divide(powers, sum_floats(powers, shape, {last}, true));
+}
+
+// Rows of what the axes hold.
+Array eval_softmax(const Call& call) {
+  const Shape& shape = call.shape(0);
+  const Axes axes = softmax_axes(call);
+  if (is_empty(shape)) return zeros(call);
+  const DType type = inner_type(call);
+  Axes order;
+  std::int64_t length = 1;
+  for (const std::int64_t axis : all_axes(shape.size())) {
+    if (std::find(axes.begin(), axes.end(), axis) == axes.end()) order.push_back(axis);
+  }
+  for (const std::int64_t axis : axes) {
+    order.push_back(axis);
+    length *= shape[static_cast<std::size_t>(axis)];
+  }
+  Shape moved;
+  Axes back(order.size(), 0);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    moved.push_back(shape[static_cast<std::size_t>(order[i])]);
+    back[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
+  }
+  const bool is_in_order = order == all_axes(order.size());
+  const Array x = operand_as(call, 0, type);
+  const Shape rows{element_count(shape) / length, length};
+  const Array flat = mlxc::reshape(is_in_order ? x : mlxc::transpose_axes(x, order), rows);
+  const Array result = mlxc::reshape(softmax(flat, rows, type), moved);
+  return is_in_order ? result : mlxc::transpose_axes(result, back);
 }
 
 // A sink is a key that every query of a head sees, with no value.
@@ -239,6 +274,8 @@ const std::array kRopeAttrs = {
     AttrDef{.name = "traditional", .kind = AttrKind::kBool, .fallback = false},
     AttrDef{.name = "base", .kind = AttrKind::kFloat, .optional = true},
     AttrDef{.name = "scale", .kind = AttrKind::kFloat, .fallback = 1.0}};
+const std::array kSoftmaxAttrs = {
+    AttrDef{.name = "axes", .kind = AttrKind::kInts, .optional = true}};
 const std::array kAttentionAttrs = {
     AttrDef{.name = "scale", .kind = AttrKind::kFloat},
     AttrDef{.name = "causal", .kind = AttrKind::kBool, .fallback = false},
@@ -263,6 +300,8 @@ const std::array kOps = {
          "Rows over the root of their mean square, times a weight."),
     fast("fast:rope", 2, 3, kRopeAttrs, infer_rope, eval_rope,
          "Pairs of each row turned by angles that grow with its position."),
+    fast("fast:softmax", 1, 1, kSoftmaxAttrs, infer_softmax, eval_softmax,
+         "Exponentials over their sum along axes."),
     fast("fast:scaled_dot_product_attention", 3, 5, kAttentionAttrs, infer_attention,
          eval_attention, "Values weighted by the softmax of products of queries and keys."),
 };

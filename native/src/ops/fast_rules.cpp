@@ -1,7 +1,9 @@
 #include "ops/fast_rules.h"
 
+#include <algorithm>
 #include <string>
 
+#include "ops/shape_rules.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::ops {
@@ -50,11 +52,8 @@ void check_heads(const Call& call) {
 
 void check_mask(const Call& call, std::size_t i) {
   if (call.attr<bool>("causal")) call.argument_error("takes a mask or causal, not both");
-  const DType type = call.dtype(i);
-  if (type != DType::u8 && !is_float(type)) {
-    call.type_error("a mask is u8 (1 where to look) or a float that is added, got " +
-                    std::string(name(type)));
-  }
+  if (is_complex(call.dtype(i)))
+    call.type_error("a mask is u8 (1 where to look) or real numbers that are added, got c64");
   const Shape& mask = call.shape(i);
   const Shape scores = {call.shape(0)[0], call.shape(0)[1], call.shape(0)[2], call.shape(1)[2]};
   bool fits = mask.size() <= 4;
@@ -146,6 +145,19 @@ OutputTypes infer_attention(const Call& call) {
   }
   const Shape& q = call.shape(0);
   return {float_type(call, 3), {q[0], q[1], q[2], call.shape(2)[3]}};
+}
+
+Axes softmax_axes(const Call& call) {
+  const auto* const given = call.attr_if<Axes>("axes");
+  Axes axes =
+      given != nullptr ? normalise_axes(call, *given, call.shape(0)) : all_axes(call.rank(0));
+  std::sort(axes.begin(), axes.end());
+  return axes;
+}
+
+OutputTypes infer_softmax(const Call& call) {
+  softmax_axes(call);
+  return {float_type(call, 1), call.shape(0)};
 }
 
 }  // namespace mlxnx::ops

@@ -12,6 +12,10 @@ OutputTypes infer_rms_norm(const Call& call);
 OutputTypes infer_layer_norm(const Call& call);
 OutputTypes infer_rope(const Call& call);
 OutputTypes infer_attention(const Call& call);
+OutputTypes infer_softmax(const Call& call);
+
+/// The attribute `axes`, sorted; all where it is nil.
+Axes softmax_axes(const Call& call);
 
 /// Positions of `layer_norm`'s optional operands.
 std::optional<std::size_t> layer_norm_weight(const Call& call);

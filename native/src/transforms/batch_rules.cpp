@@ -317,6 +317,7 @@ std::span<const BatchRule> batch_rules() {
         {"indexed_put", indexed_rule},
         {"block:Take", take_rule},
         {"block:TakeAlongAxis", along_axis},
+        {"fast:softmax", along_axes},
         {"all", along_axes},
         {"any", along_axes},
         {"sum", along_axes},

@@ -46,6 +46,14 @@ Tensors attention_composed(const Call& call) {
                                .sinks = operand_if(call, has_sinks, count - 1)})};
 }
 
+Linears softmax_forward(const Call& call, std::span<const Linear> tangents) {
+  const auto* const given = call.attr_if<Axes>("axes");
+  const Axes axes = given != nullptr ? *given : all_axes(call.shape(0).size());
+  const Tensor& y = call.out[0];
+  const Tensor moved = y * *tangents[0];
+  return {moved - y * sum(moved, {.axes = axes, .keep_axes = true})};
+}
+
 // ---- many examples
 
 // As the ops that it means.
@@ -103,6 +111,7 @@ std::span<const Rule> fast_rules() {
       composed("fast:layer_norm", layer_norm_composed),
       composed("fast:rms_norm", rms_norm_composed),
       composed("fast:rope", rope_composed),
+      forward("fast:softmax", softmax_forward),
       composed("fast:scaled_dot_product_attention", attention_composed),
   };
   return rules;

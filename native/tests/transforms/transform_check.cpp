@@ -138,11 +138,17 @@ bool holds_large_numbers(const std::vector<Tensor>& inputs) {
 // A factor of large numbers may be left without a digit.
 bool is_factorisation(const ops::OpDef& op) { return op.group == ops::Group::kLinalg; }
 
+// So may the slope of a norm, where one number is far larger than the others.
+bool may_lose_digits(const ops::OpDef& op) {
+  return is_factorisation(op) || op.group == ops::Group::kFast;
+}
+
 // Sums and products of large numbers overflow, or don't, by the order of their terms.
 bool has_terms(const ops::OpDef& op) {
   using ops::Group;
   return op.group == Group::kReduction || op.group == Group::kWindow ||
-         op.group == Group::kContraction || op.group == Group::kFft || is_factorisation(op);
+         op.group == Group::kContraction || op.group == Group::kFft || op.group == Group::kFast ||
+         is_factorisation(op);
 }
 
 bool calls_any(const Region& region, bool (*is_meant)(const ops::OpDef&)) {
@@ -229,7 +235,7 @@ Verdict judge_transforms(const Region& function, const std::vector<Tensor>& inpu
                   joined(outputs, cotangent_types(outputs)), joined(inputs, tangents));
   if (!forward.fault().empty()) return {forward.fault()};
   if (!back || !there || holds_coarse_types(function) ||
-      (calls_any(function, is_factorisation) && holds_large_numbers(inputs)))
+      (calls_any(function, may_lose_digits) && holds_large_numbers(inputs)))
     return {};
   return compared(pairing(cotangents, std::span(*there).subspan(outputs.size())),
                   pairing(tangents, std::span(*back).subspan(outputs.size())));
