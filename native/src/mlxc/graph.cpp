@@ -6,6 +6,7 @@
 #include <numeric>
 #include <string>
 
+#include "mlx/c/fast.h"
 #include "mlx/c/fft.h"
 #include "mlx/c/linalg.h"
 #include "mlx/c/ops.h"

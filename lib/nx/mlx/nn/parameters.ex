@@ -1,5 +1,5 @@
 defmodule Mlx.NN.Parameters do
-  # Maps of parameters, nested by the parts of dotted names.
+  # Containers of parameters, and their dotted names.
   @moduledoc false
 
   alias Nx.Tensor, as: T
@@ -13,14 +13,18 @@ defmodule Mlx.NN.Parameters do
     end)
   end
 
-  @doc "The tensors of a nested map with their dotted names, sorted by these."
-  @spec flatten(map()) :: [{String.t(), Nx.Tensor.t()}]
-  def flatten(nested), do: nested |> flatten("") |> Enum.sort_by(&elem(&1, 0))
+  @doc "The tensors of a container with their dotted names, in the order of `map/2`."
+  @spec flatten(Nx.Container.t()) :: [{String.t(), Nx.Tensor.t()}]
+  def flatten(container) do
+    {_, named} = traverse(container, "", [], fn name, tensor, acc -> {tensor, [{name, tensor} | acc]} end)
+    Enum.reverse(named)
+  end
 
-  defp flatten(%T{} = tensor, path), do: [{path, tensor}]
-
-  defp flatten(%{} = nested, path) do
-    Enum.flat_map(nested, fn {key, value} -> flatten(value, join(path, key)) end)
+  @doc "The container with other tensors, in the order of `flatten/1`."
+  @spec rebuild(Nx.Container.t(), [Nx.Tensor.t()]) :: Nx.Container.t()
+  def rebuild(container, tensors) do
+    {container, []} = traverse(container, "", tensors, fn _name, _old, [new | rest] -> {new, rest} end)
+    container
   end
 
   @doc "One map with what the second says in place of what the first does."
@@ -30,6 +34,32 @@ defmodule Mlx.NN.Parameters do
       _key, %T{}, new -> new
       _key, old, new -> merge(old, new)
     end)
+  end
+
+  # Maps by their sorted keys, anything else by position.
+  defp traverse(%T{} = tensor, path, acc, fun), do: fun.(path, tensor, acc)
+  defp traverse(number, path, acc, fun) when is_number(number), do: fun.(path, Nx.tensor(number), acc)
+
+  defp traverse(%{} = map, path, acc, fun) when not is_struct(map) do
+    {pairs, acc} =
+      map
+      |> Enum.sort_by(fn {key, _} -> to_string(key) end)
+      |> Enum.map_reduce(acc, fn {key, value}, acc ->
+        {value, acc} = traverse(value, join(path, key), acc, fun)
+        {{key, value}, acc}
+      end)
+
+    {Map.new(pairs), acc}
+  end
+
+  defp traverse(container, path, acc, fun) do
+    {container, {acc, _count}} =
+      Nx.Container.traverse(container, {acc, 0}, fn value, {acc, count} ->
+        {value, acc} = traverse(value, join(path, count), acc, fun)
+        {value, {acc, count + 1}}
+      end)
+
+    {container, acc}
   end
 
   defp join("", key), do: to_string(key)
