@@ -8,9 +8,9 @@ JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 SETUP := $(BUILD)/stamps/setup
 CONFIGURED := $(BUILD)/build.ninja
 CTEST := ctest --output-on-failure -j $(JOBS) --no-tests=error
-GOLDEN := native/tests/golden native/tests/golden_programs
+GOLDEN := native/tests/golden native/tests/golden_programs native/tests/golden_nn
 GOLDEN_GRADS := native/tests/golden_grads
-LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
+LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated ../shared/golden/nn)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 OLDER_MLX := 0.31.2
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older asan tsan

@@ -22,7 +22,7 @@ using ops::AttrValue;
 using ops::OpDef;
 using json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 13> kGroupNames = {"Creation",
+constexpr std::array<std::string_view, 14> kGroupNames = {"Creation",
                                                           "Element-wise, one operand",
                                                           "Element-wise, several operands",
                                                           "Shape",

@@ -8,6 +8,17 @@
 //                                                operands; answers the outputs, and then the
 //                                                tensors of the layer that change, which have names
 //     {:layer_init, name, options}               of a key; answers the parameters, which have names
+//     {:optimizer_init, name, options, schedule, parameters}
+//                                                of the parameters, whose names are listed; answers
+//                                                the state, which has names
+//     {:optimizer_update, name, options, schedule, parameters, state}
+//                                                of a gradient for each parameter, the parameters
+//                                                and the state, whose names are listed; answers the
+//                                                parameters, and then the state, which has names
+//     {:clip_grad_norm, max_norm}                of gradients; answers them, and their norm
+//
+// A schedule is nil where the learning rate is a number, {name, options}, or
+// {:join_schedules, schedules, boundaries}.
 #include <cstring>
 #include <functional>
 #include <optional>
@@ -24,6 +35,7 @@
 #include "nif/tensor.h"
 #include "nn/function.h"
 #include "nn/layer.h"
+#include "nn/optimizers/optimizer_def.h"
 #include "program/tensor_file.h"
 #include "program/trace.h"
 #include "transforms/apply.h"
@@ -125,13 +137,103 @@ Callable initial_of(ErlNifEnv* env, const Term* fields) {
   return callable;
 }
 
+// `term` is {:join_schedules, schedules, boundaries} or {name, options}.
+optimizers::ScheduleSpec schedule_of(ErlNifEnv* env, Term term, int depth = 0) {
+  constexpr int kDeepest = 16;
+  int size = 0;
+  const Term* fields = nullptr;
+  if (depth == kDeepest || enif_get_tuple(env, term, &size, &fields) == 0 || size < 2 || size > 3)
+    throw_unexpected(term, "a schedule {name, options}");
+  optimizers::ScheduleSpec spec;
+  spec.name = decode<std::string>(env, fields[0]);
+  if (size == 2) {
+    const nn::FunctionDef& row = nn::function(nn::Family::kSchedule, spec.name);
+    spec.options = decode_attrs(env, row.name, row.options, fields[1], true);
+    return spec;
+  }
+  for (const Term schedule : decode<std::vector<Term>>(env, fields[1]))
+    spec.schedules.push_back(schedule_of(env, schedule, depth + 1));
+  spec.boundaries = decode<std::vector<std::int64_t>>(env, fields[2]);
+  return spec;
+}
+
+optimizers::Optimizer optimizer_of(ErlNifEnv* env, const Term* fields) {
+  const optimizers::OptimizerDef& row = optimizers::optimizer(decode<std::string>(env, fields[1]));
+  const ops::Attrs options = decode_attrs(env, row.name, row.options, fields[2], true);
+  if (fields[3] == atoms.nil) return optimizers::make(row, options);
+  return optimizers::make(row, options, optimizers::make_schedule(schedule_of(env, fields[3])));
+}
+
+nn::NamedTensors named(const std::vector<std::string>& names, const Tensors& tensors,
+                       std::size_t first) {
+  require_more(tensors, first + names.size());
+  nn::NamedTensors result;
+  for (std::size_t i = 0; i < names.size(); ++i) result.emplace_back(names[i], tensors[first + i]);
+  return result;
+}
+
+// Puts the state behind the results, and notes the names.
+void add_state(const optimizers::State& state, Tensors& results, std::vector<std::string>& names) {
+  names.assign(results.size(), "");
+  for (const auto& [name, tensor] : state) {
+    names.push_back(name);
+    results.push_back(tensor);
+  }
+}
+
+Callable optimizer_init_of(ErlNifEnv* env, const Term* fields) {
+  Callable callable;
+  callable.call = [names = callable.names, optimizer = optimizer_of(env, fields),
+                   parameters =
+                       decode<std::vector<std::string>>(env, fields[4])](const Tensors& tensors) {
+    Tensors results;
+    add_state(optimizer.init_named(named(parameters, tensors, 0)), results, *names);
+    return results;
+  };
+  return callable;
+}
+
+Callable optimizer_update_of(ErlNifEnv* env, const Term* fields) {
+  Callable callable;
+  callable.call = [names = callable.names, optimizer = optimizer_of(env, fields),
+                   parameters = decode<std::vector<std::string>>(env, fields[4]),
+                   state_names =
+                       decode<std::vector<std::string>>(env, fields[5])](const Tensors& tensors) {
+    const std::size_t count = parameters.size();
+    const nn::NamedTensors own = named(parameters, tensors, count);
+    optimizers::State state;
+    for (const auto& [name, tensor] : named(state_names, tensors, 2 * count))
+      state.emplace(name, tensor);
+    const Tensors gradients(tensors.begin(), tensors.begin() + static_cast<std::ptrdiff_t>(count));
+    auto updated = optimizer.update_named(gradients, state, own);
+    Tensors results = std::move(updated.parameters);
+    add_state(updated.state, results, *names);
+    return results;
+  };
+  return callable;
+}
+
+Callable clip_of(ErlNifEnv* env, const Term* fields) {
+  return {[max_norm = decode<double>(env, fields[1])](const Tensors& tensors) {
+    auto [results, norm] = optimizers::clip_tensors(tensors, max_norm);
+    results.push_back(norm);
+    return results;
+  }};
+}
+
 struct Form {
   std::string_view name;
   int size;
   Callable (*decode)(ErlNifEnv* env, const Term* fields);
 };
 constexpr Form kForms[] = {
-    {"function", 5, &function_of}, {"layer", 6, &layer_of}, {"layer_init", 3, &initial_of}};
+    {"function", 5, &function_of},
+    {"layer", 6, &layer_of},
+    {"layer_init", 3, &initial_of},
+    {"optimizer_init", 5, &optimizer_init_of},
+    {"optimizer_update", 6, &optimizer_update_of},
+    {"clip_grad_norm", 2, &clip_of},
+};
 
 Callable callable_of(ErlNifEnv* env, Term term) {
   int size = 0;
@@ -184,6 +286,14 @@ std::vector<Term> nn_rows(ErlNifEnv* env) {
   for (const nn::FunctionDef* row : nn::all_functions())
     add(nn::name(row->family), *row, std::span<const ops::AttrDef>());
   for (const nn::LayerDef* row : nn::all_layers()) add("layer", *row, row->on_call);
+  struct Named {
+    std::string_view name;
+    std::span<const nn::OperandDef> operands = {};
+    std::span<const ops::AttrDef> options;
+  };
+  for (const optimizers::OptimizerDef& row : optimizers::all_optimizers())
+    add("optimizer", Named{.name = row.name, .options = row.options},
+        std::span<const ops::AttrDef>());
   return rows;
 }
 

@@ -18,7 +18,8 @@ struct Registry {
     for (const auto family :
          {creation_ops(), unary_ops(), binary_ops(), shape_ops(), slicing_ops(), indexing_ops(),
           selection_ops(), reduction_ops(), cumulative_ops(), window_ops(), window_scatter_ops(),
-          dot_ops(), conv_ops(), sort_ops(), fft_ops(), linalg_ops(), random_ops(), quantization_ops(), fast_ops()}) {
+          dot_ops(), conv_ops(), sort_ops(), fft_ops(), linalg_ops(), random_ops(),
+          quantization_ops(), fast_ops()}) {
       for (const OpDef& def : family) add(def);
     }
   }

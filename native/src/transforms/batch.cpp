@@ -268,8 +268,8 @@ std::vector<Tensor> one_by_one(const BatchCall& call) {
 Batch find_batch_rule(const ops::OpDef& op) {
   static const auto rules = [] {
     std::unordered_map<const ops::OpDef*, Batch> table;
-    for (const auto family :
-         {batch_rules(), contraction_batch_rules(), quantization_batch_rules(), fast_batch_rules()}) {
+    for (const auto family : {batch_rules(), contraction_batch_rules(), quantization_batch_rules(),
+                              fast_batch_rules()}) {
       for (const BatchRule& rule : family) table.emplace(&ops::op(rule.op), rule.batch);
     }
     return table;

@@ -22,9 +22,9 @@ namespace {
 
 TEST(Rules, NameEveryRowOnce) {
   std::map<std::string_view, int> rules;
-  for (const auto family :
-       {elementwise_rules(), shape_rules(), indexing_rules(), reduction_rules(), window_rules(),
-        contraction_rules(), order_rules(), fft_rules(), linalg_rules(), random_rules(), quantization_rules(), fast_rules()}) {
+  for (const auto family : {elementwise_rules(), shape_rules(), indexing_rules(), reduction_rules(),
+                            window_rules(), contraction_rules(), order_rules(), fft_rules(),
+                            linalg_rules(), random_rules(), quantization_rules(), fast_rules()}) {
     for (const Rule& rule : family) ++rules[rule.op];
   }
   for (const ops::OpDef* op : ops::all_ops()) {

@@ -16,14 +16,18 @@ defmodule Mlx.NN.Parameters do
   @doc "The tensors of a container with their dotted names, in the order of `map/2`."
   @spec flatten(Nx.Container.t()) :: [{String.t(), Nx.Tensor.t()}]
   def flatten(container) do
-    {_, named} = traverse(container, "", [], fn name, tensor, acc -> {tensor, [{name, tensor} | acc]} end)
+    {_, named} =
+      traverse(container, "", [], fn name, tensor, acc -> {tensor, [{name, tensor} | acc]} end)
+
     Enum.reverse(named)
   end
 
   @doc "The container with other tensors, in the order of `flatten/1`."
   @spec rebuild(Nx.Container.t(), [Nx.Tensor.t()]) :: Nx.Container.t()
   def rebuild(container, tensors) do
-    {container, []} = traverse(container, "", tensors, fn _name, _old, [new | rest] -> {new, rest} end)
+    {container, []} =
+      traverse(container, "", tensors, fn _name, _old, [new | rest] -> {new, rest} end)
+
     container
   end
 
@@ -38,7 +42,9 @@ defmodule Mlx.NN.Parameters do
 
   # Maps by their sorted keys, anything else by position.
   defp traverse(%T{} = tensor, path, acc, fun), do: fun.(path, tensor, acc)
-  defp traverse(number, path, acc, fun) when is_number(number), do: fun.(path, Nx.tensor(number), acc)
+
+  defp traverse(number, path, acc, fun) when is_number(number),
+    do: fun.(path, Nx.tensor(number), acc)
 
   defp traverse(%{} = map, path, acc, fun) when not is_struct(map) do
     {pairs, acc} =

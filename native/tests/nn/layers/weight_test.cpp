@@ -98,7 +98,9 @@ TEST(LowRank, NewChangesChangeNothing) {
     const Tensor before = model(numbers());
     EXPECT_EQ(difference(to_lora(model, {}, key(4))(numbers()), before), 0);
     EXPECT_LT(difference(to_dora(model, {}, key(4))(numbers()), before), 1e-5);
-    EXPECT_EQ(difference(fuse(to_lora(model, {}, key(4)))(numbers()), before), 0);
+    // Quantized ones are rounded once more, on scales that may be others.
+    const double limit = model.layers[0].form.is_quantized() ? 0.02 : 0;
+    EXPECT_LE(difference(fuse(to_lora(model, {}, key(4)))(numbers()), before), limit);
   }
 }
 

@@ -1,0 +1,204 @@
+defmodule Mlx.Optimizers do
+  @moduledoc """
+  The optimizers of `mlx.optimizers`, from the definitions of the C++ library.
+
+  An optimizer is a pair `{init, update}` of functions, the form of Polaris, so that `Axon.Loop` takes it:
+
+      {init, update} = Mlx.Optimizers.adamw(learning_rate: 1.0e-3)
+      state = init.(params)
+      {updates, state} = update.(gradients, state, params)
+      params = Mlx.Optimizers.apply_updates(params, updates)
+
+  Parameters are containers of tensors. A state is a nested map by MLX's names: `"step"`, `"learning_rate"`, and for each parameter
+  what is kept of it: `state["layers"]["0"]["weight"]["m"]`. It is saved and loaded as parameters are (`Mlx.NN.save_weights/3`).
+  All of it works inside of `defn` and compiled functions as well.
+
+  Each takes `:learning_rate`, a number or a schedule (`cosine_decay/1` and others), and the options of MLX with MLX's defaults.
+  Unknown options raise `ArgumentError` when the optimizer is used.
+  """
+
+  alias Mlx.Argument
+  alias Mlx.NN.{Callable, Parameters}
+
+  @typedoc "A learning rate that changes with the step."
+  @type schedule ::
+          {atom(), keyword()} | {:join_schedules, [schedule], [non_neg_integer()]}
+
+  @typedoc "How the state begins, and how a step changes parameters."
+  @type t ::
+          {(Nx.Container.t() -> map()),
+           (Nx.Container.t(), map(), Nx.Container.t() -> {Nx.Container.t(), map()})}
+
+  @methods [
+    sgd:
+      "`v = momentum v + (1 - dampening) g; w = w - r v`. Options: `:momentum`, `:weight_decay`, `:dampening`, `:nesterov`.",
+    rmsprop:
+      "`v = alpha v + (1 - alpha) g²; w = w - r g / (√v + eps)`. Options: `:alpha`, `:eps`.",
+    adagrad: "`v = v + g²; w = w - r g / (√v + eps)`. Options: `:eps`.",
+    adadelta: "Steps as large as the last ones (Zeiler, 2012). Options: `:rho`, `:eps`.",
+    adam:
+      "`m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²; w = w - r m / (√v + eps)`. Options: `:betas`, `:eps`, `:bias_correction`.",
+    adamw:
+      "`adam/1` with weights that decay by themselves. Options: `:betas`, `:eps`, `:weight_decay`, `:bias_correction`.",
+    adamax: "`adam/1` by the largest gradient in place of its square. Options: `:betas`, `:eps`.",
+    lion:
+      "Steps by the sign of an average (Chen and others, 2023). Options: `:betas`, `:weight_decay`.",
+    adafactor:
+      "Second moments by rows and columns (Shazeer and Stern, 2018). Options: `:eps`, `:clip_threshold`, `:decay_rate`, `:beta_1`, " <>
+        "`:weight_decay`, `:scale_parameter`, `:relative_step`, `:warmup_init`.",
+    muon:
+      "Orthogonal steps of matrices (Jordan, 2024). Options: `:momentum`, `:weight_decay`, `:nesterov`, `:ns_steps`."
+  ]
+
+  for {name, text} <- @methods do
+    @doc """
+    #{text} mlx: `optimizers`.
+
+    ## Examples
+
+        iex> {init, update} = Mlx.Optimizers.#{name}(learning_rate: 0.5)
+        iex> params = %{"w" => Nx.tensor([[1.0, 2.0]])}
+        iex> {updates, state} = update.(%{"w" => Nx.tensor([[1.0, 0.0]])}, init.(params), params)
+        iex> {updates["w"].shape, Nx.to_number(state["step"])}
+        {{1, 2}, 1}
+    """
+    @spec unquote(name)(keyword()) :: t
+    def unquote(name)(options \\ []), do: optimizer(unquote(name), options)
+  end
+
+  defp optimizer(name, options) do
+    Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
+
+    {options, schedule} =
+      case options[:learning_rate] do
+        rate when is_tuple(rate) -> {Keyword.delete(options, :learning_rate), schedule!(rate)}
+        _number -> {options, nil}
+      end
+
+    options = Enum.sort(options)
+
+    init = fn params ->
+      {names, tensors} = params |> Parameters.flatten() |> Enum.unzip()
+
+      {:optimizer_init, name, options, schedule, names}
+      |> Callable.call(tensors)
+      |> Parameters.nest()
+    end
+
+    update = fn gradients, state, params ->
+      {names, tensors} = params |> Parameters.flatten() |> Enum.unzip()
+      {state_names, state} = state |> Parameters.flatten() |> Enum.unzip()
+      gradients = gradients!(name, gradients, names)
+
+      {updated, state} =
+        {:optimizer_update, name, options, schedule, names, state_names}
+        |> Callable.call(gradients ++ tensors ++ state)
+        |> Enum.split(length(names))
+
+      updates = Enum.zip_with(updated, tensors, fn {_, new}, old -> Nx.subtract(new, old) end)
+      {Parameters.rebuild(params, updates), Parameters.nest(state)}
+    end
+
+    {init, update}
+  end
+
+  defp gradients!(name, gradients, names) do
+    {own, tensors} = gradients |> Parameters.flatten() |> Enum.unzip()
+    Argument.check!(own == names, "#{name}", "gradients of the parameters #{inspect(names)}", own)
+    tensors
+  end
+
+  defp schedule!({:join_schedules, schedules, boundaries})
+       when is_list(schedules) and is_list(boundaries),
+       do: {:join_schedules, Enum.map(schedules, &schedule!/1), boundaries}
+
+  defp schedule!({name, options} = schedule) when is_atom(name) and is_list(options), do: schedule
+
+  defp schedule!(other),
+    do: Argument.check!(false, "learning_rate", "a number or a schedule", other)
+
+  @doc """
+  The parameters with the updates added.
+
+  ## Examples
+
+      iex> Mlx.Optimizers.apply_updates(%{"w" => Nx.tensor([1.0])}, %{"w" => Nx.tensor([-0.5])})["w"] |> Nx.to_list()
+      [0.5]
+  """
+  @spec apply_updates(Nx.Container.t(), Nx.Container.t()) :: Nx.Container.t()
+  def apply_updates(params, updates) do
+    sums =
+      Enum.zip_with(Parameters.flatten(params), Parameters.flatten(updates), fn {_, old},
+                                                                                {_, by} ->
+        Nx.add(old, by)
+      end)
+
+    Parameters.rebuild(params, sums)
+  end
+
+  @doc """
+  Gradients scaled so that the norm of all of them together is at most `max_norm`, and the norm that they had. mlx:
+  `optimizers.clip_grad_norm`.
+
+  ## Examples
+
+      iex> {clipped, norm} = Mlx.Optimizers.clip_grad_norm(%{"w" => Nx.tensor([3.0, 4.0])}, 10.0)
+      iex> {Nx.to_list(clipped["w"]), Nx.to_number(norm)}
+      {[3.0, 4.0], 5.0}
+  """
+  @spec clip_grad_norm(Nx.Container.t(), number()) :: {Nx.Container.t(), Nx.Tensor.t()}
+  def clip_grad_norm(gradients, max_norm) do
+    Argument.check!(is_number(max_norm), "clip_grad_norm", "a number", max_norm)
+    {_names, tensors} = gradients |> Parameters.flatten() |> Enum.unzip()
+    answers = {:clip_grad_norm, max_norm / 1} |> Callable.call(tensors) |> Enum.map(&elem(&1, 1))
+    {clipped, [norm]} = Enum.split(answers, length(tensors))
+    {Parameters.rebuild(gradients, clipped), norm}
+  end
+
+  ## Schedules
+
+  @schedules [
+    exponential_decay:
+      {"`:init` times `:decay_rate` to the power of the step.", "init: 0.1, decay_rate: 0.9"},
+    step_decay:
+      {"`:init`, multiplied by `:decay_rate` after every `:step_size` steps.",
+       "init: 0.1, decay_rate: 0.5, step_size: 10"},
+    cosine_decay:
+      {"From `:init` to `:end` (default 0) in `:decay_steps` steps along half a wave of the cosine.",
+       "init: 0.1, decay_steps: 100"},
+    linear_schedule:
+      {"From `:init` to `:end` in `:steps` steps on a straight line.",
+       "init: 0.0, end: 0.1, steps: 10"}
+  ]
+
+  for {name, {text, example}} <- @schedules do
+    @doc """
+    #{text} A learning rate for any optimizer.
+
+    ## Examples
+
+        iex> {init, _update} = Mlx.Optimizers.sgd(learning_rate: Mlx.Optimizers.#{name}(#{example}))
+        iex> Map.keys(init.(%{"w" => Nx.tensor([1.0])}))
+        ["learning_rate", "step", "w"]
+    """
+    @doc type: :schedule
+    @spec unquote(name)(keyword()) :: schedule
+    def unquote(name)(options), do: {unquote(name), Enum.sort(options)}
+  end
+
+  @doc """
+  One schedule after another: each begins at its boundary and counts steps from there.
+
+  ## Examples
+
+      iex> warmup = Mlx.Optimizers.linear_schedule(init: 0.0, end: 0.1, steps: 10)
+      iex> decay = Mlx.Optimizers.cosine_decay(init: 0.1, decay_steps: 90)
+      iex> {init, _} = Mlx.Optimizers.adam(learning_rate: Mlx.Optimizers.join_schedules([warmup, decay], [10]))
+      iex> init.(%{"w" => Nx.tensor([1.0])})["learning_rate"] |> Nx.to_number()
+      0.0
+  """
+  @doc type: :schedule
+  @spec join_schedules([schedule], [non_neg_integer()]) :: schedule
+  def join_schedules(schedules, boundaries),
+    do: schedule!({:join_schedules, schedules, boundaries})
+end

@@ -1,0 +1,117 @@
+defmodule Mlx.OptimizersTest do
+  use ExUnit.Case, async: true
+
+  alias Mlx.{NN, Optimizers}
+
+  doctest Mlx.Optimizers
+
+  @params %{"a" => %{"w" => Nx.tensor([[1.0, -2.0], [0.5, 3.0]])}, "b" => Nx.tensor([0.5])}
+  @gradients %{"a" => %{"w" => Nx.tensor([[0.1, -0.2], [0.0, 0.3]])}, "b" => Nx.tensor([-1.0])}
+
+  test "a step of gradient descent is what it says" do
+    {init, update} = Optimizers.sgd(learning_rate: 0.5)
+    {updates, state} = update.(@gradients, init.(@params), @params)
+    params = Optimizers.apply_updates(@params, updates)
+    assert Nx.to_list(params["b"]) == [1.0]
+    assert_in_delta params["a"]["w"][0][0] |> Nx.to_number(), 0.95, 1.0e-6
+    assert Nx.to_number(state["step"]) == 1
+  end
+
+  test "schedules nest, and are read at the step" do
+    warmup = Optimizers.linear_schedule(init: 0.0, end: 1.0, steps: 2)
+
+    rate =
+      Optimizers.join_schedules(
+        [warmup, Optimizers.exponential_decay(init: 1.0, decay_rate: 0.5)],
+        [2]
+      )
+
+    {init, update} = Optimizers.sgd(learning_rate: rate)
+    params = %{"w" => Nx.tensor([0.0])}
+    gradients = %{"w" => Nx.tensor([-1.0])}
+
+    {moves, _} =
+      Enum.map_reduce(1..4, init.(params), fn _, state ->
+        {updates, state} = update.(gradients, state, params)
+        {updates["w"][0] |> Nx.to_number(), state}
+      end)
+
+    assert moves == [0.0, 0.5, 1.0, 0.5]
+  end
+
+  test "steps are compiled together with the gradient, by any compiler, for any container" do
+    loss = fn {w, b}, x, y -> Nx.mean(Nx.pow(Nx.subtract(Nx.add(Nx.multiply(w, x), b), y), 2)) end
+    x = Nx.linspace(-1, 1, n: 16)
+    y = Nx.add(Nx.multiply(x, 3), 1)
+
+    for compiler <- [Mlx.Compiler, Nx.Defn.Evaluator], name <- [:adam, :sgd, :lion, :adamw] do
+      {init, update} = apply(Optimizers, name, [[learning_rate: 0.1]])
+
+      step =
+        Nx.Defn.jit(
+          fn params, state ->
+            {value, slopes} = Nx.Defn.value_and_grad(params, &loss.(&1, x, y))
+            {updates, state} = update.(slopes, state, params)
+            {value, Optimizers.apply_updates(params, updates), state}
+          end,
+          compiler: compiler
+        )
+
+      params = {Nx.tensor(0.0), Nx.tensor(0.0)}
+      steps = if compiler == Mlx.Compiler, do: 60, else: 3
+
+      {first, last, _, _} =
+        Enum.reduce(1..steps, {nil, nil, params, init.(params)}, fn _,
+                                                                    {first, _, params, state} ->
+          {value, params, state} = step.(params, state)
+          value = Nx.to_number(value)
+          {first || value, value, params, state}
+        end)
+
+      assert last < if(compiler == Mlx.Compiler, do: first / 4, else: first), "#{name}"
+    end
+  end
+
+  @tag :tmp_dir
+  test "a state is saved and loaded as parameters are", %{tmp_dir: folder} do
+    {init, update} = Optimizers.adam(learning_rate: 0.1)
+    {_, state} = update.(@gradients, init.(@params), @params)
+    path = Path.join(folder, "state.safetensors")
+    NN.save_weights(state, path)
+    {expected, _} = update.(@gradients, state, @params)
+    {got, _} = update.(@gradients, NN.load_weights(path), @params)
+    assert Nx.to_binary(got["a"]["w"]) == Nx.to_binary(expected["a"]["w"])
+  end
+
+  test "what does not fit is refused" do
+    {init, update} = Optimizers.sgd(learning_rate: 0.1)
+
+    assert_raise ArgumentError, ~r/gradients of the parameters/, fn ->
+      update.(%{"b" => Nx.tensor(1)}, init.(@params), @params)
+    end
+
+    assert_raise ArgumentError, fn -> update.(@gradients, %{}, @params) end
+    assert_raise ArgumentError, ~r/learning_rate/, fn -> elem(Optimizers.sgd(), 0).(@params) end
+
+    assert_raise ArgumentError, ~r/no attribute speed/, fn ->
+      elem(Optimizers.sgd(learning_rate: 1, speed: 2), 0).(@params)
+    end
+
+    assert_raise ArgumentError, ~r/a number or a schedule/, fn ->
+      Optimizers.sgd(learning_rate: {1, 2})
+    end
+
+    assert_raise Mlx.UnsupportedError, fn ->
+      elem(Optimizers.sgd(learning_rate: {:slowly, []}), 0).(@params)
+    end
+
+    assert_raise ArgumentError, fn -> Optimizers.clip_grad_norm(@gradients, -1.0) end
+  end
+
+  test "every optimizer of the core is there" do
+    rows = for {"optimizer", name, _, _, _} <- Mlx.NIF.nn_rows(), do: name
+    names = Optimizers.__info__(:functions) |> Keyword.keys() |> MapSet.new(&Atom.to_string/1)
+    assert length(rows) == 10
+    assert Enum.reject(rows, &(&1 in names)) == []
+  end
+end
