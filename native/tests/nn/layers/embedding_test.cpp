@@ -42,7 +42,9 @@ TEST(Embedding, RefusesWhatIsNoPlace) {
   EXPECT_EQ(error_of<TypeError>([] { table()(tensor({1.0})); }),
             "[embedding] places in the table are integers, got f32[1]");
   // Else it is computed later, and clamped.
-  if (mlxc::AtOnceScope::is_allowed()) EXPECT_THROW(table()(tensor({3})), ValueError);
+  if (mlxc::AtOnceScope::is_allowed()) {
+    EXPECT_THROW(table()(tensor({3})), ValueError);
+  }
   const auto layer = make(nn::layer("embedding"),
                           {{"num_embeddings", std::int64_t{3}}, {"dims", std::int64_t{2}}}, key(0));
   const std::optional<Tensor> x = tensor({1});
