@@ -213,8 +213,9 @@ TEST(Losses, TellTheShapesOfOperandsThatDoNotMatch) {
   EXPECT_THROW(cross_entropy(row({1, 2}), tensor({0}), {.axis = 2}), ShapeError);
   EXPECT_THROW(cross_entropy(row({1, 2}), of({0})), TypeError);
   // Else it is computed later, and clamped.
-  if (mlxc::AtOnceScope::is_allowed())
+  if (mlxc::AtOnceScope::is_allowed()) {
     EXPECT_THROW(cross_entropy(row({1, 2}), tensor({2})), ArgumentError);
+  }
   EXPECT_THROW(cross_entropy(row({1, 2}), tensor({0}), {.label_smoothing = 1}), ArgumentError);
   EXPECT_THROW(nll_loss(row({1, 2}), tensor({0, 1})), ShapeError);
   EXPECT_THROW(kl_div_loss(x, of({1})), ShapeError);
