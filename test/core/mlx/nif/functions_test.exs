@@ -21,6 +21,7 @@ defmodule Mlx.NIF.FunctionsTest do
     from_address: "address and from_address read where the elements lie",
     share: "share and claim hand elements over once",
     claim: "share and claim hand elements over once",
+    op_composed: "op_composed tells an op that Nx lacks by others",
     nn_program: "nn_program makes programs of functions and layers",
     nn_rows: "nn_rows tells what there is by name",
     safetensors_encode: "safetensors_encode and safetensors_decode keep tensors by name",
@@ -154,6 +155,23 @@ defmodule Mlx.NIF.FunctionsTest do
     assert "/mlxnx_" <> _ = name
     assert values(NIF.claim(name, {{:f, 32}, {3, 1}})) == [1.0, 2.0, 3.0]
     assert_raise ArgumentError, ~r/No such file/, fn -> NIF.claim(name, {{:f, 32}, {3, 1}}) end
+  end
+
+  test "op_composed tells an op that Nx lacks by others" do
+    key = NIF.from_binary({{:u, 32}, {2}}, <<0::32, 42::native-32>>, nil)
+
+    for {type, shape} <- [{{:u, 32}, {5}}, {{:u, 16}, {3}}, {{:u, 8}, {2, 3}}] do
+      attributes = [shape: Tuple.to_list(shape), type: type]
+      bits = NIF.op(:random_bits, [key], attributes, {type, shape}, nil)
+      types = [{{:u, 32}, {2}}]
+      program = NIF.op_composed(:random_bits, types, attributes, [{type, shape}])
+      assert [same] = NIF.program_run(program, [key], nil)
+      assert NIF.to_binary(same, 100) == NIF.to_binary(bits, 100)
+    end
+
+    assert_raise Mlx.UnsupportedError, ~r/made of no other ops/, fn ->
+      NIF.op_composed(:add, [{@s32, {1}}, {@s32, {1}}], [], [{@s32, {1}}])
+    end
   end
 
   test "nn_program makes programs of functions and layers" do
