@@ -11,7 +11,6 @@
 #include "nn/initial.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
-#include "nn/layers/fused.h"
 
 namespace mlxnx::nn {
 namespace {
@@ -125,7 +124,8 @@ Tensor MultiHeadAttention::operator()(const Tensor& queries, const Tensor& keys,
   const Shape scores{q.shape()[0], num_heads, q.shape()[2], k.shape()[2]};
   if (mask.tensor) require_fitting(*mask.tensor, scores);
   const double scale = 1 / std::sqrt(static_cast<double>(q.shape()[3]));
-  const Tensor heads = attention(q, k, v, scale, mask.tensor, mask.is_causal);
+  const Tensor heads = fast::scaled_dot_product_attention(
+      q, k, v, {.scale = scale, .mask = mask.tensor, .causal = mask.is_causal});
   const Shape joined{scores[0], scores[2], num_heads * v.shape()[3]};
   return out_proj(reshape(transpose(heads, {.axes = Axes{0, 2, 1, 3}}), joined));
 }

@@ -68,7 +68,7 @@ LayerNorm::LayerNorm(const LayerNormOptions& options)
 
 Tensor LayerNorm::operator()(const Tensor& x) const {
   require_last_axis(x, dims, "layer_norm");
-  return affine(x, normalised(wide(x), {-1}, eps), weight, bias);
+  return fast::layer_norm(x, weight, bias, {.eps = eps});
 }
 
 RMSNorm::RMSNorm(const RMSNormOptions& options)
@@ -77,8 +77,7 @@ RMSNorm::RMSNorm(const RMSNormOptions& options)
 
 Tensor RMSNorm::operator()(const Tensor& x) const {
   require_last_axis(x, weight.size(), "rms_norm");
-  const Tensor in = wide(x);
-  return affine(x, in * rsqrt(mean(in * in, {-1}) + eps), weight, std::nullopt);
+  return fast::rms_norm(x, weight, {.eps = eps});
 }
 
 GroupNorm::GroupNorm(const GroupNormOptions& options)

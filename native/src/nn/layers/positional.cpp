@@ -9,7 +9,6 @@
 #include "mlxnx/mlxnx.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
-#include "nn/layers/fused.h"
 #include "ops/type_rules.h"
 
 namespace mlxnx::nn {
@@ -68,7 +67,8 @@ Tensor RoPE::operator()(const Tensor& x, const Tensor& offset) const {
         fmt::format("[rope] the offset should be a scalar, got {}", to_string(offset.type())));
   }
   if (x.rank() == 2) return squeeze((*this)(new_axis(x, 0), offset), {.axes = Axes{0}});
-  return rotated(x, {dims, traditional, base, scale}, offset);
+  return fast::rope(x, dims,
+                    {.traditional = traditional, .base = base, .scale = scale, .offset = offset});
 }
 
 SinusoidalPositionalEncoding::SinusoidalPositionalEncoding(
