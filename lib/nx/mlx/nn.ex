@@ -206,6 +206,51 @@ defmodule Mlx.NN do
     Parameters.nest(named)
   end
 
+  @doc """
+  Trains: `epochs` times through the batches in `data`, each a container of tensors, or through what the function `data` answers for
+  the number of the epoch. Returns `Mlx.NN.Training`.
+
+  `loss` answers the loss of a batch, a scalar, from the parameters and the batch; as a third argument it gets a key, another one for
+  each step. Where layers change in training (`batch_norm`) it answers `{loss, parameters}`. Loss, gradient and the optimizer's step
+  are compiled together. A loss that is no number is told once, with its step.
+
+  ## Options
+
+    * `:optimizer` - one of `Mlx.Optimizers`
+    * `:epochs` - default 1
+    * `:clip` - the norm that gradients are clipped to; default: they are not
+    * `:validate` - a function of the parameters, called after each epoch; the parameters for which its answer is best are returned
+    * `:mode` - whether a `:min`, the default, or a `:max` of it is best
+    * `:patience` - ends the training after so many epochs without a better answer
+    * `:checkpoint` - a file that is written after each epoch, whole or not at all; if it is there, training goes on from it
+    * `:key` - of `Nx.Random`, or a seed; default 0
+    * `:progress` - whether to print a line for each epoch, and where it is on a terminal; default true
+    * `:log_every` - steps between readings of the loss, default 20
+
+  Raises `ArgumentError` for options that there are not and data without batches, `Mlx.FormatError` for a checkpoint of another model.
+
+  ## Examples
+
+      iex> x = Nx.linspace(-1, 1, n: 32) |> Nx.new_axis(-1)
+      iex> y = Nx.add(Nx.multiply(x, 3), 1)
+      iex> model = Mlx.NN.layer(:linear, input_dims: 1, output_dims: 1)
+      iex> loss = fn params, {x, y} -> Mlx.NN.Losses.mse_loss(Mlx.NN.call(model, params, x), y) end
+      iex> training =
+      ...>   Mlx.NN.train(Mlx.NN.init(model, 0), loss, [{x, y}],
+      ...>     optimizer: Mlx.Optimizers.adam(learning_rate: 0.1), epochs: 200, progress: false)
+      iex> training.params["bias"] |> Nx.squeeze() |> Nx.to_number() |> Float.round(2)
+      1.0
+  """
+  @doc type: :training
+  @spec train(
+          Nx.Container.t(),
+          function(),
+          Enumerable.t() | (pos_integer() -> Enumerable.t()),
+          keyword()
+        ) ::
+          Mlx.NN.Training.t()
+  def train(params, loss, data, options), do: Mlx.NN.Training.run(params, loss, data, options)
+
   # Each layer that draws numbers gets a key of its own.
   defp of_layer(options, i) do
     case options[:key] do
