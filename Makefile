@@ -40,7 +40,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs train-digits bench format lint docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -144,6 +144,18 @@ $(BENCH_PEERS): $(BUILD)/mlx_version.txt
 	  "mlx$(if $(filter Linux,$(shell uname)),[cpu])==$$(cat $(BUILD)/mlx_version.txt)" numpy
 	@mv $@.partial $@
 	@touch $@
+
+$(BUILD)/deps/matplotlib:
+	@echo "== fetching matplotlib to draw with"
+	@rm -rf $@.partial
+	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial matplotlib
+	@mv $@.partial $@
+
+train-digits: build $(BUILD)/deps/matplotlib ## train on handwritten digits, and draw losses and what is confused
+	@test -f $(BUILD)/deps/digits.csv || { echo "the images can't be had: see $(BUILD)/configure.log"; exit 1; }
+	@mkdir -p $(BUILD)/digits
+	@$(BUILD)/bin/digits $(BUILD)/deps/digits.csv $(BUILD)/digits
+	@PYTHONPATH=$(BUILD)/deps/matplotlib tools/plot_digits.py $(BUILD)/digits
 
 bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
 	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD)
