@@ -41,6 +41,21 @@ std::vector<T> decode_each(ErlNifEnv* env, Term term, Decode decode_one) {
   return values;
 }
 
+// A list or a tuple.
+std::vector<double> decode_reals(ErlNifEnv* env, Term term) {
+  int arity = 0;
+  const Term* parts = nullptr;
+  if (!enif_get_tuple(env, term, &arity, &parts)) return decode<std::vector<double>>(env, term);
+  std::vector<double> values;
+  for (int i = 0; i < arity; ++i) values.push_back(decode<double>(env, parts[i]));
+  return values;
+}
+
+// What one value of a list is.
+ops::AttrKind kind_of_one(ops::AttrKind kind) {
+  return kind == ops::AttrKind::kInts ? ops::AttrKind::kInt : ops::AttrKind::kFloat;
+}
+
 ops::AttrValue decode_attr(ErlNifEnv* env, ops::AttrKind kind, Term term) {
   if (term == atoms.nil) return std::monostate();
   switch (kind) {
@@ -65,7 +80,7 @@ ops::AttrValue decode_attr(ErlNifEnv* env, ops::AttrKind kind, Term term) {
     case ops::AttrKind::kStarts:
       return decode_each<ops::Start>(env, term, &decode_start);
     case ops::AttrKind::kFloats:
-      return decode_each<double>(env, term, &decode<double>);
+      return decode_reals(env, term);
     case ops::AttrKind::kNil:
     case ops::AttrKind::kFunction:
       break;
@@ -164,9 +179,10 @@ ops::Attrs decode_attrs(ErlNifEnv* env, std::string_view owner,
                                   [&name](const ops::AttrDef& attr) { return attr.name == name; });
     if (def == schema.end()) throw ArgumentError(called + "has no attribute " + name);
     try {
-      const bool is_single =
-          widen && def->kind == ops::AttrKind::kInts && enif_is_number(env, pair[1]) != 0;
-      attrs.set(def->name, decode_attr(env, is_single ? ops::AttrKind::kInt : def->kind, pair[1]));
+      const bool is_list = def->kind == ops::AttrKind::kInts || def->kind == ops::AttrKind::kFloats;
+      const bool is_single = widen && is_list && enif_is_number(env, pair[1]) != 0;
+      attrs.set(def->name,
+                decode_attr(env, is_single ? kind_of_one(def->kind) : def->kind, pair[1]));
     } catch (const ArgumentError& error) {
       throw ArgumentError(called + name + ": " + error.what());
     }

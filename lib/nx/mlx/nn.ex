@@ -26,7 +26,7 @@ defmodule Mlx.NN do
   ## Layers
 
   @doc """
-  The layer `name` of `mlx.nn`, in snake case, with MLX's options.
+  The layer `name` of `mlx.nn`, in snake case, with MLX's options; `layers/0` lists all.
 
   Raises `ArgumentError` when its parameters are drawn or taken, for options that it does not have.
 
@@ -41,6 +41,23 @@ defmodule Mlx.NN do
     Argument.check!(is_atom(name), "layer", "the name of a layer", name)
     Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
     %Layer{name: name, options: Enum.sort(options)}
+  end
+
+  @doc """
+  The layers that there are, sorted: the operands and options of each, and the options of a call on it.
+
+  ## Examples
+
+      iex> Mlx.NN.layers()[:linear]
+      %{operands: [:x], options: [:input_dims, :output_dims, :bias], on_call: []}
+  """
+  @doc type: :layer
+  @spec layers() :: [{atom(), %{operands: [atom()], options: [atom()], on_call: [atom()]}}]
+  def layers do
+    for {name, row} <- Callable.rows("layer") do
+      {String.to_atom(name),
+       Map.new(row, fn {key, names} -> {key, Enum.map(names, &String.to_atom/1)} end)}
+    end
   end
 
   @doc """

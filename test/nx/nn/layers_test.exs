@@ -98,4 +98,87 @@ defmodule Mlx.NN.LayersTest do
     assert_raise ArgumentError, fn -> NN.call(@linear, params, Nx.tensor([1.0])) end
     assert_raise ArgumentError, fn -> NN.call(@linear, params, x, training: true) end
   end
+
+  # Options, the shapes of operands, and the shape of the answer.
+  @shapes [
+    alibi: {[], [{1, 2, 3, 3}], {1, 2, 3, 3}},
+    avg_pool1d: {[kernel_size: 2], [{1, 4, 3}], {1, 2, 3}},
+    avg_pool2d: {[kernel_size: {2, 1}], [{1, 4, 4, 3}], {1, 2, 4, 3}},
+    avg_pool3d: {[kernel_size: 2, stride: 1], [{1, 2, 2, 2, 3}], {1, 1, 1, 1, 3}},
+    batch_norm: {[num_features: 3], [{4, 3}], {4, 3}},
+    bilinear: {[input1_dims: 2, input2_dims: 3, output_dims: 4], [{5, 2}, {5, 3}], {5, 4}},
+    conv1d: {[in_channels: 2, out_channels: 3, kernel_size: 2], [{1, 4, 2}], {1, 3, 3}},
+    conv2d:
+      {[in_channels: 2, out_channels: 3, kernel_size: 2, stride: 2], [{1, 4, 4, 2}], {1, 2, 2, 3}},
+    conv3d:
+      {[in_channels: 1, out_channels: 2, kernel_size: 2], [{1, 2, 2, 2, 1}], {1, 1, 1, 1, 2}},
+    conv_transpose1d:
+      {[in_channels: 2, out_channels: 3, kernel_size: 2, stride: 2], [{1, 3, 2}], {1, 6, 3}},
+    conv_transpose2d:
+      {[in_channels: 2, out_channels: 3, kernel_size: 2], [{1, 2, 2, 2}], {1, 3, 3, 3}},
+    conv_transpose3d:
+      {[in_channels: 1, out_channels: 1, kernel_size: 2], [{1, 1, 1, 1, 1}], {1, 2, 2, 2, 1}},
+    dropout: {[p: 0.5], [{4, 3}, :key], {4, 3}},
+    embedding: {[num_embeddings: 5, dims: 3], [{:s32, {2, 4}}], {2, 4, 3}},
+    group_norm: {[num_groups: 2, dims: 4], [{2, 3, 4}], {2, 3, 4}},
+    gru: {[input_size: 2, hidden_size: 3], [{1, 4, 2}], {1, 4, 3}},
+    instance_norm: {[dims: 3], [{2, 4, 3}], {2, 4, 3}},
+    layer_norm: {[dims: 3], [{2, 3}], {2, 3}},
+    max_pool1d: {[kernel_size: 2], [{1, 4, 3}], {1, 2, 3}},
+    max_pool3d: {[kernel_size: 2], [{1, 2, 2, 2, 3}], {1, 1, 1, 1, 3}},
+    multi_head_attention: {[dims: 4, num_heads: 2], [{1, 3, 4}, {1, 5, 4}, {1, 5, 4}], {1, 3, 4}},
+    prelu: {[], [{2, 3}], {2, 3}},
+    quantized_embedding: {[num_embeddings: 5, dims: 64], [{:s32, {2}}], {2, 64}},
+    quantized_linear: {[input_dims: 64, output_dims: 3], [{2, 64}], {2, 3}},
+    rms_norm: {[dims: 3], [{2, 3}], {2, 3}},
+    rnn: {[input_size: 2, hidden_size: 3], [{1, 4, 2}], {1, 4, 3}},
+    rope: {[dims: 4], [{1, 2, 3, 4}], {1, 2, 3, 4}},
+    sinusoidal_positional_encoding: {[dims: 4], [{3}], {3, 4}},
+    transformer_encoder_layer: {[dims: 4, num_heads: 2], [{1, 3, 4}, nil], {1, 3, 4}},
+    upsample: {[scale_factor: 2.0], [{1, 2, 2, 3}], {1, 4, 4, 3}}
+  ]
+
+  test "layers of every kind are made and called" do
+    for {name, {options, operands, shape}} <- @shapes do
+      layer = NN.layer(name, options)
+      params = NN.init(layer, 0)
+
+      operands =
+        for operand <- operands do
+          case operand do
+            nil -> nil
+            :key -> Nx.Random.key(1)
+            {:s32, shape} -> Nx.remainder(Nx.iota(shape), 5)
+            shape -> Nx.divide(Nx.iota(shape, type: :f32), 7)
+          end
+        end
+
+      answer =
+        case NN.call(layer, params, List.to_tuple(operands)) do
+          {answer, %{} = params} when not is_struct(params) ->
+            assert Map.keys(params) == Map.keys(NN.init(layer, 0))
+            answer
+
+          answer ->
+            answer
+        end
+
+      assert {name, answer.shape} == {name, shape}
+      assert answer |> Nx.is_nan() |> Nx.any() |> Nx.to_number() == 0, "#{name}"
+    end
+
+    {hidden, cell} =
+      :lstm
+      |> NN.layer(input_size: 2, hidden_size: 3)
+      |> then(&NN.call(&1, NN.init(&1, 0), Nx.iota({1, 4, 2})))
+
+    assert {hidden.shape, cell.shape} == {{1, 4, 3}, {1, 4, 3}}
+  end
+
+  test "every layer of mlx.nn is there" do
+    names = Keyword.keys(NN.layers())
+    assert length(names) >= 65
+    assert Enum.reject(Keyword.keys(@shapes), &(&1 in names)) == []
+    for activation <- [:relu, :gelu, :softmax, :glu], do: assert(activation in names)
+  end
 end

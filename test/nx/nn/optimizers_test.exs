@@ -17,6 +17,19 @@ defmodule Mlx.OptimizersTest do
     assert Nx.to_number(state["step"]) == 1
   end
 
+  test "pairs of numbers are lists or tuples" do
+    for betas <- [[0.5, 0.9], {0.5, 0.9}] do
+      {init, update} = Optimizers.adam(learning_rate: 0.1, betas: betas)
+      {_, state} = update.(@gradients, init.(@params), @params)
+      assert_in_delta state["b"]["m"][0] |> Nx.to_number(), -0.5, 1.0e-6
+    end
+
+    assert_raise ArgumentError, ~r/betas/, fn ->
+      {init, _} = Optimizers.adam(learning_rate: 0.1, betas: [0.5])
+      init.(@params)
+    end
+  end
+
   test "schedules nest, and are read at the step" do
     warmup = Optimizers.linear_schedule(init: 0.0, end: 1.0, steps: 2)
 

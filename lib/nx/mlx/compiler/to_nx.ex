@@ -31,6 +31,8 @@ defmodule Mlx.Compiler.ToNx do
     "block:LinAlg.Solve": {Nx.LinAlg, :solve}
   }
 
+  @of_nx Keyword.keys(Mlx.Op.rows())
+
   @doc "The outputs of `program` for `inputs`, by calls of Nx: a tensor, or a tuple."
   @spec call(Mlx.Program.t(), [Nx.Tensor.t()]) :: Nx.Tensor.t() | tuple()
   def call(program, inputs) do
@@ -80,15 +82,12 @@ defmodule Mlx.Compiler.ToNx do
     Enum.map(outputs, &Map.fetch!(values, &1))
   end
 
-  # Rows that Nx has nothing for.
-  @own (for name <- Mlx.NIF.op_names(), row = String.to_atom(name) do
-          row
-        end) -- (Keyword.keys(Mlx.Op.rows()) ++ Map.keys(@blocks))
-
   ## Instructions; `get` answers the tensors of ids
 
-  defp results({:op, name, operands, attributes, types, nil}, get) when name in @own,
-    do: Mlx.Compiler.Row.call(name, attributes, types, get.(operands))
+  # Rows that Nx has nothing for.
+  defp results({:op, name, operands, attributes, types, nil}, get)
+       when name not in @of_nx and not is_map_key(@blocks, name),
+       do: Mlx.Compiler.Row.call(name, attributes, types, get.(operands))
 
   defp results({:op, name, operands, attributes, types, nil}, get)
        when is_map_key(@blocks, name) do

@@ -19,6 +19,11 @@ defmodule Mlx.NN.Callable do
           %{operands: [String.t()], options: [String.t()], on_call: [String.t()]} | nil
   def row(family, name), do: Map.get(rows(), {family, Atom.to_string(name)})
 
+  @doc "All rows of a family with their names, sorted."
+  @spec rows(String.t()) :: [{String.t(), map()}]
+  def rows(family),
+    do: Enum.sort(for {{^family, name}, row} <- rows(), do: {name, row})
+
   defp rows do
     case :persistent_term.get(__MODULE__, nil) do
       nil ->
