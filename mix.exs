@@ -101,17 +101,29 @@ defmodule Mlx.MixProject do
         "CHANGELOG.md",
         "docs/architecture.md",
         "docs/limitations.md",
-        "docs/ops.md"
+        "docs/ops.md",
+        "guides/training.livemd"
       ],
       groups_for_modules: [
         "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
+        "Neural networks": [
+          Mlx.NN,
+          Mlx.NN.Layer,
+          Mlx.NN.Losses,
+          Mlx.NN.Training,
+          Mlx.Optimizers
+        ],
         Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Program, Mlx.Stream],
         Errors: [Mlx.Error, Mlx.FormatError, Mlx.UnsupportedError]
       ],
       groups_for_docs: [
         Evaluation: &(&1[:type] == :evaluation),
         Information: &(&1[:type] == :information),
-        Transforms: &(&1[:type] == :transforms)
+        Transforms: &(&1[:type] == :transforms),
+        Layers: &(&1[:type] == :layer),
+        "Activation functions": &(&1[:type] == :activation),
+        Training: &(&1[:type] == :training),
+        Schedules: &(&1[:type] == :schedule)
       ]
     ]
   end
