@@ -87,7 +87,7 @@ defmodule Mlx.MixProject do
         lib mix.exs .formatter.exs README.md CHANGELOG.md LICENSE Makefile
         tools/setup.sh tools/mix/compile_native.exs
         native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif
-        native/bundled_mlxc
+        native/bundled_mlxc native/mlx_hooks guides
       )
     ]
   end
@@ -107,6 +107,7 @@ defmodule Mlx.MixProject do
       groups_for_modules: [
         "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
         "Neural networks": [
+          Mlx.Fast,
           Mlx.NN,
           Mlx.NN.Layer,
           Mlx.NN.Losses,

@@ -37,9 +37,9 @@ defmodule Mlx.NN.Functions do
     end
   end
 
-  @doc "What the row answers; operands may be nil where the row lets them be left out."
+  @doc "What the row answers, a tensor or a tuple; operands may be nil where the row lets them be left out."
   @spec call(atom(), atom(), [Nx.Tensor.t() | number() | nil], keyword(), [atom()]) ::
-          Nx.Tensor.t()
+          Nx.Tensor.t() | tuple()
   def call(family, name, operands, options, known) do
     Mlx.Argument.check!(
       Keyword.keyword?(options) and Keyword.keys(options) -- known == [],
@@ -53,12 +53,18 @@ defmodule Mlx.NN.Functions do
     given = Enum.map(operands, &(&1 != nil))
     tensors = Enum.reject(operands, &is_nil/1)
     callable = {:function, family, name, given, Enum.sort(options)}
-    [{_name, result} | _] = Mlx.NN.Callable.call(callable, tensors, like: 0)
-    result
+
+    case callable |> Mlx.NN.Callable.call(tensors, like: 0) |> Enum.map(&elem(&1, 1)) do
+      [result] -> result
+      results -> List.to_tuple(results)
+    end
   end
 
-  defp operand?(family, name, {option, _value}),
-    do: "#{option}" in Mlx.NN.Callable.row("#{family}", name).operands
+  # A word or a number may be an option of the same name.
+  defp operand?(family, name, {option, value}) do
+    is_struct(value, Nx.Tensor) and
+      "#{option}" in Mlx.NN.Callable.row("#{family}", name).operands
+  end
 
   defp further_operands(_family, _name, _count, []), do: []
 

@@ -1,0 +1,94 @@
+defmodule Mlx.FastTest do
+  use ExUnit.Case, async: true
+
+  import Nx.Defn
+
+  alias Mlx.Fast
+
+  doctest Mlx.Fast
+
+  @x Nx.divide(Nx.iota({2, 4}, type: :f32), 3)
+  @weight Nx.tensor([1.0, 2.0, 0.5, -1.0])
+
+  defn(norm(x, weight), do: Fast.rms_norm(x, weight) |> Fast.layer_norm(weight, bias: x[0]))
+  defn(slopes(x, weight), do: grad(x, fn x -> Nx.sum(Nx.sin(norm(x, weight))) end))
+
+  defp near?(a, b), do: Nx.all_close(a, b, atol: 1.0e-4) |> Nx.to_number() == 1
+
+  test "functions and their gradients are the same under any compiler, on tensors of any backend" do
+    x = Nx.backend_copy(@x, Nx.BinaryBackend)
+    weight = Nx.backend_copy(@weight, Nx.BinaryBackend)
+
+    for fun <- [&norm/2, &slopes/2] do
+      wanted = Nx.Defn.jit(fun, compiler: Nx.Defn.Evaluator).(x, weight)
+      assert near?(Nx.Defn.jit(fun, compiler: Mlx.Compiler).(@x, @weight), wanted)
+      assert near?(Nx.Defn.jit(fun, compiler: Nx.Defn.Evaluator).(@x, @weight), wanted)
+    end
+
+    loss = fn x -> Nx.sum(Nx.sin(norm(x, @weight))) end
+    assert near?(Mlx.grad(loss).(@x), slopes(@x, @weight))
+  end
+
+  test "a compiled norm is one op of the core" do
+    program = Mlx.Compiler.to_program(fn x, w -> Fast.rms_norm(x, w) end, [@x, @weight])
+    text = to_string(program)
+    assert text =~ "fast:rms_norm"
+    refute text =~ "rsqrt"
+  end
+
+  test "masks are words or tensors" do
+    {q, k, v} =
+      {Nx.iota({1, 2, 3, 4}, type: :f32), Nx.iota({1, 1, 3, 4}, type: :f32),
+       Nx.iota({1, 1, 3, 4}, type: :f32)}
+
+    seen = Nx.tril(Nx.broadcast(Nx.u8(1), {3, 3})) |> Nx.as_type(:u8)
+    causal = Fast.scaled_dot_product_attention(q, k, v, mask: :causal)
+    assert near?(causal, Fast.scaled_dot_product_attention(q, k, v, mask: seen))
+    refute near?(causal, Fast.scaled_dot_product_attention(q, k, v))
+
+    assert_raise ArgumentError, fn ->
+      Fast.scaled_dot_product_attention(q, k, v, mask: :causel)
+    end
+  end
+
+  test "offsets are numbers or tensors" do
+    x = Nx.iota({1, 3, 4}, type: :f32)
+    options = [dims: 4, base: 100.0]
+
+    assert near?(
+             Fast.rope(x, [offset: 7] ++ options),
+             Fast.rope(x, [offset: Nx.tensor(7)] ++ options)
+           )
+  end
+
+  test "quantized products are those of the dequantized matrix, also in gradients" do
+    {w, _} = Nx.Random.normal(Nx.Random.key(1), shape: {8, 64})
+    {x, _} = Nx.Random.normal(Nx.Random.key(2), shape: {3, 64})
+
+    for options <- [[], [bits: 8, group_size: 32], [mode: "mxfp8"], [mode: :mxfp4]] do
+      {words, scales, more} =
+        case Fast.quantize(w, options) do
+          {words, scales, biases} -> {words, scales, [biases: biases]}
+          {words, scales} -> {words, scales, []}
+        end
+
+      dense = Fast.dequantize(words, scales, more ++ options) |> Nx.as_type(:f32)
+
+      product = fn x, {words, scales, more} ->
+        Fast.quantized_matmul(x, words, scales, more ++ options)
+      end
+
+      assert near?(product.(x, {words, scales, more}), Nx.dot(x, Nx.transpose(dense)))
+      # What a function takes from elsewhere can't be a handle.
+      packed =
+        Enum.map([words, scales | Keyword.values(more)], &Nx.backend_copy(&1, Nx.BinaryBackend))
+
+      loss = fn x ->
+        [words, scales | biases] = packed
+        Nx.sum(product.(x, {words, scales, for(b <- biases, do: {:biases, b})}))
+      end
+
+      assert near?(Mlx.grad(loss).(x), Nx.broadcast(Nx.sum(dense, axes: [0]), {3, 64}))
+    end
+  end
+end
