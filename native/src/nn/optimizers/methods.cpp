@@ -296,7 +296,7 @@ Optimizer make_muon(const Muon::Options& options) {
     v = average(options.momentum, v, g);
     Tensor change = options.nesterov ? average(options.momentum, v, g) : v;
     Tensor rate = one.rate();
-    const Shape& shape = change.shape();
+    const Shape shape = change.shape();  // a copy: what it belongs to is replaced
     if (shape.size() >= 2 && change.size() > 0) {
       const Shape flat{shape[0], change.size() / shape[0]};
       change = reshape(orthogonalised(reshape(change, flat), options.ns_steps), shape);
