@@ -1,5 +1,4 @@
 // Words, scales and biases, and what they stand for, held to the format read bit by bit.
-#include "mlxc/version.h"
 #include "mlxnx/quantize.h"
 
 #include <gmock/gmock.h>
@@ -10,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "mlxc/version.h"
 #include "mlxnx/mlxnx.h"
 #include "ops/invoke.h"
 #include "ops/quantized_forms.h"
