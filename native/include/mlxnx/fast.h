@@ -118,13 +118,6 @@ struct LogCumSumExpOptions {
 ///     logcumsumexp(tensor({0.0, 0.0}));  // f32[2] [0.0, 0.693…]
 Tensor logcumsumexp(const Tensor& x, const LogCumSumExpOptions& options = {});
 
-/// The negative logarithm of the softmax along the last axis, at the class of each row.
-/// Shapes: `logits` `[…, classes]`, `targets` `[…]`, integers. Types: f32, f64 for logits of f64.
-/// Throws: ShapeError for targets that do not fit; TypeError for targets that are no integers.
-///
-///     cross_entropy(tensor({{0.0, 0.0}}), tensor({1}));  // f32[1] [0.693…]
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets);
-
 struct GatedDeltaResult {
   Tensor values;  ///< `[batch, length, heads, width]`
   Tensor state;   ///< `[batch, heads, width, size]`

@@ -1,31 +1,26 @@
-#include "api/composed.h"
+// Fused ops of neural networks, as other ops.
+#include "ops/composed.h"
 
 #include <cmath>
 #include <limits>
+#include <vector>
 
+#include "mlxnx/fast.h"
 #include "mlxnx/numbers.h"
 #include "mlxnx/operators.h"
 #include "mlxnx/ops/contraction.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/indexing.h"
 #include "mlxnx/ops/reduction.h"
-#include "mlxnx/tensor_tree.h"
 #include "mlxnx/transforms.h"
+#include "ops/fast_rules.h"
 #include "ops/type_rules.h"
 
-namespace mlxnx::composed {
+namespace mlxnx::ops::composed {
 namespace {
 
 // What sums and roots are computed in.
-DType inner(DType type) { return type == DType::f64 ? type : DType::f32; }
-
-DType float_type(const Tensor& x, std::initializer_list<const OptionalTensor*> others) {
-  DType type = x.dtype();
-  for (const OptionalTensor* other : others) {
-    if (*other) type = ops::merge(type, (*other)->dtype());
-  }
-  return ops::to_floating(type);
-}
+DType inner(const Composition& call) { return to_wide(call.outputs[0].dtype); }
 
 Tensor mean_of_rows(const Tensor& x) {
   const auto length = static_cast<double>(x.shape().back());
@@ -50,8 +45,7 @@ Tensor turned_pairs(const Tensor& a, const Tensor& b, const Tensor& angles, bool
 }
 
 Tensor causal_mask(std::int64_t queries, std::int64_t keys) {
-  const Shape shape{queries, keys};
-  return greater_equal(iota(shape, {.axis = 0}) + (keys - queries), iota(shape, {.axis = 1}));
+  return greater_equal(iota({queries, 1}, {.axis = 0}) + (keys - queries), iota({keys}));
 }
 
 // Of those not seen the lowest number is left.
@@ -61,90 +55,94 @@ Tensor hidden(const Tensor& seen, const Tensor& scores) {
   return select(broadcast(seen, scores.shape()), scores, Tensor(lowest, scores.dtype()));
 }
 
-// Each head's own keys or values.
-Tensor repeated(const Tensor& x, std::int64_t heads) {
-  const Shape& shape = x.shape();
-  const std::int64_t copies = shape[1] == 0 ? 1 : heads / shape[1];
-  if (copies == 1) return x;
-  const Shape wide{shape[0], shape[1], copies, shape[2], shape[3]};
-  return reshape(broadcast(new_axis(x, 2), wide), {shape[0], heads, shape[2], shape[3]});
+Tensor masked(const Composition& call, const Tensor& scores) {
+  const Shape& shape = scores.shape();
+  if (call.attr<bool>("causal")) return hidden(causal_mask(shape[2], shape[3]), scores);
+  const auto mask = ask(call, &attention_mask);
+  if (!mask) return scores;
+  const Tensor& given = call.in[*mask];
+  return given.dtype() == DType::u8 ? hidden(given, scores)
+                                    : scores + as_type(given, scores.dtype());
+}
+
+// Where rows stand: `[length]`, or `[batch, 1, …, length]` for an offset of each example.
+Tensor positions(const Composition& call, DType type) {
+  const Shape& x = call.in[0].shape();
+  Tensor offset = as_type(call.in[1], type);
+  if (offset.rank() == 1) {
+    Shape aligned(x.size() - 1, 1);
+    aligned[0] = offset.shape()[0];
+    offset = reshape(offset, aligned);
+  }
+  return (iota({x[x.size() - 2]}, {.type = type}) + offset) * call.attr<double>("scale");
+}
+
+// By how much each pair is turned from one position to the next.
+Tensor turns(const Composition& call, DType type) {
+  if (call.in.size() == 3) return 1.0 / as_type(call.in[2], type);
+  const std::int64_t half = call.attr<std::int64_t>("dims") / 2;
+  const double step = std::log(call.attr<double>("base")) / static_cast<double>(half);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < half; ++i)
+    values.push_back(std::exp(-step * static_cast<double>(i)));
+  return as_type(Tensor::from_span(std::span<const double>(values), {half}), type);
 }
 
 }  // namespace
 
-Tensor rms_norm(const Tensor& x, const OptionalTensor& weight, double eps) {
-  const DType type = float_type(x, {&weight}), wide = inner(type);
-  const Tensor normal = over_root_mean_square(as_type(x, wide), eps);
-  return as_type(weight ? normal * as_type(*weight, wide) : normal, type);
+std::vector<Tensor> rms_norm(const Composition& call) {
+  const DType type = inner(call);
+  const Tensor normal = over_root_mean_square(as_type(call.in[0], type), call.attr<double>("eps"));
+  return {call.in.size() > 1 ? normal * as_type(call.in[1], type) : normal};
 }
 
-Tensor layer_norm(const Tensor& x, const OptionalTensor& weight, const OptionalTensor& bias,
-                  double eps) {
-  const DType type = float_type(x, {&weight, &bias}), wide = inner(type);
-  const Tensor all = as_type(x, wide);
-  Tensor result = over_root_mean_square(all - mean_of_rows(all), eps);
-  if (weight) result = result * as_type(*weight, wide);
-  if (bias) result = result + as_type(*bias, wide);
-  return as_type(result, type);
+std::vector<Tensor> layer_norm(const Composition& call) {
+  const DType type = inner(call);
+  const Tensor x = as_type(call.in[0], type);
+  Tensor result = over_root_mean_square(x - mean_of_rows(x), call.attr<double>("eps"));
+  if (const auto weight = ask(call, &layer_norm_weight))
+    result = result * as_type(call.in[*weight], type);
+  if (const auto bias = ask(call, &layer_norm_bias))
+    result = result + as_type(call.in[*bias], type);
+  return {result};
 }
 
-Tensor rope(const Tensor& x, std::int64_t dims, const fast::RopeOptions& options) {
-  const DType type = ops::to_floating(x.dtype()), wide = inner(type);
+std::vector<Tensor> rope(const Composition& call) {
+  const DType type = inner(call);
+  const auto dims = call.attr<std::int64_t>("dims");
+  const auto is_traditional = call.attr<bool>("traditional");
+  const Tensor x = as_type(call.in[0], type);
   const Shape& shape = x.shape();
-  const std::int64_t half = dims / 2, length = shape[shape.size() - 2];
-  Tensor offset = as_type(options.offset, wide);
-  if (offset.rank() == 1) {
-    Shape aligned(shape.size() - 1, 1);
-    aligned[0] = offset.shape()[0];
-    offset = reshape(offset, aligned);
-  }
-  const Tensor positions = (iota({length}, {.type = wide}) + offset) * options.scale;
-  const Tensor exponents = iota({half}, {.type = wide}) * (-std::log(options.base) / half);
-  const Tensor turns =
-      options.frequencies ? 1.0 / as_type(*options.frequencies, wide) : exp(exponents);
-  const Tensor angles = new_axis(positions, -1) * turns;
-  const Tensor all = as_type(x, wide);
-  const std::int64_t stride = options.traditional ? 2 : 1;
-  const Tensor a = last(all, 0, half, stride);
-  const Tensor b = last(all, options.traditional ? 1 : half, half, stride);
-  const Tensor turned = turned_pairs(a, b, angles, options.traditional);
-  if (dims == shape.back()) return as_type(turned, type);
-  const Tensor rest = last(all, dims, shape.back() - dims);
-  return as_type(concatenate({turned, rest}, {.axis = -1}), type);
+  const Tensor angles = new_axis(positions(call, type), -1) * turns(call, type);
+  const std::int64_t half = dims / 2, stride = is_traditional ? 2 : 1;
+  const Tensor a = last(x, 0, half, stride);
+  const Tensor b = last(x, is_traditional ? 1 : half, half, stride);
+  const Tensor turned = turned_pairs(a, b, angles, is_traditional);
+  if (dims == shape.back()) return {turned};
+  return {concatenate({turned, last(x, dims, shape.back() - dims)}, {.axis = -1})};
 }
 
-Tensor attention(const Tensor& queries, const Tensor& keys, const Tensor& values,
-                 const fast::AttentionOptions& options) {
-  const DType type =
-      ops::to_floating(ops::merge(ops::merge(queries.dtype(), keys.dtype()), values.dtype()));
-  const DType wide = inner(type);
-  const std::int64_t heads = queries.shape()[1];
-  const Tensor q = as_type(queries, wide) * *options.scale;
-  const Tensor k = repeated(as_type(keys, wide), heads), v = repeated(as_type(values, wide), heads);
-  Tensor scores = dot(q, Axes{3}, Axes{0, 1}, k, Axes{3}, Axes{0, 1});
-  const Shape shape = scores.shape();
-  if (options.causal) scores = hidden(causal_mask(shape[2], shape[3]), scores);
-  if (options.mask && options.mask->dtype() == DType::u8)
-    scores = hidden(*options.mask, scores);
-  else if (options.mask)
-    scores = scores + as_type(*options.mask, wide);
-  if (options.sinks) {
-    const Tensor column = reshape(as_type(*options.sinks, wide), {1, heads, 1, 1});
-    const Tensor first = broadcast(column, {shape[0], heads, shape[2], 1});
+// Heads that share keys are rows of one product.
+std::vector<Tensor> attention(const Composition& call) {
+  const DType type = inner(call);
+  const Shape &q = call.in[0].shape(), &k = call.in[1].shape(), &v = call.in[2].shape();
+  const std::int64_t rows = q[1] / k[1] * q[2];
+  const Tensor queries = as_type(call.in[0], type) * call.attr<double>("scale");
+  const Tensor products = dot(reshape(queries, {q[0], k[1], rows, q[3]}), Axes{3}, Axes{0, 1},
+                              as_type(call.in[1], type), Axes{3}, Axes{0, 1});
+  Tensor scores = masked(call, reshape(products, {q[0], q[1], q[2], k[2]}));
+  if (const auto sinks = ask(call, &attention_sinks)) {
+    const Tensor column = reshape(as_type(call.in[*sinks], type), {1, q[1], 1, 1});
+    const Tensor first = broadcast(column, {q[0], q[1], q[2], 1});
     scores = fast::softmax(concatenate({first, scores}, {.axis = 3}), {.axes = Axes{3}});
-    scores = last(scores, 1, shape[3]);
+    scores = last(scores, 1, k[2]);
   } else {
     scores = fast::softmax(scores, {.axes = Axes{3}});
   }
-  return as_type(dot(scores, Axes{3}, Axes{0, 1}, v, Axes{2}, Axes{0, 1}), type);
+  const Tensor shares = reshape(scores, {q[0], k[1], rows, k[2]});
+  const Tensor result =
+      dot(shares, Axes{3}, Axes{0, 1}, as_type(call.in[2], type), Axes{2}, Axes{0, 1});
+  return {reshape(result, {q[0], q[1], q[2], v[3]})};
 }
 
-Tensor softmax(const Tensor& x, const Axes& axes) {
-  const DType type = ops::to_floating(x.dtype());
-  const Tensor all = as_type(x, inner(type));
-  const Tensor largest = reduce_max(all, {.axes = axes, .keep_axes = true});
-  const Tensor powers = exp(all - stop_gradient(largest));
-  return as_type(powers / sum(powers, {.axes = axes, .keep_axes = true}), type);
-}
-
-}  // namespace mlxnx::composed
+}  // namespace mlxnx::ops::composed

@@ -19,10 +19,7 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 
-// 16-bit floats as f32.
-Tensor as_wide(const Tensor& x) {
-  return as_type(x, x.dtype() == DType::f64 || is_complex(x.dtype()) ? x.dtype() : DType::f32);
-}
+Tensor as_wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
 
 Axes all_axes(const Tensor& x) {
   Axes axes;
@@ -118,19 +115,6 @@ Tensor logcumsumexp(const Tensor& x, const LogCumSumExpOptions& options) {
   for (std::int64_t distance = 1; distance < length; distance *= 2)
     sums = log_add_exp(sums, moved(distance));
   return as_type(options.inclusive ? sums : moved(1), ops::to_floating(x.dtype()));
-}
-
-Tensor cross_entropy(const Tensor& logits, const Tensor& targets) {
-  const Shape& shape = logits.shape();
-  if (!is_integer(targets.dtype()))
-    throw TypeError("[cross_entropy] targets are integers, got " + to_string(targets.type()));
-  if (shape.empty() || targets.shape() != Shape(shape.begin(), shape.end() - 1)) {
-    throw ShapeError("[cross_entropy] takes logits […, classes] and targets […], got " +
-                     to_string(logits.type()) + " and " + to_string(targets.type()));
-  }
-  const Tensor all = as_wide(logits);
-  const Tensor at = take_along_axis(all, new_axis(targets, -1), {.axis = -1});
-  return logsumexp(all, {.axes = Axes{-1}}) - squeeze(at, {.axes = Axes{-1}});
 }
 
 }  // namespace mlxnx::fast

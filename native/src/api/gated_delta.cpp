@@ -7,6 +7,7 @@
 #include "mlxnx/operators.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/reduction.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::fast {
 namespace {
@@ -39,9 +40,7 @@ struct DeltaState {
 };
 
 // 16-bit floats as f32.
-Tensor as_wide(const Tensor& x) {
-  return as_type(x, x.dtype() == DType::f64 ? DType::f64 : DType::f32);
-}
+Tensor as_wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
 
 // Step `at`, without their axis.
 Tensor step_of(const Tensor& x, const Tensor& at) {

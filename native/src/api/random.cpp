@@ -12,6 +12,7 @@
 #include "mlxnx/ops/linalg.h"
 #include "mlxnx/ops/reduction.h"
 #include "mlxnx/ops/sort.h"
+#include "ops/type_rules.h"
 
 // Every formula is MLX's down to the order of its roundings, since the numbers shall be MLX's.
 namespace mlxnx::random {
@@ -71,7 +72,7 @@ Tensor unit(const Tensor& key, const Shape& shape, DType type) {
 
 // Numbers of -1 to 1, both excluded.
 Tensor symmetric(const Tensor& key, const Shape& shape, DType type) {
-  const DType wide = type == DType::f64 ? type : DType::f32;
+  const DType wide = ops::to_wide(type);
   const double low = wide == DType::f64 ? std::nextafter(-1.0, 0.0) : std::nextafter(-1.0F, 0.0F);
   return uniform(key, shape, {.low = Tensor(low, wide), .high = 1.0, .type = wide});
 }
@@ -100,7 +101,7 @@ Tensor last_at_most(const Tensor& ascending, const Tensor& values) {
 
 // Where all draws have the same logits, memory for each draw and each logit is enough.
 Tensor draws_of_one(const Tensor& key, const Tensor& logits, const Shape& shape) {
-  const Tensor x = as_type(logits, logits.dtype() == DType::f64 ? DType::f64 : DType::f32);
+  const Tensor x = as_type(logits, ops::to_wide(logits.dtype()));
   const Tensor largest = reduce_max(x);
   // Infinite ones are all alike probable.
   const Tensor weights =

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "mlxc/graph.h"
 
@@ -102,7 +103,7 @@ namespace mlxnx::mlxc {
 class AtOnceScope {
  public:
   explicit AtOnceScope(bool at_once) : state_(thread_state), outer_(state_.at_once) {
-    state_.at_once = at_once && kAllowed;
+    state_.at_once = at_once && kAllowed && !state_.only_graphs;
   }
   static bool is_allowed() { return kAllowed; }
   /// Whether a scope of this thread computes at once.
@@ -114,6 +115,21 @@ class AtOnceScope {
  private:
   static const bool kAllowed;
 
+  ThreadState& state_;
+  bool outer_;
+};
+
+/// No scope within computes at once: for graphs that are built by calls of their own, whose
+/// constants would be computed where MLX traces.
+class OnlyGraphsScope {
+ public:
+  explicit OnlyGraphsScope(bool only_graphs)
+      : state_(thread_state), outer_(std::exchange(state_.only_graphs, only_graphs)) {}
+  ~OnlyGraphsScope() { state_.only_graphs = outer_; }
+  OnlyGraphsScope(const OnlyGraphsScope&) = delete;
+  OnlyGraphsScope& operator=(const OnlyGraphsScope&) = delete;
+
+ private:
   ThreadState& state_;
   bool outer_;
 };

@@ -20,6 +20,7 @@ struct ThreadState {
   std::uint64_t nodes = 0;       ///< graph nodes built so far
   bool is_evaluating = false;    ///< whether MLX walks a graph on this thread
   bool at_once = false;          ///< whether small arrays are computed instead (host_kernels.h)
+  bool only_graphs = false;      ///< whether nothing may be computed at once meanwhile
   bool fuses = false;            ///< whether the graph is traced to be fused
 };
 

@@ -2,7 +2,9 @@
 #include <string>
 
 #include "mlxnx/mlxnx.h"
+#include "mlxnx/nn/losses.h"
 #include "nn/function.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::nn {
 namespace {
@@ -80,7 +82,9 @@ const FunctionDef kFast[] = {
      Family::kFast,
      kLogitsTargets,
      {},
-     [](const FunctionCall& call) { return Tensors{fast::cross_entropy(call[0], call[1])}; }},
+     [](const FunctionCall& call) {
+       return Tensors{cross_entropy(as_type(call[0], ops::to_wide(call[0].dtype())), call[1])};
+     }},
     {"gated_delta_update", Family::kFast, kDelta, {}, &delta},
     {"layer_norm", Family::kFast, kXWeightBias, kEps,
      [](const FunctionCall& call) {

@@ -16,14 +16,6 @@ std::vector<Tensor> split_key(const Tensor& key, std::int64_t count, std::string
   return keys;
 }
 
-Tensor random_uniform(const Tensor& key, const Shape& shape, double low, double high) {
-  return random::uniform(key, shape, {.low = low, .high = high});
-}
-
-Tensor random_normal(const Tensor& key, const Shape& shape, double deviation) {
-  return random::normal(key, shape, {.scale = Tensor(deviation)});
-}
-
 Tensor zeros(const Shape& shape) { return constant(0.0, DType::f32, shape); }
 Tensor ones(const Shape& shape) { return constant(1.0, DType::f32, shape); }
 

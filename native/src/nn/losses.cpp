@@ -22,14 +22,10 @@ class Loss {
     for (const Tensor& operand : floats) type_ = ops::merge(type_, operand.dtype());
   }
 
-  /// `x` as it is computed: in at least f32 unless it is of integers.
-  static Tensor wide(const Tensor& x) {
-    return x.dtype() == DType::f16 || x.dtype() == DType::bf16 ? as_type(x, DType::f32) : x;
-  }
-  /// The same for integers too.
-  static Tensor real(const Tensor& x) {
-    return is_integer(x.dtype()) ? as_type(x, DType::f32) : wide(x);
-  }
+  /// `x` as it is computed.
+  static Tensor real(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
+  /// The same, but for integers, which stay.
+  static Tensor wide(const Tensor& x) { return is_integer(x.dtype()) ? x : real(x); }
 
   /// Throws: ShapeError unless the shapes are equal.
   void require_same(std::string_view left, const Tensor& a, std::string_view right,

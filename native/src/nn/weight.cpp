@@ -120,7 +120,7 @@ void adapt(Tensor& weight, WeightForm& form, const LoraOptions& options, bool ha
   const Tensor dense = dense_weight(weight, form);
   const std::int64_t rows = dense.shape()[0], columns = dense.shape()[1];
   const double bound = 1 / std::sqrt(static_cast<double>(columns));
-  form.lora_a = random_uniform(key, {columns, rank}, -bound, bound);
+  form.lora_a = random::uniform(key, {columns, rank}, {.low = -bound, .high = bound});
   form.lora_b = zeros({rank, rows});
   form.lora_scale = options.scale;
   if (has_lengths) form.m = lengths_of_rows(as_type(dense, DType::f32));

@@ -98,11 +98,31 @@ class OutputTypes {
   std::size_t size_ = 0;
 };
 
+/// One call of an op, as functions of tensors see it.
+struct Composition {
+  const OpDef& op;
+  std::span<const Tensor> in;
+  const Attrs& attrs;  ///< normalised
+  std::span<const TensorType> outputs;
+
+  template <typename T>
+  const T& attr(std::string_view name) const {
+    return attrs.get<T>(name);
+  }
+  template <typename T>
+  const T* attr_if(std::string_view name) const {
+    return attrs.get_if<T>(name);
+  }
+};
+
 using InferFn = OutputTypes (*)(const Call&);
 /// Builds the graph. The result has the shape of `call.output(i)`; its type may differ, the caller
 /// casts it.
 using EvalFn = mlxc::Array (*)(const Call&);
 using EvalManyFn = std::vector<mlxc::Array> (*)(const Call&);
+/// What the op does, by the public functions of tensors. Results may be of other types than the
+/// call's, who asks casts them.
+using ComposeFn = std::vector<Tensor> (*)(const Composition&);
 
 /// Groups of the Nx documentation.
 enum class Group : std::uint8_t {
@@ -141,6 +161,8 @@ struct OpDef {
   EvalManyFn eval_many = nullptr;  ///< for the others
   Placement placement = Placement::kAnywhere;
   std::string_view doc;  ///< one sentence
+  /// For rows that are more than Nx's: see composed.h.
+  ComposeFn compose = nullptr;
 };
 
 inline constexpr std::int8_t kVariadic = -1;

@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "ops/composed.h"
 #include "ops/index_values.h"
-#include "ops/matmul.h"
 #include "ops/operands.h"
 #include "ops/quantization.h"
 #include "ops/registry.h"
@@ -136,10 +136,7 @@ Array unpacked(const Packed& w, const Quantization& form, DType type,
 }
 
 // The type that weights are computed in: MLX's kernels on GPUs know what to do with 16 bits.
-DType inner_type(DType type) {
-  if (type == DType::f64) return type;
-  return on_cpu() || bits(type) != 16 ? DType::f32 : type;
-}
+DType inner_type(DType type) { return on_cpu() ? to_wide(type) : type; }
 
 Array eval_dequantize(const Call& call) {
   const Quantization form = quantization_of(call);
@@ -172,27 +169,11 @@ Packed broadcast_batch(const Packed& w, const Shape& batch) {
   });
 }
 
-// `x` times the weights, which have as many leading dimensions, or none.
-Array dense_product(const Array& x, const Packed& w, const Quantization& form, bool transpose,
-                    DType type) {
-  const Array weights = unpacked(w, form, type);
-  return matmul({x}, {weights, transpose}, type);
-}
-
 // MLX's CPU unpacks the weights anew for every row: from so many on it is quicker to unpack them
 // once, which takes longer where that has to go bit by bit or through a table.
-bool are_many_rows(const Array& x, const Quantization& form) {
+bool are_many_rows(std::int64_t rows, const Quantization& form) {
   const bool is_quick = form.bits == 8 || (form.is_affine() && (form.bits & (form.bits - 1)) == 0);
-  return on_cpu() && x.shape()[x.rank() - 2] >= (is_quick ? 4 : 16);
-}
-
-// The same in MLX's kernel, where it can and is quick.
-Array packed_product(const Array& x, const Packed& w, const Quantization& form, bool transpose,
-                     DType type, const Shape& output) {
-  const bool is_one = w.words.rank() == 2;
-  const bool is_served = type != DType::f64 && (is_one || are_counted({&x, &w.words}, output));
-  if (!is_served || are_many_rows(x, form)) return dense_product(x, w, form, transpose, type);
-  return mlxc::quantized_matmul(x, w.matrices(), packed_form(form), transpose);
+  return on_cpu() && rows >= (is_quick ? 4 : 16);
 }
 
 // The type that a product with quantized weights is computed in, the operands' own.
@@ -206,22 +187,27 @@ Array eval_quantized_dot(const Call& call) {
   const Shape& x_shape = call.shape(0);
   const Shape& output = call.output().shape;
   if (element_count(output) == 0 || x_shape.back() == 0) return zeros(call.output());
-  const bool transpose = call.attr<bool>("transpose");
   const DType type = inner_type(product_type(call, form));
+  const bool is_one = call.rank(1) == 2, is_vector = x_shape.size() == 1;
+  const std::int64_t in_all = element_count(x_shape) / x_shape.back();
+  const std::int64_t rows = is_one ? in_all : is_vector ? 1 : x_shape[x_shape.size() - 2];
+  if (type == DType::f64 || are_many_rows(rows, form)) return build_composed(call);
+  const bool transpose = call.attr<bool>("transpose");
   const Array x = operand_as(call, 0, type);
   const Packed w = packed_operand(call, form, 1, type);
-  if (w.words.rank() == 2) {
-    // All rows beside one another: MLX would count through more axes in 32 bits.
-    const Array rows = mlxc::reshape(x, {element_count(x_shape) / x_shape.back(), x_shape.back()});
-    return mlxc::reshape(packed_product(rows, w, form, transpose, type, output), output);
-  }
-  const bool is_vector = x_shape.size() == 1;
+  const auto product = [&](const Array& left, const Packed& right) {
+    const Array result =
+        mlxc::quantized_matmul(left, right.matrices(), packed_form(form), transpose);
+    return mlxc::reshape(result, output);
+  };
+  // All rows beside one another: MLX would count through more axes in 32 bits.
+  if (is_one) return product(mlxc::reshape(x, {in_all, x_shape.back()}), w);
   const Array matrices = is_vector ? mlxc::reshape(x, {1, x_shape.back()}) : x;
   const Shape batch = is_vector ? Shape(output.begin(), output.end() - 1) : leading(output);
   const Array all = broadcast_to_shape(matrices, with_last(batch, shape_of(matrices)));
-  const Array product =
-      packed_product(all, broadcast_batch(w, batch), form, transpose, type, output);
-  return mlxc::reshape(product, output);
+  const Packed each = broadcast_batch(w, batch);
+  if (!are_counted({&all, &each.words}, output)) return build_composed(call);
+  return product(all, each);
 }
 
 // ---- products of chosen matrices
@@ -232,30 +218,17 @@ Array safe_numbers(const Call& call, std::size_t i, std::size_t of) {
   return mlxc::astype(safe_indices(call, i, 0, {count}), DType::u32);
 }
 
-// The chosen ones of the matrices in `array`: [batch…, rows, columns].
-Array chosen(const Array& array, const Array& numbers, const Shape& batch) {
-  const Shape shape = shape_of(array);
-  const Array list = mlxc::reshape(array, with_last({element_count(leading(shape))}, shape));
-  const Array some = mlxc::take(list, numbers, 0);
-  return broadcast_to_shape(some, with_last(batch, shape));
-}
-
 // The numbers that a call chooses by.
 struct Chooser {
-  GatheredCall gathered;
   Array rhs;
   std::optional<Array> lhs;
 
-  Chooser(const Call& call, std::size_t right)
-      : gathered(gathered_call(call, right)), rhs(safe_numbers(call, gathered.rhs_indices, 1)) {
+  Chooser(const Call& call, std::size_t right) {
+    const GatheredCall gathered = gathered_call(call, right);
+    rhs = safe_numbers(call, gathered.rhs_indices, 1);
     if (gathered.lhs_indices != 0) lhs = safe_numbers(call, gathered.lhs_indices, 0);
   }
   const Array* lhs_or_none() const { return lhs ? &*lhs : nullptr; }
-  Array left(const Array& a) const {
-    if (lhs) return chosen(a, *lhs, gathered.batch);
-    return broadcast_to_shape(a, with_last(gathered.batch, shape_of(a)));
-  }
-  Array right(const Array& b) const { return chosen(b, rhs, gathered.batch); }
 };
 
 Array eval_gather_dot(const Call& call) {
@@ -263,10 +236,7 @@ Array eval_gather_dot(const Call& call) {
     return zeros(call.output());
   const Chooser chooser(call, 1);
   const DType type = merge(call.dtype(0), call.dtype(1));
-  if (!is_float(type) || type == DType::f64) {
-    return matmul({chooser.left(operand_as(call, 0, type))},
-                  {chooser.right(operand_as(call, 1, type))}, type);
-  }
+  if (!is_float(type) || type == DType::f64) return build_composed(call);
   const DType inner = inner_type(type);
   return mlxc::gather_mm(operand_as(call, 0, inner), operand_as(call, 1, inner),
                          chooser.lhs_or_none(), chooser.rhs, call.attr<bool>("sorted_indices"));
@@ -277,16 +247,12 @@ Array eval_gather_quantized_dot(const Call& call) {
   if (element_count(output) == 0 || call.shape(0).back() == 0) return zeros(call.output());
   const Quantization form = quantization_of(call);
   const Chooser chooser(call, form.operands());
-  const bool transpose = call.attr<bool>("transpose");
   const DType type = inner_type(product_type(call, form));
   const Array x = operand_as(call, 0, type);
   const Packed w = packed_operand(call, form, 1, type);
-  if (type == DType::f64 || !are_counted({&x, &w.words}, output)) {
-    const Packed right = w.each([&](const Array& part) { return chooser.right(part); });
-    return dense_product(chooser.left(x), right, form, transpose, type);
-  }
+  if (type == DType::f64 || !are_counted({&x, &w.words}, output)) return build_composed(call);
   return mlxc::gather_qmm(x, w.matrices(), packed_form(form), chooser.lhs_or_none(), chooser.rhs,
-                          transpose, call.attr<bool>("sorted_indices"));
+                          call.attr<bool>("transpose"), call.attr<bool>("sorted_indices"));
 }
 
 // ---- rows
@@ -323,7 +289,8 @@ const std::array kOps = {
           .infer = quantized::unpacked,
           .eval = eval_dequantize,
           .doc = "The weights that words, scales and, for affine, biases stand for; for nvfp4 the "
-                 "third operand is the global scale."},
+                 "third operand is the global scale.",
+          .compose = composed::dequantize},
     OpDef{.name = "fast:quantized_dot",
           .group = Group::kQuantization,
           .min_operands = 3,
@@ -332,7 +299,8 @@ const std::array kOps = {
           .infer = quantized::product,
           .eval = eval_quantized_dot,
           .doc = "Rows times quantized weights, given as words, scales and, for affine, biases; "
-                 "their batch axes broadcast."},
+                 "their batch axes broadcast.",
+          .compose = composed::quantized_dot},
     OpDef{.name = "fast:gather_dot",
           .group = Group::kQuantization,
           .min_operands = 3,
@@ -341,7 +309,8 @@ const std::array kOps = {
           .infer = quantized::gathered_product,
           .eval = eval_gather_dot,
           .doc = "Products of matrices chosen by number: the third operand chooses of the second, "
-                 "the fourth, if there is one, of the first."},
+                 "the fourth, if there is one, of the first.",
+          .compose = composed::gather_dot},
     OpDef{.name = "fast:gather_quantized_dot",
           .group = Group::kQuantization,
           .min_operands = 4,
@@ -350,7 +319,8 @@ const std::array kOps = {
           .infer = quantized::gathered_quantized_product,
           .eval = eval_gather_quantized_dot,
           .doc = "`fast:gather_dot` with quantized weights: x, words, scales and, for affine, "
-                 "biases, then the numbers."},
+                 "biases, then the numbers.",
+          .compose = composed::gather_quantized_dot},
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Random bits from a key and a counter: what every distribution in random.h is made of.
 #include <array>
 
+#include "ops/composed.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 
@@ -33,7 +34,8 @@ const std::array kOps = {
           .attrs = kRandomBitsAttrs,
           .infer = infer_random_bits,
           .eval = eval_random_bits,
-          .doc = "Random bits, which depend on the key and on nothing else; those of MLX."},
+          .doc = "Random bits, which depend on the key and on nothing else; those of MLX.",
+          .compose = composed::random_bits},
 };
 
 }  // namespace

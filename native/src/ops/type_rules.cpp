@@ -82,6 +82,11 @@ DType merge_number(DType type, const Number& number) {
 
 DType to_floating(DType type) { return is_integer(type) ? DType::f32 : type; }
 
+DType to_wide(DType type) {
+  const DType floating = to_floating(type);
+  return bits(floating) == 16 ? DType::f32 : floating;
+}
+
 DType to_complex(DType type) {
   if (type == DType::f64)
     throw UnsupportedError(

@@ -18,6 +18,10 @@ DType merge_number(DType type, const Number& number);
 /// Floating or complex types as they are, integers as f32. Nx: Nx.Type.to_floating
 DType to_floating(DType type);
 
+/// The floating type that sums and slopes of `type` are computed in: f32 for integers and for
+/// floats of 16 bits, any other as it is.
+DType to_wide(DType type);
+
 /// c64. Nx: Nx.Type.to_complex
 /// Throws: UnsupportedError for f64, which needs c128.
 DType to_complex(DType type);

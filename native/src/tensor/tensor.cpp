@@ -8,6 +8,7 @@
 #include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
+#include "mlxc/thread_state.h"
 #include "tensor/element.h"
 #include "tensor/node.h"
 
@@ -19,7 +20,9 @@ std::shared_ptr<tensors::Node> host_node(const void* data, const TensorType& typ
   auto node = std::make_shared<tensors::Node>(
       mlxc::from_bytes(data, std::span(dims.data(), dims.size()), mlxc::to_mlx(type.dtype)), type,
       tensors::Weight{});
-  node->ready.store(true, std::memory_order_release);
+  // Where a graph is traced to be fused, a number may be a node of it.
+  const bool is_ready = !mlxc::thread_state.fuses || mlxc::is_computed(node->array);
+  node->ready.store(is_ready, std::memory_order_release);
   return node;
 }
 

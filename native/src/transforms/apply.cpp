@@ -90,9 +90,18 @@ Linears conformed(Linears linears, std::span<const Tensor> values) {
   return linears;
 }
 
+// What the op is made of; its rule may know a better way than the row.
+std::vector<Tensor> compose(const Rule& rule, const Instruction& instruction,
+                            std::span<const Tensor> in) {
+  if (rule.compose != nullptr) return rule.compose({instruction, in, {}});
+  const ops::OpDef& op = *instruction.op;
+  if (op.compose != nullptr) return op.compose({op, in, instruction.attrs, instruction.outputs});
+  throw UnsupportedError("[" + std::string(rule.op) + "] is made of no other ops");
+}
+
 RegionPtr composed_region(const Rule& rule, const Application& call) {
   return region_of(types_of(call.in), [&](const std::vector<Tensor>& in) {
-    return rule.compose({call.instruction, in, {}});
+    return compose(rule, call.instruction, in);
   });
 }
 
@@ -243,11 +252,8 @@ Linears op_cotangents(const Application& call, std::span<const Linear> cotangent
 }  // namespace
 
 RegionPtr composed(const Instruction& instruction, std::span<const TensorType> operands) {
-  const Rule& rule = rule_of(instruction);
-  if (rule.compose == nullptr)
-    throw UnsupportedError("[" + std::string(rule.op) + "] is made of no other ops");
   return region_of(operands, [&](const std::vector<Tensor>& in) {
-    std::vector<Tensor> results = rule.compose({instruction, in, {}});
+    std::vector<Tensor> results = compose(rule_of(instruction), instruction, in);
     for (std::size_t i = 0; i < results.size(); ++i)
       results[i] = as_type(results[i], instruction.outputs[i].dtype);
     return results;

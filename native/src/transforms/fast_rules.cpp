@@ -1,5 +1,4 @@
 // Fused ops: derivatives are those of the ops that they mean.
-#include "api/composed.h"
 #include "ops/invoke.h"
 #include "transforms/algebra.h"
 #include "transforms/batch.h"
@@ -9,42 +8,6 @@ namespace {
 
 using Call = Application;
 using Tensors = std::vector<Tensor>;
-
-std::optional<Tensor> operand_if(const Call& call, bool is_there, std::size_t i) {
-  return is_there ? std::optional(call.in[i]) : std::nullopt;
-}
-
-Tensors rms_norm_composed(const Call& call) {
-  return {composed::rms_norm(call.in[0], operand_if(call, call.in.size() > 1, 1),
-                             call.attr<double>("eps"))};
-}
-
-Tensors layer_norm_composed(const Call& call) {
-  const std::size_t count = call.in.size();
-  const bool is_bias_only = call.attr<bool>("bias_only");
-  return {composed::layer_norm(call.in[0], operand_if(call, count > 1 && !is_bias_only, 1),
-                               operand_if(call, count > 2 || is_bias_only, count - 1),
-                               call.attr<double>("eps"))};
-}
-
-Tensors rope_composed(const Call& call) {
-  fast::RopeOptions options{.traditional = call.attr<bool>("traditional"),
-                            .scale = call.attr<double>("scale"),
-                            .offset = call.in[1],
-                            .frequencies = operand_if(call, call.in.size() == 3, 2)};
-  if (const auto* base = call.attr_if<double>("base")) options.base = *base;
-  return {composed::rope(call.in[0], call.attr<std::int64_t>("dims"), options)};
-}
-
-Tensors attention_composed(const Call& call) {
-  const std::size_t count = call.in.size();
-  const bool has_sinks = call.attr<bool>("sinks");
-  return {composed::attention(call.in[0], call.in[1], call.in[2],
-                              {.scale = call.attr<double>("scale"),
-                               .mask = operand_if(call, count == (has_sinks ? 5 : 4), 3),
-                               .causal = call.attr<bool>("causal"),
-                               .sinks = operand_if(call, has_sinks, count - 1)})};
-}
 
 Linears softmax_forward(const Call& call, std::span<const Linear> tangents) {
   const auto* const given = call.attr_if<Axes>("axes");
@@ -58,13 +21,10 @@ Linears softmax_forward(const Call& call, std::span<const Linear> tangents) {
 
 // As the ops that it means.
 Tensors composed_for_all(const BatchCall& call) {
-  const Compose compose = find_rule(*call.instruction.op)->compose;
   std::vector<TensorType> types;
   for (std::size_t i = 0; i < call.in.size(); ++i)
     types.push_back({call.in[i].tensor.dtype(), call.shape(i)});
-  const RegionPtr region = region_of(types, [&](const Tensors& in) {
-    return compose({call.instruction, in, {}});
-  });
+  const RegionPtr region = composed(call.instruction, types);
   const Batched result = map_over(*region, {call.in.begin(), call.in.end()}, call.size).front();
   return {result.tensor};
 }
@@ -108,11 +68,11 @@ Tensors attention_rule(const BatchCall& call) {
 
 std::span<const Rule> fast_rules() {
   static const std::vector<Rule> rules = {
-      composed("fast:layer_norm", layer_norm_composed),
-      composed("fast:rms_norm", rms_norm_composed),
-      composed("fast:rope", rope_composed),
+      composed("fast:layer_norm"),
+      composed("fast:rms_norm"),
+      composed("fast:rope"),
       forward("fast:softmax", softmax_forward),
-      composed("fast:scaled_dot_product_attention", attention_composed),
+      composed("fast:scaled_dot_product_attention"),
   };
   return rules;
 }

@@ -49,7 +49,7 @@ using Forward = Linears (*)(const Application& call, std::span<const Linear> tan
 /// The cotangent of operand `i`, from that of the one result. Of operands in which an op is linear.
 using Transpose = Tensor (*)(const Application& call, std::size_t i, const Tensor& cotangent);
 /// The results, made of other ops, in whose derivatives the derivative is looked for. Has no `out`.
-/// Rows that Nx has nothing for tell so what they mean, whatever their derivative.
+/// Rows that tell what they mean themselves need none.
 using Compose = std::vector<Tensor> (*)(const Application& call);
 
 enum class Derivative : std::uint8_t {
@@ -58,7 +58,7 @@ enum class Derivative : std::uint8_t {
   kJointly,      ///< linear in some operands together: add, concatenate, select
   kEach,         ///< linear in each of some operands while the others stand still: dot
   kForward,      ///< `forward`; the other direction is its transpose
-  kComposed,     ///< `compose`
+  kComposed,     ///< `compose`, or the row's own
   kForwardOnly,  ///< `compose` for tangents; `reason` why not for cotangents
 };
 
@@ -97,7 +97,7 @@ inline Rule each(std::string_view op, std::uint32_t linear_in, Transpose transpo
 inline Rule forward(std::string_view op, Forward forward) {
   return {.op = op, .derivative = Derivative::kForward, .forward = forward};
 }
-inline Rule composed(std::string_view op, Compose compose) {
+inline Rule composed(std::string_view op, Compose compose = nullptr) {
   return {.op = op, .derivative = Derivative::kComposed, .compose = compose};
 }
 inline Rule forward_only(std::string_view op, Compose compose, std::string_view reason) {
@@ -120,7 +120,6 @@ std::span<const Rule> quantization_rules();
 std::span<const Rule> order_rules();
 std::span<const Rule> fft_rules();
 std::span<const Rule> linalg_rules();
-std::span<const Rule> random_rules();
 std::span<const Rule> fast_rules();
 
 /// The rule of a row of the registry, or null where it lacks one.

@@ -77,6 +77,7 @@ std::span<const Rule> shape_rules() {
       zero("constant"),
       zero("eye"),
       zero("iota"),
+      zero("random_bits"),
       jointly("broadcast", kFirst, broadcast_transpose),
       jointly("concatenate", kAll, concatenate_transpose),
       jointly("pad", kFirst | kSecond, pad_transpose),

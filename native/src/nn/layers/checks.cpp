@@ -56,10 +56,7 @@ Axes on_each(std::size_t spatial, const PerAxis& given, std::int64_t least, std:
   return given.values.size() == spatial ? given.values : Axes(spatial, given.values.front());
 }
 
-Tensor wide(const Tensor& x) {
-  const DType type = ops::to_floating(x.dtype());
-  return as_type(x, bits(type) < 32 ? DType::f32 : type);
-}
+Tensor wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
 
 Tensor plus_bias(const Tensor& x, const std::optional<Tensor>& bias) {
   return bias ? x + *bias : x;

@@ -40,7 +40,7 @@ FirstWeights first_weights(std::int64_t inputs, std::int64_t outputs, const Axes
   const double bound =
       1 / std::sqrt(static_cast<double>(inputs) * static_cast<double>(element_count(kernel)));
   const Tensor own = split_key(key, 1, layer).front();
-  return {random_uniform(own, shape, -bound, bound),
+  return {random::uniform(own, shape, {.low = -bound, .high = bound}),
           has_bias ? std::optional(zeros({outputs})) : std::nullopt};
 }
 

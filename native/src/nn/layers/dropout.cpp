@@ -23,7 +23,7 @@ Tensor dropped(const Tensor& x, const std::optional<Tensor>& key, double p, std:
   Shape choices = x.shape();
   for (std::size_t i = 0; i < shared; ++i) choices[choices.size() - 2 - i] = 1;
   const Tensor own = split_key(*key, 1, layer).front();
-  const Tensor is_kept = greater_equal(random_uniform(own, choices, 0, 1), p);
+  const Tensor is_kept = random::bernoulli(own, Tensor(1 - p), choices);
   return select(broadcast(is_kept, x.shape()), x * (1 / (1 - p)), 0);
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "mlxnx/mlxnx.h"
+#include "mlxnx/nn/initializers.h"
 #include "mlxnx/nn/quantized.h"
 #include "nn/initial.h"
 #include "nn/layer.h"
@@ -15,7 +16,7 @@ Embedding::Embedding(const EmbeddingOptions& options, const Tensor& key) {
   const std::int64_t count = at_least(1, options.num_embeddings, "num_embeddings", "embedding");
   const std::int64_t dims = at_least(1, options.dims, "dims", "embedding");
   const Tensor own = split_key(key, 1, "embedding").front();
-  weight = random_normal(own, {count, dims}, 1 / std::sqrt(static_cast<double>(dims)));
+  weight = init::normal(own, {count, dims}, {.std = 1 / std::sqrt(static_cast<double>(dims))});
 }
 
 Tensor Embedding::operator()(const Tensor& x) const {

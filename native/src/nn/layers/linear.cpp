@@ -16,8 +16,8 @@ Linear::Linear(const LinearOptions& options, const Tensor& key) {
   const std::int64_t outputs = at_least(1, options.output_dims, "output_dims", "linear");
   const auto keys = split_key(key, 2, "linear");
   const double bound = 1 / std::sqrt(static_cast<double>(inputs));
-  weight = random_uniform(keys[0], {outputs, inputs}, -bound, bound);
-  if (options.bias) bias = random_uniform(keys[1], {outputs}, -bound, bound);
+  weight = random::uniform(keys[0], {outputs, inputs}, {.low = -bound, .high = bound});
+  if (options.bias) bias = random::uniform(keys[1], {outputs}, {.low = -bound, .high = bound});
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
@@ -31,8 +31,8 @@ Bilinear::Bilinear(const BilinearOptions& options, const Tensor& key) {
   const std::int64_t outputs = at_least(1, options.output_dims, "output_dims", "bilinear");
   const auto keys = split_key(key, 2, "bilinear");
   const double bound = 1 / std::sqrt(static_cast<double>(first));
-  weight = random_uniform(keys[0], {outputs, second, first}, -bound, bound);
-  if (options.bias) bias = random_uniform(keys[1], {outputs}, -bound, bound);
+  weight = random::uniform(keys[0], {outputs, second, first}, {.low = -bound, .high = bound});
+  if (options.bias) bias = random::uniform(keys[1], {outputs}, {.low = -bound, .high = bound});
 }
 
 Tensor Bilinear::operator()(const Tensor& x1, const Tensor& x2) const {

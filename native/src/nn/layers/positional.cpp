@@ -103,7 +103,7 @@ Tensor ALiBi::operator()(const Tensor& scores, std::int64_t offset,
   const std::int64_t heads = scores.shape()[rank - 3];
   const Shape places{scores.shape()[rank - 2], scores.shape()[rank - 1]};
   const Tensor distances = abs(iota(places, {.axis = 0}) + offset - iota(places, {.axis = 1}));
-  const DType wide = type == DType::f64 ? type : DType::f32;
+  const DType wide = ops::to_wide(type);
   const Tensor slopes = reshape(list(slopes_of(heads), wide), {heads, 1, 1});
   Tensor added = as_type(-(as_type(distances, wide) * slopes), type);
   if (mask) added = added + *mask;

@@ -26,7 +26,7 @@ struct Draw {
         bound(1 / std::sqrt(static_cast<double>(size))) {}
 
   Tensor operator()(std::size_t which, const Shape& shape) const {
-    return random_uniform(keys[which], shape, -bound, bound);
+    return random::uniform(keys[which], shape, {.low = -bound, .high = bound});
   }
 };
 

@@ -5,6 +5,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/optimizers/optimizer.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::optimizers {
 
@@ -14,9 +15,7 @@ std::pair<std::vector<Tensor>, Tensor> clip_tensors(const std::vector<Tensor>& g
     throw ArgumentError("[clip_grad_norm] max_norm can't be negative, got " +
                         std::to_string(max_norm));
   // Squares of 16-bit floats may overflow, and small factors vanish.
-  const auto wide = [](const Tensor& x) {
-    return x.dtype() == DType::f64 ? x : as_type(x, DType::f32);
-  };
+  const auto wide = [](const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); };
   std::optional<Tensor> squares;
   for (const Tensor& gradient : gradients) {
     const Tensor x = wide(gradient);

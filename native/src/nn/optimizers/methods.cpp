@@ -7,6 +7,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "nn/optimizers/rule.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::optimizers {
 namespace {
@@ -112,7 +113,7 @@ Optimizer make_adadelta(const AdaDelta::Options& options) {
 
 // The share that gradients have in an average which began as 0.
 Tensor begun_share(double kept, const Single& one) {
-  const DType type = one.gradient.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType type = ops::to_wide(one.gradient.dtype());
   return 1 - pow(tensor(kept, type), as_type(one.step, type));
 }
 

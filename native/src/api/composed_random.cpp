@@ -1,11 +1,11 @@
-// Random bits jump. What makes them is told for those who have no op for it.
+// Random bits, as ops on integers.
 #include <array>
 #include <cstdint>
 
 #include "mlxnx/mlxnx.h"
-#include "transforms/rules.h"
+#include "ops/composed.h"
 
-namespace mlxnx::transforms {
+namespace mlxnx::ops::composed {
 namespace {
 
 Tensor word(std::uint32_t value) { return Tensor(Number(std::uint64_t{value}), DType::u32); }
@@ -45,7 +45,9 @@ Tensor narrow(const Tensor& words, DType type) {
   return flatten(stack(parts, {.axis = 1}));
 }
 
-std::vector<Tensor> random_composed(const Application& call) {
+}  // namespace
+
+std::vector<Tensor> random_bits(const Composition& call) {
   const auto type = call.attr<DType>("type");
   const auto shape = call.attr<Axes>("shape");
   const std::int64_t count = element_count(shape);
@@ -61,11 +63,4 @@ std::vector<Tensor> random_composed(const Application& call) {
   return {reshape(slice(elements, {0}, {count}), shape)};
 }
 
-}  // namespace
-
-std::span<const Rule> random_rules() {
-  static const std::array kRules = {Rule{.op = "random_bits", .compose = random_composed}};
-  return kRules;
-}
-
-}  // namespace mlxnx::transforms
+}  // namespace mlxnx::ops::composed

@@ -1,0 +1,23 @@
+#include "ops/composed.h"
+
+#include "mlxc/host_kernels.h"
+#include "mlxnx/device.h"
+#include "tensor/node.h"
+
+namespace mlxnx::ops {
+
+mlxc::Array build_composed(const Call& call) {
+  const DeviceScope cpu(Device::kCpu);
+  // Computed operands stay that, so that small results are computed at once.
+  const bool are_ready = mlxc::AtOnceScope::is_open();
+  const mlxc::OnlyGraphsScope graphs(!are_ready);
+  std::vector<Tensor> in;
+  for (std::size_t i = 0; i < call.size(); ++i) {
+    mlxc::Array array(call.array(i));
+    in.push_back(are_ready ? tensors::wrap_ready(std::move(array), call.type(i))
+                           : tensors::wrap(std::move(array), call.type(i)));
+  }
+  return call.op.compose({call.op, in, call.attrs, call.outputs}).front().node().array;
+}
+
+}  // namespace mlxnx::ops
