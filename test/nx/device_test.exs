@@ -31,7 +31,9 @@ defmodule Mlx.Backend.DeviceTest do
         elem(Nx.top_k(a), 0),
         Nx.backend_copy(b, backend),
         Nx.backend_transfer(Nx.tensor([1]), backend),
-        Nx.from_pointer(backend, Nx.to_pointer(b), :s32, {2})
+        Nx.from_pointer(backend, Nx.to_pointer(b), :s32, {2}),
+        Mlx.NN.relu(a),
+        Mlx.NN.Losses.l1_loss(a, b)
       ]
 
       for result <- results do

@@ -580,7 +580,7 @@ defmodule Mlx.TransformsTest do
       assert [_] = Mlx.Program.run(program, [product, Nx.tensor(2)])
 
       for other <- [:x, "x", {1}] do
-        assert_raise ArgumentError, ~r/\[run\] expected tensors, got/, fn ->
+        assert_raise ArgumentError, ~r/\[run\] expected tensors, or handles alone, got/, fn ->
           Mlx.Program.run(program, [@x, other])
         end
       end

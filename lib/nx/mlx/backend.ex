@@ -181,16 +181,8 @@ defmodule Mlx.Backend do
 
   defp call_block(outs, name, tensors, attributes) when is_tuple(outs) do
     outs = Tuple.to_list(outs)
-    device = device(tensors)
-    where = Mlx.Stream.where() || device
-    refs = Enum.map(tensors, &to_ref(&1, where))
     types = Enum.map(outs, &{&1.type, &1.shape})
-
-    name
-    |> NIF.op_many(refs, attributes, types, where)
-    |> Mlx.Memory.collected()
-    |> Enum.zip_with(outs, &put_ref(&2, &1, device))
-    |> List.to_tuple()
+    tensors |> call_many(outs, &NIF.op_many(name, &1, attributes, types, &2)) |> List.to_tuple()
   end
 
   ## Reading
@@ -330,6 +322,22 @@ defmodule Mlx.Backend do
     where = Mlx.Stream.where() || device
     refs = to_refs(operands, where)
     name |> NIF.op(refs, attributes, {type, shape}, where) |> answer(out, device)
+  end
+
+  @doc false
+  # The tensors, like `outs`, that a program answers.
+  def run_program(handle, tensors, outs),
+    do: call_many(tensors, outs, &NIF.program_run(handle, &1, &2))
+
+  defp call_many(tensors, outs, native) do
+    device = device(tensors)
+    where = Mlx.Stream.where() || device
+
+    tensors
+    |> to_refs(where)
+    |> native.(where)
+    |> Mlx.Memory.collected()
+    |> Enum.zip_with(outs, &put_ref(&2, &1, device))
   end
 
   defp answer(ref, out, device) when is_reference(ref) do

@@ -51,7 +51,7 @@ defmodule Mlx.Callback do
   end
 
   @doc """
-  Answers a program's callback (`t:Mlx.Compiler.Lower.callback/0`), from handles to handles. `hooks` are the functions of the
+  Answers a program's callback (`t:Mlx.Compiler.Callbacks.callback/0`), from handles to handles. `hooks` are the functions of the
   named ones.
   """
   def answer_program({:hook, hook, container}, hooks, handles) do

@@ -14,8 +14,7 @@ defmodule Mlx.NN do
   import Mlx.NN.Functions
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Layer, Parameters, Weights}
-  alias Nx.Tensor, as: T
+  alias Mlx.NN.{Callable, Layer, Model, Parameters, Training, Weights}
 
   @typedoc "A layer, or a map, list or tuple of models."
   @type model :: Layer.t() | %{(atom() | String.t()) => model} | [model] | tuple()
@@ -93,41 +92,7 @@ defmodule Mlx.NN do
   """
   @doc type: :layer
   @spec init(model, Nx.Tensor.t() | integer()) :: parameters
-  def init(model, key) when is_integer(key), do: init(model, Nx.Random.key(key))
-
-  def init(%Layer{name: :sequential, options: [layers: layers]}, key) do
-    case init(layers, key) do
-      none when none == %{} -> %{}
-      parameters -> %{"layers" => parameters}
-    end
-  end
-
-  def init(%Layer{name: name, options: options}, %T{} = key),
-    do: {:layer_init, name, options} |> Callable.call([key]) |> Parameters.nest()
-
-  def init(models, key) when is_tuple(models), do: init(Tuple.to_list(models), key)
-
-  def init(models, key) when is_list(models) do
-    models |> Enum.with_index(&{&2, &1}) |> init_each(key)
-  end
-
-  def init(%{} = models, key) when not is_struct(models),
-    do: models |> Enum.sort() |> init_each(key)
-
-  def init(function, _key) when is_function(function), do: %{}
-  def init(other, _key), do: Argument.check!(false, "init", "a model", other)
-
-  defp init_each([], _key), do: %{}
-
-  defp init_each(named, key) do
-    keys = Nx.Random.split(key, parts: length(named))
-
-    for {{name, model}, i} <- Enum.with_index(named),
-        parameters = init(model, keys[i]),
-        parameters != %{},
-        into: %{},
-        do: {to_string(name), parameters}
-  end
+  def init(model, key), do: Model.init(model, key)
 
   @doc """
   What a layer answers for `operands`: a tensor, or a tuple of those that it takes, where nil stands for one that is left out.
@@ -146,46 +111,8 @@ defmodule Mlx.NN do
   """
   @doc type: :layer
   @spec call(Layer.t(), parameters, Nx.Tensor.t() | tuple(), keyword()) :: term()
-  def call(layer, parameters, operands, options \\ [])
-
-  def call(%Layer{name: :sequential, options: [layers: layers]}, parameters, x, options) do
-    below = Map.get(parameters, "layers", %{})
-
-    {answer, changed} =
-      for {layer, i} <- Enum.with_index(layers), reduce: {x, %{}} do
-        {x, changed} ->
-          case call_one(layer, Map.get(below, "#{i}", %{}), x, of_layer(options, i)) do
-            {answer, %{} = own} when not is_struct(own) -> {answer, Map.put(changed, "#{i}", own)}
-            answer -> {answer, changed}
-          end
-      end
-
-    if changed == %{},
-      do: answer,
-      else: {answer, Map.put(parameters, "layers", Map.merge(below, changed))}
-  end
-
-  def call(%Layer{name: name, options: layer_options}, parameters, operands, options) do
-    operands = if is_tuple(operands), do: Tuple.to_list(operands), else: [operands]
-    {names, tensors} = parameters |> Parameters.flatten() |> Enum.unzip()
-    given = Enum.map(operands, &(&1 != nil))
-    callable = {:layer, name, layer_options, names, given, Enum.sort(options)}
-
-    {answers, changed} =
-      callable
-      |> Callable.call(tensors ++ Enum.reject(operands, &is_nil/1))
-      |> Enum.split_with(fn {name, _} -> name == "" end)
-
-    answer =
-      case Enum.map(answers, &elem(&1, 1)) do
-        [single] -> single
-        several -> List.to_tuple(several)
-      end
-
-    if changed == [],
-      do: answer,
-      else: {answer, Parameters.merge(parameters, Parameters.nest(changed))}
-  end
+  def call(layer, parameters, operands, options \\ []),
+    do: Model.call(layer, parameters, operands, options)
 
   @doc """
   Writes parameters by their dotted names into a `.safetensors` file, which MLX, Hugging Face's libraries and C++ read. The file is
@@ -220,7 +147,15 @@ defmodule Mlx.NN do
   def load_weights(path) do
     Argument.check_path!(path, "load_weights")
     {named, _metadata} = Weights.read!(path)
+    nested!(named, path)
+  end
+
+  defp nested!(named, path) do
     Parameters.nest(named)
+  rescue
+    error in ArgumentError ->
+      reason = String.replace_prefix(error.message, "[nest] ", "")
+      reraise Mlx.FormatError, [message: "[load_weights] #{path}: #{reason}"], __STACKTRACE__
   end
 
   @doc """
@@ -265,35 +200,8 @@ defmodule Mlx.NN do
           Enumerable.t() | (pos_integer() -> Enumerable.t()),
           keyword()
         ) ::
-          Mlx.NN.Training.t()
-  def train(params, loss, data, options), do: Mlx.NN.Training.run(params, loss, data, options)
-
-  # Each layer that draws numbers gets a key of its own.
-  defp of_layer(options, i) do
-    case options[:key] do
-      nil -> options
-      key -> Keyword.put(options, :key, Nx.Random.fold_in(key, i))
-    end
-  end
-
-  defp call_one(function, _parameters, x, _options) when is_function(function), do: function.(x)
-
-  defp call_one(%Layer{name: :sequential} = layer, parameters, x, options),
-    do: call(layer, parameters, x, options)
-
-  # Options are for those layers that have them.
-  defp call_one(%Layer{name: name} = layer, parameters, x, options) do
-    row = Callable.row("layer", name) || %{operands: [], on_call: []}
-    {key, options} = Keyword.pop(options, :key)
-    operands = if key && "key" in row.operands, do: {x, key}, else: x
-
-    call(
-      layer,
-      parameters,
-      operands,
-      Enum.filter(options, fn {o, _} -> "#{o}" in row.on_call end)
-    )
-  end
+          Training.t()
+  def train(params, loss, data, options), do: Training.run(params, loss, data, options)
 
   ## Activation functions
 

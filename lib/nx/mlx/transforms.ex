@@ -160,25 +160,17 @@ defmodule Mlx.Transforms do
 
   @doc "The tensors that a program answers."
   def run_program(program, inputs) do
-    Enum.each(inputs, fn input ->
-      tensor? = is_number(input) or is_struct(input, Nx.Tensor) or is_struct(input, Complex)
-      Argument.check!(tensor? or is_reference(input), "run", "tensors", input)
-    end)
-
-    where = Mlx.Stream.where()
-
-    refs =
+    tensors =
       for input <- inputs do
-        if is_reference(input),
-          do: input,
-          else: input |> Nx.to_tensor() |> Nx.devectorize() |> Mlx.Backend.to_ref(where)
+        tensor? = is_number(input) or is_struct(input, Nx.Tensor) or is_struct(input, Complex)
+        Argument.check!(tensor?, "run", "tensors, or handles alone", input)
+        input |> Nx.to_tensor() |> Nx.devectorize()
       end
 
-    refs = program.handle |> Mlx.NIF.program_run(refs, where) |> Mlx.Memory.collected()
+    outs =
+      for {_name, {type, shape}} <- Mlx.Program.outputs(program), do: Nx.template(shape, type)
 
-    for {ref, {_name, {type, shape}}} <- Enum.zip(refs, Mlx.Program.outputs(program)) do
-      %{Nx.template(shape, type) | data: %Mlx.Backend{ref: ref}}
-    end
+    Mlx.Backend.run_program(program.handle, tensors, outs)
   end
 
   ## Checks

@@ -81,23 +81,85 @@ defmodule Mlx.NN.TrainingTest do
       # Nothing is left to do.
       assert train(epochs: 6, optimizer: optimizer, checkpoint: path).steps == whole.steps
     end
+  end
 
+  @tag :tmp_dir
+  test "a checkpoint of something else is refused", %{tmp_dir: folder} do
     path = Path.join(folder, "other.safetensors")
-    NN.save_weights(%{"params" => %{"w" => Nx.tensor(1)}}, path)
+    # `put` and `texts` say what stands in the checkpoint instead.
+    refused = fn put, texts, reason ->
+      File.rm(path)
+      train(epochs: 1, checkpoint: path)
+      {named, old} = Mlx.NN.Weights.read!(path)
+      named = named |> Map.new() |> Map.merge(put) |> Map.reject(&(elem(&1, 1) == nil))
+      params = NN.Parameters.nest(Map.to_list(named))
+      NN.save_weights(params, path, Map.reject(Map.merge(old, texts), &(elem(&1, 1) == nil)))
+      assert_raise Mlx.FormatError, reason, fn -> train(checkpoint: path) end
+    end
 
-    assert_raise Mlx.FormatError, ~r/has no params.bias: it is of another model/, fn ->
-      train(checkpoint: path)
+    refused.(%{"params.bias" => nil}, %{}, ~r/another model or optimizer: it has no params.bias/)
+    shape = %{"params.bias" => Nx.tensor([1.0, 2.0])}
+    refused.(shape, %{}, ~r/its params.bias is f32\[2\], not f32\[1\]/)
+    type = %{"best.bias" => Nx.tensor([1])}
+    refused.(type, %{}, ~r/its best.bias is s32\[1\], not f32\[1\]/)
+    refused.(%{}, %{"steps" => "-1"}, ~r/how far the training had come/)
+    refused.(%{}, %{"epochs" => nil}, ~r/how far the training had come/)
+    refused.(%{}, %{"history" => "0.1;0.2"}, ~r/a history that can't be read/)
+  end
+
+  @tag :tmp_dir
+  test "what is no number is never the best, and a checkpoint keeps it", %{tmp_dir: folder} do
+    for {mode, values, best} <- [
+          {:min, [0.5, :nan, 0.3, :nan], 3},
+          {:max, [0.5, :nan, 0.3, :infinity], 1},
+          {:max, [:nan, :nan, 0.3, :neg_infinity], 3}
+        ] do
+      path = Path.join(folder, "#{System.unique_integer([:positive])}.safetensors")
+      {:ok, seen} = Agent.start_link(fn -> [] end)
+
+      validate = fn params ->
+        count = Agent.get_and_update(seen, &{length(&1), &1 ++ [params["weight"]]})
+        Nx.tensor(Enum.at(values, count), type: :f32)
+      end
+
+      options = [validate: validate, mode: mode, checkpoint: path]
+      train(options ++ [epochs: 2])
+      training = train(options ++ [epochs: 4])
+      told = Enum.map(training.history, & &1.validation)
+      assert Enum.map(told, &if(is_float(&1), do: Float.round(&1, 4), else: &1)) == values
+      weight = Agent.get(seen, &Enum.at(&1, best - 1))
+      assert Nx.to_binary(training.params["weight"]) == Nx.to_binary(weight)
     end
   end
 
-  test "statistics are what the loss says, and a key is another one for each step" do
-    model = NN.sequential([NN.layer(:batch_norm, num_features: 1), @model])
-    keys = :counters.new(1, [])
+  test "a key is another one for each step, from the seed" do
+    loss = fn params, _batch, key ->
+      Nx.add(Nx.multiply(0, Nx.sum(params["weight"])), Nx.Random.uniform_split(key, 0, 1))
+    end
 
-    loss = fn params, {x, y}, key ->
-      :counters.add(keys, 1, 1)
+    losses = fn seed ->
+      options = [optimizer: Optimizers.sgd(learning_rate: 0.1), epochs: 5, progress: false]
+      options = Keyword.put(options, :key, seed)
+      training = NN.train(%{"weight" => Nx.tensor([1.0])}, loss, [{0}], options)
+      Enum.map(training.history, & &1.loss)
+    end
+
+    key = Nx.Random.key(7)
+    uniform = &Nx.Random.uniform_split(Nx.Random.fold_in(key, &1), 0, 1)
+    assert losses.(7) == Enum.map(0..4, &Nx.to_number(uniform.(&1)))
+    assert length(Enum.uniq(losses.(7))) == 5
+    assert losses.(key) == losses.(7)
+    assert losses.(8) != losses.(7)
+  end
+
+  test "statistics are what the loss says, which is traced, not called for each step" do
+    model = NN.sequential([NN.layer(:batch_norm, num_features: 1), @model])
+    calls = :counters.new(1, [])
+
+    loss = fn params, {x, y} ->
+      :counters.add(calls, 1, 1)
       {answer, params} = NN.call(model, params, x, training: true)
-      {Nx.add(NN.Losses.mse_loss(answer, y), Nx.multiply(0, Nx.sum(key))), params}
+      {NN.Losses.mse_loss(answer, y), params}
     end
 
     training =
@@ -107,7 +169,7 @@ defmodule Mlx.NN.TrainingTest do
         progress: false
       )
 
-    assert :counters.get(keys, 1) <= 3, "the loss is traced, not called for each step"
+    assert :counters.get(calls, 1) in 1..3
     # Batches of 16 are normalised by their own means, which is noise.
     assert List.last(training.history).loss < hd(training.history).loss / 2
     statistics = training.params["layers"]["0"]
@@ -118,8 +180,15 @@ defmodule Mlx.NN.TrainingTest do
     loss = fn params, {x, y} -> Nx.multiply(loss(params, {x, y}), :nan) end
     params = NN.init(@model, 0)
     options = [optimizer: Optimizers.sgd(learning_rate: 0.1), epochs: 1, progress: false]
-    text = capture_io(:stderr, fn -> NN.train(params, loss, batches(), options) end)
+
+    text =
+      capture_io(:stderr, fn ->
+        training = NN.train(params, loss, batches(), options)
+        send(self(), Enum.map(training.history, & &1.loss))
+      end)
+
     assert length(String.split(text, "the loss is nan at step 1")) == 2
+    assert_received [:nan]
   end
 
   test "what does not fit is refused" do
@@ -132,6 +201,8 @@ defmodule Mlx.NN.TrainingTest do
     assert_raise ArgumentError, ~r/:patience to be .* together with :validate/, fn ->
       train(patience: 2)
     end
+
+    assert_raise ArgumentError, ~r/:key to be a key or a seed/, fn -> train(key: 1.5) end
 
     assert_raise ArgumentError, ~r/at least one batch/, fn ->
       NN.train(NN.init(@model, 0), &loss/2, [],

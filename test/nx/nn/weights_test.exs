@@ -39,6 +39,13 @@ defmodule Mlx.NN.WeightsTest do
       NN.load_weights(path)
     end
 
+    # The file is right, but no nested map has both of its names.
+    Mlx.NN.Weights.write!(path, [{"a.b", Nx.tensor(1)}, {"a", Nx.tensor(2)}], %{})
+
+    assert_raise Mlx.FormatError, ~r/x.safetensors.* can't stand beside another tensor/, fn ->
+      NN.load_weights(path)
+    end
+
     assert_raise ArgumentError, fn -> NN.load_weights(:model) end
     assert_raise ArgumentError, fn -> NN.save_weights([1], path) end
   end

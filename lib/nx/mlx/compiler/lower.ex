@@ -6,23 +6,16 @@ defmodule Mlx.Compiler.Lower do
   # it to; so a branch holds what only it reads.
   @moduledoc false
 
-  alias Mlx.Compiler.Transform
-  alias Nx.Defn.{Composite, Expr, Tree}
-  alias Nx.Tensor, as: T
+  import Mlx.Compiler.Node
 
-  @typedoc """
-  What to do when the program asks for a callback: call a hook, by its name or its function, or compute a runtime call. The
-  last element is the container of templates that the callback's tensors are put into.
-  """
-  @type callback ::
-          {:hook, {:named, atom()} | {:fn, function()}, Nx.Container.t()}
-          | {:runtime_call, function(), options :: term(), template :: Nx.Container.t(),
-             Nx.Container.t()}
+  alias Mlx.Compiler.{Callbacks, Transform}
+  alias Nx.Defn.{Expr, Tree}
+  alias Nx.Tensor, as: T
 
   @typedoc """
   The region; the positions of the parameters that it reads, in the order of its inputs; and the callbacks by name.
   """
-  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => callback}}
+  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => Callbacks.callback()}}
 
   # A scope is a region under construction. `params`: what a parameter's position stands for: a value's id, or for the
   # program itself the position. `values`: ids of lowered nodes. `visible`: ids of the nodes that belong to this scope or to
@@ -46,13 +39,11 @@ defmodule Mlx.Compiler.Lower do
   def lower(expr, vars, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
     callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}, gradients: 0}
-    callbacks = see_params(callbacks, flatten(List.to_tuple(vars)))
+    callbacks = Callbacks.see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
     {scope, positions} = in_order(scope)
     {region(scope, ids), positions, callbacks.found}
   end
-
-  defp flatten(expr), do: Composite.flatten_list([expr])
 
   defp region(scope, outputs) do
     {Enum.reverse(scope.inputs), Enum.reverse(scope.instructions), outputs}
@@ -133,7 +124,7 @@ defmodule Mlx.Compiler.Lower do
   defp put_values(scope, id, ids), do: %{scope | values: Map.put(scope.values, id, ids)}
 
   defp remember(ids, %T{data: %Expr{id: id}} = tensor, [scope | outer], callbacks) do
-    {ids, [put_values(scope, id, ids) | outer], see(callbacks, id, tensor)}
+    {ids, [put_values(scope, id, ids) | outer], Callbacks.see(callbacks, id, tensor)}
   end
 
   defp emit(instruction, count, [scope | outer]) do
@@ -146,25 +137,6 @@ defmodule Mlx.Compiler.Lower do
        | outer
      ]}
   end
-
-  # Types and shapes of the tensors that a node stands for.
-  defp types(%T{type: {:tuple, _}} = tensor), do: tensor |> outputs() |> Enum.map(&type/1)
-  defp types(tensor), do: [type(tensor)]
-  defp type(%T{vectorized_axes: [_ | _]} = tensor), do: tensor |> Nx.devectorize() |> type()
-  defp type(%T{type: type, shape: shape}), do: {type, shape}
-
-  defp outputs(%T{type: {:tuple, _}, data: %Expr{op: op, args: args}}) do
-    case {op, args} do
-      {:while, [initial | _]} -> flatten(initial)
-      {:cond, [_clauses, last]} -> flatten(last)
-      {:block, [_struct, _args, expr, _fun]} -> flatten(expr)
-      {:metadata, [expr, _]} -> flatten(expr)
-      {:runtime_call, [_expr, _fun, template, _options]} -> flatten(template)
-      {op, [_expr, _spec, template | _]} when op in [:io_call, :hook] -> flatten(template)
-    end
-  end
-
-  defp outputs(tensor), do: [tensor]
 
   ## Nodes
 
@@ -238,7 +210,7 @@ defmodule Mlx.Compiler.Lower do
     [initial, arg, condition, body] = args
     {ids, scopes, callbacks} = initial |> flatten() |> values(scopes, callbacks)
     types = Enum.map(flatten(initial), &type/1)
-    callbacks = see_params(callbacks, flatten(arg))
+    callbacks = Callbacks.see_params(callbacks, flatten(arg))
 
     {condition, callbacks} = function_region(types, condition, nil, callbacks)
     {body, callbacks} = function_region(types, body, types, callbacks)
@@ -290,8 +262,11 @@ defmodule Mlx.Compiler.Lower do
     types = Enum.map(flatten(template), &type/1)
     {ids, scopes, callbacks} = expr |> flatten() |> values(scopes, callbacks)
 
-    callback = {:runtime_call, fun, options, without_data(template), handed(expr, callbacks)}
-    {name, callbacks} = add_callback(callbacks, "runtime_call", callback)
+    callback =
+      {:runtime_call, fun, options, Callbacks.without_data(template),
+       Callbacks.handed(expr, callbacks)}
+
+    {name, callbacks} = Callbacks.add(callbacks, "runtime_call", callback)
     {ids, scopes} = emit({:runtime_call, name, ids, types}, length(types), scopes)
     remember(ids, tensor, scopes, callbacks)
   end
@@ -307,14 +282,14 @@ defmodule Mlx.Compiler.Lower do
         spec -> {expr, spec}
       end
 
-    case hook(spec, callbacks.hooks) do
+    case Callbacks.hook(spec, callbacks) do
       nil ->
         remember(ids, tensor, scopes, callbacks)
 
       hook ->
         {told_ids, scopes, callbacks} = told |> flatten() |> values(scopes, callbacks)
-        callback = {:hook, hook, handed(told, callbacks)}
-        {name, callbacks} = add_callback(callbacks, hook_name(spec), callback)
+        callback = {:hook, hook, Callbacks.handed(told, callbacks)}
+        {name, callbacks} = Callbacks.add(callbacks, Callbacks.hook_name(spec), callback)
         {passed, scopes} = emit({:hook, name, told_ids}, length(told_ids), scopes)
         # What flows on comes out of the hook, so that it stays in its place.
         remember(if(told_ids == ids, do: passed, else: ids), tensor, scopes, callbacks)
@@ -442,7 +417,7 @@ defmodule Mlx.Compiler.Lower do
 
   # The core makes the derivative of the function's region, and puts it in the instruction's place.
   defp transform(%Transform{params: params} = transform, ids, scopes, callbacks) do
-    callbacks = see_params(callbacks, params)
+    callbacks = Callbacks.see_params(callbacks, params)
     {own, others} = Enum.split(ids, length(params))
 
     {region, captures, scopes, callbacks} =
@@ -485,7 +460,7 @@ defmodule Mlx.Compiler.Lower do
   defp gradient(%T{data: %Expr{context: context, args: [expr, _]}} = tensor, inputs, fun, _) do
     cotangents =
       for {{type, shape}, i} <- tensor |> types() |> Enum.with_index(),
-          do: Expr.parameter(context, cotangent_type(type), shape, i)
+          do: Expr.parameter(context, Transform.cotangent_type(type), shape, i)
 
     cotangent = if is_tuple(expr), do: List.to_tuple(cotangents), else: hd(cotangents)
     answers = inside_defn(fn -> fun.(cotangent) end)
@@ -516,15 +491,11 @@ defmodule Mlx.Compiler.Lower do
     {type, shape} = type(input)
     answer = Nx.devectorize(answer, keep_names: false)
     answer = if answer.shape == shape, do: answer, else: Nx.broadcast(answer, shape)
-    answer |> Nx.as_type(cotangent_type(type)) |> expression()
+    answer |> Nx.as_type(Transform.cotangent_type(type)) |> expression()
   end
 
   defp expression(%T{data: %Expr{}} = tensor), do: tensor
   defp expression(tensor), do: Expr.tensor(tensor)
-
-  # As `cotangent_type` of native/src/program/ir.h.
-  defp cotangent_type({kind, _} = type) when kind in [:f, :bf, :c], do: type
-  defp cotangent_type(_integer), do: {:f, 32}
 
   # The default of a block without a row: its nodes among ours, its parameters our operands.
   defp inline(operands, default, tensor, scopes, callbacks) do
@@ -551,67 +522,4 @@ defmodule Mlx.Compiler.Lower do
 
     remember(ids, tensor, [scope | outer], callbacks)
   end
-
-  ## Callbacks
-
-  defp add_callback(callbacks, kind, callback) do
-    name = "#{kind}:#{map_size(callbacks.found)}"
-    {name, %{callbacks | found: Map.put(callbacks.found, name, callback)}}
-  end
-
-  defp hook({:fn, fun}, _hooks), do: {:fn, fun}
-
-  defp hook({:named, name, fun}, hooks) do
-    cond do
-      name in hooks -> {:named, name}
-      fun -> {:fn, fun}
-      true -> nil
-    end
-  end
-
-  defp hook_name({:named, name, _}), do: to_string(name)
-  defp hook_name({:fn, _}), do: "hook"
-
-  # A callback is kept, and copied, with its program: it must not hold expressions, whose shared nodes a copy repeats.
-  defp without_data(expr), do: Composite.traverse(expr, &%{&1 | data: nil})
-
-  # Nx's evaluator hands callbacks the tensors that it computed, and these have the names and vectorized axes under which
-  # their node was first met: renaming and vectorizing make no node. Parameters are devectorized. `seen` keeps both by id.
-  defp see(callbacks, _id, %T{type: {:tuple, _}}), do: callbacks
-
-  defp see(callbacks, id, tensor) do
-    %{callbacks | seen: Map.put_new(callbacks.seen, id, %{tensor | data: nil})}
-  end
-
-  defp see_params(callbacks, params) do
-    Enum.reduce(params, callbacks, &see(&2, &1.data.id, Nx.devectorize(&1)))
-  end
-
-  defp handed(expr, callbacks), do: Composite.traverse(expr, &hd(handed_all(&1, callbacks)))
-
-  # A template for each tensor that the node stands for.
-  defp handed_all(%T{data: %Expr{id: id, op: op, args: args}} = tensor, callbacks) do
-    case {op, args} do
-      {:tensor, [captured]} ->
-        [without_data(captured)]
-
-      {:elem, [tuple, position]} ->
-        [tuple |> handed_all(callbacks) |> Enum.at(position)]
-
-      {op, [expr | _]} when op in [:metadata, :io_call, :hook, :while] ->
-        handed_each(expr, callbacks)
-
-      {:cond, [_clauses, last]} ->
-        handed_each(last, callbacks)
-
-      {:runtime_call, [_expr, _fun, template | _]} ->
-        template |> flatten() |> Enum.map(&without_data/1)
-
-      _ ->
-        for out <- outputs(tensor), do: Map.get(callbacks.seen, id) || without_data(out)
-    end
-  end
-
-  defp handed_each(expr, callbacks),
-    do: expr |> flatten() |> Enum.flat_map(&handed_all(&1, callbacks))
 end

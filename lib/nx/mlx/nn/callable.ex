@@ -7,11 +7,22 @@ defmodule Mlx.NN.Callable do
   alias Mlx.{NIF, Program}
   alias Nx.Tensor, as: T
 
-  @doc "The program of `callable` for tensors of these types, kept for the next call."
-  @spec program(tuple(), [Program.tensor_type()]) :: Program.t()
-  def program(callable, types) do
-    build = fn -> %Program{handle: NIF.nn_program(callable, types)} end
-    Cache.fetch({callable, types}, build, fn _program -> 0 end)
+  @doc """
+  The program of `callable` for tensors of these types, mapped over `size` examples of each where there is one, with the names of its
+  outputs and templates for them; kept for the next call.
+  """
+  @spec program(tuple(), [Program.tensor_type()], pos_integer() | nil) ::
+          {Program.t(), [String.t()], [Nx.Tensor.t()]}
+  def program(callable, types, size \\ nil) do
+    build = fn ->
+      program = %Program{handle: NIF.nn_program(callable, types)}
+      names = program |> Program.outputs() |> Enum.map(&elem(&1, 0))
+      program = if size, do: Program.transform(program, :vmap, size: size), else: program
+      outs = for {_name, {type, shape}} <- Program.outputs(program), do: Nx.template(shape, type)
+      {program, names, outs}
+    end
+
+    Cache.fetch({callable, types, size}, build, fn _program -> 0 end)
   end
 
   @doc "The operands and options of what is called `name` in `family`, and of calls on it, as texts; nil where there is no such row."
@@ -47,11 +58,12 @@ defmodule Mlx.NN.Callable do
   @spec call(tuple(), [Nx.Tensor.t() | number()], keyword()) :: [{String.t(), Nx.Tensor.t()}]
   def call(callable, tensors, options \\ []) do
     tensors = Enum.map(tensors, &Nx.to_tensor/1)
-    vectorized? = Enum.any?(tensors, &(&1.vectorized_axes != []))
-    tensors = if vectorized?, do: Nx.broadcast_vectors(tensors), else: tensors
-    program = program(callable, Enum.map(tensors, &{&1.type, &1.shape}))
-    results = if vectorized?, do: run_mapped(program, tensors), else: run(program, tensors)
-    names = program |> Program.outputs() |> Enum.map(&elem(&1, 0))
+    types = Enum.map(tensors, &{&1.type, &1.shape})
+
+    {names, results} =
+      if Enum.any?(tensors, &(&1.vectorized_axes != [])),
+        do: call_mapped(callable, types, Nx.broadcast_vectors(tensors)),
+        else: callable |> program(types) |> run(tensors)
 
     case {options[:like], results} do
       {nil, _} -> results
@@ -65,29 +77,32 @@ defmodule Mlx.NN.Callable do
 
   defp named_like(result, _other), do: result
 
-  defp run(program, tensors) do
-    tensors = Enum.map(tensors, &%{&1 | names: List.duplicate(nil, tuple_size(&1.shape))})
-
-    if Nx.Defn.Compiler.current() || Enum.any?(tensors, &match?(%T{data: %Nx.Defn.Expr{}}, &1)),
-      do: program |> ToNx.call(tensors) |> list(),
-      else: Program.run(program, tensors)
+  defp run({program, names, outs}, tensors) do
+    if Nx.Defn.Compiler.current() || Enum.any?(tensors, &match?(%T{data: %Nx.Defn.Expr{}}, &1)) do
+      tensors = Enum.map(tensors, &%{&1 | names: List.duplicate(nil, tuple_size(&1.shape))})
+      {names, program |> ToNx.call(tensors) |> list()}
+    else
+      {names, Mlx.Backend.run_program(program.handle, tensors, outs)}
+    end
   end
 
   defp list(%T{} = single), do: [single]
   defp list(tuple), do: Tuple.to_list(tuple)
 
   # All examples in one axis, which the program is mapped over.
-  defp run_mapped(program, [%T{vectorized_axes: axes} | _] = tensors) do
+  defp call_mapped(callable, types, [%T{vectorized_axes: axes} | _] = tensors) do
     size = axes |> Keyword.values() |> Enum.product()
     rows = Enum.map(tensors, &Nx.reshape(Nx.devectorize(&1), append(size, &1.shape)))
+    {names, results} = callable |> program(types, size) |> run(rows)
 
-    for result <- program |> Program.transform(:vmap, size: size) |> run(rows) do
-      [_size | shape] = Tuple.to_list(result.shape)
+    {names,
+     for result <- results do
+       [_size | shape] = Tuple.to_list(result.shape)
 
-      result
-      |> Nx.reshape(List.to_tuple(Keyword.values(axes) ++ shape))
-      |> Nx.vectorize(axes)
-    end
+       result
+       |> Nx.reshape(List.to_tuple(Keyword.values(axes) ++ shape))
+       |> Nx.vectorize(axes)
+     end}
   end
 
   defp append(size, shape), do: List.to_tuple([size | Tuple.to_list(shape)])

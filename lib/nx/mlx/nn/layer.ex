@@ -1,7 +1,7 @@
 defmodule Mlx.NN.Layer do
   @moduledoc """
-  A layer, as functions like `Mlx.NN.linear/1` make it: which one, and its options. It holds no tensors; `Mlx.NN.init/2` draws its
-  parameters, and `Mlx.NN.call/4` takes them.
+  A layer, as `Mlx.NN.layer/2` makes it: which one, and its options. It holds no tensors; `Mlx.NN.init/2` draws its parameters, and
+  `Mlx.NN.call/4` takes them.
 
   A model is a layer, or a map, list, or tuple of models; `Mlx.NN.sequential/1` makes a layer of several.
   """

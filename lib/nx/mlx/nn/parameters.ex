@@ -4,13 +4,27 @@ defmodule Mlx.NN.Parameters do
 
   alias Nx.Tensor, as: T
 
-  @doc "The nested map of `{dotted_name, tensor}`."
+  @doc """
+  The nested map of `{dotted_name, tensor}`.
+
+  Raises `ArgumentError` where one name goes on from another: a tensor holds no parameters.
+  """
   @spec nest([{String.t(), Nx.Tensor.t()}]) :: map()
-  def nest(named) do
-    Enum.reduce(named, %{}, fn {name, tensor}, nested ->
-      path = name |> String.split(".") |> Enum.map(&Access.key(&1, %{}))
-      put_in(nested, path, tensor)
-    end)
+  def nest(named),
+    do:
+      Enum.reduce(named, %{}, fn {name, tensor}, nested ->
+        put(nested, String.split(name, "."), tensor, name)
+      end)
+
+  defp put(%{} = map, [key], tensor, _name) when not is_struct(map) and not is_map_key(map, key),
+    do: Map.put(map, key, tensor)
+
+  defp put(%{} = map, [key | [_ | _] = path], tensor, name) when not is_struct(map),
+    do: Map.put(map, key, map |> Map.get(key, %{}) |> put(path, tensor, name))
+
+  defp put(_taken, _path, _tensor, name) do
+    raise ArgumentError,
+          "[nest] #{name} can't stand beside another tensor, whose name is a part of it or goes on from it"
   end
 
   @doc "The tensors of a container with their dotted names, in the order of `map/2`."

@@ -5,7 +5,8 @@ defmodule Mlx.NN.Training do
     * `:params` - the parameters: the best ones where there is `:validate`, else the last
     * `:state` - the optimizer's state
     * `:epochs`, `:steps` - how many there were, those of a resumed checkpoint included
-    * `:history` - for each epoch the mean loss and what `:validate` answered: `%{loss: 0.31, validation: nil}`
+    * `:history` - for each epoch the mean loss, what `:validate` answered, and the steps per second:
+      `%{loss: 0.31, validation: nil, rate: 120}`; the loss is `:nan` where one of the epoch was no number
     * `:stopped_early` - whether `:patience` ended it
   """
 
@@ -102,14 +103,17 @@ defmodule Mlx.NN.Training do
 
   defp key(nil), do: Nx.Random.key(0)
   defp key(seed) when is_integer(seed), do: Nx.Random.key(seed)
-  defp key(key), do: key
+  defp key(%Nx.Tensor{type: {:u, 32}, shape: {2}} = key), do: key
+  defp key(other), do: Argument.check!(false, "train", ":key to be a key or a seed", other)
 
   # One compiled program: the loss, its gradient, and what the optimizer makes of it.
   defp step(loss, %{optimizer: {_init, update}, clip: clip}) do
     Nx.Defn.jit(
-      fn params, state, batch, key ->
+      fn params, state, batch, key, count ->
         value = fn params ->
-          if is_function(loss, 3), do: loss.(params, batch, key), else: loss.(params, batch)
+          if is_function(loss, 3),
+            do: loss.(params, batch, Nx.Random.fold_in(key, count)),
+            else: loss.(params, batch)
         end
 
         {answer, slopes} = Mlx.value_and_grad(params, value, transform: &loss_of/1)
@@ -167,8 +171,10 @@ defmodule Mlx.NN.Training do
       batches
       |> Enum.reduce(start, fn batch, acc ->
         %{training: training} = acc
-        key = Nx.Random.fold_in(options.key, training.steps)
-        {loss, params, state} = step.(training.params, training.state, batch, key)
+
+        {loss, params, state} =
+          step.(training.params, training.state, batch, options.key, training.steps)
+
         training = %{training | params: params, state: state, steps: training.steps + 1}
         acc = %{acc | training: training, waiting: [loss | acc.waiting], count: acc.count + 1}
 
@@ -179,7 +185,7 @@ defmodule Mlx.NN.Training do
       |> read()
 
     Argument.check!(done.count > 0, "train", "at least one batch in epoch #{number}", batches)
-    entry = %{loss: done.sum / done.count, validation: nil, rate: rate(done)}
+    entry = %{loss: mean(done), validation: nil, rate: rate(done)}
     %{done.training | epochs: number, history: done.training.history ++ [entry]}
   end
 
@@ -191,16 +197,22 @@ defmodule Mlx.NN.Training do
     |> Enum.reverse()
     |> Enum.with_index(first)
     |> Enum.reduce(%{acc | waiting: []}, fn {loss, step}, acc ->
-      case Nx.to_number(loss) do
-        number when is_number(number) ->
-          %{acc | sum: if(is_number(acc.sum), do: acc.sum + number, else: acc.sum)}
-
-        no_number ->
-          if not acc.warned?, do: warn(no_number, step)
-          %{acc | sum: 0.0, warned?: true}
-      end
+      loss = Nx.to_number(loss)
+      if is_number(loss), do: %{acc | sum: add(acc.sum, loss)}, else: no_number(acc, loss, step)
     end)
   end
+
+  # A sum with what is no number in it is none.
+  defp add(sum, loss) when is_number(sum), do: sum + loss
+  defp add(sum, _loss), do: sum
+
+  defp no_number(acc, loss, step) do
+    if not acc.warned?, do: warn(loss, step)
+    %{acc | sum: :nan, warned?: true}
+  end
+
+  defp mean(%{sum: sum, count: count}) when is_number(sum), do: sum / count
+  defp mean(%{sum: sum}), do: sum
 
   defp warn(loss, step) do
     IO.warn(
@@ -212,7 +224,7 @@ defmodule Mlx.NN.Training do
   defp show(acc, number, options) do
     if options.progress and IO.ANSI.enabled?() do
       text =
-        "epoch #{number}/#{options.epochs}  step #{acc.training.steps}  loss #{round4(acc.sum / acc.count)}"
+        "epoch #{number}/#{options.epochs}  step #{acc.training.steps}  loss #{round4(mean(acc))}"
 
       IO.write("\r" <> text <> "  #{rate(acc)} steps/s  #{memory()}\e[K")
     end
@@ -246,14 +258,19 @@ defmodule Mlx.NN.Training do
 
   defp validated(training, options) do
     value = training.params |> options.validate.() |> number()
-    {best, _params} = training.best
-    better? = best == nil or if(options.mode == :min, do: value < best, else: value > best)
+    better? = better?(value, elem(training.best, 0), options.mode)
     history = List.update_at(training.history, -1, &%{&1 | validation: value})
 
-    if better?,
-      do: %{training | history: history, best: {value, training.params}, stale: 0},
-      else: %{training | history: history, stale: training.stale + 1}
+    best = if better?, do: {value, training.params}, else: training.best
+    stale = if better? and is_number(value), do: 0, else: training.stale + 1
+    %{training | history: history, best: best, stale: stale}
   end
+
+  # What is no number is not better than anything; where there was none, the last parameters are the best.
+  defp better?(_value, best, _mode) when not is_number(best), do: true
+  defp better?(value, _best, _mode) when not is_number(value), do: false
+  defp better?(value, best, :min), do: value < best
+  defp better?(value, best, :max), do: value > best
 
   defp number(%Nx.Tensor{} = tensor), do: Nx.to_number(tensor)
   defp number(number) when is_number(number), do: number
@@ -291,39 +308,75 @@ defmodule Mlx.NN.Training do
   defp load!(training, path) do
     {named, texts} = Weights.read!(path)
     named = Map.new(named)
-
-    container = fn prefix, like ->
-      tensors =
-        for {name, _} <- Parameters.flatten(like) do
-          Map.get(named, "#{prefix}.#{name}") ||
-            raise Mlx.FormatError,
-              message:
-                "[train] the checkpoint #{path} has no #{prefix}.#{name}: it is of another model or optimizer"
-        end
-
-      Parameters.rebuild(like, tensors)
-    end
-
-    integer = fn key -> texts |> Map.get(key, "0") |> String.to_integer() end
-
-    history =
-      for entry <- String.split(texts["history"] || "", ";", trim: true) do
-        [loss, validation, rate] = String.split(entry, ",")
-        %{loss: float(loss), validation: float(validation), rate: String.to_integer(rate)}
-      end
+    container = &container!(&1, &2, named, path)
 
     %{
       training
       | params: container.("params", training.params),
-        best: {float(texts["value"] || ""), container.("best", training.params)},
+        best: {value(texts["value"]), container.("best", training.params)},
         state: container.("state", training.state),
-        epochs: integer.("epochs"),
-        steps: integer.("steps"),
-        stale: integer.("stale"),
-        history: history
+        epochs: count!(texts["epochs"], path),
+        steps: count!(texts["steps"], path),
+        stale: count!(texts["stale"], path),
+        history: history!(texts["history"], path)
     }
   end
 
-  defp float(""), do: nil
-  defp float(text), do: text |> Float.parse() |> elem(0)
+  defp container!(prefix, like, named, path) do
+    tensors =
+      for {name, wanted} <- Parameters.flatten(like) do
+        case named["#{prefix}.#{name}"] do
+          nil ->
+            other_model!(path, "it has no #{prefix}.#{name}")
+
+          tensor ->
+            if same?(tensor, wanted),
+              do: tensor,
+              else: misfit!(path, prefix, name, tensor, wanted)
+        end
+      end
+
+    Parameters.rebuild(like, tensors)
+  end
+
+  defp same?(a, b), do: {a.type, a.shape} == {b.type, b.shape}
+
+  defp misfit!(path, prefix, name, tensor, wanted) do
+    [got, wanted] = for t <- [tensor, wanted], do: Mlx.Program.text({"", {t.type, t.shape}})
+    other_model!(path, "its #{prefix}.#{name} is #{got}, not #{wanted}")
+  end
+
+  defp other_model!(path, reason),
+    do: refuse!(path, "is of another model or optimizer: #{reason}")
+
+  defp refuse!(path, reason),
+    do: raise(Mlx.FormatError, message: "[train] the checkpoint #{path} #{reason}")
+
+  defp count!(text, path) do
+    case Integer.parse(text || "") do
+      {count, ""} when count >= 0 -> count
+      _ -> refuse!(path, "does not tell how far the training had come")
+    end
+  end
+
+  defp history!(text, path) do
+    for entry <- String.split(text || "", ";", trim: true) do
+      case String.split(entry, ",") do
+        [loss, validation, rate] ->
+          %{loss: value(loss), validation: value(validation), rate: count!(rate, path)}
+
+        _ ->
+          refuse!(path, "has a history that can't be read")
+      end
+    end
+  end
+
+  # As `save!/2` writes values: a number, a name of what is none, or nothing.
+  defp value(text) do
+    case Float.parse(text || "") do
+      {number, ""} -> number
+      _ when text in ["nan", "infinity", "neg_infinity"] -> String.to_existing_atom(text)
+      _ -> nil
+    end
+  end
 end
