@@ -254,7 +254,7 @@ ExecutablePtr nn_program(ErlNifEnv* env, Term term, std::vector<TensorType> type
   program::Trace trace;
   trace.run(inputs, callable.call, true);
   return make_ready(
-      {.main = *transforms::cleaned(trace.region()), .output_names = *callable.names});
+      {.main = *transforms::cleaned(trace.finish()), .output_names = *callable.names});
 }
 
 // What an op does with operands of these types, made of others, as a program.

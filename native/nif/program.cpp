@@ -117,7 +117,7 @@ class RegionDecoder {
     const auto types = decode<std::vector<TensorType>>(env_, fields[4]);
     std::shared_ptr<const program::Region> function;
     if (fields[5] != atoms.nil) function = nested(fields[5]);
-    return builder_.ops(op->name, values(fields[2]), attrs, types, std::move(function));
+    return builder_.ops(*op, values(fields[2]), attrs, types, std::move(function));
   }
 
   // A gradient that can't be served must not keep the program itself from running.
@@ -146,18 +146,7 @@ class RegionDecoder {
                           std::to_string(region->inputs.size()) + " operands, got " +
                           std::to_string(operands.size()));
     }
-    // All of them: a hook is told though nothing reads what it passes on.
-    std::vector<ValueId> here = operands;
-    here.resize(region->value_count());
-    for (const program::Instruction& instruction : region->instructions) {
-      std::vector<ValueId> own;
-      for (const ValueId id : instruction.operands) own.push_back(here[id]);
-      const std::vector<ValueId> results = builder_.append(instruction, own);
-      std::copy(results.begin(), results.end(), here.begin() + instruction.first);
-    }
-    std::vector<ValueId> outputs;
-    for (const ValueId id : region->outputs) outputs.push_back(here[id]);
-    return outputs;
+    return builder_.append(*region, operands, region->outputs);
   }
 
   std::vector<ValueId> values(Term list) {

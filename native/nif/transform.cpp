@@ -22,9 +22,9 @@ namespace {
 using Positions = std::span<const std::size_t>;
 
 RegionPtr gradients(const Region& function, Positions wrt, Tape tape) {
-  auto region = std::make_shared<Region>(*transforms::value_and_grad(function, wrt, tape));
+  Region region = *transforms::value_and_grad(function, wrt, tape);
   const auto values = static_cast<std::ptrdiff_t>(function.outputs.size());
-  region->outputs.erase(region->outputs.begin(), region->outputs.begin() + values);
+  region.outputs.erase(region.outputs.begin(), region.outputs.begin() + values);
   return transforms::cleaned(std::move(region));
 }
 

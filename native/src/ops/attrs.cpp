@@ -50,6 +50,12 @@ bool is_callable(const AttrValue& value) {
   return function == nullptr || (*function != nullptr && (*function)->apply != nullptr);
 }
 
+// Whether `resolve` would answer `value` itself.
+bool is_resolved(const AttrValue& value, const AttrDef& def) {
+  if (std::holds_alternative<std::monostate>(value)) return def.optional && !def.fallback;
+  return kind_of(value) == def.kind && is_callable(value);
+}
+
 AttrValue resolve(const AttrValue* value, const AttrDef& def, std::string_view op) {
   const bool is_set = value != nullptr && !std::holds_alternative<std::monostate>(*value);
   if (!is_set) {
@@ -93,8 +99,7 @@ void Attrs::throw_missing(std::string_view name) {
 bool is_normal(const Attrs& attrs, std::span<const AttrDef> schema) {
   return std::equal(attrs.entries().begin(), attrs.entries().end(), schema.begin(), schema.end(),
                     [](const auto& entry, const AttrDef& def) {
-                      return entry.first == def.name && kind_of(entry.second) == def.kind &&
-                             is_callable(entry.second);
+                      return entry.first == def.name && is_resolved(entry.second, def);
                     });
 }
 

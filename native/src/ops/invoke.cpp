@@ -293,6 +293,7 @@ OutputTypes infer_types(const OpDef& op, std::span<const TensorType> operands, c
   check_operand_count(op, operands.size());
   InlineVector<Operand, 4> views;
   for (const TensorType& type : operands) views.push_back({&type, nullptr, nullptr, nullptr});
+  if (is_normal(attrs, op.attrs)) return infer_countable({op, views, attrs});
   const Attrs normalised = normalise(attrs, op.attrs, op.name);
   return infer_countable({op, views, normalised});
 }

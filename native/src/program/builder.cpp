@@ -41,10 +41,16 @@ ValueId RegionBuilder::constant(Tensor value) {
 std::vector<ValueId> RegionBuilder::ops(std::string_view name, Ids operands,
                                         const ops::Attrs& attrs, std::span<const TensorType> wanted,
                                         std::shared_ptr<const Region> fun) {
+  return ops(ops::op(name), operands, attrs, wanted, std::move(fun));
+}
+
+std::vector<ValueId> RegionBuilder::ops(const ops::OpDef& op, Ids operands, const ops::Attrs& attrs,
+                                        std::span<const TensorType> wanted,
+                                        std::shared_ptr<const Region> fun) {
   Instruction instruction;
-  instruction.op = &ops::op(name);
+  instruction.op = &op;
   instruction.operands.assign(operands.begin(), operands.end());
-  instruction.attrs = normal_attrs(attrs, *instruction.op);
+  instruction.attrs = normal_attrs(attrs, op);
   if (fun != nullptr) instruction.regions.push_back(std::move(fun));
   return add(std::move(instruction), wanted);
 }
@@ -136,6 +142,12 @@ std::vector<ValueId> RegionBuilder::add(Instruction instruction,
     check_outputs(instruction, outputs, wanted);
     outputs.assign(wanted.begin(), wanted.end());
   }
+  return place(std::move(instruction), std::move(outputs));
+}
+
+// The instruction with outputs of these types, whatever its rules say.
+std::vector<ValueId> RegionBuilder::place(Instruction instruction,
+                                          std::vector<TensorType> outputs) {
   constexpr std::size_t kMostValues = std::numeric_limits<std::int32_t>::max();
   if (types_.size() + outputs.size() > kMostValues)
     throw UnsupportedError("[program] more than 2147483647 values");
@@ -167,13 +179,18 @@ std::vector<ValueId> RegionBuilder::append(const Region& region, Ids inputs, Ids
     if (!is_needed(*it)) continue;
     for (const ValueId id : it->operands) is_read.at(id) = true;
   }
+  // What was inferred there holds here, for operands of the same types.
+  const bool is_known =
+      std::equal(inputs.begin(), inputs.end(), region.inputs.begin(), region.inputs.end(),
+                 [this](ValueId id, const Input& input) { return type(id) == input.type; });
   std::vector<ValueId> here(inputs.begin(), inputs.end());
   here.resize(region.value_count());
   for (const Instruction& instruction : region.instructions) {
     if (!is_needed(instruction)) continue;
-    std::vector<ValueId> operands;
-    for (const ValueId id : instruction.operands) operands.push_back(here[id]);
-    const std::vector<ValueId> ids = append(instruction, operands);
+    Instruction copy = instruction;
+    for (ValueId& id : copy.operands) id = here[id];
+    const std::vector<ValueId> ids = is_known ? place(std::move(copy), instruction.outputs)
+                                              : add(std::move(copy), instruction.outputs);
     std::copy(ids.begin(), ids.end(), here.begin() + instruction.first);
   }
   std::vector<ValueId> answer;
@@ -213,7 +230,8 @@ Region RegionBuilder::finish(Ids outputs) {
     region.outputs.push_back(renumbered[id]);
   }
   region.inputs = std::move(inputs_);
-  region.instructions = std::move(instructions_);
+  region.instructions.assign(std::make_move_iterator(instructions_.begin()),
+                             std::make_move_iterator(instructions_.end()));
   ValueId first = static_cast<ValueId>(region.inputs.size());
   for (Instruction& instruction : region.instructions) {
     for (ValueId& id : instruction.operands) id = renumbered[id];

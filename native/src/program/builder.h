@@ -7,6 +7,7 @@
 //     Program program = builder.program({sum});
 #pragma once
 
+#include <deque>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -37,6 +38,8 @@ class RegionBuilder {
   std::vector<ValueId> ops(std::string_view name, Ids operands, const ops::Attrs& attrs = {},
                            std::span<const TensorType> wanted = {},
                            std::shared_ptr<const Region> fun = nullptr);
+  std::vector<ValueId> ops(const ops::OpDef& op, Ids operands, const ops::Attrs& attrs,
+                           std::span<const TensorType> wanted, std::shared_ptr<const Region> fun);
   /// The same for an op with one output.
   ValueId op(std::string_view name, std::initializer_list<ValueId> operands,
              const ops::Attrs& attrs = {});
@@ -82,6 +85,7 @@ class RegionBuilder {
 
   /// What was built; the builder is empty afterwards. Inputs come first in the numbering.
   /// Throws: ArgumentError for an output that does not exist.
+  Region finish(Ids outputs);
   std::shared_ptr<const Region> region(Ids outputs);
   Program program(Ids outputs, std::vector<std::string> output_names = {});
   Program program(std::initializer_list<ValueId> outputs) {
@@ -90,12 +94,12 @@ class RegionBuilder {
 
  private:
   std::vector<ValueId> add(Instruction instruction, std::span<const TensorType> wanted);
-  Region finish(Ids outputs);
+  std::vector<ValueId> place(Instruction instruction, std::vector<TensorType> outputs);
 
   std::vector<TensorType> types_;  // of all values, in the order they were made
   std::vector<Input> inputs_;
   std::vector<ValueId> input_ids_;
-  std::vector<Instruction> instructions_;
+  std::deque<Instruction> instructions_;  // large, and many: they stay where they are made
 };
 
 }  // namespace mlxnx::program

@@ -7,6 +7,7 @@ namespace mlxnx::program {
 
 Renumbering::Renumbering(const Region& from) : from_(from), place_(from.value_count()) {
   result_->inputs = from.inputs;
+  result_->instructions.reserve(from.instructions.size());
   std::iota(place_.begin(), place_.end(), ValueId{0});
   next_ = static_cast<ValueId>(from.inputs.size());
 }

@@ -17,7 +17,11 @@ class Renumbering {
   /// `first`, for which and those after it the outputs will stand.
   void add(Instruction instruction);
   /// Has `value` stand for `left_out`; both are values of `from`.
-  void replace(ValueId left_out, ValueId value) { place_[left_out] = place_[value]; }
+  void replace(ValueId left_out, ValueId value) { place(left_out, place_[value]); }
+  /// Has `place`, a value of the new region, stand for `left_out`, a value of `from`.
+  void place(ValueId left_out, ValueId place) { place_[left_out] = place; }
+  /// Those added so far.
+  const std::vector<Instruction>& instructions() const { return result_->instructions; }
   /// Where a value of `from` went.
   ValueId operator[](ValueId value) const { return place_[value]; }
 

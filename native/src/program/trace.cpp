@@ -108,32 +108,30 @@ void Trace::capture_all(std::span<const Tensor> captures) {
 std::vector<Tensor> Trace::record(const ops::OpDef& op, const ops::Operands& operands,
                                   const ops::Attrs& attrs, std::span<const TensorType> wanted) {
   Ids ids;
-  std::vector<TensorType> types;
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    ids.push_back(value_of(operands[i]));
-    types.push_back(operands[i].type());
-  }
+  ids.reserve(operands.size());
+  for (std::size_t i = 0; i < operands.size(); ++i) ids.push_back(value_of(operands[i]));
   std::shared_ptr<const Region> function;
-  if (takes_function(op)) function = function_region(op, attrs, types, ids);
-  return tensors_of(builder_.ops(op.name, ids, attrs, wanted, function));
+  if (takes_function(op)) function = function_region(op, attrs, ids);
+  return tensors_of(builder_.ops(op, ids, attrs, wanted, std::move(function)));
 }
 
 // The function attribute, traced for scalars of the type that the op folds in.
 std::shared_ptr<const Region> Trace::function_region(const ops::OpDef& op, const ops::Attrs& attrs,
-                                                     std::span<const TensorType> operands,
-                                                     Ids& captured) {
+                                                     Ids& operands) {
   const auto* function = attrs.get_if<std::shared_ptr<const ops::Function>>("fun");
   if (function == nullptr || *function == nullptr || (*function)->on_tensors == nullptr) {
     throw UnsupportedError("[" + std::string(op.name) +
                            "] a function of arrays can't be traced; use one of tensors");
   }
-  const DType type = ops::infer_types(op, operands, attrs)[0].dtype;
+  std::vector<TensorType> types;
+  for (const ValueId id : operands) types.push_back(builder_.type(id));
+  const DType type = ops::infer_types(op, types, attrs)[0].dtype;
   const std::vector<Input> inputs(2, Input{"", {type, {}}});
   Trace inner;
   inner.run(inputs, [&](const std::vector<Tensor>& in) {
     return std::vector{(*function)->on_tensors(in[0], in[1])};
   });
-  for (const ValueId id : values_of(inner.captures())) captured.push_back(id);
+  for (const ValueId id : values_of(inner.captures())) operands.push_back(id);
   return inner.region();
 }
 

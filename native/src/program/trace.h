@@ -33,7 +33,8 @@ class Trace : public ops::Recorder {
   /// Tensors of outer traces that `function` used, in the order of the inputs behind its own.
   const std::vector<Tensor>& captures() const { return captures_; }
 
-  std::shared_ptr<const Region> region() { return builder_.region(outputs_); }
+  Region finish() { return builder_.finish(outputs_); }
+  std::shared_ptr<const Region> region() { return std::make_shared<const Region>(finish()); }
   Program program() { return builder_.program(outputs_); }
 
   std::vector<Tensor> record(const ops::OpDef& op, const ops::Operands& operands,
@@ -59,8 +60,7 @@ class Trace : public ops::Recorder {
   ValueId value_of(const Tensor& tensor);
   Ids values_of(std::span<const Tensor> tensors);
   std::shared_ptr<const Region> function_region(const ops::OpDef& op, const ops::Attrs& attrs,
-                                                std::span<const TensorType> operands,
-                                                Ids& captured);
+                                                Ids& operands);
   bool is_known_outside(const Tensor& tensor) const;
 
   const std::uint64_t id_ = next_id();

@@ -59,6 +59,7 @@ void require_scalar(std::string_view name, const char* what, const TensorType& t
 
 // Whether `attrs` is what `normal_attrs` makes of it.
 bool is_normal(const ops::Attrs& attrs, const ops::OpDef& op) {
+  if (!takes_function(op) && ops::is_normal(attrs, op.attrs)) return true;
   const ops::Attrs normal = normal_attrs(attrs, op);
   return std::equal(attrs.entries().begin(), attrs.entries().end(), normal.entries().begin(),
                     normal.entries().end(), [](const auto& a, const auto& b) {
@@ -79,8 +80,7 @@ std::vector<TensorType> infer_op(const Instruction& instruction, Types operands)
     require_signature(instruction, "what the function captures", Types(inputs).subspan(2),
                       operands.subspan(own));
   }
-  const ops::OutputTypes outputs =
-      ops::infer_types(op, operands.first(own), with_function(instruction.attrs, op));
+  const ops::OutputTypes outputs = own_types(instruction, operands.first(own));
   return {outputs.begin(), outputs.end()};
 }
 
@@ -267,14 +267,23 @@ ops::Attrs with_function(const ops::Attrs& attrs, const ops::OpDef& op,
 }
 
 ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op) {
+  if (!takes_function(op)) {
+    if (ops::is_normal(attrs, op.attrs)) return attrs;
+    return ops::normalise(attrs, op.attrs, op.name);
+  }
   const ops::Attrs normal = ops::normalise(with_function(attrs, op), op.attrs, op.name);
-  if (!takes_function(op)) return normal;
   ops::Attrs result;
   for (const auto& [name, value] : normal.entries()) {
     if (!std::holds_alternative<std::shared_ptr<const ops::Function>>(value))
       result.set(name, value);
   }
   return result;
+}
+
+ops::OutputTypes own_types(const Instruction& instruction, Types operands) {
+  const ops::OpDef& op = *instruction.op;
+  if (!takes_function(op)) return ops::infer_types(op, operands, instruction.attrs);
+  return ops::infer_types(op, operands, with_function(instruction.attrs, op));
 }
 
 std::vector<TensorType> infer_outputs(const Instruction& instruction, Types values) {

@@ -41,6 +41,10 @@ ops::Attrs normal_attrs(const ops::Attrs& attrs, const ops::OpDef& op);
 ops::Attrs with_function(const ops::Attrs& attrs, const ops::OpDef& op,
                          std::shared_ptr<const ops::Function> function = nullptr);
 
+/// What the op's own rules answer for operands of these types, those that its function captures
+/// left out.
+ops::OutputTypes own_types(const Instruction& instruction, std::span<const TensorType> operands);
+
 /// Whether one of the op's attributes is a function.
 bool takes_function(const ops::OpDef& op);
 

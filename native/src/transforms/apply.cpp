@@ -4,7 +4,6 @@
 
 #include "mlxnx/error.h"
 #include "ops/invoke.h"
-#include "program/trace.h"
 #include "program/verifier.h"
 #include "transforms/algebra.h"
 #include "transforms/control.h"
@@ -28,12 +27,16 @@ std::vector<TensorType> types_of(std::span<const Tensor> tensors) {
   return types;
 }
 
+Region region_of(std::span<const program::Input> inputs, const Trace::Function& function) {
+  Trace trace;
+  trace.run(inputs, function, true);
+  return trace.finish();
+}
+
 RegionPtr region_of(std::span<const TensorType> inputs, const Trace::Function& function) {
   std::vector<program::Input> ports;
   for (const TensorType& type : inputs) ports.push_back({"", type});
-  Trace trace;
-  trace.run(ports, function, true);
-  return trace.region();
+  return std::make_shared<const Region>(region_of(ports, function));
 }
 
 namespace {
@@ -73,8 +76,7 @@ Tensor apply_linear(const Instruction& instruction, std::span<const Tensor> oper
 std::optional<Instruction> without_cast(const Application& call) {
   const Instruction& instruction = call.instruction;
   const std::vector<TensorType> types = types_of(call.in.first(program::own_operands(instruction)));
-  const ops::OutputTypes own = ops::infer_types(
-      *instruction.op, types, program::with_function(instruction.attrs, *instruction.op));
+  const ops::OutputTypes own = program::own_types(instruction, types);
   if (std::equal(own.begin(), own.end(), instruction.outputs.begin(), instruction.outputs.end()))
     return std::nullopt;
   Instruction result = instruction;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "program/trace.h"
 #include "transforms/rules.h"
 
 namespace mlxnx::transforms {
@@ -16,8 +17,9 @@ using RegionPtr = std::shared_ptr<const program::Region>;
 std::vector<Tensor> emit(const program::Instruction& instruction, std::span<const Tensor> operands);
 
 /// What `function` does with tensors of these types, as a region; it takes nothing from elsewhere.
-RegionPtr region_of(std::span<const TensorType> inputs,
-                    const std::function<std::vector<Tensor>(const std::vector<Tensor>&)>& function);
+RegionPtr region_of(std::span<const TensorType> inputs, const program::Trace::Function& function);
+program::Region region_of(std::span<const program::Input> inputs,
+                          const program::Trace::Function& function);
 
 /// The types of tensors.
 std::vector<TensorType> types_of(std::span<const Tensor> tensors);

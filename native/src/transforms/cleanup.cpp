@@ -89,40 +89,47 @@ std::vector<bool> find_needed(const Region& region) {
 // Regions that several instructions share stay one.
 using Known = std::unordered_map<const Region*, RegionPtr>;
 
+RegionPtr cleaned(Region region, Known& known_regions);
+
 RegionPtr cleaned(const RegionPtr& region, Known& known_regions) {
   if (const auto done = known_regions.find(region.get()); done != known_regions.end())
     return done->second;
-  const std::vector<bool> kept = find_needed(*region);
-  program::Renumbering result(*region);
-  std::unordered_multimap<std::uint64_t, std::size_t> known;
+  return known_regions[region.get()] = cleaned(Region(*region), known_regions);
+}
+
+RegionPtr cleaned(Region region, Known& known_regions) {
+  const std::vector<bool> kept = find_needed(region);
+  program::Renumbering result(region);
+  std::unordered_multimap<std::uint64_t, std::size_t> known;  // places in the result
   for (std::size_t i = 0; i < kept.size(); ++i) {
     if (!kept[i]) continue;
-    const Instruction& instruction = region->instructions[i];
+    Instruction& instruction = region.instructions[i];
     if (can_be_merged(instruction)) {
       const std::uint64_t hash = hash_of(instruction, result);
       const auto [begin, end] = known.equal_range(hash);
       const auto twin = std::find_if(begin, end, [&](const auto& entry) {
-        const Instruction& other = region->instructions[entry.second];
+        const Instruction& other = result.instructions()[entry.second];
         return is_same(instruction, other) &&
                std::equal(instruction.operands.begin(), instruction.operands.end(),
                           other.operands.begin(), other.operands.end(),
-                          [&](ValueId a, ValueId b) { return result[a] == result[b]; });
+                          [&](ValueId a, ValueId b) { return result[a] == b; });
       });
       if (twin != end) {
-        for (std::size_t k = 0; k < instruction.outputs.size(); ++k)
-          result.replace(instruction.first + static_cast<ValueId>(k),
-                         region->instructions[twin->second].first + static_cast<ValueId>(k));
+        const Instruction& other = result.instructions()[twin->second];
+        for (std::size_t k = 0; k < instruction.outputs.size(); ++k) {
+          result.place(instruction.first + static_cast<ValueId>(k),
+                       other.first + static_cast<ValueId>(k));
+        }
         continue;
       }
-      known.emplace(hash, i);
+      known.emplace(hash, result.instructions().size());
     }
-    Instruction copy = instruction;
-    for (RegionPtr& nested : copy.regions) {
+    for (RegionPtr& nested : instruction.regions) {
       if (nested != nullptr) nested = cleaned(nested, known_regions);
     }
-    result.add(std::move(copy));
+    result.add(std::move(instruction));
   }
-  return known_regions[region.get()] = result.finish();
+  return result.finish();
 }
 
 RegionPtr silent(const RegionPtr& region, Known& known) {
@@ -150,9 +157,9 @@ RegionPtr silent(const RegionPtr& region, Known& known) {
 
 }  // namespace
 
-RegionPtr cleaned(const RegionPtr& region) {
+RegionPtr cleaned(Region region) {
   Known known;
-  return cleaned(region, known);
+  return cleaned(std::move(region), known);
 }
 
 RegionPtr silent(const RegionPtr& region) {

@@ -6,7 +6,7 @@ namespace mlxnx::transforms {
 
 /// The region without instructions that nothing reads, and with equal pure ones merged, in nested
 /// regions too. Hooks and runtime calls stay.
-RegionPtr cleaned(const RegionPtr& region);
+RegionPtr cleaned(program::Region region);
 
 /// The region without hooks, in nested regions too; the region itself where there are none. For who
 /// runs it again: hooks are told once.

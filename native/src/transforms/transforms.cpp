@@ -46,12 +46,11 @@ void append(Tensors& outputs, const Linears& cotangents, const Region& region,
 
 RegionPtr traced(const Region& function, const std::vector<TensorType>& types,
                  const std::function<Tensors(const Tensors&)>& transform) {
-  RegionPtr region = region_of(types, transform);
-  // The inputs keep their names.
-  auto named = std::make_shared<Region>(*region);
-  for (std::size_t i = 0; i < function.inputs.size(); ++i)
-    named->inputs[i].name = function.inputs[i].name;
-  return cleaned(named);
+  std::vector<program::Input> inputs;
+  for (const TensorType& type : types) inputs.push_back({"", type});
+  // The function's own keep their names.
+  for (std::size_t i = 0; i < function.inputs.size(); ++i) inputs[i].name = function.inputs[i].name;
+  return cleaned(region_of(inputs, transform));
 }
 
 }  // namespace

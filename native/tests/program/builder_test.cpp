@@ -210,5 +210,19 @@ TEST(RegionBuilder, AppendsWhatIsAskedForAndWhatTellsTheHost) {
   EXPECT_EQ(program.main.instructions[1].name(), "sin");
 }
 
+TEST(ProgramBuilder, ARegionWithOperandsOfOtherTypesIsCheckedAnew) {
+  RegionBuilder inner;
+  const ValueId x = inner.input("x", f32({2}));
+  const auto region = inner.region(std::vector{inner.op("add", {x, x})});
+  RegionBuilder outer;
+  const ValueId longer = outer.input("y", f32({3}));
+  EXPECT_THROW(outer.append(*region, std::vector{longer}, region->outputs), ShapeError);
+  // What it answers stays what it is.
+  const ValueId integers = outer.input("z", s32({2}));
+  const ValueId sum = outer.append(*region, std::vector{integers}, region->outputs).front();
+  EXPECT_EQ(outer.type(sum), f32({2}));
+  EXPECT_NO_THROW(verify(outer.program({sum})));
+}
+
 }  // namespace
 }  // namespace mlxnx::program

@@ -28,7 +28,7 @@ void count(const program::Region& region, std::map<std::string, int>& counts) {
 }
 
 std::map<std::string, int> counts_of(RegionBuilder& builder, const Ids& outputs) {
-  const RegionPtr region = cleaned(builder.region(outputs));
+  const RegionPtr region = cleaned(builder.finish(outputs));
   program::verify({*region, {}});
   std::map<std::string, int> counts;
   count(*region, counts);
@@ -45,7 +45,7 @@ TEST(Cleanup, TakesOutWhatNothingReads) {
   const ValueId alive = builder.op("cos", {x});
   builder.op("add", {dead, alive});
   builder.constant(Tensor(1.5));
-  const RegionPtr region = cleaned(builder.region(Ids{alive}));
+  const RegionPtr region = cleaned(builder.finish(Ids{alive}));
   EXPECT_EQ(region->inputs.size(), 2U);
   ASSERT_EQ(region->instructions.size(), 1U);
   EXPECT_EQ(region->instructions[0].name(), "cos");
@@ -57,7 +57,7 @@ TEST(Cleanup, KeepsAnInstructionForOneOfItsOutputs) {
   const ValueId x = builder.input("x", kType);
   const auto qr = builder.ops("block:LinAlg.QR", Ids{x});
   const ValueId other = builder.op("sin", {x});
-  const RegionPtr region = cleaned(builder.region(Ids{other, qr[1]}));
+  const RegionPtr region = cleaned(builder.finish(Ids{other, qr[1]}));
   ASSERT_EQ(region->instructions.size(), 2U);
   EXPECT_EQ(region->outputs, (Ids{3, 2}));
 }
@@ -69,7 +69,7 @@ TEST(Cleanup, MergesEqualInstructionsAndWhatFollowsFromThem) {
   const ValueId first = builder.op("sin", {builder.op("add", {x, y})});
   const ValueId second = builder.op("sin", {builder.op("add", {x, y})});
   const ValueId other = builder.op("sin", {builder.op("add", {y, x})});
-  const RegionPtr region = cleaned(builder.region(Ids{first, second, other, second}));
+  const RegionPtr region = cleaned(builder.finish(Ids{first, second, other, second}));
   EXPECT_EQ(region->instructions.size(), 4U);
   EXPECT_EQ(region->outputs[0], region->outputs[1]);
   EXPECT_EQ(region->outputs[0], region->outputs[3]);
@@ -184,7 +184,7 @@ TEST(Cleanup, TakesOutLoopsAndBranchesThatNothingReadsUnlessTheyTellSomebody) {
 
 TEST(Cleanup, LeavesResultsWhatTheyAre) {
   const program::Program loops = program::counted_loop(5, 1.5, {2});
-  const RegionPtr region = cleaned(std::make_shared<program::Region>(loops.main));
+  const RegionPtr region = cleaned(loops.main);
   const std::vector<Tensor> inputs{Tensor(0), Tensor::from_span<float>(std::array{1.F, 2.F}, {2})};
   const auto expected = program::run(loops, inputs);
   const auto actual = program::run({*region, {}}, inputs);

@@ -123,7 +123,7 @@ TEST(Transforms, GradientsOfMarksAreDifferentiatedThemselves) {
   Subject gradient = subject({point()[0]}, [&](const Tensors& in) {
     return Tensors{program::Trace::current()->record_program(*both, in)[1]};
   });
-  gradient.function = cleaned(gradient.function);
+  gradient.function = cleaned(*gradient.function);
   check_derivatives(gradient);
 }
 
