@@ -209,7 +209,7 @@ defmodule Mlx do
 
   `cotangents` is a container like the result, of tensors that broadcast to those of the result. The gradients are a tuple with one
   for each argument, or for those that the option `:wrt` names; for one position they are that argument's alone. Otherwise as
-  `grad/1`.
+  `grad/1`, with its option `:tape`.
 
   ## Examples
 

@@ -37,6 +37,7 @@ struct Options {
   std::vector<std::string> in_axes;
   std::vector<std::string> out_axes;
   std::optional<std::int64_t> size;
+  std::string tape;
   std::string output;
 };
 
@@ -98,15 +99,19 @@ std::vector<std::size_t> inputs_of(const Program& program, const Options& option
   return places;
 }
 
+Tape tape_of(const Options& options) {
+  return options.tape.empty() ? Tape::kAll : program::tape_from_name(options.tape);
+}
+
 Program grad(const Program& program, const Options& options) {
   const std::vector<std::size_t> wrt = inputs_of(program, options);
-  return {*transforms::value_and_grad(program.main, wrt),
+  return {*transforms::value_and_grad(program.main, wrt, tape_of(options)),
           with_further(program, "grad", at(input_names(program), wrt))};
 }
 
 Program vjp(const Program& program, const Options& options) {
   const std::vector<std::size_t> wrt = inputs_of(program, options);
-  const transforms::RegionPtr region = transforms::vjp(program.main, wrt);
+  const transforms::RegionPtr region = transforms::vjp(program.main, wrt, tape_of(options));
   return {with_inputs(*region, "cotangent", output_names(program)),
           with_further(program, "cotangent", at(input_names(program), wrt))};
 }
@@ -163,10 +168,12 @@ struct Transform {
   std::string_view name;
   Program (*apply)(const Program& program, const Options& options);
   bool is_derivative;
+  bool has_tape;
 };
 
-constexpr std::array kTransforms = {Transform{"grad", grad, true}, Transform{"vjp", vjp, true},
-                                    Transform{"jvp", jvp, true}, Transform{"vmap", vmap, false}};
+constexpr std::array kTransforms = {
+    Transform{"grad", grad, true, true}, Transform{"vjp", vjp, true, true},
+    Transform{"jvp", jvp, true, false}, Transform{"vmap", vmap, false, false}};
 
 // Options of other transforms would be without effect.
 void require_own_options(const Transform& transform, const Options& options) {
@@ -176,6 +183,8 @@ void require_own_options(const Transform& transform, const Options& options) {
         "[{}] {} takes {}", kWho, transform.name,
         transform.is_derivative ? "no axes and no --size, which are of vmap" : "no --wrt"));
   }
+  if (!options.tape.empty() && !transform.has_tape)
+    throw ArgumentError(fmt::format("[{}] {} takes no --tape", kWho, transform.name));
 }
 
 int run(const Options& options) {
@@ -217,6 +226,9 @@ Action add_transform(CLI::App& app) {
                  "floating-point and complex types")
       ->type_name("NAME")
       ->take_all();
+  app.add_option("--tape", options->tape,
+                 "grad, vjp: what loops keep of their iterations; all states unless given")
+      ->check(CLI::IsMember({"all", "sqrt", "recompute"}));
   app.add_option("--size", options->size, "vmap: the number of examples")->type_name("N");
   app.add_option("--in-axes", options->in_axes,
                  "vmap: the axis of examples in an input, by its name or number; NAME=none for one "

@@ -36,8 +36,7 @@ struct ByInputs {
 constexpr ByInputs kByInputs[] = {
     {"grad", &gradients},
     {"value_and_grad", &transforms::value_and_grad},
-    {"vjp",
-     [](const Region& function, Positions wrt, Tape) { return transforms::vjp(function, wrt); }},
+    {"vjp", &transforms::vjp},
     {"jvp",
      [](const Region& function, Positions wrt, Tape) { return transforms::jvp(function, wrt); }},
 };

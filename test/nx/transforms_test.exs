@@ -431,6 +431,22 @@ defmodule Mlx.TransformsTest do
         assert_answer(Mlx.grad(&F.open_loop/1, tape: tape).(x), expected, tolerance: 1.0e-5)
         text = Mlx.Compiler.to_text(&Mlx.grad(&1, fn x -> F.open_loop(x) end, tape: tape), [x])
         assert text =~ "while_reverse" and text =~ to_string(tape)
+
+        one = Nx.tensor(1.0)
+        {_, {pulled}} = Mlx.vjp(&F.open_loop/1, [x], one, tape: tape)
+        assert_answer(pulled, expected, tolerance: 1.0e-5)
+        assert_answer(Mlx.jacobian(x, &F.open_loop/1, tape: tape), expected, tolerance: 1.0e-5)
+        seconds = Mlx.hessian(x, &F.open_loop/1, tape: tape)
+        assert_answer(seconds, Mlx.hessian(x, &F.open_loop/1), tolerance: 1.0e-5)
+
+        for fun <- [
+              fn x -> Mlx.vjp(&F.open_loop/1, [x], 1.0, tape: tape) end,
+              &Mlx.jacobian(&1, fn x -> F.open_loop(x) end, tape: tape),
+              &Mlx.hessian(&1, fn x -> F.open_loop(x) end, tape: tape)
+            ] do
+          text = Mlx.Compiler.to_text(fun, [x])
+          assert text =~ "while_reverse" and text =~ to_string(tape)
+        end
       end
     end
 

@@ -178,7 +178,7 @@ defmodule Mlx.Program do
   ## Options
 
     * `:wrt` - of derivatives: the inputs they are by, names or positions from 0, one or a list; default: all
-    * `:tape` - of gradients: what loops keep of their iterations, as for `Mlx.grad/1`
+    * `:tape` - of all derivatives but `:jvp`: what loops keep of their iterations, as for `Mlx.grad/1`
     * `:size` - of `:vmap`: the number of examples
     * `:in_axes` - of `:vmap`: the axis of examples in all inputs, default 0; or a list with one for each input, where nil stands for
       an input that all examples share
@@ -190,13 +190,17 @@ defmodule Mlx.Program do
     handle = handle!(program, "transform")
     expected = "one of #{Enum.map_join(@transforms, ", ", &inspect/1)}"
     Argument.check!(name in @transforms, "transform", expected, name)
-    known = if name == :vmap, do: [:size, :in_axes], else: [:wrt, :tape]
+    known = known_options(name)
     only = "no option but #{Enum.map_join(known, ", ", &inspect/1)}"
     keys = if Keyword.keyword?(options), do: Keyword.keys(options), else: [options]
     Argument.check!(keys -- known == [], "transform", only, options)
     parameters = parameters(name, options, inputs(program))
     %__MODULE__{handle: NIF.program_transform(handle, name, parameters)}
   end
+
+  defp known_options(:vmap), do: [:size, :in_axes]
+  defp known_options(:jvp), do: [:wrt]
+  defp known_options(_backward), do: [:wrt, :tape]
 
   defp parameters(:vmap, options, inputs) do
     size = options[:size]

@@ -57,15 +57,16 @@ defmodule Mlx.Transforms do
   end
 
   def vjp(fun, args, cotangents, options \\ []) do
-    {args, wrt, options} = call!("vjp", fun, args, options)
+    {args, wrt, options} = call!("vjp", fun, args, options, [:tape])
+    tape = Mlx.Program.tape!(options, "vjp")
 
     run({args, cotangents}, options, fn {args, cotangents} ->
-      Derivatives.pull(args, fun, wrt, cotangents)
+      Derivatives.pull(args, fun, wrt, cotangents, tape)
     end)
   end
 
   def jvp(fun, args, tangents, options \\ []) do
-    {args, wrt, options} = call!("jvp", fun, args, options)
+    {args, wrt, options} = call!("jvp", fun, args, options, [])
     positions = List.wrap(wrt)
     expected = "a list of #{length(positions)} tangents"
     fits? = is_list(tangents) and length(tangents) == length(positions)
@@ -80,16 +81,18 @@ defmodule Mlx.Transforms do
     def unquote(name)(fun), do: unquote(name)(fun, [])
 
     def unquote(name)(fun, options) when is_function(fun) do
-      with_wrt(unquote("#{name}"), fun, options, [], fn args, wrt, _options ->
-        Mapping.matrix(unquote(name), args, fun, wrt)
+      with_wrt(unquote("#{name}"), fun, options, [:tape], fn args, wrt, options ->
+        tape = Mlx.Program.tape!(options, unquote("#{name}"))
+        Mapping.matrix(unquote(name), args, fun, wrt, tape)
       end)
     end
 
     def unquote(name)(vars, fun), do: unquote(name)(vars, fun, [])
 
     def unquote(name)(vars, fun, options) do
-      of_vars(unquote("#{name}"), vars, fun, options, [], fn args, _options ->
-        Mapping.matrix(unquote(name), args, fun, 0)
+      of_vars(unquote("#{name}"), vars, fun, options, [:tape], fn args, options ->
+        tape = Mlx.Program.tape!(options, unquote("#{name}"))
+        Mapping.matrix(unquote(name), args, fun, 0, tape)
       end)
     end
   end
@@ -149,11 +152,11 @@ defmodule Mlx.Transforms do
     listed
   end
 
-  defp call!(name, fun, args, options) do
+  defp call!(name, fun, args, options, known) do
     Argument.check!(is_list(args), name, "a list of arguments", args)
     count = length(args)
     Argument.check!(is_function(fun, count), name, "a function of arity #{count}", fun)
-    options = options!(name, options, [:wrt])
+    options = options!(name, options, [:wrt | known])
     all = Enum.to_list(0..(count - 1)//1)
     {containers!(name, args), wrt!(name, Keyword.get(options, :wrt, all), count), options}
   end

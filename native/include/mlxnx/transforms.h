@@ -43,16 +43,16 @@ namespace tracing {
 /// The functions below over flat tensors. `wrt` are positions in `inputs`.
 std::vector<Tensor> value_and_grad(const Program::Function& function,
                                    const std::vector<Tensor>& inputs,
-                                   const std::vector<std::size_t>& wrt, Tape tape = Tape::kAll);
+                                   const std::vector<std::size_t>& wrt, Tape tape);
 std::vector<Tensor> vjp(const Program::Function& function, const std::vector<Tensor>& inputs,
-                        const std::vector<Tensor>& cotangents);
+                        const std::vector<Tensor>& cotangents, Tape tape);
 std::vector<Tensor> jvp(const Program::Function& function, const std::vector<Tensor>& inputs,
                         const std::vector<Tensor>& tangents);
 std::vector<Tensor> vmap(const Program::Function& function, const std::vector<Tensor>& inputs,
                          const std::vector<std::optional<std::int64_t>>& in_axes,
                          std::int64_t out_axis);
-Tensor jacobian(const Program::Function& function, const Tensor& input);
-Tensor hessian(const Program::Function& function, const Tensor& input);
+Tensor jacobian(const Program::Function& function, const Tensor& input, Tape tape);
+Tensor hessian(const Program::Function& function, const Tensor& input, Tape tape);
 std::vector<Tensor> checkpoint(const Program::Function& function,
                                const std::vector<Tensor>& inputs);
 std::vector<Tensor> stop_gradient(const std::vector<Tensor>& tensors);
@@ -180,17 +180,18 @@ auto grad(F function, GradOptions options = {}) {
 }
 
 /// The result of `function` for the arguments, a tuple, and the cotangents of the arguments, a
-/// tuple as well, from those of the result, which have its structure. Throws: ShapeError for a
-/// cotangent of another shape than its tensor. JAX: jax.vjp
+/// tuple as well, from those of the result, which have its structure. `tape` as in GradOptions.
+/// Throws: ShapeError for a cotangent of another shape than its tensor. JAX: jax.vjp
 ///
 ///     auto [y, back] = vjp([](const Tensor& x) { return x * x; }, std::tuple(tensor({1.0, 2.0})),
 ///                          tensor({1.0, 10.0}));  // back: ([2.0, 40.0])
 template <typename F, typename Arguments, typename Cotangents>
-auto vjp(F function, const Arguments& arguments, const Cotangents& cotangents) {
+auto vjp(F function, const Arguments& arguments, const Cotangents& cotangents,
+         Tape tape = Tape::kAll) {
   using Result = std::decay_t<decltype(std::apply(function, arguments))>;
   tracing::Structure<Result> structure;
   const std::vector<Tensor> all = tracing::vjp(tracing::flat(function, arguments, structure),
-                                               tensors_of(arguments), tensors_of(cotangents));
+                                               tensors_of(arguments), tensors_of(cotangents), tape);
   const auto [results, back] = tracing::halves(all, structure.size());
   return std::pair(structure.with(results), with_tensors(arguments, back));
 }
@@ -248,27 +249,29 @@ auto vmap(F function, std::vector<MapAxis> in_axes = {}, std::int64_t out_axis =
 }
 
 /// All derivatives of a tensor by a tensor: their shape is the result's followed by the argument's.
-/// JAX: jax.jacrev
+/// `tape` as in GradOptions. JAX: jax.jacrev
 ///
 ///     jacobian([](const Tensor& x) { return x * x; })(tensor({1.0, 2.0}));  // [[2, 0], [0, 4]]
 template <typename F>
-auto jacobian(F function) {
-  return [function = std::move(function)](const Tensor& x) {
+auto jacobian(F function, Tape tape = Tape::kAll) {
+  return [function = std::move(function), tape](const Tensor& x) {
     return tracing::jacobian(
-        [&](const std::vector<Tensor>& in) { return std::vector{Tensor(function(in[0]))}; }, x);
+        [&](const std::vector<Tensor>& in) { return std::vector{Tensor(function(in[0]))}; }, x,
+        tape);
   };
 }
 
-/// All second derivatives of a scalar by a tensor: the tensor's shape twice. Forward over backward.
-/// JAX: jax.hessian
+/// All second derivatives of a scalar by a tensor: the tensor's shape twice. Forward over backward;
+/// `tape` as in GradOptions. JAX: jax.hessian
 ///
 ///     hessian([](const Tensor& x) { return sum(x * x * x); })(tensor({1.0, 2.0}));
 ///     // [[6, 0], [0, 12]]
 template <typename F>
-auto hessian(F function) {
-  return [function = std::move(function)](const Tensor& x) {
+auto hessian(F function, Tape tape = Tape::kAll) {
+  return [function = std::move(function), tape](const Tensor& x) {
     return tracing::hessian(
-        [&](const std::vector<Tensor>& in) { return std::vector{Tensor(function(in[0]))}; }, x);
+        [&](const std::vector<Tensor>& in) { return std::vector{Tensor(function(in[0]))}; }, x,
+        tape);
   };
 }
 

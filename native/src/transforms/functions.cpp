@@ -110,10 +110,11 @@ Tensors value_and_grad(const Program::Function& function, const Tensors& inputs,
              joined(inputs, original.captures));
 }
 
-Tensors vjp(const Program::Function& function, const Tensors& inputs, const Tensors& cotangents) {
+Tensors vjp(const Program::Function& function, const Tensors& inputs, const Tensors& cotangents,
+            Tape tape) {
   const Traced original = traced(function, inputs, types_of(inputs));
   const Tensors fit = fitting("vjp", cotangents, original.region->output_types());
-  return run(transforms::vjp(*original.region, first_positions(inputs.size())),
+  return run(transforms::vjp(*original.region, first_positions(inputs.size()), tape),
              joined(joined(inputs, original.captures), fit));
 }
 
@@ -168,24 +169,25 @@ Tensor in_all_directions(const RegionPtr& along, std::size_t place, const Tensor
 
 }  // namespace
 
-Tensor jacobian(const Program::Function& function, const Tensor& input) {
+Tensor jacobian(const Program::Function& function, const Tensor& input, Tape tape) {
   const Traced original = traced(function, {input}, {input.type()});
   const TensorType output = original.region->output_types().front();
   Shape shape = output.shape;
   shape.insert(shape.end(), input.shape().begin(), input.shape().end());
-  return in_all_directions(transforms::vjp(*original.region, std::array<std::size_t, 1>{0}), 1,
+  const std::array<std::size_t, 1> wrt{0};
+  return in_all_directions(transforms::vjp(*original.region, wrt, tape), 1,
                            joined(Tensors{input}, original.captures),
                            program::cotangent_type(output), shape);
 }
 
-Tensor hessian(const Program::Function& function, const Tensor& input) {
+Tensor hessian(const Program::Function& function, const Tensor& input, Tape tape) {
   const Traced original = traced(function, {input}, {input.type()});
   if (!original.region->output_types().front().shape.empty()) {
     throw ShapeError("[hessian] of a function that answers " +
                      to_string(original.region->output_types().front()) + ", no scalar");
   }
   const std::array<std::size_t, 1> wrt{0};
-  const RegionPtr gradient = transforms::value_and_grad(*original.region, wrt);
+  const RegionPtr gradient = transforms::value_and_grad(*original.region, wrt, tape);
   Shape shape = input.shape();
   shape.insert(shape.end(), input.shape().begin(), input.shape().end());
   // (value, gradient, tangent of the value, tangent of the gradient)

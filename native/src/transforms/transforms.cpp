@@ -70,7 +70,8 @@ RegionPtr value_and_grad(const Region& function, std::span<const std::size_t> wr
   });
 }
 
-RegionPtr vjp(const Region& function, std::span<const std::size_t> wrt) {
+RegionPtr vjp(const Region& function, std::span<const std::size_t> wrt, Tape tape) {
+  const TapeScope scope(tape);
   const std::vector<bool> wanted = marked(function, wrt);
   std::vector<TensorType> types = input_types(function);
   for (const TensorType& type : function.output_types())

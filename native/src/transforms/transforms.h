@@ -22,7 +22,8 @@ RegionPtr value_and_grad(const program::Region& function, std::span<const std::s
                          Tape tape = Tape::kAll);
 
 /// (inputs…, cotangents of all outputs…) -> (outputs…, cotangents of the inputs at `wrt`).
-RegionPtr vjp(const program::Region& function, std::span<const std::size_t> wrt);
+RegionPtr vjp(const program::Region& function, std::span<const std::size_t> wrt,
+              Tape tape = Tape::kAll);
 
 /// (inputs…, tangents of the inputs at `wrt`…) -> (outputs…, tangents of the outputs).
 RegionPtr jvp(const program::Region& function, std::span<const std::size_t> wrt);

@@ -152,6 +152,18 @@ TEST_F(TransformCommand, VjpTakesCotangentsOfTheOutputs) {
   EXPECT_THAT(text, HasSubstr(f32_pair("cotangent_x", "100.0, 400.0")));
 }
 
+TEST_F(TransformCommand, GradientsOfLoopsKeepWhatTheTapeSays) {
+  program::save(program::counted_loop(5, 1.5, {2}), file("t.mlxnx"));
+  EXPECT_EQ(transform("vjp --wrt 1"), "status 0");
+  EXPECT_THAT(command("inspect " + file("o.mlxnx")), HasSubstr("tape: all"));
+  EXPECT_EQ(transform("vjp --wrt 1 --tape sqrt"), "status 0");
+  EXPECT_THAT(command("inspect " + file("o.mlxnx")), HasSubstr("tape: sqrt"));
+  EXPECT_EQ(transform("grad --tape recompute --wrt 1"), "status 0");
+  EXPECT_THAT(transform("jvp --tape all"), HasSubstr("[transform] jvp takes no --tape"));
+  EXPECT_THAT(transform("vmap --size 2 --tape all"), HasSubstr("[transform] vmap takes no --tape"));
+  EXPECT_THAT(transform("grad --tape most"), HasSubstr("--tape: most not in {"));
+}
+
 TEST_F(TransformCommand, JvpTakesTangentsOfTheInputs) {
   EXPECT_EQ(transform("jvp"), "status 0");
   EXPECT_THAT(inputs(), ElementsAre("x", "", "n", "tangent_x", "tangent_1"));

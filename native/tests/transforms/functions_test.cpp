@@ -217,6 +217,11 @@ TEST(Transforms, LoopsKeepWhatTheirTapeSays) {
       EXPECT_NEAR(number(std::get<1>(eager)), da, 1e-12) << n;
       const auto compiled = jit(slopes)(x, a, Tensor(n));
       EXPECT_NEAR(number(std::get<1>(compiled)), da, 1e-12) << n;
+      const auto by_x = [&](const Tensor& at) { return iterate(at, a, Tensor(n)); };
+      const auto [end, back] = vjp(by_x, std::tuple(x), Tensor(Number(2.0), DType::f64), tape);
+      EXPECT_NEAR(number(std::get<0>(back)), 2 * dx, 1e-12) << n;
+      EXPECT_NEAR(number(jacobian(by_x, tape)(x)), dx, 1e-12) << n;
+      EXPECT_EQ(number(hessian(by_x, tape)(x)), number(hessian(by_x)(x))) << n;
       const auto mapped = vmap(grad<1>(iterate, {.tape = tape}), {0, std::nullopt, 0})(
           tensor({0.7, 0.7}), Tensor(1.3), tensor({n, 3}));
       EXPECT_NEAR(numbers(mapped)[0], da, 1e-4 * std::max(1.0, std::abs(da))) << n;

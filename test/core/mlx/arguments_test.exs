@@ -77,6 +77,8 @@ defmodule Mlx.ArgumentsTest do
        "[transform] expected"},
       {:transform, &Program.transform(program(), :grad, tape: &1), fn _ -> false end,
        "[transform] expected :tape to be :all, :sqrt or :recompute"},
+      {:transform, &Program.transform(program(), :jvp, tape: &1), fn _ -> false end,
+       "[transform] expected no option but :wrt"},
       {:transform, &Program.transform(program(), :vmap, &1), fn _ -> false end,
        "[transform] expected"},
       {:transform, &Program.transform(program(), :vmap, size: &1), &(is_integer(&1) and &1 > 0),

@@ -75,24 +75,24 @@ defmodule Mlx.Transforms.Derivatives do
   ## Vector-Jacobian products
 
   @doc "The result, and the cotangents of the arguments."
-  def pull(args, fun, wrt, cotangents) do
+  def pull(args, fun, wrt, cotangents, tape) do
     # As many gradients as there are cotangents.
     args = Transform.rebuild(args, args |> Transform.leaves() |> along(axes(cotangents)))
 
     {result, gradients} =
       if Transform.native?(),
-        do: pull_native(args, fun, List.wrap(wrt), cotangents),
+        do: pull_native(args, fun, List.wrap(wrt), cotangents, tape),
         else: pull_of_nx(args, fun, List.wrap(wrt), cotangents)
 
     {result, if(is_list(wrt), do: List.to_tuple(gradients), else: hd(gradients))}
   end
 
-  defp pull_native(args, fun, wrt, cotangents) do
+  defp pull_native(args, fun, wrt, cotangents, tape) do
     {own, params, result} = traced(args, & &1, &apply(fun, Tuple.to_list(&1)))
     values = Transform.leaves(result)
     positions = positions(args, wrt)
     templates = values ++ (own |> pick(positions) |> Enum.map(&cotangent/1))
-    node = %Transform{name: :vjp, parameters: {positions, :all}, params: params, outputs: values}
+    node = %Transform{name: :vjp, parameters: {positions, tape}, params: params, outputs: values}
     cotangents = conform!("vjp", cotangents, result, values)
 
     default = fn operands ->

@@ -173,21 +173,21 @@ defmodule Mlx.Transforms.Mapping do
   ## Jacobians and Hessians
 
   @doc "The Jacobian or the Hessian."
-  def matrix(name, args, fun, wrt)
+  def matrix(name, args, fun, wrt, tape)
 
-  def matrix(:jacobian, args, fun, wrt), do: jacobian_of(args, fun, wrt)
+  def matrix(:jacobian, args, fun, wrt, tape), do: jacobian_of(args, fun, wrt, tape)
 
-  def matrix(:hessian, args, fun, wrt) do
+  def matrix(:hessian, args, fun, wrt, tape) do
     gradient = fn args ->
-      Derivatives.derive("grad", args, fun, wrt, {&Function.identity/1, :all})
+      Derivatives.derive("grad", args, fun, wrt, {&Function.identity/1, tape})
     end
 
     of_arity = Transforms.of_arity(tuple_size(args), &gradient.(List.to_tuple(&1)))
-    jacobian_of(args, of_arity, wrt)
+    jacobian_of(args, of_arity, wrt, tape)
   end
 
   # Cotangents are the rows of a unit matrix, all at once.
-  defp jacobian_of(args, fun, wrt) do
+  defp jacobian_of(args, fun, wrt, tape) do
     {_params, result} =
       args
       |> Transform.leaves()
@@ -200,7 +200,7 @@ defmodule Mlx.Transforms.Mapping do
     pulled =
       map_over(
         {rows},
-        fn row -> args |> Derivatives.pull(fun, List.wrap(wrt), row) |> elem(1) end,
+        fn row -> args |> Derivatives.pull(fun, List.wrap(wrt), row, tape) |> elem(1) end,
         [0],
         0
       )
