@@ -7,6 +7,7 @@
 #include <array>
 #include <thread>
 
+#include "error_of.h"
 #include "mlx/c/error.h"
 #include "mlx/c/ops.h"
 #include "mlxc/engine.h"
@@ -23,18 +24,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-template <typename Error, typename Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  } catch (const std::exception& error) {
-    return std::string("another class: ") + error.what();
-  }
-  return "nothing was thrown";
-}
+using testing_support::error_of;
 
 class ErrorCapture : public testing::Test {
  protected:
@@ -66,7 +56,7 @@ class ErrorCapture : public testing::Test {
 };
 
 TEST_F(ErrorCapture, AFailingCallThrowsItsText) {
-  const std::string text = message_of<BackendError>([] { reshape(row(), {2, 2}); });
+  const std::string text = error_of<BackendError>([] { reshape(row(), {2, 2}); });
   EXPECT_THAT(text, StartsWith("[mlx_reshape] "));
   EXPECT_THAT(text, HasSubstr("reshape"));
   EXPECT_THAT(text, Not(HasSubstr(".cpp"))) << "the place in mlx-c's source tells a user nothing";
@@ -74,7 +64,7 @@ TEST_F(ErrorCapture, AFailingCallThrowsItsText) {
 
 TEST_F(ErrorCapture, TheOpUnderWayIsNamed) {
   const OpScope scope("my_op");
-  EXPECT_THAT(message_of<BackendError>([] { reshape(row(), {2, 2}); }), StartsWith("[my_op] "));
+  EXPECT_THAT(error_of<BackendError>([] { reshape(row(), {2, 2}); }), StartsWith("[my_op] "));
 }
 
 TEST_F(ErrorCapture, TheFirstOfSeveralErrorsIsKept) {
@@ -83,20 +73,19 @@ TEST_F(ErrorCapture, TheFirstOfSeveralErrorsIsKept) {
   EXPECT_NE(mlx_reshape(result.out(), row().raw(), dims.data(), 1, current_stream()), 0);
   EXPECT_NE(mlx_matmul(result.out(), scalar(1.0, DType::f32).raw(), row().raw(), current_stream()),
             0);
-  EXPECT_THAT(message_of<BackendError>([] { throw_pending_error("several"); }),
-              HasSubstr("reshape"));
-  EXPECT_THAT(message_of<BackendError>([] { throw_pending_error("nothing"); }),
+  EXPECT_THAT(error_of<BackendError>([] { throw_pending_error("several"); }), HasSubstr("reshape"));
+  EXPECT_THAT(error_of<BackendError>([] { throw_pending_error("nothing"); }),
               HasSubstr("without a message"));
 }
 
 TEST_F(ErrorCapture, PercentSignsAreText) {
   for (const char* hostile : {"50%d_%x%s%n", "%", "100%", "%999999999d"}) {
     _mlx_error("somewhere.cpp", 1, "%s", hostile);
-    EXPECT_EQ(message_of<BackendError>([] { throw_pending_error("percent"); }),
+    EXPECT_EQ(error_of<BackendError>([] { throw_pending_error("percent"); }),
               "[percent] " + std::string(hostile));
   }
-  EXPECT_THAT(message_of<ArgumentError>([] { device_from_name("%s%n"); }), HasSubstr("\"%s%n\""));
-  EXPECT_THAT(message_of<ArgumentError>([] {
+  EXPECT_THAT(error_of<ArgumentError>([] { device_from_name("%s%n"); }), HasSubstr("\"%s%n\""));
+  EXPECT_THAT(error_of<ArgumentError>([] {
                 ops::invoke(ops::op("block:LinAlg.QR"), {tensor({{1.0}})},
                             {{"mode", std::string("%s%n%d")}});
               }),
@@ -111,10 +100,10 @@ TEST_F(ErrorCapture, OneThreadDoesNotSeeTheErrorOfAnother) {
   std::thread([] {
     EXPECT_FALSE(has_pending_error());
     EXPECT_EQ(mlxnx::add(Tensor(1), Tensor(2)).item<int>(), 3);
-    EXPECT_THAT(message_of<BackendError>([] { throw_pending_error("other"); }),
+    EXPECT_THAT(error_of<BackendError>([] { throw_pending_error("other"); }),
                 HasSubstr("without a message"));
   }).join();
-  EXPECT_THAT(message_of<BackendError>([] { throw_pending_error("own"); }), HasSubstr("reshape"));
+  EXPECT_THAT(error_of<BackendError>([] { throw_pending_error("own"); }), HasSubstr("reshape"));
 }
 
 TEST_F(ErrorCapture, ManyThreadsFailAtOnceEachWithItsOwnText) {
@@ -123,7 +112,7 @@ TEST_F(ErrorCapture, ManyThreadsFailAtOnceEachWithItsOwnText) {
     threads.emplace_back([i] {
       const StreamScope stream(Engine::current().stream(Device::kCpu));
       for (int round = 0; round < 100; ++round) {
-        EXPECT_THAT(message_of<BackendError>([i] { reshape(row(), {1000 + i}); }),
+        EXPECT_THAT(error_of<BackendError>([i] { reshape(row(), {1000 + i}); }),
                     HasSubstr(std::to_string(1000 + i)));
       }
     });
@@ -135,14 +124,14 @@ TEST_F(ErrorCapture, AFailingEvaluationThrowsEachTimeAndHarmsNobody) {
   const Tensor bad = tensors::wrap(failing(), {DType::f32, {2}});
   const Tensor good = mlxnx::add(tensor({1.0, 2.0}), tensor({3.0, 4.0}));
   for (int i = 0; i < 3; ++i) {
-    EXPECT_THAT(message_of<BackendError>([&] {
+    EXPECT_THAT(error_of<BackendError>([&] {
                   mlxnx::eval({good, bad});
                 }),
                 StartsWith("[eval] AsStrided"));
-    EXPECT_THAT(message_of<BackendError>([&] { bad.to_bytes(); }), StartsWith("[eval] AsStrided"));
+    EXPECT_THAT(error_of<BackendError>([&] { bad.to_bytes(); }), StartsWith("[eval] AsStrided"));
   }
   EXPECT_THAT(good.to_vector<float>(), testing::ElementsAre(4, 6));
-  EXPECT_THAT(message_of<BackendError>([&] { mlxnx::add(bad, good).to_bytes(); }),
+  EXPECT_THAT(error_of<BackendError>([&] { mlxnx::add(bad, good).to_bytes(); }),
               StartsWith("[eval] AsStrided"));
 }
 
@@ -150,13 +139,13 @@ TEST_F(ErrorCapture, AFailureOfAsynchronousEvaluationShowsWhereTheResultIsRead) 
   const Tensor bad = tensors::wrap(failing(), {DType::f32, {2}});
   mlxnx::async_eval({&bad, 1});
   mlxnx::synchronize();
-  EXPECT_THAT(message_of<BackendError>([&] { bad.to_bytes(); }), HasSubstr("AsStrided"));
+  EXPECT_THAT(error_of<BackendError>([&] { bad.to_bytes(); }), HasSubstr("AsStrided"));
 }
 
 TEST_F(ErrorCapture, AFailureInAnEngineJobReachesItsCaller) {
   Engine engine;
   std::thread([&engine] {
-    EXPECT_THAT(message_of<BackendError>([&engine] {
+    EXPECT_THAT(error_of<BackendError>([&engine] {
                   engine.run([&engine] {
                     const StreamScope stream(engine.stream(Device::kCpu));
                     reshape(row(), {5});

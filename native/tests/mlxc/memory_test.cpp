@@ -8,26 +8,18 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx {
 namespace {
 
 using testing::HasSubstr;
+using testing_support::error_of;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 Tensor ones(std::int64_t count) { return broadcast(Tensor(1.0), {count}) + iota({count}); }
-
-template <typename Error, typename Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 class Memory : public testing::Test {
  protected:
@@ -132,12 +124,12 @@ TEST_F(Memory, ThatMlxCannotHaveIsABackendErrorAndTheProcessGoesOn) {
   eval(row);
   set_memory_limit(2 * kMiB);
   EXPECT_EQ(memory_info().limit_bytes, 2 * kMiB);
-  EXPECT_EQ(message_of<BackendError>([&] {
+  EXPECT_EQ(error_of<BackendError>([&] {
               row + reshape(row, {static_cast<std::int64_t>(kMiB / 4), 1});
             }),
             "[add] an array of shape {262144, 262144} with 4 bytes an element exceeds the memory "
             "limit of 2097152 bytes");
-  EXPECT_THAT(message_of<BackendError>([] { tensor(std::vector<float>(kMiB)); }),
+  EXPECT_THAT(error_of<BackendError>([] { tensor(std::vector<float>(kMiB)); }),
               HasSubstr("memory limit"));
   EXPECT_EQ((row + row).to_vector<float>()[2], 6.0f);
   set_memory_limit(memory_limit_);
@@ -153,7 +145,7 @@ TEST(MemoryDeathTest, AMalformedCacheLimitIsAClearError) {
         {
           for (int i = 0; i < 2; ++i) {
             const std::string message =
-                message_of<ArgumentError>([] { eval(Tensor(1) + Tensor(2)); });
+                error_of<ArgumentError>([] { eval(Tensor(1) + Tensor(2)); });
             std::fprintf(stderr, "%s\n", message.c_str());
           }
           std::_Exit(7);

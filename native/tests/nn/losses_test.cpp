@@ -11,12 +11,15 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxc/host_kernels.h"
 #include "mlxnx/mlxnx.h"
 #include "nn/function.h"
 
 namespace mlxnx::nn {
 namespace {
+
+using testing_support::error_of;
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kLog2 = std::numbers::ln2;
@@ -191,18 +194,9 @@ TEST(Losses, TypesStayAndAreComputedInF32) {
   EXPECT_THAT(in_f64(binary_cross_entropy(of({0}), tensor({1}))), near({kLog2}));
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ArgumentError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(Losses, TellTheShapesOfOperandsThatDoNotMatch) {
   const Tensor x = of({1, 2, 3});
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(error_of<ArgumentError>([&] {
                 mse_loss(x, of({1, 2}));
               }),
               testing::AllOf(testing::HasSubstr("[mse_loss] predictions of shape {3}"),
@@ -226,7 +220,7 @@ TEST(Losses, TellTheShapesOfOperandsThatDoNotMatch) {
 }
 
 TEST(Losses, RefuseAnUnknownReduction) {
-  EXPECT_THAT(error_of([] {
+  EXPECT_THAT(error_of<ArgumentError>([] {
                 called("l1_loss", {of({1}), of({1})}, {{"reduction", std::string("max")}});
               }),
               testing::HasSubstr("there is no reduction max; it is none, mean or sum"));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "error_of.h"
 #include "ops/numbers.h"
 
 namespace mlxnx {
@@ -18,19 +19,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::ints;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <typename Error, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Constant, HoldsTheValueInEveryTypeAndShape) {
   for (const DType type : kDTypes) {

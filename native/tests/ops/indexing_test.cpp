@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "error_of.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/numbers.h"
@@ -17,6 +18,7 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing::IsEmpty;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::ints;
 using testing_support::mask;
 using testing_support::numbers;
@@ -26,16 +28,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr DType kIntegers[] = {DType::u8, DType::u16, DType::u32, DType::u64,
                                DType::s8, DType::s16, DType::s32, DType::s64};
-
-template <typename Error, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // The largest and the smallest value of an integer type.
 Tensor largest(DType type) {

@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxnx/ops/contraction.h"
 #include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
@@ -22,6 +23,7 @@ using testing::ElementsAre;
 using testing::FloatNear;
 using testing::HasSubstr;
 using testing::Pointwise;
+using testing_support::error_of;
 
 Tensor f32(std::vector<float> values, Shape shape) {
   return Tensor::from_span<float>(values, shape);
@@ -315,25 +317,18 @@ TEST(Linalg, TriangularSolveKnowsSidesAndTransforms) {
 }
 
 TEST(Linalg, ErrorsNameTheOpAndTheShapes) {
-  const auto message = [](auto call) -> std::string {
-    try {
-      call();
-    } catch (const ArgumentError& error) {
-      return error.what();
-    }
-    return "nothing was thrown";
-  };
   const Tensor wide = f32({1, 2, 3, 4, 5, 6}, {2, 3});
-  EXPECT_EQ(message([&] { linalg::lu(wide); }),
+  EXPECT_EQ(error_of<ArgumentError>([&] { linalg::lu(wide); }),
             "[block:LinAlg.LU] expected a square matrix or a batch of them, got shape {2, 3}");
-  EXPECT_THAT(message([&] { linalg::cholesky(f32({1}, {1})); }),
+  EXPECT_THAT(error_of<ArgumentError>([&] { linalg::cholesky(f32({1}, {1})); }),
               HasSubstr("rank 2 or more, got rank 1"));
-  EXPECT_THAT(message([&] {
+  EXPECT_THAT(error_of<ArgumentError>([&] {
                 linalg::solve(f32({1, 0, 0, 1}, {2, 2}), f32({1, 2, 3}, {3}));
               }),
               HasSubstr("{3} does not fit"));
-  EXPECT_THAT(message([&] { linalg::qr(wide, "full"); }), HasSubstr("got \"full\""));
-  EXPECT_THAT(message([&] {
+  EXPECT_THAT(error_of<ArgumentError>([&] { linalg::qr(wide, "full"); }),
+              HasSubstr("got \"full\""));
+  EXPECT_THAT(error_of<ArgumentError>([&] {
                 triangular_solve(f32({0, 0, 1, 1}, {2, 2}), f32({1, 1}, {2}));
               }),
               HasSubstr("can't solve for singular matrix"));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxc/version.h"
 #include "mlxnx/mlxnx.h"
 #include "ops/invoke.h"
@@ -21,22 +22,13 @@ namespace {
 using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::error_of;
 using testing_support::quantized_forms;
 using testing_support::weights_for;
 using testing_support::zeros;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <typename Error, typename Function>
-std::string message_of(const Function& function) {
-  try {
-    function();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no such error";
-}
 
 std::uint32_t bits_at(const std::vector<std::uint32_t>& words, std::size_t first,
                       std::size_t count) {
@@ -180,9 +172,9 @@ TEST(Quantize, NvfpTakesAGlobalScale) {
   const Quantized w = quantize(weights, {QuantizationMode::kNvfp4}, most);
   const Tensor error = abs(dequantize(w, DType::f32) - weights);
   EXPECT_LT(reduce_max(error).item<double>(), 334);
-  EXPECT_THAT(message_of<ArgumentError>([&] { return quantize(weights, {}, most); }),
+  EXPECT_THAT(error_of<ArgumentError>([&] { return quantize(weights, {}, most); }),
               HasSubstr("takes 1 operands for mode affine, got 2"));
-  EXPECT_THAT(message_of<TypeError>([&] {
+  EXPECT_THAT(error_of<TypeError>([&] {
                 return quantize(weights, {QuantizationMode::kNvfp4}, as_type(most, DType::f16));
               }),
               HasSubstr("a global scale is a scalar of f32"));
@@ -191,7 +183,7 @@ TEST(Quantize, NvfpTakesAGlobalScale) {
 TEST(Quantize, RefusesWhatNoModeHasAndSaysWhatToDo) {
   const Tensor weights = zeros({DType::f32, {2, 64}});
   const auto text = [&](const Tensor& w, const Quantization& form) {
-    return message_of<std::exception>([&] { return quantize(w, form); });
+    return error_of<std::exception>([&] { return quantize(w, form); });
   };
   EXPECT_EQ(text(zeros({DType::f32, {2, 100}}), {}),
             "[fast:quantize] the last axis of f32[2][100] is to be cut into groups of 64 weights, "
@@ -212,17 +204,17 @@ TEST(Quantize, RefusesWhatNoModeHasAndSaysWhatToDo) {
             "[fast:quantize] mxfp4 has groups of 32 weights with 4 bits, got group_size 32 and "
             "bits 8");
   EXPECT_EQ(
-      message_of<ArgumentError>([&] {
+      error_of<ArgumentError>([&] {
         return ops::invoke_all(ops::op("fast:quantize"), {weights}, {{"mode", std::string("q4")}});
       }),
       "[fast:quantize] the mode is affine, mxfp4, nvfp4 or mxfp8, got \"q4\"");
-  EXPECT_THAT(message_of<ArgumentError>([&] { return quantization_mode("q4"); }), HasSubstr("q4"));
+  EXPECT_THAT(error_of<ArgumentError>([&] { return quantization_mode("q4"); }), HasSubstr("q4"));
 }
 
 TEST(Dequantize, RefusesPartsThatDontFit) {
   const Quantized w = quantize(weights_for({.bits = 4, .group_size = 64}, {3}));
   const auto text = [](const Quantized& parts) {
-    return message_of<std::exception>([&] { return dequantize(parts); });
+    return error_of<std::exception>([&] { return dequantize(parts); });
   };
   const auto with = [&](auto change) {
     Quantized other = w;
@@ -246,7 +238,7 @@ TEST(Dequantize, RefusesPartsThatDontFit) {
                 o.form.group_size = 32;
               }),
               HasSubstr("[fast:dequantize]"));
-  EXPECT_THAT(message_of<TypeError>([&] { return dequantize(w, DType::s32); }),
+  EXPECT_THAT(error_of<TypeError>([&] { return dequantize(w, DType::s32); }),
               HasSubstr("weights are real floats, got dtype s32"));
 }
 
@@ -291,9 +283,8 @@ TEST(Fp8, RoundsToEvenAndSaturates) {
   EXPECT_THAT(from_fp8(to_fp8(numbers), DType::f32).to_vector<float>(),
               ElementsAre(16, 20, 0, 448, 448, -448, 448, -448));
   EXPECT_THAT(to_fp8(tensor({std::nanf("")})).to_vector<std::uint8_t>(), ElementsAre(126));
-  EXPECT_THAT(message_of<TypeError>([] { return to_fp8(tensor({1})); }), HasSubstr("[to_fp8]"));
-  EXPECT_THAT(message_of<TypeError>([] { return from_fp8(tensor({1.0})); }),
-              HasSubstr("[from_fp8]"));
+  EXPECT_THAT(error_of<TypeError>([] { return to_fp8(tensor({1})); }), HasSubstr("[to_fp8]"));
+  EXPECT_THAT(error_of<TypeError>([] { return from_fp8(tensor({1.0})); }), HasSubstr("[from_fp8]"));
 }
 
 // MLX hangs some time after evaluations that failed.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxnx/mlxnx.h"
 #include "ops/quantized_forms.h"
 #include "ops/unknown.h"
@@ -17,20 +18,11 @@ namespace {
 using testing::Each;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::error_of;
 using testing_support::quantized_forms;
 using testing_support::unknown;
 using testing_support::weights_for;
 using testing_support::zeros;
-
-template <typename Function>
-std::string message_of(const Function& function) {
-  try {
-    function();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 Tensor numbers(const Shape& shape, DType type = DType::f32) {
   return as_type(cos(iota(shape, {.type = DType::f32}) * 0.9F), type);
@@ -134,22 +126,22 @@ TEST(QuantizedDot, RefusesWhatDoesNotFit) {
   const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {5}));
   const Quantized small =
       quantize(weights_for({.bits = 4, .group_size = 32}, {5}), {QuantizationMode::kMxfp4});
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(error_of<std::exception>([&] {
               return quantized_dot(numbers({2, 32}), w);
             }),
             "[fast:quantized_dot] the last axis of the left operand, {2, 32}, has to be as long as "
             "the last axis of the right one, {5, 64}: 32 is not 64");
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return quantized_dot(numbers({2, 64}), w, false);
               }),
               HasSubstr("the last but one of the right one, {5, 64}: 64 is not 5"));
-  EXPECT_THAT(message_of([&] { return quantized_dot(Tensor(1.0), w); }),
+  EXPECT_THAT(error_of<std::exception>([&] { return quantized_dot(Tensor(1.0), w); }),
               HasSubstr("the left operand is a scalar"));
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return quantized_dot(numbers({2, 64}, DType::c64), w);
               }),
               HasSubstr("only real floats"));
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return quantized_dot(numbers({2, 64}, DType::s32), small);
               }),
               HasSubstr("only real floats"));
@@ -180,17 +172,19 @@ TEST(GatherDot, RefusesNumbersOutsideWhereItKnowsThem) {
   const Tensor a = numbers({2, 5, 4});
   for (const int outside : {3, -1}) {
     const Tensor index = tensor({0, outside});
-    EXPECT_THAT(message_of([&] { return gather_dot(a, experts(), {.rhs_indices = index}); }),
-                HasSubstr("[fast:gather_dot]"));
+    EXPECT_THAT(
+        error_of<std::exception>([&] { return gather_dot(a, experts(), {.rhs_indices = index}); }),
+        HasSubstr("[fast:gather_dot]"));
     const Tensor clamped = tensor({0, outside < 0 ? 0 : 2});
     EXPECT_EQ(gather_dot(a, experts(), {.rhs_indices = unknown(index)}).to_vector<float>(),
               gather_dot(a, experts(), {.rhs_indices = clamped}).to_vector<float>());
   }
-  EXPECT_THAT(message_of([&] { return gather_dot(a, experts(), {.rhs_indices = tensor({0.0})}); }),
+  EXPECT_THAT(error_of<std::exception>(
+                  [&] { return gather_dot(a, experts(), {.rhs_indices = tensor({0.0})}); }),
               HasSubstr("indices are integers, got f32[1] for the right side"));
-  EXPECT_THAT(message_of([&] { return gather_dot(numbers({4}), experts()); }),
+  EXPECT_THAT(error_of<std::exception>([&] { return gather_dot(numbers({4}), experts()); }),
               HasSubstr("left operands are matrices in the last two axes, got f32[4]"));
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return gather_dot(a, numbers({0, 4, 2}), {.rhs_indices = tensor({0})});
               }),
               HasSubstr("there is no matrix to choose in {0, 4, 2}"));
@@ -226,7 +220,8 @@ TEST(GatherQuantizedDot, NeverReadsOutside) {
   const Quantized w = quantize(weights_for({.bits = 4, .group_size = 32}, {3, 5}));
   const Tensor x = numbers({1, 2, 64});
   const Tensor outside = tensor({1'000'000'000, -7});
-  EXPECT_THAT(message_of([&] { return gather_quantized_dot(x, w, {.rhs_indices = outside}); }),
+  EXPECT_THAT(error_of<std::exception>(
+                  [&] { return gather_quantized_dot(x, w, {.rhs_indices = outside}); }),
               HasSubstr("[fast:gather_quantized_dot]"));
   EXPECT_EQ(gather_quantized_dot(x, w, {.rhs_indices = unknown(outside)}).to_vector<float>(),
             gather_quantized_dot(x, w, {.rhs_indices = tensor({2, 0})}).to_vector<float>());
@@ -248,13 +243,13 @@ TEST(SegmentedDot, MultipliesPartsOfTheInnerAxis) {
   const Tensor endless = put_slice(b, {0, 0}, constant(INFINITY, DType::f32, {1, 2}));
   EXPECT_EQ(segmented_dot(a, endless, tensor({{1, 6}})).to_vector<float>(),
             segmented_dot(a, b, tensor({{1, 6}})).to_vector<float>());
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return segmented_dot(a, b, tensor({1, 2, 3}));
               }),
               HasSubstr("segments are pairs"));
-  EXPECT_THAT(message_of([&] { return segmented_dot(a, a, segments); }),
+  EXPECT_THAT(error_of<std::exception>([&] { return segmented_dot(a, a, segments); }),
               HasSubstr("[inner, columns]"));
-  EXPECT_THAT(message_of([&] {
+  EXPECT_THAT(error_of<std::exception>([&] {
                 return segmented_dot(a, b, tensor({0.0, 1.0}));
               }),
               HasSubstr("pairs of integers"));

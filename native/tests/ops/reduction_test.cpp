@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 
+#include "error_of.h"
 #include "mlxnx/literal.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
@@ -26,6 +27,7 @@ using testing::HasSubstr;
 using testing::NanSensitiveDoubleEq;
 using testing::Pointwise;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::mask;
 using testing_support::numbers;
 
@@ -36,16 +38,6 @@ constexpr std::array kRealTypes = {DType::u8,  DType::u16,  DType::u32, DType::u
                                    DType::s8,  DType::s16,  DType::s32, DType::s64,
                                    DType::f16, DType::bf16, DType::f32, DType::f64};
 constexpr std::array kFloats = {DType::f16, DType::bf16, DType::f32, DType::f64};
-
-template <typename Error, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 struct Case {
   const char* what;

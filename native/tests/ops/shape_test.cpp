@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "error_of.h"
 #include "mlxnx/ops/creation.h"
 #include "ops/numbers.h"
 
@@ -16,21 +17,12 @@ using testing::Each;
 using testing::ElementsAre;
 using testing::ElementsAreArray;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::ints;
 using testing_support::numbers;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <typename Error = ShapeError, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 struct MoveCase {
   const char* what;
@@ -279,7 +271,7 @@ TEST(ShapeOps, ExplainWhatDoesNotFit) {
        },
        "[flatten] the axes must be consecutive, got {0, 2}"},
   };
-  for (const ErrorCase& c : cases) EXPECT_EQ(error_of(c.call), c.text);
+  for (const ErrorCase& c : cases) EXPECT_EQ(error_of<ShapeError>(c.call), c.text);
   EXPECT_EQ(error_of<ArgumentError>([] { pad(iota({2}), 0, {{.interior = -1}}); }),
             "[pad] interior padding cannot be negative, got -1 at axis 0 of {2}");
   EXPECT_EQ(error_of<ArgumentError>([] { concatenate(std::span<const Tensor>{}); }),

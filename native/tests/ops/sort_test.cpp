@@ -9,6 +9,7 @@
 #include <numeric>
 #include <random>
 
+#include "error_of.h"
 #include "mlxnx/literal.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
@@ -23,22 +24,13 @@ using testing::HasSubstr;
 using testing::NanSensitiveDoubleEq;
 using testing::Pointwise;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::mask;
 using testing_support::numbers;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr Direction kDown = Direction::kDescending;
-
-template <typename Error, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(Sort, OrdersAnyAxisBothWays) {
   const Tensor t = tensor({{3, 1, 2}, {0, 5, 4}});

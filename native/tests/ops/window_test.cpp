@@ -9,6 +9,7 @@
 #include <map>
 #include <random>
 
+#include "error_of.h"
 #include "mlxnx/literal.h"
 #include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
@@ -22,21 +23,12 @@ using testing::HasSubstr;
 using testing::NanSensitiveDoubleEq;
 using testing::Pointwise;
 using testing_support::elements;
+using testing_support::error_of;
 using testing_support::mask;
 using testing_support::numbers;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-template <typename Error, typename Function>
-std::string error_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 // A window op written down element by element, as Nx.BinaryBackend does it.
 

@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "error_of.h"
 #include "mlxnx/error.h"
 #include "program/build_helpers.h"
 #include "program/printer.h"
@@ -16,15 +17,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-std::string error_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using testing_support::error_of;
 
 Program dense() {
   RegionBuilder builder;
@@ -48,7 +41,7 @@ TEST(ProgramBuilder, ReportsAMistakeWithTheOpsOwnWords) {
   const ValueId x = builder.input("x", f32({2, 3}));
   const ValueId y = builder.input("y", f32({4}));
   EXPECT_THROW(builder.op("add", {x, y}), ShapeError);
-  EXPECT_THAT(error_of([&] { builder.op("add", {x, y}); }), HasSubstr("[add]"));
+  EXPECT_THAT(error_of<std::exception>([&] { builder.op("add", {x, y}); }), HasSubstr("[add]"));
   EXPECT_THROW(builder.op("no_such_op", {x}), UnsupportedError);
   EXPECT_THROW(builder.op("sum", {x}, {{"axis", std::int64_t{1}}}), ArgumentError);
   EXPECT_THROW(builder.op("negate", {17}), ArgumentError);
@@ -86,8 +79,9 @@ TEST(ProgramBuilder, RefusesALoopWhoseBodyChangesTheState) {
   RegionBuilder builder;
   const ValueId start = builder.input("i", s32());
   EXPECT_THROW(builder.while_loop(std::vector{start}, {}, test, step), ShapeError);
-  EXPECT_THAT(error_of([&] { builder.while_loop(std::vector{start}, {}, test, step); }),
-              HasSubstr("the body's outputs should be (s32), got (f32)"));
+  EXPECT_THAT(
+      error_of<std::exception>([&] { builder.while_loop(std::vector{start}, {}, test, step); }),
+      HasSubstr("the body's outputs should be (s32), got (f32)"));
   EXPECT_THROW(builder.while_loop(std::vector{start}, {}, nullptr, step), ArgumentError);
 }
 
@@ -149,7 +143,7 @@ TEST_P(ProgramVerifier, NamesTheInstructionThatBreaksARule) {
   Program program = dense();
   ASSERT_NO_THROW(verify(program));
   GetParam().spoil(program);
-  EXPECT_THAT(error_of([&] { verify(program); }), HasSubstr(GetParam().message));
+  EXPECT_THAT(error_of<std::exception>([&] { verify(program); }), HasSubstr(GetParam().message));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -193,7 +187,7 @@ TEST(ProgramVerifierDepth, RefusesEndlessNesting) {
     instruction.regions = {std::make_shared<Region>(region)};
     region.instructions = {instruction};
   }
-  EXPECT_THAT(error_of([&] { verify(region); }), HasSubstr("more than 64 deep"));
+  EXPECT_THAT(error_of<std::exception>([&] { verify(region); }), HasSubstr("more than 64 deep"));
 }
 
 TEST(RegionBuilder, AppendsWhatIsAskedForAndWhatTellsTheHost) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "error_of.h"
 #include "mlxnx/literal.h"
 
 namespace mlxnx {
@@ -13,16 +14,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-template <typename Error, typename Function>
-std::string message_of(Function function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "nothing of this class was thrown";
-}
+using testing_support::error_of;
 
 TEST(TensorLiteral, InfersTypesAsNxDoes) {
   EXPECT_EQ(tensor({1, 2}).dtype(), DType::s32);
@@ -65,7 +57,7 @@ TEST(TensorLiteral, EncodesInTheTypeAskedFor) {
 }
 
 TEST(TensorLiteral, RefusesListsOfDifferentShapes) {
-  const std::string text = message_of<ShapeError>([] { tensor({{1, 2}, {3}}); });
+  const std::string text = error_of<ShapeError>([] { tensor({{1, 2}, {3}}); });
   EXPECT_THAT(text, HasSubstr("[tensor]"));
   EXPECT_THAT(text, HasSubstr("{2} at position 0 and {1} at position 1"));
   EXPECT_THROW(tensor({{1, 2}, 3}), ShapeError);
@@ -121,7 +113,7 @@ TEST(Tensor, ReadsSpecialValues) {
 }
 
 TEST(Tensor, RefusesToReadAsAnotherType) {
-  EXPECT_THAT(message_of<TypeError>([] {
+  EXPECT_THAT(error_of<TypeError>([] {
                 tensor({1, 2}).to_vector<float>();
               }),
               HasSubstr("[to_vector] the tensor has type s32, and f32 was asked for"));
@@ -129,7 +121,7 @@ TEST(Tensor, RefusesToReadAsAnotherType) {
 
 TEST(Tensor, RefusesDataOfAnotherLength) {
   const std::vector<float> values(5);
-  EXPECT_THAT(message_of<ShapeError>([&] {
+  EXPECT_THAT(error_of<ShapeError>([&] {
                 Tensor::from_span(std::span<const float>(values), {2, 3});
               }),
               HasSubstr("f32[2][3] takes 6 elements of 4 bytes, got 20 bytes"));
@@ -142,7 +134,7 @@ TEST(Tensor, GivesASingleElementAsANumber) {
   EXPECT_EQ(tensor(2.5).item<double>(), 2.5);
   EXPECT_EQ(tensor(std::complex<double>(1, 2)).item<std::complex<double>>(),
             std::complex<double>(1, 2));
-  EXPECT_THAT(message_of<ShapeError>([] {
+  EXPECT_THAT(error_of<ShapeError>([] {
                 tensor({1, 2}).item<int>();
               }),
               HasSubstr("[to_number] expected a tensor with one element, got s32[2]"));

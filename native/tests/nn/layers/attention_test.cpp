@@ -19,10 +19,7 @@ using testing::Pointwise;
 using testing_support::error_of;
 using testing_support::in_f64;
 using testing_support::key;
-
-Tensor wave(const Shape& shape, double phase, DType type = DType::f64) {
-  return as_type(sin(iota(shape, {.type = DType::f64}) * 0.7 + phase), type);
-}
+using testing_support::wave;
 
 MultiHeadAttention layer_of(std::int64_t dims, std::int64_t heads, DType type = DType::f64) {
   const MultiHeadAttention fresh({.dims = dims, .num_heads = heads, .bias = true}, key(1));

@@ -16,10 +16,7 @@ using testing::DoubleNear;
 using testing::Pointwise;
 using testing_support::error_of;
 using testing_support::in_f64;
-
-Tensor wave(const Shape& shape, double phase, DType type = DType::f64) {
-  return as_type(sin(iota(shape, {.type = DType::f64}) * 0.7 + phase), type);
-}
+using testing_support::wave;
 
 void expect_near(const Tensor& got, const Tensor& wanted, double tolerance) {
   ASSERT_EQ(got.shape(), wanted.shape());

@@ -14,12 +14,9 @@ using testing::HasSubstr;
 using testing_support::error_of;
 using testing_support::in_f64;
 using testing_support::key;
+using testing_support::wave;
 
 constexpr std::int64_t kInput = 3, kHidden = 2;
-
-Tensor wave(const Shape& shape, double phase, DType type = DType::f64) {
-  return as_type(sin(iota(shape, {.type = DType::f64}) * 0.7 + phase), type);
-}
 
 template <typename Layer>
 Layer in_type(const Layer& layer, DType type) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::testing_support {
@@ -17,16 +18,9 @@ inline Tensor key(std::uint32_t number) {
   return Tensor::from_span(std::span<const std::uint32_t>(words), {2});
 }
 
-/// What the error says that `function` throws.
-template <typename Error, typename Function>
-std::string error_of(const Function& function) {
-  try {
-    function();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
+/// Elements of all sizes between -1 and 1, other ones for each phase.
+inline Tensor wave(const Shape& shape, double phase, DType type = DType::f64) {
+  return as_type(sin(iota(shape, {.type = DType::f64}) * 0.7 + phase), type);
 }
 
 inline std::vector<double> in_f64(const Tensor& tensor) {

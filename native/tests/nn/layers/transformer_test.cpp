@@ -17,10 +17,7 @@ using testing::Pointwise;
 using testing_support::error_of;
 using testing_support::in_f64;
 using testing_support::key;
-
-Tensor wave(const Shape& shape, double phase, DType type = DType::f64) {
-  return as_type(sin(iota(shape, {.type = DType::f64}) * 0.7 + phase), type);
-}
+using testing_support::wave;
 
 // With weights of that type, of which none is 0 or 1.
 template <typename Model>

@@ -11,11 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "error_of.h"
 #include "mlxnx/mlxnx.h"
 #include "nn/optimizers/optimizer_def.h"
 
 namespace mlxnx::optimizers {
 namespace {
+
+using testing_support::error_of;
 
 constexpr double kRate = 0.25;
 using Numbers = std::map<std::string, double>;
@@ -277,31 +280,22 @@ TEST(Optimizers, RefuseOptionsOutOfRange) {
   EXPECT_THROW(optimizer("multi_optimizer"), UnsupportedError);
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ArgumentError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST(Optimizers, RefuseStatesAndGradientsOfOtherParameters) {
   const Adam adam({.learning_rate = 0.1});
   const Line model{tensor({0.5, 0.5}), tensor(0.0)};
   const State state = adam.init(model);
-  EXPECT_THAT(error_of([&] { adam.update(model, {}, model); }),
+  EXPECT_THAT(error_of<ArgumentError>([&] { adam.update(model, {}, model); }),
               testing::HasSubstr("the state has no step"));
-  EXPECT_THAT(error_of([&] {
+  EXPECT_THAT(error_of<ArgumentError>([&] {
                 adam.update(Line{tensor({1.0}), tensor(0.0)}, state, model);
               }),
               testing::HasSubstr("the gradient of weight is f32[1], the parameter f32[2]"));
   const std::map<std::string, Tensor> other{{"weight", tensor({0.5, 0.5})}};
-  EXPECT_THAT(error_of([&] { adam.update(other, state, other); }),
+  EXPECT_THAT(error_of<ArgumentError>([&] { adam.update(other, state, other); }),
               testing::HasSubstr("none of them has bias.m, bias.v"));
   State partial = state;
   partial.erase("weight.m");
-  EXPECT_THAT(error_of([&] { adam.update(model, partial, model); }),
+  EXPECT_THAT(error_of<ArgumentError>([&] { adam.update(model, partial, model); }),
               testing::HasSubstr("a part only of what belongs to weight"));
   const MultiOptimizer both({adam, adam}, {[](std::string_view, const Tensor&) { return true; }});
   EXPECT_THROW(both.update(model, state, model), ArgumentError);
