@@ -15,6 +15,7 @@ GOLDEN_GRADS := native/tests/golden_grads
 LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 LARGE_GOLDEN_NN := $(wildcard ../shared/golden/nn)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
+BENCH_JAX := $(BUILD)/deps/bench-jax
 OLDER_MLX := 0.31.2
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older asan tsan
 
@@ -148,6 +149,13 @@ $(BENCH_PEERS): $(BUILD)/mlx_version.txt
 	@mv $@.partial $@
 	@touch $@
 
+# Not every platform has it: then there is no column for it.
+$(BENCH_JAX):
+	@echo "== fetching jax to compare with"
+	@rm -rf $@.partial
+	@if python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial jax; \
+	then mv $@.partial $@; else rm -rf $@.partial; echo "jax can't be had: no figures of it"; fi
+
 $(BUILD)/deps/matplotlib:
 	@echo "== fetching matplotlib to draw with"
 	@rm -rf $@.partial
@@ -160,10 +168,10 @@ train-digits: build $(BUILD)/deps/matplotlib ## train on handwritten digits, and
 	@$(BUILD)/bin/digits $(BUILD)/deps/digits.csv $(BUILD)/digits
 	@PYTHONPATH=$(BUILD)/deps/matplotlib tools/plot_digits.py $(BUILD)/digits
 
-bench: build $(BENCH_PEERS) ## compare with Python MLX and numpy
-	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD)
+bench: build $(BENCH_PEERS) $(BENCH_JAX) ## compare with Python MLX, numpy and jax
+	@PYTHONPATH=$(BENCH_PEERS):$(BENCH_JAX) python3 bench/compare.py --build $(BUILD)
 
-bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX; Nx comes from NX_PATH or Hex
+bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX and C++; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)
 	@$(NEED_NX)
 	@PYTHONPATH=$(BENCH_PEERS) python3 bench/compare.py --build $(BUILD) \

@@ -1,5 +1,5 @@
-"""Times our cases against Python MLX and numpy, in one run on the same inputs: those of `mlxnx bench`, or with --nx those
-of bench/nx.exs.
+"""Times our cases against Python MLX, numpy and, where it is installed, jax, in one run on the same inputs: those of
+`mlxnx bench`, or with --nx those of bench/nx.exs, whose peers are the former as well.
 
 For each case the systems take turns, a block of measurements each, so that a machine whose speed drifts slows all of them;
 every figure is the median of all its measurements. Prints a table and writes bench.json into the build folder.
@@ -8,6 +8,7 @@ every figure is the median of all its measurements. Prints a table and writes be
 import argparse
 import json
 import math
+import os
 import pathlib
 import shlex
 import statistics
@@ -15,25 +16,43 @@ import subprocess
 import sys
 import time
 
+from inputs import definite, waves
+from nn_peers import mlx_nn_cases
+
 BLOCKS = 4
 PER_BLOCK = 8  # 32 measurements of each system
 SECONDS = 0.02  # least duration of a measurement
 
 
-def measure(body):
-    """Microseconds a call, PER_BLOCK times; each measurement repeats the call to last SECONDS."""
-    body()
-    start = time.perf_counter()
-    body()
-    once = max(time.perf_counter() - start, 1e-7)
-    count = max(1, math.ceil(SECONDS / once))
-    results = []
-    for _ in range(PER_BLOCK):
+class PythonCases:
+    """Cases in this process: name -> function that makes inputs and answers what is timed."""
+
+    def __init__(self, cases):
+        self.cases = cases
+        self.bodies = {}
+
+    def names(self):
+        return list(self.cases)
+
+    def measure(self, name):
+        """Microseconds a call, of the clock and of the CPUs, PER_BLOCK times; each measurement repeats the call to last
+        SECONDS."""
+        if name not in self.bodies:
+            self.bodies = {name: self.cases[name]()}
+        body = self.bodies[name]
+        body()
         start = time.perf_counter()
-        for _ in range(count):
-            body()
-        results.append((time.perf_counter() - start) / count * 1e6)
-    return results
+        body()
+        once = max(time.perf_counter() - start, 1e-7)
+        count = max(1, math.ceil(SECONDS / once))
+        results = []
+        for _ in range(PER_BLOCK):
+            wall, cpu = time.perf_counter(), time.process_time()
+            for _ in range(count):
+                body()
+            wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+            results.append((wall / count * 1e6, cpu / count * 1e6))
+        return results
 
 
 class NativeCases:
@@ -41,19 +60,20 @@ class NativeCases:
 
     def __init__(self, program):
         self.program = program
+        self.listed = self._run("--list").split()
 
     def names(self):
-        return self._run("--list").split()
+        return self.listed
 
     def measure(self, name):
         output = self._run("--filter", f"^{name}/", "--format", "json",
                            "--repetitions", str(PER_BLOCK), "--seconds", str(SECONDS))
         rows = json.loads(output)["benchmarks"]
-        return [row["real_time"] for row in rows if row["run_type"] == "iteration"]
+        return [(row["real_time"], row["cpu_time"]) for row in rows if row["run_type"] == "iteration"]
 
     def _run(self, *options):
         command = [self.program, "bench", *options]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=own_environment())
         if done.returncode != 0:
             raise SystemExit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
         return done.stdout
@@ -64,7 +84,8 @@ class NxCases:
 
     def __init__(self, command):
         self.command = [*command, str(PER_BLOCK), str(SECONDS)]
-        self.beam = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.beam = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                     env=own_environment())
 
     def names(self):
         return self._ask("list").split()
@@ -81,13 +102,26 @@ class NxCases:
         return answer
 
 
-def waves(np, *shape):
-    return np.sin(np.arange(math.prod(shape), dtype=np.float64)).astype(np.float32).reshape(shape)
+def own_environment():
+    """That of our processes: what is loaded for the sake of Python's MLX is not for them."""
+    return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
-def definite(np, size):
-    values = waves(np, size, size)
-    return (0.5 * (values + values.T) + size * np.eye(size)).astype(np.float32)
+def take_blas_of(library):
+    """Starts this program anew with the BLAS that ours uses behind Python's MLX."""
+    library = str(library.resolve())
+    if os.environ.get("LD_PRELOAD") == library:
+        return
+    os.environ["LD_PRELOAD"] = library
+    os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
+def jax_peer(np):
+    try:
+        from jax_peers import jax_cases
+        return {"jax": PythonCases(jax_cases(np))}
+    except ImportError:
+        return {}
 
 
 def python_mlx_cases(mx, np):
@@ -222,6 +256,7 @@ def python_mlx_cases(mx, np):
 
     cpu = mx.cpu
     return {
+        **mlx_nn_cases(mx, np),
         "program_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
         "jit_elementwise_20_f32_1000": lambda: compiled(twenty, array(1000)),
         "program_mlp_forward_64x784": mlp_forward,
@@ -291,29 +326,38 @@ def numpy_cases(np):
 
 def compare(ours, name, peers):
     """One row of bench.json."""
-    figures = {"ours": []}
-    bodies = {}
-    for peer, cases in peers.items():
-        if name in cases:
-            bodies[peer] = cases[name]()
-            figures[peer] = []
+    systems = {"ours": ours, **{peer: cases for peer, cases in peers.items() if name in cases.names()}}
+    figures = {system: [] for system in systems}
     for _ in range(BLOCKS):
-        figures["ours"] += ours.measure(name)
-        for peer, body in bodies.items():
-            figures[peer] += measure(body)
-    medians = {system: round(statistics.median(values), 3) for system, values in figures.items()}
-    return {"name": name, "unit": "us", "ours": medians.pop("ours"), "peers": medians}
+        for system, cases in systems.items():
+            figures[system] += cases.measure(name)
+    row = {"name": name, "unit": "us"}
+    for prefix, column in (("", 0), ("cpu_", 1)):
+        medians = {system: round(statistics.median(values[column] for values in measured), 3)
+                   for system, measured in figures.items()}
+        row[f"{prefix}ours"] = medians.pop("ours")
+        row[f"{prefix}peers"] = medians
+    return row
 
 
-def row_text(row):
+def row_text(row, peers):
+    def figures(peer):
+        if peer not in row["peers"]:
+            return f"{'-':>12}{'-':>12}"
+        return f"{row['peers'][peer]:12.2f}{row['cpu_peers'][peer]:12.2f}"
+
     def ratio(peer):
         return f"{row['ours'] / row['peers'][peer]:8.3f}" if peer in row["peers"] else f"{'-':>8}"
 
-    def figure(peer):
-        return f"{row['peers'][peer]:12.2f}" if peer in row["peers"] else f"{'-':>12}"
+    return (f"{row['name']:34}{row['ours']:12.2f}{row['cpu_ours']:12.2f}" +
+            "".join(map(figures, peers)) + "".join(map(ratio, peers)))
 
-    return (f"{row['name']:34}{row['ours']:12.2f}{figure('python_mlx')}{figure('numpy')}"
-            f"{ratio('python_mlx')}{ratio('numpy')}")
+
+def header(peers):
+    titles = {"python_mlx": "MLX"}
+    names = [titles.get(peer, peer) for peer in peers]
+    return (f"{'case':34}{'ours':>12}{'CPU':>12}" + "".join(f"{name:>12}{'CPU':>12}" for name in names) +
+            "".join(f"{'/' + name:>8}" for name in names))
 
 
 def main():
@@ -321,24 +365,33 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
     parser.add_argument("--nx", metavar="COMMAND", type=shlex.split, help="the command that runs bench/nx.exs")
     parser.add_argument("--only", help="only cases whose name contains this")
+    parser.add_argument("--own-blas", action="store_true",
+                        help="leave Python's MLX the BLAS of its wheel, instead of the one that ours uses")
     options = parser.parse_args()
+    library = options.build / "lib" / "libmlxnx.so"
+    if not options.own_blas and library.exists():
+        take_blas_of(library)
 
     import mlx.core as mx
     import numpy as np
 
-    ours = NxCases(options.nx) if options.nx else NativeCases(str(options.build / "bin" / "mlxnx"))
+    native = NativeCases(str(options.build / "bin" / "mlxnx"))
+    ours = NxCases(options.nx) if options.nx else native
     listed = ours.names()
     names = [name for name in listed if not options.only or options.only in name]
     if not names:
         raise SystemExit(f"no case has {options.only!r} in its name; there are: {' '.join(listed)}")
-    peers = {"python_mlx": python_mlx_cases(mx, np), "numpy": numpy_cases(np)}
+    peers = {"python_mlx": PythonCases(python_mlx_cases(mx, np)), "numpy": PythonCases(numpy_cases(np)),
+             **({"cpp": native} if options.nx else jax_peer(np))}
+    peers = {peer: cases for peer, cases in peers.items() if not set(names).isdisjoint(cases.names())}
 
-    print(f"medians of {BLOCKS * PER_BLOCK} measurements in microseconds; a ratio below 1 means that ours is faster")
-    print(f"{'case':34}{'ours':>12}{'Python MLX':>12}{'numpy':>12}{'/MLX':>8}{'/numpy':>8}", flush=True)
+    print(f"medians of {BLOCKS * PER_BLOCK} measurements in microseconds, by the clock and of all CPUs together; "
+          "a ratio of clocks below 1 means that ours is faster")
+    print(header(peers), flush=True)
     rows = []
     for name in names:
         rows.append(compare(ours, name, peers))
-        print(row_text(rows[-1]), flush=True)
+        print(row_text(rows[-1], peers), flush=True)
     target = options.build / ("bench_nx.json" if options.nx else "bench.json")
     target.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"written: {target}")

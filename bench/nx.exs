@@ -1,10 +1,12 @@
 # The cases of `make bench-nx`, on Mlx.Backend. bench/compare.py writes the name of a case on a line and reads a line
-# with the microseconds of each measurement; the line `list` asks for the names.
+# with the microseconds of each measurement, by the clock and of all CPUs; the line `list` asks for the names.
 #
 # usage: mix run bench/nx.exs PER_BLOCK SECONDS
 
 # Each block runs in a process of its own, and the other setting is for one process.
 Nx.global_default_backend(Mlx.Backend)
+
+Code.require_file("nn.exs", __DIR__)
 
 defmodule Bench.Functions do
   import Nx.Defn
@@ -65,7 +67,7 @@ defmodule Bench do
 
   # Case -> function that makes inputs and answers what is timed, with the number of ops in one call.
   def cases do
-    %{
+    Map.merge(Bench.Networks.cases(&waves/1), %{
       "build_add_f32_10" => fn -> pair(fn a, b -> Nx.add(a, b) end) end,
       "build_eval_add_f32_10" => fn -> pair(fn a, b -> Mlx.eval(Nx.add(a, b)) end) end,
       "add_then_to_binary_f32_10" => fn -> pair(fn a, b -> Nx.to_binary(Nx.add(a, b)) end) end,
@@ -116,7 +118,7 @@ defmodule Bench do
         adds = fn -> for _ <- 1..500, do: Mlx.eval(Nx.add(a, a)) end
         {2000, fn -> 1..4 |> Enum.map(fn _ -> Task.async(adds) end) |> Task.await_many() end}
       end
-    }
+    })
   end
 
   defp compiled(fun, args) do
@@ -155,7 +157,12 @@ defmodule Bench do
       body.()
       {once, _} = :timer.tc(body)
       count = max(1, ceil(seconds * 1.0e6 / max(once, 1)))
-      for _ <- 1..per_block, do: microseconds(body, count) / count / calls
+      {before, _} = :erlang.statistics(:runtime)
+      times = for _ <- 1..per_block, do: microseconds(body, count) / count / calls
+      # Counted in milliseconds, hence for all of them together.
+      {now, _} = :erlang.statistics(:runtime)
+      cpu = (now - before) * 1000 / (count * calls * per_block)
+      Enum.map(times, &[&1, cpu])
     end)
     |> Task.await(:infinity)
   end
@@ -181,6 +188,12 @@ seconds = String.to_float(seconds)
 IO.stream()
 |> Stream.map(&String.trim/1)
 |> Enum.each(fn
-  "list" -> Bench.cases() |> Map.keys() |> Enum.join(" ") |> IO.puts()
-  name -> name |> Bench.measure(per_block, seconds) |> inspect(limit: :infinity) |> IO.puts()
+  "list" ->
+    Bench.cases() |> Map.keys() |> Enum.join(" ") |> IO.puts()
+
+  name ->
+    name
+    |> Bench.measure(per_block, seconds)
+    |> inspect(limit: :infinity, charlists: :as_lists)
+    |> IO.puts()
 end)

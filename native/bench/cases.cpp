@@ -166,6 +166,7 @@ const std::vector<Case>& all_cases() {
     std::vector<Case> cases = op_cases();
     for (Case& item : program_cases()) cases.push_back(std::move(item));
     for (Case& item : transform_cases()) cases.push_back(std::move(item));
+    for (Case& item : nn_cases()) cases.push_back(std::move(item));
     return cases;
   }();
   return list;
@@ -191,7 +192,8 @@ void register_cases() {
                                    for (auto _ : state) body();
                                  })
         ->Unit(benchmark::kMicrosecond)
-        ->UseRealTime();
+        ->UseRealTime()
+        ->MeasureProcessCPUTime();  // of all threads
   }
 }
 

@@ -22,10 +22,19 @@ using Body = std::function<void()>;
 /// sin(0), sin(1), …: the same numbers in every system, without a shared random generator.
 Tensor waves(const Shape& shape, DType type = DType::f32);
 
+/// `run`, called until kernels are fused, which the first 16 calls of a program do without.
+template <typename Run>
+Body warmed(Run run) {
+  for (int i = 0; i < 20; ++i) run();
+  return run;
+}
+
 /// Those of graph programs.
 std::vector<Case> program_cases();
 /// Those of derivatives.
 std::vector<Case> transform_cases();
+/// Those of networks.
+std::vector<Case> nn_cases();
 
 /// All cases.
 std::span<const Case> cases();

@@ -37,13 +37,6 @@ Tensor loss(const Mlp& model, const Tensor& x) {
   return sum(y * y) / static_cast<double>(y.size());
 }
 
-// Until kernels are fused, as programs are timed.
-template <typename Run>
-Body warmed(Run run) {
-  for (int i = 0; i < 20; ++i) run();
-  return run;
-}
-
 Body sgd_step() {
   const auto step = jit([](const Mlp& model, const Tensor& x) {
     const Mlp slopes = grad(loss)(model, x);

@@ -36,8 +36,8 @@ int run(const Options& options) {
   const std::regex filter(options.filter.substr(excludes ? 1 : 0), std::regex::extended);
   const auto all = bench::cases();
   if (std::none_of(all.begin(), all.end(), [&](const bench::Case& item) {
-        // Filters see the name with what a benchmark of real time adds to it.
-        return std::regex_search(item.name + "/real_time", filter) != excludes;
+        // Filters see the name with what the kind of time measured adds to it.
+        return std::regex_search(item.name + "/process_time/real_time", filter) != excludes;
       }))
     throw ArgumentError(fmt::format("[bench] no case matches {}", options.filter));
   bench::register_cases();
