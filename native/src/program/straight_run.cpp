@@ -104,11 +104,31 @@ bool may_pay_at_once(std::span<const Instruction> instructions, std::span<const 
   return true;
 }
 
+// A kernel over so many elements takes much longer than one over a single element.
+constexpr std::int64_t kManyElements = 4096;
+
+// Whether a kernel should not compute the op again for each of its elements, where its operands are
+// the same for all of them.
+bool is_costly(const ops::OpDef& op) {
+  constexpr std::string_view kCostly[] = {"atan2", "divide", "pow", "quotient", "remainder"};
+  return op.group == ops::Group::kUnary ||
+         std::find(std::begin(kCostly), std::end(kCostly), op.name) != std::end(kCostly);
+}
+
+// The same single element, as something that MLX does not fuse with what reads it.
+Array set_apart(const Array& single, DType type) {
+  const mlxc::StreamScope stream(mlxc::Engine::current().stream(mlxc::device_for(type)));
+  return mlxc::squeeze_axes(mlxc::expand_dims_axes(single, {0}), {0});
+}
+
 // Builds the graph of a run's instructions, or computes them.
 class RunBuilder {
  public:
-  RunBuilder(std::span<const TensorType> types, bool at_once)
-      : types_(types), at_once_(at_once), values_(types.size()) {}
+  RunBuilder(std::span<const TensorType> types, Building building)
+      : types_(types),
+        at_once_(building == Building::kAtOnce),
+        fuses_(building == Building::kFusedGraph),
+        values_(types.size()) {}
 
   void set(ValueId id, Array array, const void* known = nullptr) {
     values_[id] = Value{std::move(array), known};
@@ -128,12 +148,15 @@ class RunBuilder {
     for (std::size_t i = 0; i < own; ++i) {
       const ValueId id = instruction.operands[i];
       const Value& value = values_[id];
-      operands.push_back({&types_[id], &value.array, value.known, nullptr});
+      operands.push_back({&types_[id], &operand(id, instruction), value.known, nullptr});
     }
+    const bool takes_long = is_long_for_one_element(instruction);
     std::vector<Array> outputs = build(instruction, operands, targets);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const void* known = known_scalar(instruction, outputs[i]);
-      set(instruction.first + static_cast<ValueId>(i), std::move(outputs[i]), known);
+      const ValueId id = instruction.first + static_cast<ValueId>(i);
+      set(id, std::move(outputs[i]), known);
+      values_[id].takes_long = takes_long;
     }
   }
 
@@ -141,7 +164,31 @@ class RunBuilder {
   struct Value {
     Array array;
     const void* known = nullptr;
+    bool takes_long = false;  // a single element that a kernel should not compute again
+    Array apart = {};         // then: as what reads many elements takes it
   };
+
+  // MLX fuses what computes a single element into every kernel that reads it.
+  const Array& operand(ValueId id, const Instruction& reader) {
+    Value& value = values_[id];
+    if (!value.takes_long || element_count(reader.outputs.front().shape) < kManyElements)
+      return value.array;
+    if (value.apart.empty()) value.apart = set_apart(value.array, types_[id].dtype);
+    return value.apart;
+  }
+
+  bool is_long_for_one_element(const Instruction& instruction) const {
+    if (!fuses_) return false;
+    const auto is_single = [](const TensorType& type) { return element_count(type.shape) == 1; };
+    const std::vector<ValueId>& operands = instruction.operands;
+    if (!is_single(instruction.outputs.front()) || operands.empty() ||
+        !std::all_of(operands.begin(), operands.end(),
+                     [&](ValueId id) { return is_single(types_[id]); }))
+      return false;
+    return is_costly(*instruction.op) ||
+           std::any_of(operands.begin(), operands.end(),
+                       [this](ValueId id) { return values_[id].takes_long; });
+  }
 
   // MLX refuses to trace a function that uses one of its inputs in another way, and the tensor may
   // be passed as an input, too.
@@ -176,6 +223,7 @@ class RunBuilder {
 
   std::span<const TensorType> types_;
   bool at_once_;
+  bool fuses_;
   std::vector<Value> values_;
 };
 
@@ -232,8 +280,9 @@ StraightRun::StraightRun(std::span<const Instruction> instructions,
   if (pays_at_once_.load(std::memory_order_relaxed)) targets_ = targets_of(instructions, types);
 }
 
-std::vector<Array> StraightRun::build(std::span<const Array> inputs, bool at_once) const {
-  RunBuilder builder(types_, at_once);
+std::vector<Array> StraightRun::build(std::span<const Array> inputs, Building building) const {
+  const bool at_once = building == Building::kAtOnce;
+  RunBuilder builder(types_, building);
   std::vector<bool> is_given(types_.size(), false);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     is_given[inputs_[i]] = true;
@@ -258,9 +307,10 @@ std::vector<Array> StraightRun::build(std::span<const Array> inputs, bool at_onc
   return results;
 }
 
-std::vector<Array> StraightRun::trace(std::span<const Array> inputs) const {
+std::vector<Array> StraightRun::trace(std::span<const Array> inputs, mlxc::CompileMode mode) const {
   const std::uint64_t before = mlxc::thread_state.nodes;
-  std::vector<Array> results = build(inputs, false);
+  const bool fuses = mode == mlxc::CompileMode::kFuse;
+  std::vector<Array> results = build(inputs, fuses ? Building::kFusedGraph : Building::kGraph);
   for (Array& result : results) {
     // MLX merges equal numbers, and forgets (0.31.2) that one of them may be an output.
     if (!mlxc::is_computed(result)) continue;
@@ -277,7 +327,7 @@ bool StraightRun::pays_at_once() const {
 }
 
 std::vector<Array> StraightRun::compute_at_once(std::span<const Array> inputs) const {
-  std::vector<Array> results = build(inputs, true);
+  std::vector<Array> results = build(inputs, Building::kAtOnce);
   if (!std::all_of(results.begin(), results.end(), mlxc::is_computed))
     pays_at_once_.store(false, std::memory_order_relaxed);
   return results;
@@ -288,7 +338,7 @@ const mlxc::CompiledClosure& StraightRun::closure(mlxc::CompileMode mode) const 
       slots_[2 * static_cast<std::size_t>(default_device()) + static_cast<std::size_t>(mode)];
   std::call_once(slot.once, [&] {
     slot.closure = std::make_unique<mlxc::CompiledClosure>(
-        [this](std::span<const Array> inputs) { return trace(inputs); }, mode);
+        [this, mode](std::span<const Array> inputs) { return trace(inputs, mode); }, mode);
   });
   return *slot.closure;
 }
@@ -299,10 +349,12 @@ std::vector<Array> StraightRun::operator()(std::span<const Array> inputs,
   if (pays_at_once() && std::all_of(inputs.begin(), inputs.end(), mlxc::is_computed))
     return compute_at_once(inputs);
   require_engine();
-  if (!is_replayable_ || mlxc::is_compilation_disabled()) return trace(inputs);
+  if (!is_replayable_ || mlxc::is_compilation_disabled())
+    return trace(inputs, mlxc::CompileMode::kReplay);
   if (mode == mlxc::CompileMode::kFuse && may_fuse()) return run_fused(inputs);
   const bool is_long = instructions_.size() >= kLongToTrace;
-  if (is_long && runs_.fetch_add(1, std::memory_order_relaxed) < kRunsToTrace) return trace(inputs);
+  if (is_long && runs_.fetch_add(1, std::memory_order_relaxed) < kRunsToTrace)
+    return trace(inputs, mlxc::CompileMode::kReplay);
   return closure(mlxc::CompileMode::kReplay)(inputs);
 }
 

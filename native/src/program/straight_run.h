@@ -23,6 +23,9 @@ struct NeedsEngine {};
 /// Throws: NeedsEngine outside of a job of the current engine.
 void require_engine();
 
+/// What is made of a run's instructions.
+enum class Building : std::uint8_t { kGraph, kFusedGraph, kAtOnce };
+
 class StraightRun {
  public:
   /// `instructions` stand next to each other in a region whose value types are `types`; both must
@@ -55,8 +58,8 @@ class StraightRun {
 
  private:
   std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
-  std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs) const;
-  std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs, bool at_once) const;
+  std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs, mlxc::CompileMode mode) const;
+  std::vector<mlxc::Array> build(std::span<const mlxc::Array> inputs, Building building) const;
   const mlxc::CompiledClosure& closure(mlxc::CompileMode mode) const;
   bool may_fuse() const;
 

@@ -124,6 +124,26 @@ Program twice(const char* op) {
   std::_Exit(is_right ? 0 : 1);
 }
 
+// x * tanh(s) + x, whose kernel is to get along without tanh.
+[[noreturn]] void run_scaled_by_number() {
+  bool is_right = true;
+  {
+    const RefusingCompiler compiler("Tanh");
+    RegionBuilder builder;
+    const ValueId x = builder.input("x", f32(kShape));
+    const ValueId s = builder.input("s", f32());
+    const ValueId scaled = builder.op("multiply", {x, builder.op("tanh", {s})});
+    const Executable program(builder.program({builder.op("add", {scaled, x})}),
+                             {.fusion = Fusion::kAlways});
+    const std::vector<Tensor> inputs{broadcast(tensor(2.0), kShape), tensor(100.0)};
+    is_right &= program.run(inputs).at(0).to_vector<float>() ==
+                std::vector<float>(static_cast<std::size_t>(kShape[0]), 4.0f);
+    is_right &= compiler.kernels() == 1;
+  }
+  std::fflush(stderr);
+  std::_Exit(is_right ? 0 : 1);
+}
+
 class FailingFusionDeathTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -141,6 +161,10 @@ TEST_F(FailingFusionDeathTest, CostsOnlyItsProgramTheFusion) {
 TEST_F(FailingFusionDeathTest, EndsFusionWhereNothingCanBeCompiled) {
   EXPECT_EXIT(run_fused("", 0), testing::ExitedWithCode(0),
               "^mlxnx: compiled programs run unfused: [^\n]*");
+}
+
+TEST_F(FailingFusionDeathTest, IsNotMetByWhatIsComputedOnceForAllElements) {
+  EXPECT_EXIT(run_scaled_by_number(), testing::ExitedWithCode(0), "^$");
 }
 
 std::string type_name(const testing::TestParamInfo<DType>& info) {
