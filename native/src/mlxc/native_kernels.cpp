@@ -1,6 +1,6 @@
 // MLX 0.31 compiles a kernel by `g++ -std=c++17 -O3 … SOURCE -o LIBRARY`, by that name. A script of
-// the same name, first on the PATH, adds flags that make the kernel several times faster, and
-// compiles the 46,000 lines that stand before each kernel only once.
+// the same name, first on the PATH, adds flags and changes loops, which makes the kernel several
+// times faster, and compiles the 46,000 lines that stand before each kernel only once.
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,6 +14,7 @@
 
 #include "mlxc/ending.h"
 #include "mlxc/kernel_compiler.h"
+#include "mlxc/kernel_loops.h"
 #include "mlxnx/device.h"
 
 namespace mlxnx::mlxc {
@@ -24,7 +25,7 @@ namespace fs = std::filesystem;
 // Contraction would break what evaluators compute with exact roundings. The declarations let GCC
 // vectorise calls of glibc's functions, which are exact to four units in the last place; functions
 // whose results are often rounded to integers (pow, log2) are left alone, and so is f64.
-constexpr const char* kFlags = "-march=native -ffp-contract=off -fno-math-errno";
+constexpr const char* kFlags = "-march=native -ffp-contract=off -fno-math-errno -fno-trapping-math";
 constexpr const char* kVectorMath = R"(extern "C" {
 #define MLXNX_VECTOR(f) __attribute__((simd("notinbranch"))) float f(float) noexcept;
 MLXNX_VECTOR(acosf) MLXNX_VECTOR(acoshf) MLXNX_VECTOR(asinf) MLXNX_VECTOR(asinhf)
@@ -67,13 +68,15 @@ kernel_file="$folder/kernel.$$.cpp"
 kernel='/^using namespace mlx::core;$/'
 make_preamble() {
   fresh="$folder/preamble.$$"
-  { cat "$folder/vector_math.h" && sed "$kernel,\$d" "$source"; } > "$fresh.h" &&
+  { cat "$folder/vector_math.h" && sed "$kernel,\$d" "$source" && cat "$folder/functions.h"; } \
+    > "$fresh.h" &&
     "$compiler" "$@" $flags -x c++-header "$fresh.h" -o "$fresh.gch" &&
     mv "$fresh.h" "$preamble" && mv "$fresh.gch" "$preamble.gch"
 }
 build() {
   [ -f "$preamble.gch" ] || make_preamble "$@" || return 1
-  sed -n "$kernel,\$p" "$source" > "$kernel_file" &&
+  sed -n "$kernel,\$p" "$source" | awk -f "$folder/loops.awk" > "$kernel_file" &&
+    [ -s "$kernel_file" ] &&
     "$compiler" "$@" $flags -shared -include "$preamble" "$kernel_file" -o "$library"
 }
 build "$@" > /dev/null 2>&1
@@ -115,7 +118,8 @@ fs::path cache_root() {
 // What the kernels depend on besides their source.
 std::string cpu_key(const std::string& compiler) {
   std::ifstream info("/proc/cpuinfo");
-  std::string text = compiler + mlx_version() + kFlags + kVectorMath + kScript;
+  std::string text =
+      compiler + mlx_version() + kFlags + kVectorMath + kScript + kKernelFunctions + kKernelLoops;
   for (std::string line; std::getline(info, line) && !line.empty();) {
     if (line.starts_with("model name") || line.starts_with("flags")) text += line;
   }
@@ -151,6 +155,8 @@ std::string make_folder() {
   fs::permissions(folder, fs::perms::owner_all, error);
   const bool quotable = (found.path + folder.string()).find('\'') == std::string::npos;
   if (!quotable || !write_file(folder / "vector_math.h", kVectorMath) ||
+      !write_file(folder / "functions.h", kKernelFunctions) ||
+      !write_file(folder / "loops.awk", kKernelLoops) ||
       !write_file(folder / "bin" / "g++", script(found.path, folder.string())))
     return {};
   return folder.string();

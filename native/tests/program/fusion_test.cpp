@@ -13,6 +13,10 @@
 
 #include "mlxc/kernel_compiler.h"
 #include "mlxnx/device.h"
+#include "mlxnx/operators.h"
+#include "mlxnx/ops/creation.h"
+#include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/indexing.h"
 #include "mlxnx/ops/shape.h"
 #include "program/build_helpers.h"
 
@@ -59,6 +63,36 @@ TEST_P(FusedConstants, AreExact) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "the kernel was not made";
   for (std::size_t i = 0; i < expected.size(); ++i)
     EXPECT_EQ(fused.at(i).to_bytes(), expected[i].to_bytes()) << "number " << i;
+}
+
+// a * b + a of rows within longer ones, and of a row and a column that were stretched.
+class FusedRows : public testing::TestWithParam<DType> {};
+
+TEST_P(FusedRows, AreTheSameInKernels) {
+  const DType type = GetParam();
+  for (const std::int64_t length : {1, 15, 16, 17, 255, 256, 257, 600}) {
+    const Shape shape{40, length};
+    RegionBuilder builder;
+    const ValueId a = builder.input("a", {type, shape}), b = builder.input("b", {type, shape});
+    const ValueId c = builder.input("c", {type, shape});
+    const ValueId sum = builder.op("add", {builder.op("multiply", {a, b}), a});
+    const Program program = builder.program({builder.op("add", {sum, c}), sum});
+    const auto counted = [type](const Shape& of) { return as_type(remainder(iota(of), 11), type); };
+    const Tensor longer = counted({40, length + 3});
+    const Tensor rows = slice(longer, {0, 2}, {40, length});
+    const Tensor column = broadcast(counted({40, 1}), shape);
+    const Tensor row = broadcast(counted({1, length}), shape);
+    const Tensor turned = transpose(counted({length, 40}));
+    const Tensor backwards = reverse(counted(shape));
+    for (const std::vector<Tensor>& inputs : std::vector<std::vector<Tensor>>{
+             {rows, column, row}, {column, row, rows}, {turned, backwards, column}}) {
+      eval(inputs);
+      const auto expected = run(program, inputs);
+      const auto fused = run(program, inputs, {}, {.fusion = Fusion::kAlways});
+      for (std::size_t i = 0; i < expected.size(); ++i)
+        EXPECT_EQ(fused.at(i).to_bytes(), expected[i].to_bytes()) << "length " << length;
+    }
+  }
 }
 
 // A compiler that refuses kernels of some op: a script of that name, first on the PATH.
@@ -144,6 +178,36 @@ Program twice(const char* op) {
   std::_Exit(is_right ? 0 : 1);
 }
 
+// Functions whose loops are changed, in rows and over strides, with a compiler that takes no kernel
+// as MLX wrote it.
+[[noreturn]] void run_changed_kernels() {
+  std::size_t wrong = 0;
+  {
+    const RefusingCompiler compiler("^namespace\\|compiled_preamble");
+    std::size_t made = 0;
+    for (const DType type : {DType::f32, DType::bf16}) {
+      for (const char* op : {"sigmoid", "erf", "sin", "cos", "exp"}) {
+        RegionBuilder builder;
+        const ValueId x = builder.input("x", {type, {128, 128}});
+        const Executable program(
+            builder.program({builder.op("add", {builder.op(op, {builder.op("negate", {x})}), x})}),
+            {.fusion = Fusion::kAlways});
+        const Tensor wide = as_type(iota({128, 256}) * 1e-4, type);
+        eval(wide);
+        program.run(std::vector{slice(wide, {0, 0}, {128, 128})});
+        const std::size_t kernels = compiler.kernels();
+        if (kernels == made) {
+          std::fprintf(stderr, "no kernel of %s in %s\n", op, std::string(name(type)).c_str());
+          ++wrong;
+        }
+        made = kernels;
+      }
+    }
+  }
+  std::fflush(stderr);
+  std::_Exit(wrong == 0 ? 0 : 1);
+}
+
 class FailingFusionDeathTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -167,6 +231,10 @@ TEST_F(FailingFusionDeathTest, IsNotMetByWhatIsComputedOnceForAllElements) {
   EXPECT_EXIT(run_scaled_by_number(), testing::ExitedWithCode(0), "^$");
 }
 
+TEST_F(FailingFusionDeathTest, IsNotMetByChangedKernels) {
+  EXPECT_EXIT(run_changed_kernels(), testing::ExitedWithCode(0), "^$");
+}
+
 std::string type_name(const testing::TestParamInfo<DType>& info) {
   return std::string(name(info.param));
 }
@@ -174,6 +242,11 @@ std::string type_name(const testing::TestParamInfo<DType>& info) {
 INSTANTIATE_TEST_SUITE_P(Types, FusedConstants,
                          testing::Values(DType::f32, DType::f64, DType::f16, DType::bf16,
                                          DType::c64),
+                         type_name);
+
+INSTANTIATE_TEST_SUITE_P(Types, FusedRows,
+                         testing::Values(DType::f32, DType::f64, DType::f16, DType::bf16,
+                                         DType::c64, DType::s8, DType::u64),
                          type_name);
 
 }  // namespace
