@@ -1,5 +1,6 @@
 # The cases of `make bench-nx`, on Mlx.Backend. bench/compare.py writes the name of a case on a line and reads a line
-# with the microseconds of each measurement, by the clock and of all CPUs; the line `list` asks for the names.
+# with the microseconds of each measurement, by the clock and of all CPUs; the line `list` asks for the names, and
+# `memory NAME CALLS` for the bytes that tensors and the process hold before and after so many calls.
 #
 # usage: mix run bench/nx.exs PER_BLOCK SECONDS
 
@@ -145,6 +146,23 @@ defmodule Bench do
     fn -> fun.(a, b) end
   end
 
+  # Bytes of tensors and of this system's process, once a case is prepared and after so many calls.
+  def memory(name, calls) do
+    Task.async(fn ->
+      body = Map.fetch!(cases(), name).()
+      prepared = held()
+      repeat(body, calls)
+      [prepared, held()]
+    end)
+    |> Task.await(:infinity)
+  end
+
+  defp held do
+    :erlang.garbage_collect()
+    [_, resident | _] = "/proc/self/statm" |> File.read!() |> String.split()
+    [Mlx.Memory.active(), String.to_integer(resident) * 4096]
+  end
+
   # In a process of its own, so that each block starts with a fresh heap and mailbox.
   def measure(name, per_block, seconds) do
     Task.async(fn ->
@@ -190,6 +208,10 @@ IO.stream()
 |> Enum.each(fn
   "list" ->
     Bench.cases() |> Map.keys() |> Enum.join(" ") |> IO.puts()
+
+  "memory " <> case_and_calls ->
+    [name, calls] = String.split(case_and_calls)
+    name |> Bench.memory(String.to_integer(calls)) |> inspect() |> IO.puts()
 
   name ->
     name

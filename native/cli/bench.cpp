@@ -1,9 +1,11 @@
 // mlxnx bench: times the cases of native/bench with google-benchmark.
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <memory>
 #include <regex>
 #include <string>
@@ -11,6 +13,7 @@
 
 #include "cases.h"
 #include "command.h"
+#include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "output.h"
 
@@ -23,7 +26,28 @@ struct Options {
   int repetitions = 5;
   double seconds = 0.05;
   bool list = false;
+  int memory = 0;
 };
+
+// Pages of this process in memory, in bytes; 0 where the system does not tell.
+std::size_t resident_bytes() {
+  std::ifstream file("/proc/self/statm");
+  std::size_t all = 0, resident = 0;
+  if (!(file >> all >> resident)) return 0;
+  return resident * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+// What is held once a case is prepared, which calls it 20 times, and after so many more calls.
+void print_memory(const bench::Case& item, int calls) {
+  const bench::Body body = item.prepare();
+  const auto print_now = [&item](const char* when) {
+    print(fmt::format("{:<34}{:<10}{:>14}{:>14}\n", item.name, when, memory_info().active_bytes,
+                      resident_bytes()));
+  };
+  print_now("prepared");
+  for (int i = 0; i < calls; ++i) body();
+  print_now("run");
+}
 
 int run(const Options& options) {
   if (options.list) {
@@ -35,11 +59,19 @@ int run(const Options& options) {
   const bool excludes = options.filter.starts_with('-');
   const std::regex filter(options.filter.substr(excludes ? 1 : 0), std::regex::extended);
   const auto all = bench::cases();
-  if (std::none_of(all.begin(), all.end(), [&](const bench::Case& item) {
-        // Filters see the name with what the kind of time measured adds to it.
-        return std::regex_search(item.name + "/process_time/real_time", filter) != excludes;
-      }))
+  const auto is_meant = [&](const bench::Case& item) {
+    // Filters see the name with what the kind of time measured adds to it.
+    return std::regex_search(item.name + "/process_time/real_time", filter) != excludes;
+  };
+  if (std::none_of(all.begin(), all.end(), is_meant))
     throw ArgumentError(fmt::format("[bench] no case matches {}", options.filter));
+  if (options.memory > 0) {
+    print(fmt::format("{:<44}{:>14}{:>14}\n", "bytes", "tensors", "process"));
+    for (const bench::Case& item : all) {
+      if (is_meant(item)) print_memory(item, options.memory);
+    }
+    return 0;
+  }
   bench::register_cases();
   std::vector<std::string> arguments = {
       "mlxnx bench", fmt::format("--benchmark_filter={}", options.filter),
@@ -86,6 +118,9 @@ Action add_bench(CLI::App& app) {
   app.add_option("--seconds", options->seconds, "Least duration of a measurement, in seconds")
       ->check(CLI::Range(0.0001, 60.0))
       ->capture_default_str();
+  app.add_option("--memory", options->memory,
+                 "Print what is held before and after so many calls, in place of times")
+      ->check(CLI::Range(1, 1'000'000));
   app.add_flag("--list", options->list, "Only list the names of the cases");
   return [options] { return run(*options); };
 }

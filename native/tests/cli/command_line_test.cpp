@@ -174,6 +174,7 @@ TEST_F(CommandLine, WrongCommandLinesAreExplained) {
       {"bench --repetitions 99999999999999999999", "99999999999999999999"},
       {"bench --repetitions many", "many"},
       {"bench --seconds -1", "-1"},
+      {"bench --memory 0", "0 not in range"},
       {"bench --seconds 1e300", "1e300"},
       {"bench --filter '('", "( is no regular expression"},
       {"bench --format xml", "xml"},
