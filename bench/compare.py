@@ -385,6 +385,8 @@ def main():
              **({"cpp": native} if options.nx else jax_peer(np))}
     peers = {peer: cases for peer, cases in peers.items() if not set(names).isdisjoint(cases.names())}
 
+    if core := os.environ.get("OPENBLAS_CORETYPE"):
+        print(f"OPENBLAS_CORETYPE={core} chooses the products of all but jax")
     print(f"medians of {BLOCKS * PER_BLOCK} measurements in microseconds, by the clock and of all CPUs together; "
           "a ratio of clocks below 1 means that ours is faster")
     print(header(peers), flush=True)

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <limits>
 #include <string>
+#include <string_view>
 
 #include "mlxc/kernel_compiler.h"
 #include "mlxnx/device.h"
@@ -64,6 +65,47 @@ TEST_P(FusedConstants, AreExact) {
   for (std::size_t i = 0; i < expected.size(); ++i)
     EXPECT_EQ(fused.at(i).to_bytes(), expected[i].to_bytes()) << "number " << i;
 }
+
+struct Elementary {
+  const char* op;
+  double (*function)(double);
+};
+
+double sigmoid_of(double x) { return 1 / (1 + std::exp(-x)); }
+
+class FusedFunctions : public testing::TestWithParam<Elementary> {};
+
+TEST_P(FusedFunctions, AreGoodFarOutToo) {
+  const auto& [op, function] = GetParam();
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> values{0.0f,   -0.0f, 1e-40f,    1.0f,       -1.0f, 5.0f,  20.0f,
+                            -20.0f, 80.0f, kInfinity, -kInfinity, 1e-3f, 3e-8f, -0.5f};
+  if (std::string_view(op) != "sigmoid") values.insert(values.end(), {1e4f, -1e6f, 1e10f});
+  while (values.size() < 20'000)
+    values.push_back(static_cast<float>(std::sin(static_cast<double>(values.size())) * 10));
+  RegionBuilder builder;
+  const auto length = static_cast<std::int64_t>(values.size());
+  const ValueId x = builder.input("x", f32({length}));
+  const Program program = builder.program({builder.op(op, {builder.op("negate", {x})})});
+  const auto fused = run(program, {tensor(values)}, {}, {.fusion = Fusion::kAlways});
+  const auto results = fused.at(0).to_vector<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto expected = static_cast<float>(function(-static_cast<double>(values[i])));
+    if (std::isnan(expected)) {
+      EXPECT_TRUE(std::isnan(results[i])) << op << "(" << -values[i] << ") is " << results[i];
+      continue;
+    }
+    const float unit = std::nextafter(std::abs(expected), kInfinity) - std::abs(expected);
+    EXPECT_LE(std::abs(results[i] - expected), 4 * unit) << op << "(" << -values[i] << ")";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Functions, FusedFunctions,
+                         testing::Values(Elementary{"sigmoid", &sigmoid_of},
+                                         Elementary{"erf", &std::erf}, Elementary{"sin", &std::sin},
+                                         Elementary{"cos", &std::cos},
+                                         Elementary{"tanh", &std::tanh}),
+                         [](const auto& info) { return std::string(info.param.op); });
 
 // a * b + a of rows within longer ones, and of a row and a column that were stretched.
 class FusedRows : public testing::TestWithParam<DType> {};
