@@ -347,7 +347,7 @@ def row_text(row, peers):
         return f"{row['peers'][peer]:12.2f}{row['cpu_peers'][peer]:12.2f}"
 
     def ratio(peer):
-        return f"{row['ours'] / row['peers'][peer]:8.3f}" if peer in row["peers"] else f"{'-':>8}"
+        return f"{row['ours'] / row['peers'][peer]:10.3f}" if peer in row["peers"] else f"{'-':>10}"
 
     return (f"{row['name']:34}{row['ours']:12.2f}{row['cpu_ours']:12.2f}" +
             "".join(map(figures, peers)) + "".join(map(ratio, peers)))
@@ -357,7 +357,7 @@ def header(peers):
     titles = {"python_mlx": "MLX"}
     names = [titles.get(peer, peer) for peer in peers]
     return (f"{'case':34}{'ours':>12}{'CPU':>12}" + "".join(f"{name:>12}{'CPU':>12}" for name in names) +
-            "".join(f"{'/' + name:>8}" for name in names))
+            "".join(f"{'/' + name:>10}" for name in names))
 
 
 def main():
