@@ -44,10 +44,10 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs train-digits bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs train-digits train-characters bench format lint docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(SETUP): tools/setup.sh
 	@echo "== checking what this machine has"
@@ -167,6 +167,10 @@ train-digits: build $(BUILD)/deps/matplotlib ## train on handwritten digits, and
 	@mkdir -p $(BUILD)/digits
 	@$(BUILD)/bin/digits $(BUILD)/deps/digits.csv $(BUILD)/digits
 	@PYTHONPATH=$(BUILD)/deps/matplotlib tools/plot_digits.py $(BUILD)/digits
+
+train-characters: build ## learn the documents of this repository character by character, and write like them
+	@$(BUILD)/bin/characters --steps 1500 --save $(BUILD)/characters.safetensors docs/*.md *.md
+	@echo "the weights are in $(BUILD)/characters.safetensors; more text: $(BUILD)/bin/characters --steps 0 --load FILE docs/*.md *.md"
 
 bench: build $(BENCH_PEERS) $(BENCH_JAX) ## compare with Python MLX, numpy and jax
 	@PYTHONPATH=$(BENCH_PEERS):$(BENCH_JAX) python3 bench/compare.py --build $(BUILD)
