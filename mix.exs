@@ -109,6 +109,7 @@ defmodule Mlx.MixProject do
         "Neural networks": [
           Mlx.Fast,
           Mlx.NN,
+          Mlx.NN.Init,
           Mlx.NN.Layer,
           Mlx.NN.Losses,
           Mlx.NN.Training,
@@ -122,6 +123,7 @@ defmodule Mlx.MixProject do
         Information: &(&1[:type] == :information),
         Transforms: &(&1[:type] == :transforms),
         Layers: &(&1[:type] == :layer),
+        "Quantized matrices, and changes of low rank": &(&1[:type] == :matrix),
         "Activation functions": &(&1[:type] == :activation),
         Training: &(&1[:type] == :training),
         Schedules: &(&1[:type] == :schedule)

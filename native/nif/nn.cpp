@@ -3,11 +3,17 @@
 //
 //     {:function, family, name, given, options}  of the operands that are given; `given` holds a
 //                                                boolean for each of the first
-//     {:layer, name, options, parameters, given, on_call}
+//     {:layer, name, options, forms, parameters, given, on_call}
 //                                                of the parameters, whose names are listed, and the
 //                                                operands; answers the outputs, and then the
 //                                                tensors of the layer that change, which have names
-//     {:layer_init, name, options}               of a key; answers the parameters, which have names
+//     {:layer_init, name, options, forms}        of a key; answers the parameters, which have names
+//     {:layer_reform, name, options, forms, next_forms, path, parameters}
+//                                                of the parameters, whose names are listed, and a
+//                                                key for new ones; answers those of the layer with
+//                                                the matrices that the next forms name in these,
+//                                                which have names; errors name layers below the
+//                                                path
 //     {:optimizer_init, name, options, schedule, parameters}
 //                                                of the parameters, whose names are listed; answers
 //                                                the state, which has names
@@ -17,11 +23,16 @@
 //                                                parameters, and then the state, which has names
 //     {:clip_grad_norm, max_norm}                of gradients; answers them, and their norm
 //
+// Forms are those of a layer's matrices that are not dense, each {name, quantization, change,
+// options}: nil or the options of `quantize`, and nil, or :to_lora or :to_dora with the options of
+// these.
+//
 // A schedule is nil where the learning rate is a number, {name, options}, or
 // {:join_schedules, schedules, boundaries}.
 #include <cstring>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,8 +45,12 @@
 #include "nif/program.h"
 #include "nif/tensor.h"
 #include "nn/function.h"
+#include "nn/initial.h"
 #include "nn/layer.h"
+#include "nn/matrix_forms.h"
 #include "nn/optimizers/optimizer_def.h"
+#include "nn/options.h"
+#include "nn/quantization_form.h"
 #include "program/tensor_file.h"
 #include "program/trace.h"
 #include "transforms/apply.h"
@@ -75,9 +90,55 @@ std::vector<bool> booleans(ErlNifEnv* env, Term term) {
   return values;
 }
 
-// Drawn by a key that does not matter: the weights are replaced.
-std::shared_ptr<const nn::Layer> blank(const nn::LayerDef& row, const ops::Attrs& options) {
-  return nn::make(row, options, constant(0, DType::u32, {2}));
+// A keyword list as a struct of options.
+template <typename Options>
+Options options_of(ErlNifEnv* env, std::string_view owner, Term keywords) {
+  const auto schema = nn::schema_of<Options>();
+  const ops::Attrs given = decode_attrs(env, owner, schema, keywords, true);
+  return nn::options_from<Options>(nn::complete(given, schema, owner), owner);
+}
+
+nn::MatrixForms forms_of(ErlNifEnv* env, Term term) {
+  nn::MatrixForms forms;
+  for (const Term each : decode<std::vector<Term>>(env, term)) {
+    const auto fields = decode_tuple(env, each, 4, "a form {name, quantization, change, options}");
+    nn::MatrixForm& form = forms[decode<std::string>(env, fields[0])];
+    if (fields[1] != atoms.nil)
+      form.quantization = options_of<Quantization>(env, "quantize", fields[1]);
+    if (fields[2] != atoms.nil) {
+      const std::string change = decode<std::string>(env, fields[2]);
+      form.lora = options_of<nn::LoraOptions>(env, change, fields[3]);
+      form.has_lengths = change == "to_dora";
+    }
+  }
+  return forms;
+}
+
+/// A layer without its weights: a row, the options, and the forms of its matrices.
+struct Described {
+  const nn::LayerDef& row;
+  ops::Attrs options;
+  nn::MatrixForms forms;
+
+  std::shared_ptr<const nn::Layer> drawn(const Tensor& key) const {
+    const auto layer = nn::make(row, options, key);
+    if (forms.empty()) return layer;
+    return nn::with_forms(*layer, forms, nn::split_key(key, 3, row.name).back());
+  }
+  /// With the tensors from the first on; the key does not matter, since all weights are replaced.
+  std::shared_ptr<const nn::Layer> with(const std::vector<std::string>& names,
+                                        const Tensors& tensors) const {
+    nn::Parameters parameters;
+    require_more(tensors, names.size());
+    for (std::size_t i = 0; i < names.size(); ++i) parameters.emplace(names[i], tensors[i]);
+    return drawn(constant(0, DType::u32, {2}))->with(parameters, true);
+  }
+};
+
+// From a name, options and forms.
+Described described(ErlNifEnv* env, const Term* fields) {
+  const nn::LayerDef& row = nn::layer(decode<std::string>(env, fields[0]));
+  return {row, decode_attrs(env, row.name, row.options, fields[1], true), forms_of(env, fields[2])};
 }
 
 Callable function_of(ErlNifEnv* env, const Term* fields) {
@@ -93,21 +154,16 @@ Callable function_of(ErlNifEnv* env, const Term* fields) {
 }
 
 Callable layer_of(ErlNifEnv* env, const Term* fields) {
-  const nn::LayerDef& row = nn::layer(decode<std::string>(env, fields[1]));
   Callable callable;
-  callable.call = [&row, names = callable.names,
-                   options = decode_attrs(env, row.name, row.options, fields[2], true),
-                   given_parameters = decode<std::vector<std::string>>(env, fields[3]),
-                   given = booleans(env, fields[4]),
-                   on_call = decode_attrs(env, row.name, row.on_call, fields[5], true)](
+  const Described layer = described(env, fields + 1);
+  callable.call = [layer, names = callable.names,
+                   parameters = decode<std::vector<std::string>>(env, fields[4]),
+                   given = booleans(env, fields[5]),
+                   on_call = decode_attrs(env, layer.row.name, layer.row.on_call, fields[6], true)](
                       const Tensors& tensors) {
-    nn::Parameters parameters;
-    require_more(tensors, given_parameters.size());
-    for (std::size_t i = 0; i < given_parameters.size(); ++i)
-      parameters.emplace(given_parameters[i], tensors[i]);
-    const auto layer = blank(row, options)->with(parameters, true);
+    const auto made = layer.with(parameters, tensors);
     nn::LayerAnswer answer =
-        nn::call(*layer, operands_of(given, tensors, given_parameters.size()), on_call);
+        nn::call(*made, operands_of(given, tensors, parameters.size()), on_call);
     Tensors results = std::move(answer.outputs);
     names->assign(results.size(), "");
     for (const auto& [name, tensor] : answer.state) {
@@ -119,20 +175,36 @@ Callable layer_of(ErlNifEnv* env, const Term* fields) {
   return callable;
 }
 
+// The parameters of a layer as results, whose names are noted.
+Tensors parameters_of(const nn::Layer& layer, std::vector<std::string>& names) {
+  Tensors results;
+  names.clear();
+  for (const auto& [name, tensor] : layer.parameters()) {
+    names.push_back(name);
+    results.push_back(tensor);
+  }
+  return results;
+}
+
 Callable initial_of(ErlNifEnv* env, const Term* fields) {
-  const nn::LayerDef& row = nn::layer(decode<std::string>(env, fields[1]));
   Callable callable;
-  callable.call = [&row, names = callable.names,
-                   options = decode_attrs(env, row.name, row.options, fields[2], true)](
-                      const Tensors& tensors) {
-    Tensors results;
-    names->clear();
+  callable.call = [layer = described(env, fields + 1),
+                   names = callable.names](const Tensors& tensors) {
     require_more(tensors, 1);
-    for (const auto& [name, tensor] : nn::make(row, options, tensors[0])->parameters()) {
-      names->push_back(name);
-      results.push_back(tensor);
-    }
-    return results;
+    return parameters_of(*layer.drawn(tensors[0]), *names);
+  };
+  return callable;
+}
+
+Callable reformed_of(ErlNifEnv* env, const Term* fields) {
+  Callable callable;
+  callable.call = [layer = described(env, fields + 1), next = forms_of(env, fields[4]),
+                   path = decode<std::string>(env, fields[5]),
+                   parameters = decode<std::vector<std::string>>(env, fields[6]),
+                   names = callable.names](const Tensors& tensors) {
+    require_more(tensors, parameters.size() + 1);
+    const auto now = layer.with(parameters, tensors);
+    return parameters_of(*nn::with_forms(*now, next, tensors[parameters.size()], path), *names);
   };
   return callable;
 }
@@ -228,8 +300,9 @@ struct Form {
 };
 constexpr Form kForms[] = {
     {"function", 5, &function_of},
-    {"layer", 6, &layer_of},
-    {"layer_init", 3, &initial_of},
+    {"layer", 7, &layer_of},
+    {"layer_init", 4, &initial_of},
+    {"layer_reform", 7, &reformed_of},
     {"optimizer_init", 5, &optimizer_init_of},
     {"optimizer_update", 6, &optimizer_update_of},
     {"clip_grad_norm", 2, &clip_of},
@@ -297,6 +370,39 @@ std::vector<Term> nn_rows(ErlNifEnv* env) {
   return rows;
 }
 
+// The names of the layers within a layer that have a matrix.
+std::vector<std::string> nn_matrices(ErlNifEnv* env, std::string name, Term options) {
+  const nn::LayerDef& row = nn::layer(name);
+  const ops::Attrs given = decode_attrs(env, row.name, row.options, options, true);
+  std::vector<std::string> names;
+  program::Trace trace;
+  // Traced, so that no weight is drawn.
+  const auto note = [&](const Tensors&) {
+    names = nn::matrices_of(*nn::make(row, given, constant(0, DType::u32, {2})));
+    return Tensors();
+  };
+  trace.run({}, note, true);
+  return names;
+}
+
+// What tensors of these names are to training: "statistic", "adapter", or else "parameter".
+std::vector<std::string> nn_roles(ErlNifEnv*, std::vector<std::string> names) {
+  for (std::string& name : names)
+    name = nn::is_statistic(name) ? "statistic" : nn::is_adapter(name) ? "adapter" : "parameter";
+  return names;
+}
+
+// The table of tensors of these names and types, of which some are trained.
+std::string nn_summary(ErlNifEnv*, std::vector<std::string> names, std::vector<TensorType> types,
+                       std::vector<std::string> trained) {
+  if (names.size() != types.size()) throw ArgumentError("as many names as types are wanted");
+  nn::NamedTensors tensors;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    tensors.emplace_back(names[i], constant(0, types[i].dtype, types[i].shape));
+  const std::set<std::string, std::less<>> which(trained.begin(), trained.end());
+  return nn::naming::summary(tensors, [&](std::string_view name) { return which.contains(name); });
+}
+
 // Tensors as the bytes of a .safetensors file, and back.
 Term safetensors_encode(ErlNifEnv* env, std::vector<std::string> names, TensorList tensors,
                         std::vector<std::string> metadata) {
@@ -331,6 +437,9 @@ std::span<const ErlNifFunc> nn_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"nn_program", &nn_program, NeverQuick{}>(),
       nif_function<"nn_rows", &nn_rows>(),
+      nif_function<"nn_matrices", &nn_matrices, NeverQuick{}>(),
+      nif_function<"nn_roles", &nn_roles>(),
+      nif_function<"nn_summary", &nn_summary>(),
       nif_function<"op_composed", &op_composed, NeverQuick{}>(),
       nif_function<"safetensors_encode", &safetensors_encode, NeverQuick{}>(),
       nif_function<"safetensors_decode", &safetensors_decode, NeverQuick{}>(),

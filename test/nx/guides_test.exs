@@ -40,4 +40,34 @@ defmodule Mlx.GuidesTest do
 
     assert length(Regex.scan(~r/epoch \d+\/30  step/, text)) == 30
   end
+
+  test "characters.livemd" do
+    text =
+      capture_io(fn ->
+        [{length, count}, by_frequencies, :ok, loss, written, tuned] =
+          run("guides/characters.livemd")
+
+        assert length > 30_000
+        assert by_frequencies > 2.5 and by_frequencies < :math.log(count)
+        # No model that takes each character by itself gets there.
+        assert loss < by_frequencies - 1
+
+        for text <- [written, tuned] do
+          assert String.length(text) == 124
+          assert String.starts_with?(text, "The ")
+        end
+      end)
+
+    assert text =~ ~r/head.bias +f32 +\S+ +yes/
+    assert length(Regex.scan(~r/epoch \d\/8  step/, text)) == 8
+    # The second model is tuned, and its matrices stay as they are.
+    losses =
+      for [_, loss] <- Regex.scan(~r/\/3  step \d+  loss ([\d.]+)/, text),
+          do: String.to_float(loss)
+
+    assert length(losses) == 3
+    assert List.last(losses) < hd(losses) - 0.1
+    assert text =~ ~r/linear1.weight +u32 +\S+ \S+ +no/
+    assert text =~ ~r/linear1.lora_a +f32 +\S+ \S+ +yes/
+  end
 end

@@ -60,6 +60,9 @@ defmodule Mlx.NIF do
   # Functions and layers of mlxnx::nn: native/nif/nn.cpp tells what a callable is
   def nn_program(_callable, _types), do: stub()
   def nn_rows, do: stub()
+  def nn_matrices(_layer, _options), do: stub()
+  def nn_roles(_names), do: stub()
+  def nn_summary(_names, _types, _trained), do: stub()
   def safetensors_encode(_names, _tensors, _metadata), do: stub()
   def safetensors_decode(_bytes), do: stub()
 

@@ -14,7 +14,8 @@ defmodule Mlx.NN do
   import Mlx.NN.Functions
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Layer, Model, Parameters, Training, Weights}
+  alias Mlx.NIF
+  alias Mlx.NN.{Callable, Forms, Layer, Model, Parameters, Training, Weights}
 
   @typedoc "A layer, or a map, list or tuple of models."
   @type model :: Layer.t() | %{(atom() | String.t()) => model} | [model] | tuple()
@@ -170,6 +171,8 @@ defmodule Mlx.NN do
 
     * `:optimizer` - one of `Mlx.Optimizers`
     * `:epochs` - default 1
+    * `:trainable` - a function of a parameter's dotted name, or of the name and the tensor, that answers whether it is trained, such as
+      `&Mlx.NN.adapter?/1`; the others are frozen. Running statistics and integers never are; default: all else
     * `:clip` - the norm that gradients are clipped to; default: they are not
     * `:validate` - a function of the parameters, called after each epoch; the parameters for which its answer is best are returned
     * `:mode` - whether a `:min`, the default, or a `:max` of it is best
@@ -202,6 +205,140 @@ defmodule Mlx.NN do
         ) ::
           Training.t()
   def train(params, loss, data, options), do: Training.run(params, loss, data, options)
+
+  @doc """
+  A table of parameters: name, type, shape, whether it is trained, bytes; and their sums. `:trainable` is that of `train/4`.
+
+      name    type  shape   trainable  bytes
+      bias    f32   {5}     yes           20
+      weight  f32   {5, 3}  no            60
+      total                 5 of 20       80
+
+  ## Examples
+
+      iex> params = Mlx.NN.init(Mlx.NN.layer(:linear, input_dims: 3, output_dims: 5), 0)
+      iex> table = Mlx.NN.summary(params, trainable: &(&1 != "weight"))
+      iex> table |> String.split() |> Enum.slice(10, 6)
+      ["weight", "f32", "{5,", "3}", "no", "60"]
+  """
+  @doc type: :layer
+  @spec summary(Nx.Container.t(), keyword()) :: String.t()
+  def summary(params, options \\ []) do
+    fits? = Keyword.keyword?(options) and Keyword.keys(options) -- [:trainable] == []
+    Argument.check!(fits?, "summary", "no options but :trainable", options)
+    which = Keyword.get(options, :trainable, fn _name -> true end)
+    {names, tensors} = params |> Parameters.flatten() |> Enum.unzip()
+    types = Enum.map(tensors, &{&1.type, Nx.devectorize(&1).shape})
+    NIF.nn_summary(names, types, Parameters.trained(params, which, "summary"))
+  end
+
+  ## Quantized matrices, and changes of low rank
+
+  @doc """
+  `model` and its parameters with quantized matrices, of `linear` and `embedding` layers and of those that larger layers are made of.
+  Those that are quantized already stay as they are. mlx: `nn.quantize`.
+
+  ## Options
+
+    * `:bits`, `:group_size`, `:mode` - as `Mlx.Fast.quantize/2` takes them; default: 4 bits in groups of 64
+    * `:only` - a function of a layer's dotted name (`"layers.0.attention.query_proj"`) that answers whether it is meant; default: all
+
+  Raises `ArgumentError` for a matrix whose columns are no multiple of the group size, with its layer's name.
+
+  ## Examples
+
+      iex> model = Mlx.NN.sequential([Mlx.NN.layer(:linear, input_dims: 64, output_dims: 8), &Mlx.NN.relu/1])
+      iex> {model, params} = Mlx.NN.quantize(model, Mlx.NN.init(model, 0), bits: 4, group_size: 32)
+      iex> params["layers"]["0"]["weight"].type
+      {:u, 32}
+      iex> Mlx.NN.call(model, params, Nx.iota({3, 64}, type: :f32)).shape
+      {3, 8}
+  """
+  @doc type: :matrix
+  @spec quantize(model, parameters, keyword()) :: {model, parameters}
+  def quantize(model, params, options \\ []), do: Forms.quantize(model, params, options)
+
+  @doc """
+  The same with dense matrices in place of quantized ones. Takes `:only`, as `quantize/3`.
+
+  ## Examples
+
+      iex> model = Mlx.NN.layer(:quantized_linear, input_dims: 64, output_dims: 8)
+      iex> {model, params} = Mlx.NN.dequantize(model, Mlx.NN.init(model, 0))
+      iex> {model, params["weight"].type}
+      {Mlx.NN.layer(:linear, input_dims: 64, output_dims: 8), {:f, 32}}
+  """
+  @doc type: :matrix
+  @spec dequantize(model, parameters, keyword()) :: {model, parameters}
+  def dequantize(model, params, options \\ []), do: Forms.dequantize(model, params, options)
+
+  @doc """
+  `model` and its parameters with changes of low rank beside the matrices, dense or quantized (LoRA, Hu and others, 2021). A new
+  change is zero: its `"lora_a"` is drawn, its `"lora_b"` is 0. Train it alone by `trainable: &Mlx.NN.adapter?/1`.
+
+  ## Options
+
+    * `:rank` - default 8
+    * `:scale` - what the change is multiplied by, default 20.0
+    * `:key` - of `Nx.Random`, or a seed; default 0
+    * `:only` - as in `quantize/3`
+
+  Raises `ArgumentError` for a layer that has a change already.
+
+  ## Examples
+
+      iex> model = %{first: Mlx.NN.layer(:linear, input_dims: 4, output_dims: 2)}
+      iex> {_model, params} = Mlx.NN.to_lora(model, Mlx.NN.init(model, 0), rank: 1)
+      iex> {params["first"]["lora_a"].shape, Nx.to_list(params["first"]["lora_b"])}
+      {{4, 1}, [[0.0, 0.0]]}
+  """
+  @doc type: :matrix
+  @spec to_lora(model, parameters, keyword()) :: {model, parameters}
+  def to_lora(model, params, options \\ []), do: Forms.adapt(:to_lora, model, params, options)
+
+  @doc """
+  The same with lengths of rows that are learnt beside their directions, `"m"` (DoRA, Liu and others, 2024).
+
+  ## Examples
+
+      iex> model = Mlx.NN.layer(:linear, input_dims: 4, output_dims: 2)
+      iex> {_model, params} = Mlx.NN.to_dora(model, Mlx.NN.init(model, 0))
+      iex> params |> Map.keys() |> Enum.filter(&Mlx.NN.adapter?/1)
+      ["lora_a", "lora_b", "m"]
+  """
+  @doc type: :matrix
+  @spec to_dora(model, parameters, keyword()) :: {model, parameters}
+  def to_dora(model, params, options \\ []), do: Forms.adapt(:to_dora, model, params, options)
+
+  @doc """
+  `model` and its parameters with the changes of low rank made part of the matrices; quantized ones are quantized again.
+
+  ## Examples
+
+      iex> model = Mlx.NN.layer(:linear, input_dims: 4, output_dims: 2)
+      iex> {changed, params} = Mlx.NN.to_lora(model, Mlx.NN.init(model, 0))
+      iex> {fused, params} = Mlx.NN.fuse(changed, params)
+      iex> {fused == model, Map.keys(params)}
+      {true, ["bias", "weight"]}
+  """
+  @doc type: :matrix
+  @spec fuse(model, parameters) :: {model, parameters}
+  def fuse(model, params), do: Forms.fuse(model, params)
+
+  @doc """
+  Whether a parameter of that dotted name is part of a change of low rank: what is trained of a model of `to_lora/3`.
+
+  ## Examples
+
+      iex> {Mlx.NN.adapter?("layers.0.lora_a"), Mlx.NN.adapter?("layers.0.weight")}
+      {true, false}
+  """
+  @doc type: :matrix
+  @spec adapter?(String.t()) :: boolean()
+  def adapter?(name) do
+    Argument.check!(is_binary(name), "adapter?", "the name of a parameter", name)
+    NIF.nn_roles([name]) == ["adapter"]
+  end
 
   ## Activation functions
 

@@ -66,6 +66,87 @@ defmodule Mlx.Optimizers do
     def unquote(name)(options \\ []), do: optimizer(unquote(name), options)
   end
 
+  @doc """
+  Several optimizers in one, each for the parameters that its filter means and those before it leave; the last one, which has no
+  filter, for all others. A filter is a function of a parameter's dotted name and of the parameter, whose type and shape can be looked
+  at. The state is that of each under `state["states"]["0"]`, `state["states"]["1"]`, … mlx: `optimizers.MultiOptimizer`.
+
+  Raises `ArgumentError` unless there is a filter less than optimizers.
+
+  ## Examples
+
+      iex> alias Mlx.Optimizers
+      iex> is_matrix = fn _name, tensor -> Nx.rank(tensor) == 2 end
+      iex> {init, update} = Optimizers.multi([Optimizers.sgd(learning_rate: 1.0), Optimizers.sgd(learning_rate: 0.1)], [is_matrix])
+      iex> params = %{"w" => Nx.tensor([[1.0]]), "b" => Nx.tensor([1.0])}
+      iex> {updates, _state} = update.(params, init.(params), params)
+      iex> Optimizers.apply_updates(params, updates)["w"] |> Nx.to_list()
+      [[0.0]]
+  """
+  @spec multi([t], [(String.t(), Nx.Tensor.t() -> as_boolean(term()))]) :: t
+  def multi(optimizers, filters) do
+    pair? = &match?({init, update} when is_function(init, 1) and is_function(update, 3), &1)
+    fits? = is_list(optimizers) and Enum.all?(optimizers, pair?)
+    Argument.check!(fits?, "multi", "a list of optimizers {init, update}", optimizers)
+    fits? = is_list(filters) and Enum.all?(filters, &is_function(&1, 2))
+    expected = "a list of filters, functions of a name and a tensor"
+    Argument.check!(fits?, "multi", expected, filters)
+    fits? = length(filters) == length(optimizers) - 1
+    expected = "a filter less than the #{length(optimizers)} optimizers"
+    Argument.check!(fits?, "multi", expected, filters)
+
+    init = fn params ->
+      states =
+        Enum.zip_with(optimizers, parts(params, params, filters), fn {init, _update}, part ->
+          init.(part)
+        end)
+
+      numbered(states)
+    end
+
+    update = fn gradients, state, params ->
+      gradients!("multi", gradients, Enum.map(Parameters.flatten(params), &elem(&1, 0)))
+
+      {updates, states} =
+        [
+          optimizers,
+          parts(gradients, params, filters),
+          states!(state, length(optimizers)),
+          parts(params, params, filters)
+        ]
+        |> Enum.zip_with(fn [{_init, update}, gradients, state, params] ->
+          update.(gradients, state, params)
+        end)
+        |> Enum.unzip()
+
+      by_name = updates |> Enum.flat_map(&Parameters.flatten/1) |> Map.new()
+      updates = for {name, _} <- Parameters.flatten(params), do: Map.fetch!(by_name, name)
+      {Parameters.rebuild(params, updates), numbered(states)}
+    end
+
+    {init, update}
+  end
+
+  # The tensors of a container of the parameters' names, those of each optimizer by themselves.
+  defp parts(container, params, filters) do
+    owners =
+      for {name, tensor} <- Parameters.flatten(params),
+          do: Enum.find_index(filters, & &1.(name, tensor)) || length(filters)
+
+    owned = Enum.zip(owners, Parameters.flatten(container))
+    for i <- 0..length(filters), do: Parameters.nest(for {^i, named} <- owned, do: named)
+  end
+
+  defp numbered(states),
+    do: %{"states" => for({state, i} <- Enum.with_index(states), into: %{}, do: {"#{i}", state})}
+
+  defp states!(state, count) do
+    states = for i <- 0..(count - 1), do: get_in(state, ["states", "#{i}"])
+    fits? = Enum.all?(states, &is_map/1)
+    Argument.check!(fits?, "multi", "a state of these #{count} optimizers, made by init", state)
+    states
+  end
+
   defp optimizer(name, options) do
     Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
 

@@ -20,6 +20,7 @@
 #include <string_view>
 
 #include "mlxnx/tensor.h"
+#include "mlxnx/tensor_tree.h"
 
 namespace mlxnx {
 
@@ -37,6 +38,8 @@ struct Quantization {
   QuantizationMode mode = QuantizationMode::kAffine;
   std::optional<std::int64_t> bits = std::nullopt;
   std::optional<std::int64_t> group_size = std::nullopt;
+
+  MLXNX_MEMBERS(mode, bits, group_size)
 
   friend bool operator==(const Quantization&, const Quantization&) = default;
 };

@@ -3,13 +3,16 @@
 // for rows beside what they make.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "mlxnx/nn/layer.h"
+#include "mlxnx/nn/weight.h"
 #include "nn/function.h"
 #include "nn/options.h"
 
@@ -36,6 +39,11 @@ class Layer {
   virtual NamedTensors parameters() const = 0;
   /// The layer with other tensors: see `load_parameters`.
   virtual std::shared_ptr<const Layer> with(const Parameters& parameters, bool strict) const = 0;
+  /// What changes a matrix: it gets the name of the layer that has it, "" for this one itself.
+  using MatrixChange =
+      std::function<void(const std::string& name, Tensor& weight, WeightForm& form)>;
+  /// The layer with what `change` makes of each of its matrices.
+  virtual std::shared_ptr<const Layer> with_matrices(const MatrixChange& change) const = 0;
   /// Operands and options as the row has them.
   virtual LayerAnswer call(const FunctionCall& call) const = 0;
 
@@ -95,6 +103,11 @@ class LayerOf final : public Layer {
   NamedTensors parameters() const override { return named_tensors(layer_); }
   std::shared_ptr<const Layer> with(const Parameters& parameters, bool strict) const override {
     return std::make_shared<LayerOf>(row(), load_parameters(layer_, parameters, strict));
+  }
+  std::shared_ptr<const Layer> with_matrices(const MatrixChange& change) const override {
+    Struct layer = layer_;
+    weights::visit(layer, change);
+    return std::make_shared<LayerOf>(row(), std::move(layer));
   }
   LayerAnswer call(const FunctionCall& call) const override { return answer(layer_, call); }
 

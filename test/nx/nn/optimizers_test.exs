@@ -127,4 +127,115 @@ defmodule Mlx.OptimizersTest do
     assert length(rows) == 10
     assert Enum.reject(rows, &(&1 in names)) == []
   end
+
+  describe "several optimizers in one" do
+    defp matrix?(_name, tensor), do: Nx.rank(tensor) == 2
+
+    test "each steps as by itself, with a state of its own" do
+      one = Optimizers.muon(learning_rate: 0.1)
+      other = Optimizers.adam(learning_rate: 0.01)
+      {init, update} = Optimizers.multi([one, other], [&matrix?/2])
+      {updates, state} = update.(@gradients, init.(@params), @params)
+
+      for {{init, update}, number, name} <- [{one, "0", "a"}, {other, "1", "b"}] do
+        [gradients, params] = for all <- [@gradients, @params], do: Map.take(all, [name])
+        {alone, own} = update.(gradients, init.(params), params)
+        [{_, got}] = Mlx.NN.Parameters.flatten(Map.take(updates, [name]))
+        [{_, wanted}] = Mlx.NN.Parameters.flatten(alone)
+        assert Nx.to_binary(got) == Nx.to_binary(wanted)
+        names = &for({name, _} <- Mlx.NN.Parameters.flatten(&1), do: name)
+        assert names.(state["states"][number]) == names.(own)
+      end
+
+      assert for({name, _} <- Mlx.NN.Parameters.flatten(state), do: name) ==
+               ~w(states.0.a.w.v states.0.learning_rate states.0.step) ++
+                 ~w(states.1.b.m states.1.b.v states.1.learning_rate states.1.step)
+    end
+
+    test "the first filter that means a parameter gets it, and a filter may mean none" do
+      rates = [1.0, 0.1, 0.01]
+      optimizers = for rate <- rates, do: Optimizers.sgd(learning_rate: rate)
+      by_name = fn prefix -> fn name, _tensor -> String.starts_with?(name, prefix) end end
+      ones = {Nx.tensor([1.0]), Nx.tensor([[1.0]])}
+
+      for {filters, moves} <- [
+            {[by_name.("1"), &matrix?/2], [-0.01, -1.0]},
+            {[&matrix?/2, by_name.("")], [-0.1, -1.0]},
+            {[by_name.("none"), by_name.("no")], [-0.01, -0.01]}
+          ] do
+        {init, update} = Optimizers.multi(optimizers, filters)
+        {{b, w}, _state} = update.(ones, init.(ones), ones)
+
+        for {tensor, move} <- Enum.zip([b, w], moves),
+            do: assert_in_delta(Nx.to_number(Nx.squeeze(tensor)), move, 1.0e-6)
+      end
+    end
+
+    test "they train a model, statistics included, and their checkpoint is gone on from" do
+      model =
+        NN.sequential([
+          NN.layer(:linear, input_dims: 2, output_dims: 4),
+          NN.layer(:batch_norm, num_features: 4),
+          NN.layer(:linear, input_dims: 4, output_dims: 1)
+        ])
+
+      {x, _} = Nx.Random.normal(Nx.Random.key(3), shape: {32, 2})
+      y = Nx.sum(x, axes: [1], keep_axes: true)
+
+      loss = fn params, {x, y} ->
+        {answer, params} = NN.call(model, params, x, training: true)
+        {NN.Losses.mse_loss(answer, y), params}
+      end
+
+      optimizer =
+        Optimizers.multi(
+          [
+            Optimizers.sgd(learning_rate: 0.1, momentum: 0.5),
+            Optimizers.adam(learning_rate: 0.05)
+          ],
+          [&matrix?/2]
+        )
+
+      params = NN.init(model, 0)
+
+      path =
+        Path.join(System.tmp_dir!(), "multi_#{System.unique_integer([:positive])}.safetensors")
+
+      options = [optimizer: optimizer, progress: false, clip: 1.0]
+      train = &NN.train(params, loss, [{x, y}], Keyword.merge(options, &1))
+      whole = train.(epochs: 60)
+      assert List.last(whole.history).loss < hd(whole.history).loss / 10
+      mean = whole.params["layers"]["1"]["running_mean"]
+      assert Nx.to_list(mean) != [0.0, 0.0, 0.0, 0.0]
+      train.(epochs: 30, checkpoint: path)
+      resumed = train.(epochs: 60, checkpoint: path)
+      File.rm!(path)
+      assert_in_delta List.last(resumed.history).loss, List.last(whole.history).loss, 1.0e-4
+    end
+
+    test "what does not fit is refused" do
+      sgd = Optimizers.sgd(learning_rate: 1.0)
+
+      assert_raise ArgumentError, ~r/a filter less than the 2/, fn ->
+        Optimizers.multi([sgd, sgd], [])
+      end
+
+      assert_raise ArgumentError, ~r/a filter less/, fn -> Optimizers.multi([], []) end
+
+      assert_raise ArgumentError, ~r/list of filters/, fn ->
+        Optimizers.multi([sgd, sgd], [:matrices])
+      end
+
+      assert_raise ArgumentError, ~r/list of optimizers/, fn -> Optimizers.multi([:sgd], []) end
+      {init, update} = Optimizers.multi([sgd, sgd], [&matrix?/2])
+
+      assert_raise ArgumentError, ~r/made by init/, fn ->
+        update.(@gradients, elem(sgd, 0).(@params), @params)
+      end
+
+      assert_raise ArgumentError, ~r/gradients of the parameters/, fn ->
+        update.(Map.delete(@gradients, "a"), init.(@params), @params)
+      end
+    end
+  end
 end

@@ -255,4 +255,65 @@ defmodule Mlx.NN.TrainingTest do
       )
     end
   end
+
+  test "what is not trainable is frozen, bit by bit, and has no part in the optimizer" do
+    first = NN.init(@model, 0)
+
+    for {which, moved} <- [
+          {&(&1 == "bias"), ["bias"]},
+          {fn _name, tensor -> Nx.rank(tensor) == 2 end, ["weight"]},
+          {nil, ["bias", "weight"]}
+        ] do
+      training = train(trainable: which)
+
+      for name <- ["bias", "weight"] do
+        same? = Nx.to_binary(training.params[name]) == Nx.to_binary(first[name])
+        assert same? == name not in moved
+      end
+
+      assert Map.keys(training.state) -- ["learning_rate", "step"] == moved
+    end
+
+    loss = fn {w, b}, {x, y} -> NN.Losses.mse_loss(Nx.add(Nx.multiply(x, w), b), y) end
+
+    options = [
+      optimizer: Optimizers.sgd(learning_rate: 0.3),
+      trainable: &(&1 == "1"),
+      progress: false
+    ]
+
+    training = NN.train({Nx.tensor(2.0), Nx.tensor(0.0)}, loss, batches(), options)
+    assert {w, b} = training.params
+    assert {Nx.to_number(w), Nx.to_number(b) > 0.5} == {2.0, true}
+  end
+
+  test "integers and statistics are not trained, and a model of nothing else is refused" do
+    params = %{
+      "w" => Nx.tensor([1.0]),
+      "steps" => Nx.tensor([3]),
+      "running_mean" => Nx.tensor([5.0])
+    }
+
+    loss = fn params, x -> Nx.sum(Nx.multiply(Nx.multiply(params["w"], params["steps"]), x)) end
+    sgd = Optimizers.sgd(learning_rate: 0.1)
+    x = Nx.tensor([1.0])
+    training = NN.train(params, loss, [x], optimizer: sgd, progress: false)
+    assert_in_delta training.params["w"][0] |> Nx.to_number(), 0.7, 1.0e-6
+
+    assert {[3], [5.0]} =
+             {Nx.to_list(training.params["steps"]), Nx.to_list(training.params["running_mean"])}
+
+    for {params, options} <- [
+          {Map.delete(params, "w"), []},
+          {params, [trainable: fn _ -> false end]}
+        ] do
+      assert_raise ArgumentError, ~r/a parameter to train/, fn ->
+        NN.train(params, loss, [x], [optimizer: sgd] ++ options)
+      end
+    end
+
+    assert_raise ArgumentError, ~r/:trainable to be a function/, fn ->
+      train(trainable: ["bias"])
+    end
+  end
 end

@@ -3,7 +3,7 @@ defmodule Mlx.NN.Model do
   @moduledoc false
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Layer, Parameters}
+  alias Mlx.NN.{Callable, Forms, Layer, Parameters}
   alias Nx.Tensor, as: T
 
   @doc "See `Mlx.NN.init/2`."
@@ -17,8 +17,8 @@ defmodule Mlx.NN.Model do
     end
   end
 
-  def init(%Layer{name: name, options: options}, %T{} = key) do
-    {:layer_init, name, options}
+  def init(%Layer{name: name, options: options, forms: forms}, %T{} = key) do
+    {:layer_init, name, options, Forms.encode(forms)}
     |> Callable.call([key])
     |> Parameters.nest()
   end
@@ -65,11 +65,12 @@ defmodule Mlx.NN.Model do
       else: {answer, Map.put(parameters, "layers", Map.merge(below, changed))}
   end
 
-  def call(%Layer{name: name, options: layer_options}, parameters, operands, options) do
+  def call(%Layer{name: name, options: layer_options} = layer, parameters, operands, options) do
     operands = if is_tuple(operands), do: Tuple.to_list(operands), else: [operands]
     {names, tensors} = parameters |> Parameters.flatten() |> Enum.unzip()
     given = Enum.map(operands, &(&1 != nil))
-    callable = {:layer, name, layer_options, names, given, Enum.sort(options)}
+    forms = Forms.encode(layer.forms)
+    callable = {:layer, name, layer_options, forms, names, given, Enum.sort(options)}
 
     {answers, changed} =
       callable

@@ -2,6 +2,7 @@ defmodule Mlx.NN.Parameters do
   # Containers of parameters, and their dotted names.
   @moduledoc false
 
+  alias Mlx.{Argument, NIF}
   alias Nx.Tensor, as: T
 
   @doc """
@@ -43,6 +44,49 @@ defmodule Mlx.NN.Parameters do
       traverse(container, "", tensors, fn _name, _old, [new | rest] -> {new, rest} end)
 
     container
+  end
+
+  @doc """
+  The names of what is trained: floats that are no statistics and that `which` means, a function of the name, or of the name and the
+  tensor.
+  """
+  @spec trained(Nx.Container.t(), function(), String.t()) :: [String.t()]
+  def trained(container, which, owner) do
+    fits? = is_function(which, 1) or is_function(which, 2)
+
+    expected =
+      ":trainable to be a function of the name of a parameter, and of it as a second argument"
+
+    Argument.check!(fits?, owner, expected, which)
+    named = flatten(container)
+    roles = named |> Enum.map(&elem(&1, 0)) |> NIF.nn_roles()
+
+    for {{name, tensor}, role} <- Enum.zip(named, roles),
+        role != "statistic",
+        not Nx.Type.integer?(tensor.type),
+        if(is_function(which, 1), do: which.(name), else: which.(name, tensor)),
+        do: name
+  end
+
+  @doc """
+  The tensors of these names, which are at least one, as a container of their own, the same where all are meant, and the function that
+  puts others in their places.
+  """
+  @spec part(Nx.Container.t(), MapSet.t(String.t())) ::
+          {Nx.Container.t(), (Nx.Container.t() -> Nx.Container.t())}
+  def part(container, names) do
+    all = flatten(container)
+
+    if Enum.all?(all, fn {name, _} -> name in names end) do
+      {container, & &1}
+    else
+      together = fn part ->
+        new = Map.new(flatten(part))
+        rebuild(container, for({name, old} <- all, do: Map.get(new, name, old)))
+      end
+
+      {nest(for({name, tensor} <- all, name in names, do: {name, tensor})), together}
+    end
   end
 
   @doc "One map with what the second says in place of what the first does."

@@ -37,7 +37,8 @@ defmodule Mlx.NN.Training do
     patience: nil,
     checkpoint: nil,
     progress: true,
-    log_every: 20
+    log_every: 20,
+    trainable: nil
   ]
 
   @doc false
@@ -47,16 +48,21 @@ defmodule Mlx.NN.Training do
     expected = "a function of the parameters and a batch, and of a key as a third argument"
     Argument.check!(fits?, "train", expected, loss)
     {init, _update} = options.optimizer
+    trained = MapSet.new(Parameters.trained(params, options.trainable, "train"))
+    Argument.check!(trained != MapSet.new(), "train", "a parameter to train", names(params))
+    {part, _together} = Parameters.part(params, trained)
 
     training =
-      %__MODULE__{params: params, state: init.(params), best: {nil, params}} |> resumed(options)
+      %__MODULE__{params: params, state: init.(part), best: {nil, params}} |> resumed(options)
 
-    step = step(loss, options)
+    step = step(loss, trained, options)
 
     Stream.iterate(training.epochs + 1, &(&1 + 1))
     |> Enum.reduce_while(training, &epoch(&1, &2, step, data, options))
     |> finished()
   end
+
+  defp names(params), do: Enum.map(Parameters.flatten(params), &elem(&1, 0))
 
   defp options!(options) do
     Argument.check!(Keyword.keyword?(options), "train", "options as a keyword list", options)
@@ -98,7 +104,7 @@ defmodule Mlx.NN.Training do
       "a number of steps"
     )
 
-    %{options | key: key(options.key)}
+    %{options | key: key(options.key), trainable: options.trainable || fn _name -> true end}
   end
 
   defp key(nil), do: Nx.Random.key(0)
@@ -106,22 +112,23 @@ defmodule Mlx.NN.Training do
   defp key(%Nx.Tensor{type: {:u, 32}, shape: {2}} = key), do: key
   defp key(other), do: Argument.check!(false, "train", ":key to be a key or a seed", other)
 
-  # One compiled program: the loss, its gradient, and what the optimizer makes of it.
-  defp step(loss, %{optimizer: {_init, update}, clip: clip}) do
+  # One compiled program: the loss, its gradient by what is trained, and what the optimizer makes of it.
+  defp step(loss, trained, %{optimizer: {_init, update}, clip: clip}) do
     Nx.Defn.jit(
       fn params, state, batch, key, count ->
-        value = fn params ->
+        {part, together} = Parameters.part(params, trained)
+
+        value = fn part ->
           if is_function(loss, 3),
-            do: loss.(params, batch, Nx.Random.fold_in(key, count)),
-            else: loss.(params, batch)
+            do: loss.(together.(part), batch, Nx.Random.fold_in(key, count)),
+            else: loss.(together.(part), batch)
         end
 
-        {answer, slopes} = Mlx.value_and_grad(params, value, transform: &loss_of/1)
+        {answer, slopes} = Mlx.value_and_grad(part, value, transform: &loss_of/1)
         slopes = if clip, do: slopes |> Optimizers.clip_grad_norm(clip) |> elem(0), else: slopes
-        {updates, next} = update.(slopes, state, params)
-
-        {loss_of(answer), params |> Optimizers.apply_updates(updates) |> changed(answer, state),
-         next}
+        {updates, next} = update.(slopes, state, part)
+        params = part |> Optimizers.apply_updates(updates) |> together.()
+        {loss_of(answer), changed(params, answer, trained), next}
       end,
       compiler: Mlx.Compiler
     )
@@ -130,13 +137,8 @@ defmodule Mlx.NN.Training do
   defp loss_of({loss, _params}), do: loss
   defp loss_of(loss), do: loss
 
-  # What the optimizer keeps nothing of, running statistics, is what the loss says.
-  defp changed(params, {_loss, said}, state) do
-    trained =
-      MapSet.new(Parameters.flatten(state), fn {name, _} ->
-        String.replace(name, ~r/\.[^.]*$/, "")
-      end)
-
+  # What is not trained, running statistics, is what the loss says.
+  defp changed(params, {_loss, said}, trained) do
     said = Map.new(Parameters.flatten(said))
 
     tensors =
@@ -146,7 +148,7 @@ defmodule Mlx.NN.Training do
     Parameters.rebuild(params, tensors)
   end
 
-  defp changed(params, _loss, _state), do: params
+  defp changed(params, _loss, _trained), do: params
 
   ## Epochs
 

@@ -52,6 +52,7 @@ Tensor take_rows(const Tensor& weight, const WeightForm& form, const Tensor& num
 struct LoraOptions {
   std::int64_t rank = 8;
   double scale = 20.0;
+  MLXNX_MEMBERS(rank, scale)
 };
 
 namespace weights {

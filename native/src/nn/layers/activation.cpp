@@ -45,6 +45,9 @@ class Activation final : public Layer {
     load_parameters(std::tuple<>(), parameters, strict);
     return std::make_shared<Activation>(row(), options_);
   }
+  std::shared_ptr<const Layer> with_matrices(const MatrixChange& /*change*/) const override {
+    return std::make_shared<Activation>(row(), options_);
+  }
   LayerAnswer call(const FunctionCall& call) const override {
     const std::optional<Tensor> x = call[0];
     return {nn::call(*row().activation, {&x, 1}, options_)};

@@ -24,6 +24,10 @@ defmodule Mlx.NIF.FunctionsTest do
     op_composed: "op_composed tells an op that Nx lacks by others",
     nn_program: "nn_program makes programs of functions and layers",
     nn_rows: "nn_rows tells what there is by name",
+    nn_matrices:
+      "nn_matrices names the matrices of a layer, and nn_program brings them into other forms",
+    nn_roles: "nn_roles and nn_summary tell what names are to training",
+    nn_summary: "nn_roles and nn_summary tell what names are to training",
     safetensors_encode: "safetensors_encode and safetensors_decode keep tensors by name",
     safetensors_decode: "safetensors_encode and safetensors_decode keep tensors by name",
     op: "op takes operands, attributes and the type of the result",
@@ -181,12 +185,12 @@ defmodule Mlx.NIF.FunctionsTest do
 
     options = [input_dims: 2, output_dims: 1]
     key = {{:u, 32}, {2}}
-    init = NIF.nn_program({:layer_init, :linear, options}, [key])
+    init = NIF.nn_program({:layer_init, :linear, options, []}, [key])
     assert {[{_, ^key}], [{{:f, 32}, {1, 2}}, {{:f, 32}, {1}}]} = NIF.program_signature(init)
     assert NIF.program_output_names(init) == ["weight", "bias"]
 
     types = [{{:f, 32}, {1}}, {{:f, 32}, {1, 2}}, {{:f, 32}, {2}}]
-    layer = NIF.nn_program({:layer, :linear, options, ["bias", "weight"], [true], []}, types)
+    layer = NIF.nn_program({:layer, :linear, options, [], ["bias", "weight"], [true], []}, types)
 
     inputs = [
       tensor([0.5]),
@@ -209,12 +213,12 @@ defmodule Mlx.NIF.FunctionsTest do
           {{:function, :activation, :elu, [true, true], []}, [type, type], ~r/takes at most 1/},
           {{:function, :activation, :elu, [false], []}, [], ~r/needs the operand x/},
           {{:function, :activation, :elu, [true], [beta: 1]}, [type], ~r/has no attribute beta/},
-          {{:layer, :linear, [input_dims: 2, output_dims: 1], ["a"], [true], []}, [type, type],
-           ~r/weight/},
-          {{:layer, :linear, [input_dims: 2, output_dims: 1], ["a", "b"], [], []}, [type],
+          {{:layer, :linear, [input_dims: 2, output_dims: 1], [], ["a"], [true], []},
+           [type, type], ~r/weight/},
+          {{:layer, :linear, [input_dims: 2, output_dims: 1], [], ["a", "b"], [], []}, [type],
            ~r/too few tensors/},
-          {{:layer_init, :linear, [input_dims: 2, output_dims: 1]}, [], ~r/too few tensors/},
-          {{:layer_init, :linear, [input_dims: 2, output_dims: 1]}, [type], ~r/u32/}
+          {{:layer_init, :linear, [input_dims: 2, output_dims: 1], []}, [], ~r/too few tensors/},
+          {{:layer_init, :linear, [input_dims: 2, output_dims: 1], []}, [type], ~r/u32/}
         ] do
       assert_raise ArgumentError, text, fn -> NIF.nn_program(callable, types) end
     end
@@ -222,6 +226,55 @@ defmodule Mlx.NIF.FunctionsTest do
     assert_raise Mlx.UnsupportedError, ~r/no such activation/, fn ->
       NIF.nn_program({:function, :activation, :song, [true], []}, [type])
     end
+  end
+
+  test "nn_matrices names the matrices of a layer, and nn_program brings them into other forms" do
+    options = [input_dims: 64, output_dims: 2]
+    assert NIF.nn_matrices(:linear, options) == [""]
+    assert NIF.nn_matrices(:relu, []) == []
+    layer = [dims: 4, num_heads: 2]
+
+    assert NIF.nn_matrices(:transformer_encoder_layer, layer) ==
+             ~w(attention.query_proj attention.key_proj attention.value_proj attention.out_proj linear1 linear2)
+
+    key = {{:u, 32}, {2}}
+    form = {"", [bits: 8], :to_lora, [rank: 3]}
+    names = ["weight", "bias"]
+    types = [{{:f, 32}, {2, 64}}, {{:f, 32}, {2}}, key]
+    reform = &{:layer_reform, :linear, options, &1, &2, "", names}
+    program = NIF.nn_program(reform.([], [form]), types)
+    outputs = ~w(weight bias scales biases lora_a lora_b)
+    assert NIF.program_output_names(program) == outputs
+    assert {_, [{{:u, 32}, {2, 16}} | _]} = NIF.program_signature(program)
+    init = NIF.nn_program({:layer_init, :linear, options, [form]}, [key])
+    assert NIF.program_output_names(init) == outputs
+
+    for {forms, text} <- [
+          {[{"head", nil, nil, []}], ~r/\[linear\] there is no matrix head/},
+          {[{"", [bits: 7], nil, []}], ~r/bits/},
+          {[{"", [rank: 7], nil, []}], ~r/no attribute rank/},
+          {[{"", nil, :to_lora, [bits: 7]}], ~r/\[to_lora\].*no attribute bits/},
+          {[{"", nil, :to_dora, [rank: 0]}], ~r/\[to_dora\] rank is 0/},
+          {[{"", nil, nil}], ~r/a form/},
+          {["head"], ~r/a form/}
+        ],
+        do: assert_raise(ArgumentError, text, fn -> NIF.nn_program(reform.([], forms), types) end)
+
+    assert_raise ArgumentError, ~r/too few tensors/, fn ->
+      NIF.nn_program(reform.([], [form]), Enum.take(types, 2))
+    end
+  end
+
+  test "nn_roles and nn_summary tell what names are to training" do
+    assert NIF.nn_roles(~w(a.weight a.lora_b bn.running_var m)) ==
+             ~w(parameter adapter statistic adapter)
+
+    table = NIF.nn_summary(["a", "b"], [{{:f, 32}, {2, 3}}, {@s32, {}}], ["a"])
+    assert [_, a, b, total] = String.split(table, "\n", trim: true)
+    assert String.split(a) == ["a", "f32", "{2,", "3}", "yes", "24"]
+    assert String.split(b) == ~w(b s32 {} no 4)
+    assert String.split(total) == ~w(total 6 of 7 28)
+    assert_raise ArgumentError, fn -> NIF.nn_summary(["a"], [], []) end
   end
 
   test "safetensors_encode and safetensors_decode keep tensors by name" do
