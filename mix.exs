@@ -102,7 +102,8 @@ defmodule Mlx.MixProject do
         "docs/architecture.md",
         "docs/limitations.md",
         "docs/ops.md",
-        "guides/training.livemd"
+        "guides/training.livemd",
+        "guides/characters.livemd"
       ],
       groups_for_modules: [
         "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],

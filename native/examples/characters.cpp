@@ -407,6 +407,13 @@ Task new_task(const Vocabulary& vocabulary, const std::vector<std::string>& text
           take(keys, 0), take(keys, 1),          take(keys, 2)};
 }
 
+// What would fail at the end of training is to be told before it.
+void require_folder_of(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
+  if (!std::filesystem::is_directory(folder))
+    throw std::runtime_error("there is no folder " + folder.string() + " to save weights in");
+}
+
 void run(Options options) {
   std::cout << std::fixed << std::setprecision(4);
   std::vector<std::string> texts;
@@ -422,7 +429,8 @@ void run(Options options) {
   }
   const Vocabulary vocabulary(all);
   if (options.prompt.empty()) options.prompt = vocabulary[vocabulary.numbers_of(texts[0]).front()];
-  vocabulary.numbers_of(options.prompt);  // an unknown character is to be told before training
+  vocabulary.numbers_of(options.prompt);  // throws for an unknown character
+  if (!options.save.empty()) require_folder_of(options.save);
   const Task task = new_task(vocabulary, texts, options);
   Model model = new_model(options, vocabulary.size(), task.first_key);
   if (!options.load.empty()) model = nn::load_parameters(model, weights);

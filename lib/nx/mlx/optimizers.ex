@@ -127,14 +127,14 @@ defmodule Mlx.Optimizers do
     {init, update}
   end
 
-  # The tensors of a container of the parameters' names, those of each optimizer by themselves.
+  # The tensors of a container that has the parameters' names, those of each optimizer in a map of their own.
   defp parts(container, params, filters) do
     owners =
       for {name, tensor} <- Parameters.flatten(params),
           do: Enum.find_index(filters, & &1.(name, tensor)) || length(filters)
 
     owned = Enum.zip(owners, Parameters.flatten(container))
-    for i <- 0..length(filters), do: Parameters.nest(for {^i, named} <- owned, do: named)
+    for i <- 0..length(filters), do: Map.new(for {^i, named} <- owned, do: named)
   end
 
   defp numbered(states),

@@ -168,7 +168,8 @@ TEST_F(Characters, TellsWhatItCanNotDo) {
       {"--prompt '№' '" + kText + "'", 1, "the character '№' is not among those to learn"},
       {"--width 30 --heads 4 '" + kText + "'", 1, "30"},
       {"--dropout 1 '" + kText + "'", 1, "dropout"},
-      {"--steps 0 --save '" + missing + "/weights' '" + kText + "'", 1, missing}};
+      {"--save '" + missing + "/weights' '" + kText + "'", 1, "there is no folder " + missing},
+      {"--steps 0 --length 1 --save '" + folder + "' '" + kText + "'", 1, folder}};
   for (const auto& [arguments, status, words] : cases) {
     const Result result = characters(arguments);
     EXPECT_EQ(result.status, status) << arguments << "\n" << result.text;

@@ -274,17 +274,26 @@ defmodule Mlx.NN.TrainingTest do
       assert Map.keys(training.state) -- ["learning_rate", "step"] == moved
     end
 
-    loss = fn {w, b}, {x, y} -> NN.Losses.mse_loss(Nx.add(Nx.multiply(x, w), b), y) end
+    # Containers of any kind keep their form.
+    for {params, name, parts} <- [
+          {{Nx.tensor(2.0), Nx.tensor(0.0)}, "1", & &1},
+          {%{:w => Nx.tensor(2.0), "w.b" => Nx.tensor(0.0)}, "w.b", &{&1[:w], &1["w.b"]}}
+        ] do
+      loss = fn params, {x, y} ->
+        {w, b} = parts.(params)
+        NN.Losses.mse_loss(Nx.add(Nx.multiply(x, w), b), y)
+      end
 
-    options = [
-      optimizer: Optimizers.sgd(learning_rate: 0.3),
-      trainable: &(&1 == "1"),
-      progress: false
-    ]
+      training =
+        NN.train(params, loss, batches(),
+          optimizer: Optimizers.sgd(learning_rate: 0.3),
+          trainable: &(&1 == name),
+          progress: false
+        )
 
-    training = NN.train({Nx.tensor(2.0), Nx.tensor(0.0)}, loss, batches(), options)
-    assert {w, b} = training.params
-    assert {Nx.to_number(w), Nx.to_number(b) > 0.5} == {2.0, true}
+      assert {w, b} = parts.(training.params)
+      assert {Nx.to_number(w), Nx.to_number(b) > 0.5} == {2.0, true}
+    end
   end
 
   test "integers and statistics are not trained, and a model of nothing else is refused" do

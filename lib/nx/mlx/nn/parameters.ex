@@ -69,8 +69,8 @@ defmodule Mlx.NN.Parameters do
   end
 
   @doc """
-  The tensors of these names, which are at least one, as a container of their own, the same where all are meant, and the function that
-  puts others in their places.
+  The tensors of these names, at least one, as a container in which they have the same names, and the function that puts others in
+  their places.
   """
   @spec part(Nx.Container.t(), MapSet.t(String.t())) ::
           {Nx.Container.t(), (Nx.Container.t() -> Nx.Container.t())}
@@ -85,7 +85,7 @@ defmodule Mlx.NN.Parameters do
         rebuild(container, for({name, old} <- all, do: Map.get(new, name, old)))
       end
 
-      {nest(for({name, tensor} <- all, name in names, do: {name, tensor})), together}
+      {Map.new(for {name, tensor} <- all, name in names, do: {name, tensor}), together}
     end
   end
 
