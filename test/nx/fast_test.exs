@@ -29,6 +29,28 @@ defmodule Mlx.FastTest do
     assert near?(Mlx.grad(loss).(@x), slopes(@x, @weight))
   end
 
+  defn(attention(q, k), do: Fast.scaled_dot_product_attention(q, k, k, mask: :causal))
+  defn(shares(q, _k), do: Mlx.NN.softmax(q, axis: 1))
+
+  test "attention and softmax are the same under any compiler, and so are their gradients" do
+    {q, _} = Nx.Random.normal(Nx.Random.key(1), shape: {1, 2, 3, 4})
+    {k, _} = Nx.Random.normal(Nx.Random.key(2), shape: {1, 1, 3, 4})
+
+    for fun <- [&attention/2, &shares/2] do
+      loss = fn q, k -> Nx.sum(Nx.sin(fun.(q, k))) end
+      slopes = fn q, k -> Nx.Defn.grad({q, k}, fn {q, k} -> loss.(q, k) end) end
+      # Outside of defn they are the core's own.
+      wanted = fun.(q, k)
+      {by_q, by_k} = Mlx.grad(fn {q, k} -> loss.(q, k) end).({q, k})
+
+      for compiler <- [Mlx.Compiler, Nx.Defn.Evaluator] do
+        assert near?(Nx.Defn.jit(fun, compiler: compiler).(q, k), wanted)
+        {slopes_q, slopes_k} = Nx.Defn.jit(slopes, compiler: compiler).(q, k)
+        assert near?(slopes_q, by_q) and near?(slopes_k, by_k)
+      end
+    end
+  end
+
   test "a compiled norm is one op of the core" do
     program = Mlx.Compiler.to_program(fn x, w -> Fast.rms_norm(x, w) end, [@x, @weight])
     text = to_string(program)

@@ -107,6 +107,15 @@ std::vector<Tensor> layer_norm(const Composition& call) {
   return {result};
 }
 
+// The largest number makes no difference but for overflow.
+std::vector<Tensor> softmax(const Composition& call) {
+  const Axes axes = ask(call, &softmax_axes);
+  const Tensor x = as_type(call.in[0], inner(call));
+  const Tensor largest = stop_gradient(reduce_max(x, {.axes = axes, .keep_axes = true}));
+  const Tensor powers = exp(x - largest);
+  return {powers / sum(powers, {.axes = axes, .keep_axes = true})};
+}
+
 std::vector<Tensor> rope(const Composition& call) {
   const DType type = inner(call);
   const auto dims = call.attr<std::int64_t>("dims");

@@ -15,6 +15,7 @@ namespace composed {
 
 std::vector<Tensor> layer_norm(const Composition& call);
 std::vector<Tensor> rms_norm(const Composition& call);
+std::vector<Tensor> softmax(const Composition& call);
 std::vector<Tensor> rope(const Composition& call);
 std::vector<Tensor> attention(const Composition& call);
 std::vector<Tensor> random_bits(const Composition& call);

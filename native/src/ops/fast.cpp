@@ -161,7 +161,7 @@ const std::array kOps = {
          "Rows over the root of their mean square, times a weight."),
     fast("fast:rope", 2, 3, kRopeAttrs, infer_rope, eval_rope, composed::rope,
          "Pairs of each row turned by angles that grow with its position."),
-    fast("fast:softmax", 1, 1, kSoftmaxAttrs, infer_softmax, eval_softmax, nullptr,
+    fast("fast:softmax", 1, 1, kSoftmaxAttrs, infer_softmax, eval_softmax, composed::softmax,
          "Exponentials over their sum along axes."),
     fast("fast:scaled_dot_product_attention", 3, 5, kAttentionAttrs, infer_attention,
          eval_attention, composed::attention,
