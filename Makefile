@@ -19,14 +19,17 @@ BENCH_JAX := $(BUILD)/deps/bench-jax
 OLDER_MLX := 0.31.2
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older asan tsan
 
-# Elixir's own build folders. With Nx and without it are two: what lib/core compiles to differs.
+# Elixir's own build folders: what is compiled depends on whether Nx and Axon are there.
 BUILD_PATH := $(abspath $(BUILD))
 MIX := ELIXIR_ERL_OPTIONS=+fnu MIX_ENV=test MLXNX_BUILD="$(BUILD_PATH)" mix
 MIX_CORE := MLXNX_CORE_ONLY=1 MIX_BUILD_ROOT="$(BUILD_PATH)/mix/core" $(MIX)
-MIX_NX := MIX_BUILD_ROOT="$(BUILD_PATH)/mix/nx" MIX_DEPS_PATH="$(BUILD_PATH)/mix/deps" $(MIX)
+MIX_NX := AXON_PATH= MIX_BUILD_ROOT="$(BUILD_PATH)/mix/nx" MIX_DEPS_PATH="$(BUILD_PATH)/mix/deps" $(MIX)
+MIX_AXON := MIX_BUILD_ROOT="$(BUILD_PATH)/mix/axon" MIX_DEPS_PATH="$(BUILD_PATH)/mix/deps" $(MIX)
 HAVE_ELIXIR := tools/setup_elixir.sh $(BUILD)/stamps/elixir
 NEED_NX = $(MIX_NX) run --no-start -e 'Code.ensure_loaded?(Nx) || \
   Mix.raise("this needs Nx: name a checkout in NX_PATH, or install Hex (mix local.hex)")'
+NEED_AXON = $(MIX_AXON) run --no-start -e 'Code.ensure_loaded?(Axon) || \
+  Mix.raise("this needs Axon: name checkouts in NX_PATH and AXON_PATH, or install Hex (mix local.hex)")'
 
 # The NIF comes from the whole build where there is one, else from a smaller one that needs no test libraries.
 NIF_BUILD := $(if $(wildcard $(BUILD)/build.ninja),$(BUILD),$(BUILD)/nif)
@@ -44,7 +47,8 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-nx record-programs train-digits train-characters bench format lint docs clean
+.PHONY: help run build nif test $(TEST_STEPS) test-nx test-axon record-programs train-digits train-characters bench format lint \
+  docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,6 +127,11 @@ test-nx: build ## run all tests of the Elixir package; Nx comes from NX_PATH or 
 	@$(HAVE_ELIXIR)
 	@$(NEED_NX)
 	@$(MIX_NX) test --warnings-as-errors
+
+test-axon: build ## run the tests of what needs Axon; it comes from AXON_PATH, Nx from NX_PATH, or both from Hex
+	@$(HAVE_ELIXIR)
+	@$(NEED_AXON)
+	@$(MIX_AXON) test --warnings-as-errors test/axon
 
 record-programs: build ## record the golden programs anew; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)

@@ -16,8 +16,9 @@ defmodule Mlx.MixProject do
       source_url: @source_url,
       start_permanent: Mix.env() == :prod,
       compilers: [:mlxnx] ++ Mix.compilers(),
-      elixirc_paths: if(nx_from(), do: ["lib/core", "lib/nx"], else: ["lib/core"]),
-      test_paths: if(nx_from(), do: ["test/core", "test/nx"], else: ["test/core"]),
+      elixirc_paths: Enum.map(rooms(), &"lib/#{&1}"),
+      # lib/axon is empty without Axon.
+      test_paths: for(room <- rooms(), room != "axon" or axon_from(), do: "test/#{room}"),
       deps: deps(nx_from()),
       docs: docs(),
       package: package()
@@ -53,6 +54,21 @@ defmodule Mlx.MixProject do
     end
   end
 
+  # Where Axon comes from, which lib/axon needs and nothing else.
+  defp axon_from do
+    path = System.get_env("AXON_PATH", "")
+
+    cond do
+      nx_from() == nil -> nil
+      path != "" -> {:path, Path.expand(path)}
+      nx_from() == :hex -> :hex
+      true -> nil
+    end
+  end
+
+  # The parts of lib and test, each of which needs what stands before it.
+  defp rooms, do: if(nx_from(), do: ["core", "nx", "axon"], else: ["core"])
+
   defp say_once(text) do
     key = {__MODULE__, :said}
 
@@ -71,12 +87,20 @@ defmodule Mlx.MixProject do
       {:nx, "~> 0.13 or ~> 1.0"},
       {:telemetry, "~> 0.4 or ~> 1.0"},
       {:ex_doc, "~> 0.34", only: :docs, runtime: false}
-    ]
+    ] ++ axon(axon_from())
   end
 
   defp deps({:path, path}) do
     Code.require_file("tools/mix/nx_path.exs", __DIR__)
-    Mlx.NxPath.deps(path)
+    Mlx.NxPath.deps(path) ++ axon(axon_from())
+  end
+
+  defp axon(nil), do: []
+  defp axon(:hex), do: [{:axon, "~> 0.8", optional: true}]
+
+  defp axon({:path, path}) do
+    Code.require_file("tools/mix/nx_path.exs", __DIR__)
+    Mlx.NxPath.axon(path, System.get_env("POLARIS_PATH", ""))
   end
 
   defp package do
@@ -106,7 +130,7 @@ defmodule Mlx.MixProject do
         "guides/characters.livemd"
       ],
       groups_for_modules: [
-        "With Nx": [Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
+        "With Nx": [Mlx.Axon, Mlx.Backend, Mlx.Compiler, Mlx.Defn, Mlx.Recorder],
         "Neural networks": [
           Mlx.Fast,
           Mlx.NN,

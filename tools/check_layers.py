@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks who includes whom in native/: folders are layers, and a folder includes only what stands above it.
-Checks also that lib/core/, which is compiled without Nx too, names nothing of Nx and nothing of lib/nx/.
+Checks also that lib/core/, which is compiled without Nx too, names nothing of Nx and nothing of lib/nx/; nor lib/nx/ of Axon.
 
 usage: tools/check_layers.py [ROOT]     ROOT defaults to the repository
 Prints one line per violation; the exit status is 1 if there is any.
@@ -12,6 +12,9 @@ import sys
 
 # From the lowest layer up. A layer may include itself, any layer before it, and the public headers.
 LAYERS = ["mlxc", "tensor", "ops", "program", "api", "transforms", "nn", "io", "llm"]
+
+# Folders of lib/ from the lowest up, each with what has to be there beside those before it.
+ROOMS = [("core", ""), ("nx", "Nx"), ("axon", "Axon")]
 
 # Folders of native/ beside src/ and include/ that nothing else may include.
 LEAVES = ["nif", "cli", "tests", "bench", "fuzz", "examples"]
@@ -99,22 +102,28 @@ def blank(found):
     return "\n" * found[0].count("\n")
 
 
-def core_violations(root):
-    """What lib/core names although it stands below it."""
-    defined = set()
-    for file in (root / "lib" / "nx").rglob("*.ex"):
-        defined.update(MODULE.findall(file.read_text(encoding="utf-8")))
-    # A struct's tag is an atom like any other, so `__struct__: Mlx.Backend` needs no Mlx.Backend.
-    above = re.compile(r"(?<![\w.:])(?<!__struct__: )(" + "|".join(["Nx", *map(re.escape, sorted(defined))]) + r")(?!\w)")
-    for file in sorted((root / "lib" / "core").rglob("*.ex")):
-        code = ELIXIR_TEXT.sub(blank, file.read_text(encoding="utf-8"))
-        for match in above.finditer(code):
-            line = code.count("\n", 0, match.start()) + 1
-            yield f"{file.relative_to(root)}:{line}: names {match[1]}: lib/core is compiled without Nx and lib/nx"
+def defined(root, room):
+    """The modules of a folder of lib/."""
+    return {m for file in (root / "lib" / room).rglob("*.ex") for m in MODULE.findall(file.read_text(encoding="utf-8"))}
+
+
+def room_violations(root):
+    """What a folder of lib/ names although it stands below it."""
+    for number, (room, _) in enumerate(ROOMS):
+        for above, needed in ROOMS[number + 1 :]:
+            names = "|".join([needed, *map(re.escape, sorted(defined(root, above)))])
+            # A struct's tag is an atom like any other, so `__struct__: Mlx.Backend` needs no Mlx.Backend.
+            named = re.compile(r"(?<![\w.:])(?<!__struct__: )(" + names + r")(?!\w)")
+            for file in sorted((root / "lib" / room).rglob("*.ex")):
+                code = ELIXIR_TEXT.sub(blank, file.read_text(encoding="utf-8"))
+                for match in named.finditer(code):
+                    line = code.count("\n", 0, match.start()) + 1
+                    shown = f"{file.relative_to(root)}:{line}"
+                    yield f"{shown}: names {match[1]}: lib/{room} is compiled without {needed} and lib/{above}"
 
 
 def violations(root):
-    yield from core_violations(root)
+    yield from room_violations(root)
     native = root / "native"
     for file in sorted(p for p in native.rglob("*") if p.suffix in SUFFIXES):
         path = file.relative_to(native)

@@ -74,6 +74,13 @@ class LayerCheck(unittest.TestCase):
         self.assertEqual(self.found({**backend, "lib/core/a.ex": "%{__struct__: Mlx.Backend}\n"}), [])
         self.assert_one({**backend, "lib/core/a.ex": "%Mlx.Backend{}\n"}, "names Mlx.Backend")
 
+    def test_what_needs_nx_in_elixir_does_not_name_axon(self):
+        models = {"lib/axon/axon.ex": "if there?() do\n  defmodule Mlx.Axon do\n    def f, do: Axon.input()\n  end\nend\n"}
+        self.assertEqual(self.found({**models, "lib/nx/a.ex": "def f(t), do: Nx.add(t, 1)\n"}), [])
+        self.assert_one({"lib/nx/a.ex": "Axon.dense(x, 1)\n"}, "lib/nx is compiled without Axon and lib/axon")
+        self.assert_one({**models, "lib/nx/a.ex": "Mlx.Axon.optimize(x)\n"}, "names Mlx.Axon")
+        self.assert_one({**models, "lib/core/a.ex": "Mlx.Axon.optimize(x)\n"}, "names Mlx.Axon")
+
     def test_the_core_in_elixir_may_tell_of_nx_in_words(self):
         words = '@doc """\nLike `Nx.add` of \\"Nx\\".\n"""\n@name "Nx.add" # Nx.add\n'
         self.assertEqual(self.found({"lib/core/a.ex": words}), [])

@@ -1,9 +1,9 @@
 defmodule Mlx.NxPath do
   @moduledoc """
-  Dependencies for a build against a checkout of Nx, also on a machine without Hex.
+  Dependencies for a build against checkouts of Nx and Axon, also on a machine without Hex.
 
   Nx needs `complex` and `telemetry`, which lie in the checkout's `deps` after `mix deps.get` there. They become path
-  dependencies that override what Nx asks for.
+  dependencies that override what Nx asks for. So does `polaris`, which Axon needs.
   """
 
   @needed_by_nx [:complex, :telemetry]
@@ -19,20 +19,47 @@ defmodule Mlx.NxPath do
     end
 
     if Code.ensure_loaded?(Hex) do
-      [{:nx, path: path}, {:telemetry, "~> 0.4 or ~> 1.0"}]
+      [{:nx, path: path, override: true}, {:telemetry, "~> 0.4 or ~> 1.0"}]
     else
       Mix.SCM.append(__MODULE__.Overridden)
 
+      # Axon asks for a version from Hex.
       [
-        {:nx, path: path}
+        {:nx, path: path, override: true}
         | Enum.map(@needed_by_nx, &beside_nx(&1, Path.join([path, "deps", "#{&1}"])))
       ]
     end
   end
 
-  defp beside_nx(app, path) do
+  @doc """
+  What a checkout of Axon adds. Polaris lies in its `deps`, or where `polaris_path` says.
+  """
+  def axon(path, polaris_path) do
+    unless File.regular?(Path.join(path, "mix.exs")) do
+      Mix.raise("AXON_PATH has to name a checkout of Axon; there is no mix.exs in #{path}")
+    end
+
+    axon = {:axon, path: path, optional: true}
+
+    cond do
+      polaris_path != "" ->
+        [axon, {:polaris, path: Path.expand(polaris_path), override: true}]
+
+      Code.ensure_loaded?(Hex) ->
+        [axon]
+
+      true ->
+        [axon, beside(:polaris, Path.join([path, "deps", "polaris"]), "Axon")]
+    end
+  end
+
+  defp beside_nx(app, path), do: beside(app, path, "Nx")
+
+  defp beside(app, path, checkout) do
     unless File.dir?(path) do
-      Mix.raise("#{path} is missing: run mix deps.get in the checkout of Nx, or put #{app} there")
+      Mix.raise(
+        "#{path} is missing: run mix deps.get in the checkout of #{checkout}, or put #{app} there"
+      )
     end
 
     {app, [path: path, override: true] ++ how_to_compile(app, path)}

@@ -1,0 +1,3 @@
+for file <- Path.wildcard(Path.join(__DIR__, "support/*.exs")), do: Code.require_file(file)
+
+ExUnit.start()
