@@ -13,6 +13,8 @@ defmodule Mlx.Axon.OptimizeTest do
     # Blocks draw other numbers each time.
     if options[:drawn] != false, do: assert(near?(init(optimized, input).data, state.data, 0.0))
     assert ops(optimized, state, input) == fused
+    assert Axon.properties(optimized) == Axon.properties(model)
+    assert inspect(optimized) == inspect(model)
 
     for compiler <- [Mlx.Compiler, Nx.Defn.Evaluator] do
       answers =

@@ -83,6 +83,17 @@ defmodule Mlx.FastTest do
            )
   end
 
+  test "types are named as Nx names them" do
+    {words, scales, biases} = Fast.quantize(Nx.iota({2, 64}, type: :f32))
+
+    for type <- [:f16, {:f, 16}],
+        do: assert(Fast.dequantize(words, scales, biases: biases, dtype: type).type == {:f, 16})
+
+    assert_raise ArgumentError, fn ->
+      Fast.dequantize(words, scales, biases: biases, dtype: :f15)
+    end
+  end
+
   test "quantized products are those of the dequantized matrix, also in gradients" do
     {w, _} = Nx.Random.normal(Nx.Random.key(1), shape: {8, 64})
     {x, _} = Nx.Random.normal(Nx.Random.key(2), shape: {3, 64})

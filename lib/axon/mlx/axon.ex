@@ -37,6 +37,9 @@ if Code.ensure_loaded?(Axon) do
         dropout in training; its weights, where they are asked for, are computed beside it. Rotary positions are fused where a model
         counts them itself, and stay as they were where `position_ids` are given, or for other scaling than a linear one
 
+    It pays where models predict. In training `Nx.Defn.grad`, which `Axon.Loop` calls, goes through what a fused function is made of, so
+    that a part of it is computed twice.
+
     Everything else is as before, which is no loss for dense layers: they are one product and one addition in MLX as well, and
     `quantize/3` is what makes them smaller. Blocks (`Axon.block/2`) are rewritten inside.
 

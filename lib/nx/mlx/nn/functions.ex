@@ -49,6 +49,12 @@ defmodule Mlx.NN.Functions do
     )
 
     {further, options} = Enum.split_with(options, &operand?(family, name, &1))
+    # Nx's short names of types are types as well.
+    options =
+      if options[:dtype],
+        do: Keyword.update!(options, :dtype, &Nx.Type.normalize!/1),
+        else: options
+
     operands = operands ++ further_operands(family, name, length(operands), further)
     given = Enum.map(operands, &(&1 != nil))
     tensors = Enum.reject(operands, &is_nil/1)
