@@ -97,6 +97,17 @@ defmodule Mlx.Axon.OptimizeTest do
     assert_same(model, x, %{"fast:layer_norm" => 1, "fast:rms_norm" => 1}, atol: 2.0e-3)
   end
 
+  test "what norms of 16 bits are to answer" do
+    policy = Axon.MixedPrecision.create_policy(params: {:f, 16}, compute: {:f, 16})
+    x = normal(1, {2, 3, 8}, :f16)
+
+    for {upcast, type} <- [normalization: {:f, 16}, all: {:f, 32}] do
+      model = input() |> Axon.rms_norm(upcast: upcast) |> Axon.MixedPrecision.apply_policy(policy)
+      assert_same(model, x, %{"fast:rms_norm" => 1}, atol: 2.0e-3)
+      assert Axon.predict(Mlx.Axon.optimize(model), init(model, x), x).type == type
+    end
+  end
+
   test "softmax along an axis, and losses that look for its logits" do
     x = normal(1, {2, 3, 8})
     assert_same(Axon.softmax(input()), x, %{"fast:softmax" => 1})

@@ -151,6 +151,13 @@ defmodule Mlx.Axon.QuantizeTest do
              "#{type} #{given}"
     end
 
+    # Scales without a type of their own.
+    {small, packed} = Mlx.Axon.quantize(model, state, mode: "mxfp4")
+    assert Axon.predict(small, packed, Nx.iota({2, 64})).type == {:f, 32}
+    table = Axon.input("ids", shape: {nil}) |> Axon.embedding(4, 32)
+    {small, packed} = Mlx.Axon.quantize(table, init(table, Nx.tensor([1])), mode: "mxfp4")
+    assert Axon.predict(small, packed, Nx.tensor([1])).type == {:f, 32}
+
     policy =
       Axon.MixedPrecision.create_policy(params: {:bf, 16}, compute: {:bf, 16}, output: {:f, 32})
 

@@ -83,6 +83,19 @@ defmodule Mlx.FastTest do
            )
   end
 
+  test "matrices are quantized inside of defn, by any compiler" do
+    {w, _} = Nx.Random.normal(Nx.Random.key(1), shape: {4, 64})
+
+    for options <- [[], [bits: 3, group_size: 32], [mode: "mxfp8"], [mode: "nvfp4"]],
+        compiler <- [Mlx.Compiler, Nx.Defn.Evaluator] do
+      got = Nx.Defn.jit(&Fast.quantize(&1, options), compiler: compiler).(w)
+      wanted = Fast.quantize(w, options)
+
+      for {a, b} <- Enum.zip(Tuple.to_list(got), Tuple.to_list(wanted)),
+          do: assert({a.type, Nx.to_flat_list(a)} == {b.type, Nx.to_flat_list(b)})
+    end
+  end
+
   test "types are named as Nx names them" do
     {words, scales, biases} = Fast.quantize(Nx.iota({2, 64}, type: :f32))
 

@@ -1,5 +1,9 @@
 // Quantized matrices and products of chosen ones, as other ops.
+#include <cmath>
+#include <limits>
 #include <numeric>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "mlxnx/mlxnx.h"
@@ -58,10 +62,38 @@ Tensor integers(const Tensor& words, std::int64_t bits) {
   return reshape(as_type(bitwise_and(right_shift(pairs, shifts), mask), DType::u32), shape);
 }
 
-Tensor fp4_of(const Tensor& integers) {
-  const Tensor values = tensor({0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F,
-                                -1.5F, -2.0F, -3.0F, -4.0F, -6.0F});
-  return take(values, integers);
+// The inverse of `integers`.
+Tensor words(const Tensor& integers, std::int64_t bits) {
+  constexpr std::int64_t kWordBits = 32;
+  const std::int64_t common = std::gcd(bits, kWordBits);
+  const std::int64_t in_words = bits / common, weights = kWordBits / common;
+  const Tensor first_bits = iota({weights}, {.type = DType::s64}) * bits;
+  const Tensor first = quotient(first_bits, kWordBits);
+  const Tensor shifts = as_type(remainder(first_bits, kWordBits), DType::u64);
+  const Tensor shifted = left_shift(in_groups(as_type(integers, DType::u64), weights), shifts);
+  // Weights share no bits, so that words are sums.
+  const auto gathered = [&](const Tensor& parts, const Tensor& numbers) {
+    const Tensor of_word = equal(new_axis(numbers, -1), iota({in_words}, {.type = DType::s64}));
+    const auto last = static_cast<std::int64_t>(parts.rank()) - 1;
+    return dot(parts, Axes{last}, as_type(of_word, DType::u64), Axes{0});
+  };
+  const Tensor low = bitwise_and(shifted, Tensor(std::uint64_t{0xFFFFFFFF}, DType::u64));
+  const Tensor high = right_shift(shifted, std::uint64_t{kWordBits});
+  Shape shape = integers.shape();
+  shape.back() = shape.back() / weights * in_words;
+  return reshape(as_type(gathered(low, first) + gathered(high, first + 1), DType::u32), shape);
+}
+
+Tensor fp4_numbers() {
+  return tensor({0.0F, 0.5F, 1.0F, 1.5F, 2.0F, 3.0F, 4.0F, 6.0F, -0.0F, -0.5F, -1.0F, -1.5F, -2.0F,
+                 -3.0F, -4.0F, -6.0F});
+}
+
+Tensor fp4_of(const Tensor& integers) { return take(fp4_numbers(), integers); }
+
+// The nearest of them, of two the first.
+Tensor nearest_fp4(const Tensor& numbers) {
+  return argmin(abs(new_axis(numbers, -1) - fp4_numbers()), {.axis = -1});
 }
 
 // Powers of two by their exponent, which is that of an f32; the least one is subnormal.
@@ -71,6 +103,82 @@ Tensor e8m0_of(const Tensor& bytes) {
   const Tensor bits =
       select(equal(exponents, u32(0)), u32(0x400000), left_shift(exponents, u32(23)));
   return bitcast(bits, DType::f32);
+}
+
+// Of two nearest whole numbers the even one.
+Tensor round_to_even(const Tensor& x) {
+  return select(equal(x - floor(x), 0.5), 2.0 * round(x / 2.0), round(x));
+}
+
+// The groups of a matrix to quantize, and what can be told of each, with an axis of size 1 left.
+struct Groups {
+  Tensor weights, most, least, has_scale;
+};
+
+// Where there is no scale weights count as 0.
+Groups groups_of(const Tensor& matrix, std::int64_t size) {
+  const Tensor all = in_groups(matrix, size);
+  const auto extremes = [](const Tensor& groups) {
+    return std::pair(reduce_max(groups, {.axes = Axes{-1}, .keep_axes = true}),
+                     reduce_min(groups, {.axes = Axes{-1}, .keep_axes = true}));
+  };
+  const auto [most, least] = extremes(all);
+  const Tensor range = as_type(most, DType::f32) - as_type(least, DType::f32);
+  const Tensor has_scale = logical_not(logical_or(is_nan(range), is_infinity(range)));
+  const Tensor weights = select(broadcast(has_scale, all.shape()), all, Tensor(0, matrix.dtype()));
+  const auto [finite_most, finite_least] = extremes(weights);
+  return {weights, finite_most, finite_least, has_scale};
+}
+
+// One scale for each group, in its place what stands for none.
+Tensor scales_of(const Groups& groups, const Tensor& scales, const Tensor& none) {
+  return squeeze(select(groups.has_scale, scales, none), {.axes = Axes{-1}});
+}
+
+// Integers from the extreme of larger magnitude, which is met, to the other one, which about is.
+std::vector<Tensor> affine(const Tensor& matrix, const ops::Quantization& form) {
+  const Groups groups = groups_of(as_type(matrix, DType::f32), form.group_size);
+  const auto steps = static_cast<double>((1U << form.bits) - 1);
+  const Tensor is_least = greater(abs(groups.least), abs(groups.most));
+  const Tensor step = max((groups.most - groups.least) / steps, Tensor(1e-7, DType::f32));
+  const Tensor first = select(is_least, step, -step);
+  const Tensor edge = select(is_least, groups.least, groups.most);
+  const Tensor whole = round_to_even(edge / first);
+  const Tensor is_none = equal(whole, 0.0);
+  const Tensor scale = select(is_none, first, edge / select(is_none, 1.0, whole));
+  const Tensor bias = select(is_none, 0.0, edge);
+  const Tensor q = clip(round_to_even((groups.weights - bias) / scale), 0.0, steps);
+  const Tensor none(std::numeric_limits<double>::quiet_NaN(), DType::f32);
+  const auto as_given = [&](const Tensor& part) {
+    return as_type(scales_of(groups, part, none), matrix.dtype());
+  };
+  return {words(reshape(q, matrix.shape()), form.bits), as_given(scale), as_given(bias)};
+}
+
+// Floats of 4 or 8 bits, the largest of which is met, about.
+std::vector<Tensor> small_floats(const Tensor& matrix, const ops::Quantization& form,
+                                 const std::optional<Tensor>& global_scale) {
+  const DType type = matrix.dtype();
+  const Groups groups = groups_of(matrix, form.group_size);
+  const Tensor largest = max(abs(groups.most), abs(groups.least));
+  const Tensor unit = largest / Tensor(form.bits == 4 ? 6.0 : 448.0, type);
+  const auto u8 = [](std::uint64_t value) { return Tensor(value, DType::u8); };
+  Tensor scales, numbers;
+  if (form.takes_global_scale()) {
+    const Tensor all =
+        global_scale ? Tensor(448.0 * 6.0, DType::f32) / *global_scale : Tensor(1.0, DType::f32);
+    scales = to_fp8(as_type(unit, DType::f32) * all);
+    const Tensor scale = from_fp8(scales, type);
+    numbers = as_type(groups.weights / select(equal(scale, 0.0), 1.0, scale), DType::f32) * all;
+  } else {
+    const Tensor is_zero = equal(unit, 0.0);
+    const Tensor power = log(as_type(select(is_zero, 1.0, unit), DType::f32)) / std::log(2.0);
+    scales = as_type(ceil(as_type(power, type)) + 127.0, DType::u8);
+    numbers = as_type(groups.weights, DType::f32) / e8m0_of(scales);
+  }
+  const Tensor codes = form.bits == 4 ? nearest_fp4(numbers) : to_fp8(numbers);
+  const Tensor none = u8(form.takes_global_scale() ? 0x7F : 0xFF);
+  return {words(reshape(codes, matrix.shape()), form.bits), scales_of(groups, scales, none)};
 }
 
 // The quantized matrix that begins with operand `first`.
@@ -109,6 +217,13 @@ GatheredCall gathered_by_packed(const Call& call) {
 }
 
 }  // namespace
+
+std::vector<Tensor> quantize(const Composition& call) {
+  const ops::Quantization form = form_of(call);
+  if (form.is_affine()) return affine(call.in[0], form);
+  return small_floats(call.in[0], form,
+                      call.in.size() > 1 ? std::optional(call.in[1]) : std::nullopt);
+}
 
 std::vector<Tensor> dequantize(const Composition& call) {
   const ops::Quantization form = form_of(call);

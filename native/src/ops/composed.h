@@ -19,6 +19,7 @@ std::vector<Tensor> softmax(const Composition& call);
 std::vector<Tensor> rope(const Composition& call);
 std::vector<Tensor> attention(const Composition& call);
 std::vector<Tensor> random_bits(const Composition& call);
+std::vector<Tensor> quantize(const Composition& call);
 std::vector<Tensor> dequantize(const Composition& call);
 std::vector<Tensor> quantized_dot(const Composition& call);
 std::vector<Tensor> gather_dot(const Composition& call);

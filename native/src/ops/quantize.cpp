@@ -280,7 +280,8 @@ const std::array kOps = {
           .eval_many = eval_quantize,
           .doc =
               "Weights packed into words of u32, a scale for each group along the last axis and, "
-              "for affine, a bias; nvfp4 may have a global scale."},
+              "for affine, a bias; nvfp4 may have a global scale.",
+          .compose = composed::quantize},
     OpDef{.name = "fast:dequantize",
           .group = Group::kQuantization,
           .min_operands = 2,

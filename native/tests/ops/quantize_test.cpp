@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@
 #include "ops/invoke.h"
 #include "ops/quantized_forms.h"
 #include "ops/registry.h"
+#include "program/executable.h"
+#include "transforms/apply.h"
 
 namespace mlxnx {
 namespace {
@@ -77,6 +80,11 @@ std::vector<float> read(const Quantized& w, std::size_t bits, std::size_t group)
   return result;
 }
 
+bool are_same(const Tensor& a, const Tensor& b) {
+  return a.type() == b.type() &&
+         all_close(a, b, {.rtol = 0, .atol = 0, .equal_nan = true}).item<int>() == 1;
+}
+
 // MLX before 0.32 rounds scales that are powers of two down, so that the largest numbers are cut.
 const bool kScalesAreCut = mlxc::mlx_is_older_than(0, 32);
 
@@ -88,6 +96,56 @@ TEST(Quantize, EveryFormReadBitByBitIsWhatDequantizeAnswers) {
         read(w, static_cast<std::size_t>(*form.bits), static_cast<std::size_t>(*form.group_size));
     EXPECT_EQ(dequantize(w, DType::f32).to_vector<float>(), wanted);
   }
+}
+
+// What other backends get in the row's place.
+std::vector<Tensor> by_other_ops(const Tensor& weights, const Quantization& form,
+                                 const std::optional<Tensor>& global_scale = std::nullopt) {
+  std::vector<Tensor> operands = {weights};
+  if (global_scale) operands.push_back(*global_scale);
+  std::vector<TensorType> types;
+  for (const Tensor& operand : operands) types.push_back(operand.type());
+  program::Instruction instruction;
+  instruction.op = &ops::op("fast:quantize");
+  instruction.attrs = {{"mode", std::string(name(form.mode))},
+                       {"group_size", *form.group_size},
+                       {"bits", *form.bits}};
+  const auto outputs = ops::infer_types(*instruction.op, types, instruction.attrs);
+  instruction.outputs.assign(outputs.begin(), outputs.end());
+  return program::Executable({*transforms::composed(instruction, types), {}}).run(operands);
+}
+
+TEST(Quantize, IsMadeOfOpsThatAnswerTheSameWords) {
+  if (kScalesAreCut) GTEST_SKIP() << "this MLX rounds scales otherwise";
+  for (const Quantization& form : quantized_forms()) {
+    SCOPED_TRACE(testing::PrintToString(form));
+    const Tensor waves = weights_for(form, {2, 3});
+    // Ties, zeros, groups that are equal, and one that has no scale.
+    const Tensor steps = remainder(iota(waves.shape(), {.type = DType::f32}), 9.0) * 0.25 - 1.0;
+    const Tensor bad = select(equal(iota(waves.shape()), 5), kInfinity, waves);
+    for (const DType type : {DType::f32, DType::f16, DType::bf16}) {
+      for (const Tensor& f32 : {waves, steps, waves * 0.0, waves * 0.0 - 3.0, bad}) {
+        const Tensor weights = as_type(f32, type);
+        const Quantized wanted = quantize(weights, form);
+        const std::vector<Tensor> got = by_other_ops(weights, form);
+        ASSERT_EQ(got.size(), wanted.biases ? 3U : 2U);
+        EXPECT_TRUE(are_same(got[0], wanted.weight)) << got[0] << wanted.weight;
+        EXPECT_TRUE(are_same(got[1], wanted.scales)) << got[1] << wanted.scales;
+        if (!wanted.biases) continue;
+        EXPECT_TRUE(are_same(got[2], *wanted.biases)) << got[2] << *wanted.biases;
+      }
+    }
+  }
+}
+
+TEST(Quantize, IsMadeOfOpsWithAGlobalScaleToo) {
+  if (kScalesAreCut) GTEST_SKIP() << "this MLX rounds scales otherwise";
+  const Quantization form{QuantizationMode::kNvfp4, 4, 16};
+  const Tensor weights = weights_for(form, {2, 2}), largest(2.5, DType::f32);
+  const Quantized wanted = quantize(weights, form, largest);
+  const std::vector<Tensor> got = by_other_ops(weights, form, largest);
+  EXPECT_TRUE(are_same(got[0], wanted.weight)) << got[0] << wanted.weight;
+  EXPECT_TRUE(are_same(got[1], wanted.scales)) << got[1] << wanted.scales;
 }
 
 TEST(Quantize, ComesBackWithinAStep) {

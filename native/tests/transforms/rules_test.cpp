@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 
+#include "mlxc/version.h"
 #include "ops/invoke.h"
 #include "ops/number_tensors.h"
 #include "ops/registry.h"
@@ -53,6 +54,13 @@ TEST(Rules, AreWhole) {
   }
 }
 
+TEST(Rules, RowsThatAreMoreThanNxsTellWhatTheyAreMadeOf) {
+  for (const ops::OpDef* op : ops::all_ops()) {
+    const bool is_more = op->group == ops::Group::kFast || op->group == ops::Group::kQuantization;
+    EXPECT_TRUE(op->compose != nullptr || !is_more) << op->name;
+  }
+}
+
 TEST(Rules, WhatAnOpIsMadeOfAnswersAsTheOp) {
   std::set<std::string_view> tried;
   for (const OpCase& op_case : op_cases()) {
@@ -60,6 +68,8 @@ TEST(Rules, WhatAnOpIsMadeOfAnswersAsTheOp) {
     const bool is_plain = op_case.operands.find_first_of("#!") == std::string_view::npos;
     if ((find_rule(op)->compose == nullptr && op.compose == nullptr) || !is_plain) continue;
     SCOPED_TRACE(op_case.op);
+    // MLX before 0.32 rounds scales that are powers of two down.
+    if (op_case.op == "fast:quantize" && mlxc::mlx_is_older_than(0, 32)) continue;
     program::Instruction instruction;
     instruction.op = &op;
     instruction.attrs =
