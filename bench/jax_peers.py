@@ -3,10 +3,13 @@
 from inputs import waves
 
 
+SIZES = (784, 512, 512, 10)
+
+
 def jax_cases(np):
     """name -> function that makes inputs and answers what is timed. Throws: ImportError where there is no jax."""
     import jax
-    from jax import lax, numpy as jnp
+    from jax import numpy as jnp
 
     jax.config.update("jax_platforms", "cpu")
 
@@ -17,16 +20,17 @@ def jax_cases(np):
         run = jax.jit(function)
         return lambda: jax.block_until_ready(run(*inputs))
 
-    cases = {}
+    cases = {**gradient_cases(jax, jnp, array, compiled), **loop_cases(jax, jnp, array, compiled)}
     for name, (parameters, apply, shape, loss, wanted) in networks(jax, jnp).items():
         cases[f"nn_{name}_forward"] = forward_case(jax, array, parameters, apply, shape)
         cases[f"nn_{name}_step"] = step_case(jax, jnp, array, parameters, apply, shape, loss, wanted)
+    return cases
 
-    sizes = (784, 512, 512, 10)
 
-    def mlp_inputs():
-        layers = [array(*shape) for i in range(3) for shape in ((sizes[i], sizes[i + 1]), (sizes[i + 1],))]
-        return array(64, sizes[0]), layers
+def gradient_cases(jax, jnp, array, compiled):
+    def inputs():
+        layers = [array(*shape) for i in range(3) for shape in ((SIZES[i], SIZES[i + 1]), (SIZES[i + 1],))]
+        return array(64, SIZES[0]), layers
 
     def forward(x, layers):
         for i in range(3):
@@ -35,34 +39,35 @@ def jax_cases(np):
                 x = jnp.maximum(x, 0.0)
         return x
 
-    def mlp_sgd_step():
-        x, layers = mlp_inputs()
-        gradient = jax.grad(lambda layers, x: jnp.mean(jnp.square(forward(x, layers))))
+    gradient = jax.grad(lambda layers, x: jnp.mean(jnp.square(forward(x, layers))))
+    gradient_of_one = jax.grad(lambda layers, x: jnp.mean(jnp.square(forward(x[None], layers))))
+
+    def sgd_step():
+        x, layers = inputs()
 
         def step(x, layers):
             return [layer - 1e-3 * g for layer, g in zip(layers, gradient(layers, x))]
         return compiled(step, x, layers)
 
-    def gradient_of_one():
-        return jax.grad(lambda layers, x: jnp.mean(jnp.square(forward(x[None], layers))))
+    def of_each():
+        x, layers = inputs()
+        return compiled(jax.vmap(gradient_of_one, in_axes=(None, 0)), layers, x)
 
-    def gradients_of_each():
-        x, layers = mlp_inputs()
-        return compiled(jax.vmap(gradient_of_one(), in_axes=(None, 0)), layers, x)
-
-    def gradients_one_by_one():
-        x, layers = mlp_inputs()
-        gradient = jax.jit(gradient_of_one())
+    def one_by_one():
+        x, layers = inputs()
+        run = jax.jit(gradient_of_one)
 
         def body():
             for i in range(64):
-                jax.block_until_ready(gradient(layers, x[i]))
+                jax.block_until_ready(run(layers, x[i]))
         return body
 
-    def loop(step, size, count):
-        def run(x, count):
-            return lax.while_loop(lambda s: s[0] < count, lambda s: (s[0] + 1, step(s[1])), (0, x))[1]
-        return lambda: compiled(run, array(size), jnp.asarray(count))
+    return {"grad_mlp_sgd_step_64x784": sgd_step, "grad_of_each_of_64_mlp": of_each,
+            "grad_one_by_one_of_64_mlp": one_by_one}
+
+
+def loop_cases(jax, jnp, array, compiled):
+    lax = jax.lax
 
     def half(x):
         return x * 0.5 + 1.0
@@ -70,17 +75,18 @@ def jax_cases(np):
     def turn(x):
         return jnp.sin(x) * 1.01
 
-    cases.update({
-        "grad_mlp_sgd_step_64x784": mlp_sgd_step,
-        "grad_of_each_of_64_mlp": gradients_of_each,
-        "grad_one_by_one_of_64_mlp": gradients_one_by_one,
+    def loop(step, size, count):
+        def run(x, count):
+            return lax.while_loop(lambda s: s[0] < count, lambda s: (s[0] + 1, step(s[1])), (0, x))[1]
+        return lambda: compiled(run, array(size), jnp.asarray(count))
+
+    return {
         "program_while_1000_constant":
             lambda: compiled(lambda x: lax.fori_loop(0, 1000, lambda _, x: half(x), x), array(10)),
         "program_while_1000_run_time": loop(half, 10, 1000),
         "while_1000_f32_32": loop(turn, 32, 1000),
         "while_4000_f32_32": loop(turn, 32, 4000),
-    })
-    return cases
+    }
 
 
 def networks(jax, jnp):
