@@ -137,6 +137,27 @@ TEST_P(FusedRows, AreTheSameInKernels) {
   }
 }
 
+// A kernel's first result takes the place of an operand that nobody reads later.
+TEST(FusedKernels, MayWriteIntoWhatTheyRead) {
+  const Shape shape{150, 150};
+  RegionBuilder builder;
+  const ValueId a = builder.input("a", f32(shape)), b = builder.input("b", f32(shape));
+  const ops::Attrs rows_by_columns{{"contract_axes1", Axes{1}}, {"contract_axes2", Axes{0}}};
+  const ValueId product = builder.op("dot", {a, b}, rows_by_columns);
+  const ValueId first =
+      builder.op("multiply", {builder.op("add", {product, number(builder, 1.0)}), product});
+  const ValueId second = builder.op("subtract", {product, first});
+  const Program program =
+      builder.program({first, second, builder.op("multiply", {second, product})});
+  const Tensor values = as_type(remainder(iota(shape), 7), DType::f32);
+  const std::vector<Tensor> inputs{values, transpose(values)};
+  eval(inputs);
+  const auto expected = run(program, inputs);
+  const auto fused = run(program, inputs, {}, {.fusion = Fusion::kAlways});
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    EXPECT_EQ(fused.at(i).to_vector<float>(), expected[i].to_vector<float>()) << "result " << i;
+}
+
 // A compiler that refuses kernels of some op: a script of that name, first on the PATH.
 class RefusingCompiler {
  public:
