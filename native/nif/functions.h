@@ -13,6 +13,7 @@ std::span<const ErlNifFunc> callback_functions();
 std::span<const ErlNifFunc> device_functions();
 std::span<const ErlNifFunc> program_functions();
 std::span<const ErlNifFunc> nn_functions();
+std::span<const ErlNifFunc> safetensors_functions();
 
 /// Maps the atoms of all ops to their rows.
 void make_op_table(ErlNifEnv* env);

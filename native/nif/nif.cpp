@@ -60,7 +60,7 @@ std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
   for (const auto& table :
        {tensor_functions(), op_functions(), callback_functions(), stream_functions(),
-        device_functions(), program_functions(), nn_functions()}) {
+        device_functions(), program_functions(), nn_functions(), safetensors_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

@@ -29,7 +29,6 @@
 //
 // A schedule is nil where the learning rate is a number, {name, options}, or
 // {:join_schedules, schedules, boundaries}.
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <set>
@@ -51,9 +50,7 @@
 #include "nn/optimizers/optimizer_def.h"
 #include "nn/options.h"
 #include "nn/quantization_form.h"
-#include "program/tensor_file.h"
 #include "program/trace.h"
-#include "transforms/apply.h"
 #include "transforms/cleanup.h"
 
 namespace mlxnx::nif {
@@ -153,6 +150,15 @@ Callable function_of(ErlNifEnv* env, const Term* fields) {
   }};
 }
 
+// Puts tensors with names behind the results, and notes these.
+void add_named(const auto& named, Tensors& results, std::vector<std::string>& names) {
+  names.assign(results.size(), "");
+  for (const auto& [name, tensor] : named) {
+    names.push_back(name);
+    results.push_back(tensor);
+  }
+}
+
 Callable layer_of(ErlNifEnv* env, const Term* fields) {
   Callable callable;
   const Described layer = described(env, fields + 1);
@@ -165,11 +171,7 @@ Callable layer_of(ErlNifEnv* env, const Term* fields) {
     nn::LayerAnswer answer =
         nn::call(*made, operands_of(given, tensors, parameters.size()), on_call);
     Tensors results = std::move(answer.outputs);
-    names->assign(results.size(), "");
-    for (const auto& [name, tensor] : answer.state) {
-      names->push_back(name);
-      results.push_back(tensor);
-    }
+    add_named(answer.state, results, *names);
     return results;
   };
   return callable;
@@ -178,11 +180,7 @@ Callable layer_of(ErlNifEnv* env, const Term* fields) {
 // The parameters of a layer as results, whose names are noted.
 Tensors parameters_of(const nn::Layer& layer, std::vector<std::string>& names) {
   Tensors results;
-  names.clear();
-  for (const auto& [name, tensor] : layer.parameters()) {
-    names.push_back(name);
-    results.push_back(tensor);
-  }
+  add_named(layer.parameters(), results, names);
   return results;
 }
 
@@ -244,22 +242,13 @@ nn::NamedTensors named(const std::vector<std::string>& names, const Tensors& ten
   return result;
 }
 
-// Puts the state behind the results, and notes the names.
-void add_state(const optimizers::State& state, Tensors& results, std::vector<std::string>& names) {
-  names.assign(results.size(), "");
-  for (const auto& [name, tensor] : state) {
-    names.push_back(name);
-    results.push_back(tensor);
-  }
-}
-
 Callable optimizer_init_of(ErlNifEnv* env, const Term* fields) {
   Callable callable;
   callable.call = [names = callable.names, optimizer = optimizer_of(env, fields),
                    parameters =
                        decode<std::vector<std::string>>(env, fields[4])](const Tensors& tensors) {
     Tensors results;
-    add_state(optimizer.init_named(named(parameters, tensors, 0)), results, *names);
+    add_named(optimizer.init_named(named(parameters, tensors, 0)), results, *names);
     return results;
   };
   return callable;
@@ -279,7 +268,7 @@ Callable optimizer_update_of(ErlNifEnv* env, const Term* fields) {
     const Tensors gradients(tensors.begin(), tensors.begin() + static_cast<std::ptrdiff_t>(count));
     auto updated = optimizer.update_named(gradients, state, own);
     Tensors results = std::move(updated.parameters);
-    add_state(updated.state, results, *names);
+    add_named(updated.state, results, *names);
     return results;
   };
   return callable;
@@ -328,16 +317,6 @@ ExecutablePtr nn_program(ErlNifEnv* env, Term term, std::vector<TensorType> type
   trace.run(inputs, callable.call, true);
   return make_ready(
       {.main = *transforms::cleaned(trace.finish()), .output_names = *callable.names});
-}
-
-// What an op does with operands of these types, made of others, as a program.
-ExecutablePtr op_composed(ErlNifEnv* env, const ops::OpDef* row, std::vector<TensorType> operands,
-                          Term keywords, std::vector<TensorType> outputs) {
-  program::Instruction instruction;
-  instruction.op = row;
-  instruction.attrs = ops::normalise(decode_attrs(env, *row, keywords), row->attrs, row->name);
-  instruction.outputs = std::move(outputs);
-  return make_ready({.main = *transforms::composed(instruction, operands), .output_names = {}});
 }
 
 std::vector<std::string> names_of(const auto& described) {
@@ -403,34 +382,6 @@ std::string nn_summary(ErlNifEnv*, std::vector<std::string> names, std::vector<T
   return nn::naming::summary(tensors, [&](std::string_view name) { return which.contains(name); });
 }
 
-// Tensors as the bytes of a .safetensors file, and back.
-Term safetensors_encode(ErlNifEnv* env, std::vector<std::string> names, TensorList tensors,
-                        std::vector<std::string> metadata) {
-  const std::vector<Tensor> copies = tensors.copies();
-  if (copies.size() != names.size() || metadata.size() % 2 != 0)
-    throw ArgumentError("as many names as tensors are wanted, and keys with values");
-  program::TensorFile file;
-  for (std::size_t i = 0; i < names.size(); ++i) file.tensors.emplace(names[i], copies[i]);
-  for (std::size_t i = 0; i < metadata.size(); i += 2)
-    file.metadata.emplace(metadata[i], metadata[i + 1]);
-  const std::vector<std::byte> bytes = program::to_bytes(file);
-  Term term;
-  std::memcpy(enif_make_new_binary(env, bytes.size(), &term), bytes.data(), bytes.size());
-  return term;
-}
-
-Term safetensors_decode(ErlNifEnv* env, std::span<const std::byte> bytes) {
-  const program::TensorFile file = program::tensor_file_from_bytes(bytes);
-  std::vector<Term> tensors, metadata;
-  for (const auto& [name, tensor] : file.tensors) {
-    tensors.push_back(
-        enif_make_tuple3(env, encode(env, name), encode(env, tensor.type()), encode(env, tensor)));
-  }
-  for (const auto& [key, value] : file.metadata)
-    metadata.push_back(enif_make_tuple2(env, encode(env, key), encode(env, value)));
-  return enif_make_tuple2(env, encode(env, tensors), encode(env, metadata));
-}
-
 }  // namespace
 
 std::span<const ErlNifFunc> nn_functions() {
@@ -440,9 +391,6 @@ std::span<const ErlNifFunc> nn_functions() {
       nif_function<"nn_matrices", &nn_matrices, NeverQuick{}>(),
       nif_function<"nn_roles", &nn_roles>(),
       nif_function<"nn_summary", &nn_summary>(),
-      nif_function<"op_composed", &op_composed, NeverQuick{}>(),
-      nif_function<"safetensors_encode", &safetensors_encode, NeverQuick{}>(),
-      nif_function<"safetensors_decode", &safetensors_decode, NeverQuick{}>(),
   };
   return kFunctions;
 }

@@ -41,6 +41,7 @@
 #include "program/printer.h"
 #include "program/serializer.h"
 #include "program/verifier.h"
+#include "transforms/apply.h"
 
 namespace mlxnx::nif {
 
@@ -400,6 +401,16 @@ Term program_memory(ErlNifEnv* env) {
                           enif_make_uint64(env, live_bytes.load()));
 }
 
+// What an op does with operands of these types, made of others, as a program.
+ExecutablePtr op_composed(ErlNifEnv* env, const ops::OpDef* row, std::vector<TensorType> operands,
+                          Term keywords, std::vector<TensorType> outputs) {
+  program::Instruction instruction;
+  instruction.op = row;
+  instruction.attrs = ops::normalise(decode_attrs(env, *row, keywords), row->attrs, row->name);
+  instruction.outputs = std::move(outputs);
+  return make_ready({.main = *transforms::composed(instruction, operands), .output_names = {}});
+}
+
 }  // namespace
 
 bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
@@ -425,6 +436,7 @@ std::span<const ErlNifFunc> program_functions() {
       nif_function<"program_callbacks", &program_callbacks>(),
       nif_function<"program_bytes", &program_bytes>(),
       nif_function<"program_memory", &program_memory>(),
+      nif_function<"op_composed", &op_composed, NeverQuick{}>(),
   };
   return kFunctions;
 }
