@@ -97,6 +97,7 @@ defmodule Bench.Networks do
 
     warmed(fn ->
       {params, state} = Process.get(:training)
+      {params, state} = Nx.donatable({params, state})
       {_value, params, state} = Mlx.eval(run.(params, state, x, wanted))
       Process.put(:training, {params, state})
     end)

@@ -217,4 +217,47 @@ defmodule Mlx.CompilerTest do
       jit(fn x -> Nx.as_type(x, :c128) end).(1)
     end
   end
+
+  describe "donated arguments" do
+    setup do: Nx.default_backend(Mlx.Backend) && :ok
+
+    test "are deallocated, and nothing else is" do
+      x = Nx.tensor([1.0, 2.0])
+      given = Nx.donatable(x)
+      fun = Nx.Defn.jit(fn x, y -> {Nx.add(x, y), x, Nx.size(y)} end, compiler: Mlx.Compiler)
+      y = Nx.tensor([3.0, 4.0])
+      {sum, same, _} = fun.(given, y)
+      assert Nx.to_list(sum) == [4.0, 6.0]
+      assert Nx.to_list(same) == [1.0, 2.0]
+      assert Nx.to_list(y) == [3.0, 4.0]
+      assert_raise ArgumentError, ~r/deallocated/, fn -> Nx.to_list(x) end
+      assert_raise ArgumentError, ~r/deallocated/, fn -> fun.(given, y) end
+      # Given twice, or of another backend.
+      z = Nx.donatable(Nx.tensor([1.0, 2.0]))
+      assert {sum, _, _} = fun.(z, z)
+      assert Nx.to_list(sum) == [2.0, 4.0]
+      binary = Nx.donatable(Nx.tensor([1.0, 2.0], backend: Nx.BinaryBackend))
+      assert {sum, _, _} = fun.(binary, y)
+      assert {Nx.to_list(sum), Nx.to_list(binary)} == {[4.0, 6.0], [1.0, 2.0]}
+    end
+
+    test "stay where the call fails" do
+      x = Nx.donatable(Nx.tensor([1.0, 2.0]))
+
+      assert_raise RuntimeError, "no", fn ->
+        failing = fn x -> Nx.Defn.Kernel.io_call(x, fn _ -> raise "no" end) end
+        Nx.Defn.jit(failing, compiler: Mlx.Compiler).(x)
+      end
+
+      assert Nx.to_list(x) == [1.0, 2.0]
+    end
+
+    test "make no other program" do
+      fun = Nx.Defn.jit(&Nx.multiply(&1, 5), compiler: Mlx.Compiler)
+      fun.(Nx.tensor([1.0, 2.0]))
+      before = Mlx.Memory.programs()
+      assert Nx.to_list(fun.(Nx.donatable(Nx.tensor([1.0, 2.0])))) == [5.0, 10.0]
+      assert Mlx.Memory.programs() == before
+    end
+  end
 end

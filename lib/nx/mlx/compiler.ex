@@ -22,6 +22,13 @@ defmodule Mlx.Compiler do
 
   Others are ignored, as they are meant for other compilers.
 
+  ## Donated arguments
+
+  Results may be written into the memory of arguments that are marked by `Nx.donatable/1`, such as the parameters and the state of a
+  training step, which then takes no further memory and less time. After the call these tensors are deallocated: reading one raises.
+
+      {params, state} = step.(Nx.donatable(params), Nx.donatable(state), batch)
+
   ## Programs are kept
 
   A function that was compiled for arguments of the same types and shapes is not traced again. A program holds the tensors that
@@ -338,7 +345,7 @@ defmodule Mlx.Compiler do
   # What of the arguments the program depends on.
   defp signature(vars) do
     for var <- vars do
-      Composite.traverse(var, fn tensor -> %{tensor | data: nil} end)
+      Composite.traverse(var, &%{&1 | data: nil, donatable?: false})
     end
   end
 
@@ -361,7 +368,8 @@ defmodule Mlx.Compiler do
   defp run(%__MODULE__{} = program, args, device, answer) do
     where = Mlx.Stream.where() || device
     args = List.to_tuple(args)
-    refs = for position <- program.params, do: args |> elem(position) |> argument(where)
+    tensors = for position <- program.params, do: args |> elem(position) |> argument()
+    refs = for tensor <- tensors, do: tensor |> Nx.devectorize() |> Mlx.Backend.to_ref(where)
 
     refs =
       if program.callbacks == %{} do
@@ -373,6 +381,10 @@ defmodule Mlx.Compiler do
         )
       end
 
+    # What is under way still holds them, and may write results into their memory.
+    for %Nx.Tensor{donatable?: true, data: %Mlx.Backend{}} = tensor <- tensors,
+        do: Nx.backend_deallocate(tensor)
+
     {result, []} =
       Composite.traverse(program.result, refs, fn template, [ref | refs] ->
         {%{template | data: %Mlx.Backend{ref: ref, device: device}}, refs}
@@ -381,14 +393,14 @@ defmodule Mlx.Compiler do
     result
   end
 
-  defp argument(fun, where) do
+  defp argument(fun) do
     case fun.() do
       %Nx.Tensor{data: %Nx.Defn.Expr{}} = tensor ->
         raise ArgumentError,
               "cannot pass a tensor expression as argument to defn, got: #{inspect(tensor)}"
 
       %Nx.Tensor{} = tensor ->
-        tensor |> Nx.devectorize() |> Mlx.Backend.to_ref(where)
+        tensor
     end
   end
 end

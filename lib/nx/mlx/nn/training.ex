@@ -173,10 +173,8 @@ defmodule Mlx.NN.Training do
       batches
       |> Enum.reduce(start, fn batch, acc ->
         %{training: training} = acc
-
-        {loss, params, state} =
-          step.(training.params, training.state, batch, options.key, training.steps)
-
+        {params, state} = donated({training.params, training.state}, acc.count)
+        {loss, params, state} = step.(params, state, batch, options.key, training.steps)
         training = %{training | params: params, state: state, steps: training.steps + 1}
         acc = %{acc | training: training, waiting: [loss | acc.waiting], count: acc.count + 1}
 
@@ -190,6 +188,10 @@ defmodule Mlx.NN.Training do
     entry = %{loss: mean(done), validation: nil, rate: rate(done)}
     %{done.training | epochs: number, history: done.training.history ++ [entry]}
   end
+
+  # What an earlier step of the epoch answered is nobody else's: the next one may write into its memory.
+  defp donated(container, 0), do: container
+  defp donated(container, _steps), do: Nx.donatable(container)
 
   # Losses are read some at a time, so that steps need not wait for each other.
   defp read(%{waiting: waiting, training: training} = acc) do
