@@ -25,7 +25,8 @@ defmodule Mlx.Compiler do
   ## Donated arguments
 
   Results may be written into the memory of arguments that are marked by `Nx.donatable/1`, such as the parameters and the state of a
-  training step, which then takes no further memory and less time. After the call these tensors are deallocated: reading one raises.
+  training step, which then takes no further memory and less time. After the call those that the function reads are deallocated:
+  reading one raises. So does reading what is the same tensor under another name, as `Nx.as_type/2` to its own type answers.
 
       {params, state} = step.(Nx.donatable(params), Nx.donatable(state), batch)
 

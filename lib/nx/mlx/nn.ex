@@ -177,7 +177,8 @@ defmodule Mlx.NN do
     * `:validate` - a function of the parameters, called after each epoch; the parameters for which its answer is best are returned
     * `:mode` - whether a `:min`, the default, or a `:max` of it is best
     * `:patience` - ends the training after so many epochs without a better answer
-    * `:checkpoint` - a file that is written after each epoch, whole or not at all; if it is there, training goes on from it
+    * `:checkpoint` - a file that is written after each epoch, whole or not at all; if it is there, training goes on from it, with the
+      learning rate that stands in it unless that is a schedule
     * `:key` - of `Nx.Random`, or a seed; default 0
     * `:progress` - whether to print a line for each epoch, and where it is on a terminal; default true
     * `:log_every` - steps between readings of the loss, default 20

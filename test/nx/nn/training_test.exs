@@ -124,6 +124,39 @@ defmodule Mlx.NN.TrainingTest do
   end
 
   @tag :tmp_dir
+  test "a checkpoint keeps names of axes, and that patience had ended", %{
+    tmp_dir: folder
+  } do
+    path = Path.join(folder, "axes.safetensors")
+    named = Nx.tensor([1.0, 2.0], names: [:v])
+    params = %{"a" => named}
+
+    loss = fn %{"a" => a}, x -> a |> Nx.sum(axes: [:v]) |> Nx.subtract(x) |> Nx.pow(2) end
+
+    options = [
+      optimizer: Optimizers.sgd(learning_rate: 0.01),
+      checkpoint: path,
+      progress: false,
+      validate: fn _params -> 1.0 end,
+      patience: 1
+    ]
+
+    ended = NN.train(params, loss, [Nx.tensor(1.0)], [epochs: 9] ++ options)
+    assert {ended.epochs, ended.stopped_early} == {2, true}
+    again = NN.train(params, loss, [Nx.tensor(1.0)], [epochs: 9] ++ options)
+    assert {again.epochs, again.steps, again.stopped_early} == {2, 2, true}
+    assert again.params["a"].names == [:v]
+    assert Nx.to_binary(again.params["a"]) == Nx.to_binary(ended.params["a"])
+  end
+
+  test "donated parameters stay the caller's" do
+    params = NN.init(@model, 0)
+    options = [optimizer: Optimizers.sgd(learning_rate: 0.1), epochs: 2, progress: false]
+    NN.train(Nx.donatable(params), &loss/2, batches(), options)
+    assert Nx.to_binary(params["weight"]) != ""
+  end
+
+  @tag :tmp_dir
   test "a checkpoint of something else is refused", %{tmp_dir: folder} do
     path = Path.join(folder, "other.safetensors")
     # `put` and `texts` say what stands in the checkpoint instead.
@@ -243,6 +276,25 @@ defmodule Mlx.NN.TrainingTest do
     end
 
     assert_raise ArgumentError, ~r/:key to be a key or a seed/, fn -> train(key: 1.5) end
+
+    for path <- [3, "", "none/x.safetensors"] do
+      assert_raise ArgumentError, ~r/:checkpoint to be the path/, fn ->
+        train(checkpoint: path)
+      end
+    end
+
+    for params <- [
+          %{"a.b" => Nx.tensor(1.0), "a" => %{"b" => Nx.tensor(1.0)}},
+          %{:a => Nx.tensor(1.0), "a" => Nx.tensor(1.0)}
+        ] do
+      assert_raise ArgumentError, ~r/two tensors are called a/, fn ->
+        NN.train(params, fn _, _ -> 0 end, [1], optimizer: Optimizers.sgd(learning_rate: 0.1))
+      end
+
+      assert_raise ArgumentError, ~r/two tensors are called a/, fn ->
+        NN.save_weights(params, "none.safetensors")
+      end
+    end
 
     assert_raise ArgumentError, ~r/at least one batch/, fn ->
       NN.train(NN.init(@model, 0), &loss/2, [],

@@ -28,11 +28,21 @@ defmodule Mlx.NN.Parameters do
           "[nest] #{name} can't stand beside another tensor, whose name is a part of it or goes on from it"
   end
 
-  @doc "The tensors of a container with their dotted names, in the order of `map/2`."
+  @doc """
+  The tensors of a container with their dotted names, in the order of `map/2`.
+
+  Raises `ArgumentError` where two have the same: by the dots in a key, or by keys that are an atom and a text.
+  """
   @spec flatten(Nx.Container.t()) :: [{String.t(), Nx.Tensor.t()}]
   def flatten(container) do
     {_, named} =
       traverse(container, "", [], fn name, tensor, acc -> {tensor, [{name, tensor} | acc]} end)
+
+    names = Enum.map(named, &elem(&1, 0))
+    twice = names -- Enum.uniq(names)
+
+    if twice != [],
+      do: raise(ArgumentError, "[parameters] two tensors are called #{hd(twice)}")
 
     Enum.reverse(named)
   end

@@ -48,6 +48,9 @@ defmodule Mlx.NN.Training do
     expected = "a function of the parameters and a batch, and of a key as a third argument"
     Argument.check!(fits?, "train", expected, loss)
     {init, _update} = options.optimizer
+    # They stay the caller's.
+    kept = for {_name, tensor} <- Parameters.flatten(params), do: %{tensor | donatable?: false}
+    params = Parameters.rebuild(params, kept)
     trained = MapSet.new(Parameters.trained(params, options.trainable, "train"))
     Argument.check!(trained != MapSet.new(), "train", "a parameter to train", names(params))
     {part, _together} = Parameters.part(params, trained)
@@ -58,7 +61,13 @@ defmodule Mlx.NN.Training do
     step = step(loss, trained, options)
 
     Stream.iterate(training.epochs + 1, &(&1 + 1))
-    |> Enum.reduce_while(training, &epoch(&1, &2, step, data, options))
+    |> Enum.reduce_while(training, fn number, training ->
+      cond do
+        number > options.epochs -> {:halt, training}
+        out_of_patience?(training, options) -> {:halt, %{training | stopped_early: true}}
+        true -> {:cont, epoch(training, number, step, data, options)}
+      end
+    end)
     |> finished()
   end
 
@@ -96,6 +105,14 @@ defmodule Mlx.NN.Training do
       :patience,
       patient? and (options.patience == nil or options.validate != nil),
       "a number of epochs, together with :validate"
+    )
+
+    path = options.checkpoint
+
+    check.(
+      :checkpoint,
+      path == nil or (is_binary(path) and path != "" and File.dir?(Path.dirname(path))),
+      "the path of a file in a folder that there is"
     )
 
     check.(
@@ -152,17 +169,15 @@ defmodule Mlx.NN.Training do
 
   ## Epochs
 
-  defp epoch(number, training, step, data, options) do
-    if number > options.epochs do
-      {:halt, training}
-    else
-      training = training |> steps(number, step, data, options) |> validated(options)
-      if options.checkpoint, do: save!(training, options.checkpoint)
-      if options.progress, do: IO.puts(line(training, number, options))
-      stop? = options.patience != nil and training.stale >= options.patience
-      if stop?, do: {:halt, %{training | stopped_early: true}}, else: {:cont, training}
-    end
+  defp epoch(training, number, step, data, options) do
+    training = training |> steps(number, step, data, options) |> validated(options)
+    if options.checkpoint, do: save!(training, options.checkpoint)
+    if options.progress, do: IO.puts(line(training, number, options))
+    training
   end
+
+  defp out_of_patience?(training, %{patience: patience}),
+    do: patience != nil and training.stale >= patience
 
   defp steps(training, number, step, data, options) do
     batches = if is_function(data, 1), do: data.(number), else: data
@@ -334,16 +349,16 @@ defmodule Mlx.NN.Training do
             other_model!(path, "it has no #{prefix}.#{name}")
 
           tensor ->
-            if same?(tensor, wanted),
-              do: tensor,
-              else: misfit!(path, prefix, name, tensor, wanted)
+            flat = Nx.devectorize(wanted)
+
+            if {tensor.type, tensor.shape} == {flat.type, flat.shape},
+              do: %{wanted | data: tensor.data},
+              else: misfit!(path, prefix, name, tensor, flat)
         end
       end
 
     Parameters.rebuild(like, tensors)
   end
-
-  defp same?(a, b), do: {a.type, a.shape} == {b.type, b.shape}
 
   defp misfit!(path, prefix, name, tensor, wanted) do
     [got, wanted] = for t <- [tensor, wanted], do: Mlx.Program.text({"", {t.type, t.shape}})
