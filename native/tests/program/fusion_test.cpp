@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "mlxc/kernel_compiler.h"
+#include "mlxc/version.h"
 #include "mlxnx/device.h"
 #include "mlxnx/operators.h"
 #include "mlxnx/ops/creation.h"
@@ -77,10 +78,13 @@ class FusedFunctions : public testing::TestWithParam<Elementary> {};
 
 TEST_P(FusedFunctions, AreGoodFarOutToo) {
   const auto& [op, function] = GetParam();
+  const std::string_view name = op;
+  if ((name == "sin" || name == "cos") && mlxc::mlx_is_older_than(0, 32))
+    GTEST_SKIP() << "before MLX 0.32 it is made of the tangent of half the angle";
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   std::vector<float> values{0.0f,   -0.0f, 1e-40f,    1.0f,       -1.0f, 5.0f,  20.0f,
                             -20.0f, 80.0f, kInfinity, -kInfinity, 1e-3f, 3e-8f, -0.5f};
-  if (std::string_view(op) != "sigmoid") values.insert(values.end(), {1e4f, -1e6f, 1e10f});
+  if (name != "sigmoid") values.insert(values.end(), {1e4f, -1e6f, 1e10f});
   while (values.size() < 20'000)
     values.push_back(static_cast<float>(std::sin(static_cast<double>(values.size())) * 10));
   RegionBuilder builder;
