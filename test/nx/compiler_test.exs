@@ -219,7 +219,10 @@ defmodule Mlx.CompilerTest do
   end
 
   describe "donated arguments" do
-    setup do: Nx.default_backend(Mlx.Backend) && :ok
+    setup do
+      Nx.default_backend(Mlx.Backend)
+      :ok
+    end
 
     test "are deallocated, and nothing else is" do
       x = Nx.tensor([1.0, 2.0])
@@ -239,6 +242,18 @@ defmodule Mlx.CompilerTest do
       binary = Nx.donatable(Nx.tensor([1.0, 2.0], backend: Nx.BinaryBackend))
       assert {sum, _, _} = fun.(binary, y)
       assert {Nx.to_list(sum), Nx.to_list(binary)} == {[4.0, 6.0], [1.0, 2.0]}
+    end
+
+    test "lend their memory to results" do
+      fun = Nx.Defn.jit(&Nx.add(&1, 1), compiler: Mlx.Compiler)
+
+      for {mark, same?} <- [{& &1, false}, {&Nx.donatable/1, true}] do
+        x = Mlx.eval(Nx.iota({100_000}, type: :f32))
+        address = Nx.to_pointer(x).address
+        y = Mlx.eval(fun.(mark.(x)))
+        assert Nx.to_pointer(y).address == address == same?
+        assert Nx.to_number(y[-1]) == 1.0e5
+      end
     end
 
     test "stay where the call fails" do

@@ -587,29 +587,4 @@ defmodule Mlx.TransformsTest do
       assert Mlx.grad(@x, &F.called/1) |> Nx.to_list() == [1.0, -2.5, 4.0]
     end
   end
-
-  describe "programs" do
-    test "run on tensors of any backend and numbers" do
-      program = Mlx.Compiler.to_program(&Nx.multiply/2, [@x, 2], names: [:x, :factor])
-      assert [product] = Mlx.Program.run(program, [@x, 3])
-      assert_answer(product, by_nx(&Nx.multiply(&1, 3), [@x]))
-      assert [_] = Mlx.Program.run(program, [product, Nx.tensor(2)])
-
-      for other <- [:x, "x", {1}] do
-        assert_raise ArgumentError, ~r/\[run\] expected tensors, or handles alone, got/, fn ->
-          Mlx.Program.run(program, [@x, other])
-        end
-      end
-    end
-
-    test "of functions are what export writes" do
-      program = Mlx.Compiler.to_program(&F.waves/1, [@x], names: [:x])
-      assert [{"x", {{:f, 32}, {3}}}] = Mlx.Program.inputs(program)
-      [gradient] = program |> Mlx.Program.transform(:grad) |> Mlx.Program.run([@x])
-
-      assert_answer(gradient, by_nx(&Nx.Defn.grad(&1, fn x -> F.waves(x) end), [@x]),
-        tolerance: 1.0e-5
-      )
-    end
-  end
 end

@@ -159,7 +159,7 @@ defmodule Mlx.Optimizers do
     options = Enum.sort(options)
 
     init = fn params ->
-      {names, tensors} = params |> Parameters.flatten() |> Enum.unzip()
+      {names, tensors} = params |> Parameters.named() |> Enum.unzip()
 
       {:optimizer_init, name, options, schedule, names}
       |> Callable.call(tensors)

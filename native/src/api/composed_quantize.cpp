@@ -42,46 +42,51 @@ Tensor in_groups(const Tensor& tensor, std::int64_t size) {
   return reshape(tensor, shape);
 }
 
-// The weights' bits as integers. Words come in periods after which weights begin anew with a word;
-// a weight may lie in two words.
+// Words come in periods after which weights begin anew with a word; a weight may lie in two words.
+struct Period {
+  static constexpr std::int64_t kWordBits = 32;
+  std::int64_t words, weights;
+  Tensor first_words, shifts;  // of each weight: the word that it begins in, and at which bit
+
+  explicit Period(std::int64_t bits)
+      : words(bits / std::gcd(bits, kWordBits)), weights(kWordBits / std::gcd(bits, kWordBits)) {
+    const Tensor first_bits = iota({weights}, {.type = DType::s64}) * bits;
+    first_words = quotient(first_bits, kWordBits);
+    shifts = as_type(remainder(first_bits, kWordBits), DType::u64);
+  }
+};
+
+// The weights' bits as integers.
 Tensor integers(const Tensor& words, std::int64_t bits) {
-  constexpr std::int64_t kWordBits = 32;
-  const std::int64_t common = std::gcd(bits, kWordBits);
-  const std::int64_t in_words = bits / common, weights = kWordBits / common;
-  const Tensor periods = in_groups(as_type(words, DType::u64), in_words);
-  const Tensor first_bits = iota({weights}, {.type = DType::s64}) * bits;
-  const Tensor first = quotient(first_bits, kWordBits);
-  const Tensor second = min(first + 1, in_words - 1);
+  const Period period(bits);
+  const Tensor periods = in_groups(as_type(words, DType::u64), period.words);
+  const Tensor second = min(period.first_words + 1, period.words - 1);
   const TakeOptions along{.axis = -1};
-  const Tensor pairs = bitwise_or(take(periods, first, along),
+  const Tensor pairs = bitwise_or(take(periods, period.first_words, along),
                                   left_shift(take(periods, second, along), std::uint64_t{32}));
-  const Tensor shifts = as_type(remainder(first_bits, kWordBits), DType::u64);
   const Tensor mask(std::uint64_t{(1U << bits) - 1}, DType::u64);
   Shape shape = words.shape();
-  shape.back() = shape.back() / in_words * weights;
-  return reshape(as_type(bitwise_and(right_shift(pairs, shifts), mask), DType::u32), shape);
+  shape.back() = shape.back() / period.words * period.weights;
+  return reshape(as_type(bitwise_and(right_shift(pairs, period.shifts), mask), DType::u32), shape);
 }
 
 // The inverse of `integers`.
 Tensor words(const Tensor& integers, std::int64_t bits) {
-  constexpr std::int64_t kWordBits = 32;
-  const std::int64_t common = std::gcd(bits, kWordBits);
-  const std::int64_t in_words = bits / common, weights = kWordBits / common;
-  const Tensor first_bits = iota({weights}, {.type = DType::s64}) * bits;
-  const Tensor first = quotient(first_bits, kWordBits);
-  const Tensor shifts = as_type(remainder(first_bits, kWordBits), DType::u64);
-  const Tensor shifted = left_shift(in_groups(as_type(integers, DType::u64), weights), shifts);
+  const Period period(bits);
+  const Tensor shifted =
+      left_shift(in_groups(as_type(integers, DType::u64), period.weights), period.shifts);
   // Weights share no bits, so that words are sums.
   const auto gathered = [&](const Tensor& parts, const Tensor& numbers) {
-    const Tensor of_word = equal(new_axis(numbers, -1), iota({in_words}, {.type = DType::s64}));
+    const Tensor of_word = equal(new_axis(numbers, -1), iota({period.words}, {.type = DType::s64}));
     const auto last = static_cast<std::int64_t>(parts.rank()) - 1;
     return dot(parts, Axes{last}, as_type(of_word, DType::u64), Axes{0});
   };
   const Tensor low = bitwise_and(shifted, Tensor(std::uint64_t{0xFFFFFFFF}, DType::u64));
-  const Tensor high = right_shift(shifted, std::uint64_t{kWordBits});
+  const Tensor high = right_shift(shifted, std::uint64_t{Period::kWordBits});
   Shape shape = integers.shape();
-  shape.back() = shape.back() / weights * in_words;
-  return reshape(as_type(gathered(low, first) + gathered(high, first + 1), DType::u32), shape);
+  shape.back() = shape.back() / period.weights * period.words;
+  const Tensor all = gathered(low, period.first_words) + gathered(high, period.first_words + 1);
+  return reshape(as_type(all, DType::u32), shape);
 }
 
 Tensor fp4_numbers() {

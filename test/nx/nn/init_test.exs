@@ -57,8 +57,8 @@ defmodule Mlx.NN.InitTest do
           {~r/no options but/, fn -> Init.normal(0, {2}, gain: 1) end},
           {~r/a shape/, fn -> Init.normal(0, [2]) end},
           {~r/a shape/, fn -> Init.normal(0, {-2}) end},
-          {~r/keyword/, fn -> Init.normal(0, {2}, 1) end},
-          {~r/one shape/, fn -> Init.normal(0, {2}, shape: {3}) end},
+          {~r/no options but :dtype/, fn -> Init.normal(0, {2}, 1) end},
+          {~r/no options but/, fn -> Init.normal(0, {2}, shape: {3}) end},
           {~r/u32\[2\]/, fn -> Init.normal(Nx.tensor([1.0]), {2}) end},
           {~r/type/, fn -> Init.normal(0, {2}, dtype: :f31) end},
           {~r/float/, fn -> Init.normal(0, {2}, dtype: :s32) end}

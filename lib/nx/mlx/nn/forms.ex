@@ -5,7 +5,7 @@ defmodule Mlx.NN.Forms do
   @moduledoc false
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Layer, Parameters}
+  alias Mlx.NN.{Callable, Functions, Layer, Parameters}
   alias Mlx.NIF
 
   @type t :: %{
@@ -51,7 +51,7 @@ defmodule Mlx.NN.Forms do
       Map.put(form, :change, {kind, options})
     end
 
-    reform(model, params, only, change, key!(key, kind))
+    reform(model, params, only, change, Functions.key!(key, kind))
   end
 
   @doc "See `Mlx.NN.fuse/2`."
@@ -65,10 +65,6 @@ defmodule Mlx.NN.Forms do
     Argument.check!(is_function(only, 1), owner, expected, only)
     {only, Enum.sort(options)}
   end
-
-  defp key!(seed, _owner) when is_integer(seed), do: Nx.Random.key(seed)
-  defp key!(%Nx.Tensor{type: {:u, 32}, shape: {2}} = key, _owner), do: key
-  defp key!(other, owner), do: Argument.check!(false, owner, ":key to be a key or a seed", other)
 
   ## Through the model
 

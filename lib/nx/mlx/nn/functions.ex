@@ -37,10 +37,21 @@ defmodule Mlx.NN.Functions do
     end
   end
 
-  @doc "What the row answers, a tensor or a tuple; operands may be nil where the row lets them be left out."
-  @spec call(atom(), atom(), [Nx.Tensor.t() | number() | nil], keyword(), [atom()]) ::
+  @doc "A key of `Nx.Random`, or that of a seed. Raises `ArgumentError` for anything else, naming `owner`."
+  @spec key!(term(), atom() | String.t()) :: Nx.Tensor.t()
+  def key!(seed, _owner) when is_integer(seed), do: Nx.Random.key(seed)
+  def key!(%Nx.Tensor{type: {:u, 32}, shape: {2}} = key, _owner), do: key
+
+  def key!(other, owner),
+    do: Mlx.Argument.check!(false, owner, "a key of Nx.Random (u32[2]) or a seed", other)
+
+  @doc """
+  What the row answers, a tensor or a tuple; operands may be nil where the row lets them be left out. `options` are the caller's, whose
+  names are to be `known`; those in `own` come beside them.
+  """
+  @spec call(atom(), atom(), [Nx.Tensor.t() | number() | nil], keyword(), [atom()], keyword()) ::
           Nx.Tensor.t() | tuple()
-  def call(family, name, operands, options, known) do
+  def call(family, name, operands, options, known, own \\ []) do
     Mlx.Argument.check!(
       Keyword.keyword?(options) and Keyword.keys(options) -- known == [],
       "#{name}",
@@ -58,7 +69,7 @@ defmodule Mlx.NN.Functions do
     operands = operands ++ further_operands(family, name, length(operands), further)
     given = Enum.map(operands, &(&1 != nil))
     tensors = Enum.reject(operands, &is_nil/1)
-    callable = {:function, family, name, given, Enum.sort(options)}
+    callable = {:function, family, name, given, Enum.sort(own ++ options)}
 
     case callable |> Mlx.NN.Callable.call(tensors, like: 0) |> Enum.map(&elem(&1, 1)) do
       [result] -> result

@@ -97,18 +97,7 @@ defmodule Mlx.NN.Init do
   defp draw(name, key, shape, options, known) do
     shape? = is_tuple(shape) and Enum.all?(Tuple.to_list(shape), &(is_integer(&1) and &1 >= 0))
     Argument.check!(shape?, "#{name}", "a shape", shape)
-    Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
-    Argument.check!(not Keyword.has_key?(options, :shape), "#{name}", "one shape", options)
-    key = if is_integer(key), do: Nx.Random.key(key), else: key
-
-    options =
-      case options[:dtype] do
-        nil -> options
-        type -> Keyword.put(options, :dtype, Nx.Type.normalize!(type))
-      end
-
-    Functions.call(:init, name, [key], [{:shape, Tuple.to_list(shape)} | options], [
-      :shape | known
-    ])
+    key = Functions.key!(key, name)
+    Functions.call(:init, name, [key], options, known, shape: Tuple.to_list(shape))
   end
 end

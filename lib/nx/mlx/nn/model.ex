@@ -3,44 +3,45 @@ defmodule Mlx.NN.Model do
   @moduledoc false
 
   alias Mlx.Argument
-  alias Mlx.NN.{Callable, Forms, Layer, Parameters}
-  alias Nx.Tensor, as: T
+  alias Mlx.NN.{Callable, Forms, Functions, Layer, Parameters}
 
   @doc "See `Mlx.NN.init/2`."
   @spec init(Mlx.NN.model(), Nx.Tensor.t() | integer()) :: Mlx.NN.parameters()
-  def init(model, key) when is_integer(key), do: init(model, Nx.Random.key(key))
+  def init(model, key), do: first(model, Functions.key!(key, "init"))
 
-  def init(%Layer{name: :sequential, options: [layers: layers]}, key) do
-    case init(layers, key) do
+  defp first(%Layer{name: :sequential, options: [layers: layers]}, key) do
+    case first(layers, key) do
       none when none == %{} -> %{}
       parameters -> %{"layers" => parameters}
     end
   end
 
-  def init(%Layer{name: name, options: options, forms: forms}, %T{} = key) do
+  defp first(%Layer{name: name, options: options, forms: forms}, key) do
     {:layer_init, name, options, Forms.encode(forms)}
     |> Callable.call([key])
     |> Parameters.nest()
   end
 
-  def init(models, key) when is_tuple(models), do: init(Tuple.to_list(models), key)
+  defp first(models, key) when is_tuple(models), do: first(Tuple.to_list(models), key)
 
-  def init(models, key) when is_list(models),
-    do: models |> Enum.with_index(&{&2, &1}) |> init_each(key)
+  defp first(models, key) when is_list(models),
+    do: models |> Enum.with_index(&{&2, &1}) |> first_each(key)
 
-  def init(%{} = models, key) when not is_struct(models),
-    do: models |> Enum.sort() |> init_each(key)
+  defp first(%{} = models, key) when not is_struct(models),
+    do: models |> Enum.sort() |> first_each(key)
 
-  def init(function, _key) when is_function(function), do: %{}
-  def init(other, _key), do: Argument.check!(false, "init", "a model", other)
+  defp first(function, _key) when is_function(function), do: %{}
+  defp first(other, _key), do: Argument.check!(false, "init", "a model", other)
 
-  defp init_each([], _key), do: %{}
+  defp first_each([], _key), do: %{}
 
-  defp init_each(named, key) do
+  defp first_each(named, key) do
+    names = Enum.map(named, &to_string(elem(&1, 0)))
+    Argument.check!(Enum.uniq(names) == names, "init", "models of different names", names)
     keys = Nx.Random.split(key, parts: length(named))
 
     for {{name, model}, i} <- Enum.with_index(named),
-        parameters = init(model, keys[i]),
+        parameters = first(model, keys[i]),
         parameters != %{},
         into: %{},
         do: {to_string(name), parameters}

@@ -28,23 +28,29 @@ defmodule Mlx.NN.Parameters do
           "[nest] #{name} can't stand beside another tensor, whose name is a part of it or goes on from it"
   end
 
-  @doc """
-  The tensors of a container with their dotted names, in the order of `map/2`.
-
-  Raises `ArgumentError` where two have the same: by the dots in a key, or by keys that are an atom and a text.
-  """
+  @doc "The tensors of a container with their dotted names, in the order of the container."
   @spec flatten(Nx.Container.t()) :: [{String.t(), Nx.Tensor.t()}]
   def flatten(container) do
     {_, named} =
       traverse(container, "", [], fn name, tensor, acc -> {tensor, [{name, tensor} | acc]} end)
 
-    names = Enum.map(named, &elem(&1, 0))
-    twice = names -- Enum.uniq(names)
-
-    if twice != [],
-      do: raise(ArgumentError, "[parameters] two tensors are called #{hd(twice)}")
-
     Enum.reverse(named)
+  end
+
+  @doc """
+  The same for what goes on by names, such as a file or an optimizer's state.
+
+  Raises `ArgumentError` where two have one name: by the dots in a key, or by keys that are an atom and a text.
+  """
+  @spec named(Nx.Container.t()) :: [{String.t(), Nx.Tensor.t()}]
+  def named(container) do
+    all = flatten(container)
+    names = Enum.map(all, &elem(&1, 0))
+
+    case names -- Enum.uniq(names) do
+      [] -> all
+      [name | _] -> raise ArgumentError, "[parameters] two tensors are called #{name}"
+    end
   end
 
   @doc "The container with other tensors, in the order of `flatten/1`."
@@ -68,7 +74,7 @@ defmodule Mlx.NN.Parameters do
       ":trainable to be a function of the name of a parameter, and of it as a second argument"
 
     Argument.check!(fits?, owner, expected, which)
-    named = flatten(container)
+    named = named(container)
     roles = named |> Enum.map(&elem(&1, 0)) |> NIF.nn_roles()
 
     for {{name, tensor}, role} <- Enum.zip(named, roles),

@@ -11,7 +11,7 @@ defmodule Mlx.NN.Training do
   """
 
   alias Mlx.{Argument, Optimizers}
-  alias Mlx.NN.{Parameters, Weights}
+  alias Mlx.NN.{Functions, Parameters, Weights}
 
   @enforce_keys [:params, :state, :best]
   defstruct [
@@ -121,13 +121,12 @@ defmodule Mlx.NN.Training do
       "a number of steps"
     )
 
-    %{options | key: key(options.key), trainable: options.trainable || fn _name -> true end}
+    %{
+      options
+      | key: Functions.key!(options.key || 0, "train"),
+        trainable: options.trainable || fn _name -> true end
+    }
   end
-
-  defp key(nil), do: Nx.Random.key(0)
-  defp key(seed) when is_integer(seed), do: Nx.Random.key(seed)
-  defp key(%Nx.Tensor{type: {:u, 32}, shape: {2}} = key), do: key
-  defp key(other), do: Argument.check!(false, "train", ":key to be a key or a seed", other)
 
   # One compiled program: the loss, its gradient by what is trained, and what the optimizer makes of it.
   defp step(loss, trained, %{optimizer: {_init, update}, clip: clip}) do
