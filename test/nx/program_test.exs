@@ -1,5 +1,4 @@
-defmodule Mlx.ProgramTest do
-  # With Nx; test/core has what programs do without.
+defmodule Mlx.ProgramWithNxTest do
   use ExUnit.Case, async: true
   import Mlx.Compare, only: [assert_answer: 2, assert_answer: 3, by_nx: 2]
 
