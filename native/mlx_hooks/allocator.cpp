@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -103,7 +104,11 @@ class CheckedAllocator final : public Allocator {
   }
   std::size_t size(Buffer buffer) const override { return own_.size(buffer); }
   Buffer make_buffer(void* memory, std::size_t bytes) override {
-    return own_.make_buffer(memory, bytes);
+    if (!mlxnx::mlxc::thread_state.adopts) return own_.make_buffer(memory, bytes);
+    // As MLX's own buffers look: their size stands in front of the elements.
+    std::byte* const start = static_cast<std::byte*>(memory) - sizeof(std::size_t);
+    std::memcpy(start, &bytes, sizeof bytes);
+    return Buffer(start);
   }
   void release(Buffer buffer) override { own_.release(buffer); }
 
@@ -124,6 +129,7 @@ Allocator& make_allocator() {
       reinterpret_cast<Allocator& (*)()>(dlsym(RTLD_NEXT, "_ZN3mlx4core9allocator9allocatorEv"));
   if (core::is_available(core::Device::gpu)) return find_own();
   read_environment();
+  mlxnx::mlxc::can_adopt_memory = true;
   return *new CheckedAllocator(find_own());  // never destroyed, since others free memory at exit
 }
 

@@ -6,14 +6,14 @@
 #include <string_view>
 
 #include "files.h"
+#include "files/json_values.h"
 #include "mlxnx/error.h"
-#include "program/json_values.h"
 
 namespace mlxnx::cli {
 namespace {
 
+using files::integer;
 using nlohmann::json;
-using program::integer;
 
 constexpr const char* kOps = "ops";
 constexpr const char* kPrograms = "programs";
@@ -59,7 +59,7 @@ void GoldenData::read_list(const std::filesystem::path& list, const std::string&
   for (std::size_t line = 1; std::getline(calls, text); ++line) {
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      const json value = program::parse_json(text);
+      const json value = files::parse_json(text);
       GoldenCase& golden = cases_.emplace_back(kind == kCases ? read_nn(value) : read_case(value));
       golden.line = line;
       if (kind == kPrograms) golden.program = read_program(value);
@@ -73,11 +73,11 @@ void GoldenData::read_list(const std::filesystem::path& list, const std::string&
 
 GoldenTensor GoldenData::read_tensor(const json& value) const {
   GoldenTensor tensor;
-  const std::string& type = program::text_member(value, "type");
+  const std::string& type = files::text_member(value, "type");
   tensor.type.dtype = type == "bool" ? DType::u8 : dtype_from_name(type);
-  for (const json& dimension : program::list_member(value, "shape"))
+  for (const json& dimension : files::list_member(value, "shape"))
     tensor.type.shape.push_back(integer<std::int64_t>(dimension));
-  const auto at = integer<std::size_t>(program::member(value, "at"));
+  const auto at = integer<std::size_t>(files::member(value, "at"));
   const auto count = static_cast<std::size_t>(element_count(tensor.type.shape));
   const std::size_t item = size_bytes(tensor.type.dtype);
   if (at > bytes_.size() || count > (bytes_.size() - at) / item) {
@@ -97,25 +97,25 @@ std::vector<GoldenTensor> GoldenData::read_tensors(const json& values) const {
 GoldenCase GoldenData::read_case(const json& value) const {
   GoldenCase golden;
   const bool is_op = value.contains("op");
-  golden.op = program::text_member(value, is_op || !value.contains("name") ? "op" : "name");
-  golden.attrs = is_op ? program::member(value, "attrs") : json::object();
+  golden.op = files::text_member(value, is_op || !value.contains("name") ? "op" : "name");
+  golden.attrs = is_op ? files::member(value, "attrs") : json::object();
   if (!golden.attrs.is_object()) throw FormatError("attrs is not an object");
-  golden.inputs = read_tensors(program::list_member(value, "in"));
-  golden.outputs = read_tensors(program::list_member(value, "out"));
+  golden.inputs = read_tensors(files::list_member(value, "in"));
+  golden.outputs = read_tensors(files::list_member(value, "out"));
   if (is_op && golden.outputs.empty()) throw FormatError("out is empty");
   return golden;
 }
 
 std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value) const {
-  const std::filesystem::path file = program::text_member(value, "program");
+  const std::filesystem::path file = files::text_member(value, "program");
   // A name, so that a list can't point anywhere else.
   if (file.filename() != file) throw FormatError(fmt::format("{} is no file name", file.string()));
   auto program = std::make_shared<GoldenProgram>();
   program->file = folder_ / file;
-  for (const json& callback : program::optional_list(value, "callbacks")) {
-    program->callbacks.push_back({program::text_member(callback, "name"),
-                                  read_tensors(program::list_member(callback, "in")),
-                                  read_tensors(program::optional_list(callback, "out"))});
+  for (const json& callback : files::optional_list(value, "callbacks")) {
+    program->callbacks.push_back({files::text_member(callback, "name"),
+                                  read_tensors(files::list_member(callback, "in")),
+                                  read_tensors(files::optional_list(callback, "out"))});
   }
   return program;
 }
@@ -123,16 +123,16 @@ std::shared_ptr<const GoldenProgram> GoldenData::read_program(const json& value)
 std::shared_ptr<const GoldenTransform> GoldenData::read_transform(const json& value) const {
   auto transform = std::make_shared<GoldenTransform>();
   transform->is_vmap = value.contains("in_axes");
-  for (const json& axis : program::optional_list(value, "in_axes")) {
+  for (const json& axis : files::optional_list(value, "in_axes")) {
     auto& place = transform->in_axes.emplace_back();
     if (!axis.is_null()) place = integer<std::int64_t>(axis);
   }
   if (transform->is_vmap) return transform;
-  for (const json& position : program::list_member(value, "wrt"))
+  for (const json& position : files::list_member(value, "wrt"))
     transform->wrt.push_back(integer<std::size_t>(position));
   transform->are_differences = value.contains("differences");
-  transform->gradients = read_tensors(
-      program::list_member(value, transform->are_differences ? "differences" : "grads"));
+  transform->gradients =
+      read_tensors(files::list_member(value, transform->are_differences ? "differences" : "grads"));
   if (value.contains("hessian")) transform->hessian = read_tensor(value["hessian"]);
   transform->is_symmetric = value.value("symmetric", false);
   transform->noise = value.value("noise", 0.0);
@@ -141,8 +141,7 @@ std::shared_ptr<const GoldenTransform> GoldenData::read_transform(const json& va
 }
 
 GoldenTree GoldenData::read_tree(const json& values) const {
-  if (!values.is_object())
-    throw FormatError(fmt::format("{} is no object", program::shown(values)));
+  if (!values.is_object()) throw FormatError(fmt::format("{} is no object", files::shown(values)));
   GoldenTree tree;
   for (const auto& [name, tensor] : values.items()) tree.emplace(name, read_tensor(tensor));
   return tree;
@@ -157,22 +156,22 @@ GoldenList GoldenData::read_optional_tensors(const json& values) const {
 
 GoldenCase GoldenData::read_nn(const json& value) const {
   auto nn = std::make_shared<GoldenNn>();
-  nn->kind = program::text_member(value, "kind");
-  nn->name = program::text_member(value, "name");
+  nn->kind = files::text_member(value, "kind");
+  nn->name = files::text_member(value, "name");
   nn->call = value.value("call", json::object());
   nn->whole = value;
   nn->parameters = read_tree(value.value("params", json::object()));
-  nn->inputs = read_optional_tensors(program::optional_list(value, "in"));
-  nn->outputs_f32 = read_tensors(program::optional_list(value, "out_f32"));
+  nn->inputs = read_optional_tensors(files::optional_list(value, "in"));
+  nn->outputs_f32 = read_tensors(files::optional_list(value, "out_f32"));
   nn->state = read_tree(value.value("state", json::object()));
   nn->clipped = read_tree(value.value("clipped", json::object()));
-  nn->cotangents = read_optional_tensors(program::optional_list(value, "cotangent"));
+  nn->cotangents = read_optional_tensors(files::optional_list(value, "cotangent"));
   const json grads = value.value("grads", json::object());
-  nn->input_gradients = read_optional_tensors(program::optional_list(grads, "in"));
+  nn->input_gradients = read_optional_tensors(files::optional_list(grads, "in"));
   nn->parameter_gradients = read_tree(grads.value("params", json::object()));
-  for (const json& tree : program::optional_list(value, "gradients"))
+  for (const json& tree : files::optional_list(value, "gradients"))
     nn->gradients.push_back(read_tree(tree));
-  for (const json& tree : program::optional_list(value, "steps"))
+  for (const json& tree : files::optional_list(value, "steps"))
     nn->steps.push_back(read_tree(tree));
 
   GoldenCase golden;
@@ -181,7 +180,7 @@ GoldenCase GoldenData::read_nn(const json& value) const {
   for (const auto& input : nn->inputs) {
     if (input) golden.inputs.push_back(*input);
   }
-  golden.outputs = read_tensors(program::optional_list(value, "out"));
+  golden.outputs = read_tensors(files::optional_list(value, "out"));
   golden.nn = std::move(nn);
   return golden;
 }

@@ -6,8 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "files/json_values.h"
 #include "mlxnx/error.h"
-#include "program/json_values.h"
 #include "tensor/element.h"
 
 namespace mlxnx::cli {
@@ -107,7 +107,7 @@ void check(const json& entry) {
     throw FormatError(fmt::format("an entry needs op and reason, got {}", entry.dump()));
   }
   for (const char* name : {"in", "out"}) {
-    for (const json& tensor : program::optional_list(entry, name)) {
+    for (const json& tensor : files::optional_list(entry, name)) {
       if (!tensor.is_null() && !tensor.is_object())
         throw FormatError(fmt::format("{} is no tensor in {}", tensor.dump(), entry.dump()));
     }
@@ -122,11 +122,11 @@ void check(const json& entry) {
 
 KnownDifferences::KnownDifferences(const std::string& json_text) {
   try {
-    const json list = program::parse_json(json_text);
+    const json list = files::parse_json(json_text);
     if (!list.is_array()) throw FormatError("no list");
     for (const json& entry : list) {
       check(entry);
-      entries_.push_back({entry, program::text_member(entry, "reason")});
+      entries_.push_back({entry, files::text_member(entry, "reason")});
     }
   } catch (const std::exception& error) {
     throw FormatError(fmt::format("[known differences] {}", error.what()));

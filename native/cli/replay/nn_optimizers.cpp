@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <string>
 
+#include "files/json_values.h"
 #include "mlxnx/error.h"
 #include "mlxnx/optimizers.h"
 #include "nn/function.h"
 #include "nn/optimizers/optimizer_def.h"
 #include "program/attrs_json.h"
-#include "program/json_values.h"
 #include "replay/nn.h"
 
 namespace mlxnx::cli {

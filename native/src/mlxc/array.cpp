@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iomanip>
 #include <limits>
+#include <memory>
 #include <sstream>
 #include <string>
 
@@ -18,6 +19,9 @@
 #include "mlxnx/error.h"
 
 namespace mlxnx::mlxc {
+
+std::atomic<bool> can_adopt_memory{false};
+
 namespace {
 
 constexpr std::array<mlx_dtype, 13> kToMlx = {
@@ -156,6 +160,53 @@ Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type) {
   constexpr int kOne = 1;
   const bool has_one_axis = shape.size() == 1;
   return node_of(copied(data, std::span(&kOne, has_one_axis ? 0 : 1), type), shape);
+}
+
+namespace {
+
+void free_pages(void* pages) { delete static_cast<files::Pages*>(pages); }
+
+Array adopted(files::Pages pages, std::span<const int> shape, mlx_dtype type) {
+  auto owner = std::make_unique<files::Pages>(std::move(pages));
+  std::byte* const data = owner->data();
+  thread_state.adopts = true;
+  const mlx_array raw = mlx_array_new_data_managed_payload(
+      data, shape.data(), static_cast<int>(shape.size()), type, owner.get(), &free_pages);
+  thread_state.adopts = false;
+  // MLX frees the payload as soon as it has an array.
+  if (raw.ctx != nullptr) owner.release();
+  return Array::adopt(checked(raw, raw.ctx != nullptr, "mlx_array_new_data_managed_payload"));
+}
+
+// Whether arrays of this MLX use memory as its allocator's buffers are known to be used.
+bool adoption_works() {
+  static const bool works = [] {
+    constexpr int kSize = 1;
+    constexpr std::uint8_t kElement = 7;
+    install_error_handler();
+    // Makes the allocator, which says whether it can.
+    const Array first = Array::adopt(mlx_array_new_data(&kElement, &kSize, 1, MLX_UINT8));
+    if (!can_adopt_memory) return false;
+    std::array<std::byte, 2 * files::Pages::kHeadroom> memory{};
+    std::byte* const data = memory.data() + files::Pages::kHeadroom;
+    thread_state.adopts = true;
+    const mlx_array raw =
+        mlx_array_new_data_managed_payload(data, &kSize, 1, MLX_UINT8, nullptr, [](void*) {});
+    thread_state.adopts = false;
+    return raw.ctx != nullptr && mlx_array_data_uint8(Array::adopt(raw).raw()) ==
+                                     reinterpret_cast<const std::uint8_t*>(data);
+  }();
+  return works;
+}
+
+}  // namespace
+
+Array from_pages(files::Pages pages, std::span<const int> shape, mlx_dtype type) {
+  const bool is_aligned =
+      reinterpret_cast<std::uintptr_t>(pages.data()) % mlx_dtype_size(type) == 0;
+  if (HostBlock::fits(shape, type) || pages.data() == nullptr || !is_aligned || !adoption_works())
+    return copied(pages.data(), shape, type);
+  return adopted(std::move(pages), shape, type);
 }
 
 const void* data_pointer(const Array& array) {

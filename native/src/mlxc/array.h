@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "files/mapped_file.h"
 #include "mlx/c/array.h"
 #include "mlx/c/vector.h"
 #include "mlxc/check.h"
@@ -102,6 +103,10 @@ class Array {
 /// A new array holding a copy of `data` (row-major, native byte order). Where a graph is traced to
 /// be fused, a number that MLX can't write into a kernel becomes a node, which kernels read.
 Array from_bytes(const void* data, std::span<const int> shape, mlx_dtype type);
+
+/// A new array whose elements are those of the pages of a file, row-major, read when something asks
+/// for them. Where a device can't use them in place, they are copied.
+Array from_pages(files::Pages pages, std::span<const int> shape, mlx_dtype type);
 
 /// The first element's address of an evaluated array, whatever its type; null for an array without
 /// elements. Throws: BackendError when the array is not evaluated.

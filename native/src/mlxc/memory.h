@@ -2,6 +2,7 @@
 // leaves to its callers.
 #pragma once
 
+#include <atomic>
 #include <string_view>
 
 #include "mlxc/array.h"
@@ -22,6 +23,9 @@ void check_fits(const Array& array);
 /// Throws: UnsupportedError, whose text begins with `op`, where a dimension of `type` is longer
 /// than MLX can count. Says nothing about negative ones.
 void check_countable(const TensorType& type, std::string_view op);
+
+/// Whether arrays may use memory that MLX did not allocate: set by whoever can arrange it.
+extern std::atomic<bool> can_adopt_memory;
 
 /// For tests (Linux): lets the `first`-th allocation that MLX makes on the CPU from now on fail,
 /// and `count` - 1 behind it; 0 ends that. The environment's `MLXNX_FAIL_ALLOCATION` is the `first`

@@ -21,6 +21,7 @@ struct ThreadState {
   bool is_evaluating = false;    ///< whether MLX walks a graph on this thread
   bool at_once = false;          ///< whether small arrays are computed instead (host_kernels.h)
   bool only_graphs = false;      ///< whether nothing may be computed at once meanwhile
+  bool adopts = false;           ///< whether the next array is to use the memory that it is given
   bool fuses = false;            ///< whether the graph is traced to be fused
 };
 

@@ -9,11 +9,16 @@
 #include <limits>
 #include <type_traits>
 
+#include "files/json_values.h"
 #include "mlxnx/error.h"
-#include "program/json_values.h"
 
 namespace mlxnx::program {
 namespace {
+
+using files::integer;
+using files::member;
+using files::shown;
+using files::text;
 
 using nlohmann::json;
 using ops::AttrDef;

@@ -10,16 +10,25 @@
 #include <string>
 #include <utility>
 
+#include "files/json_values.h"
 #include "mlxnx/error.h"
 #include "ops/registry.h"
 #include "program/attrs_json.h"
-#include "program/json_values.h"
 #include "program/tensor_file.h"
 #include "program/verifier.h"
 #include "tensor/node.h"
 
 namespace mlxnx::program {
 namespace {
+
+using files::integer;
+using files::list;
+using files::list_member;
+using files::member;
+using files::parse_json;
+using files::shown;
+using files::text;
+using files::text_member;
 
 using nlohmann::json;
 
@@ -50,7 +59,7 @@ json list_types(std::span<const TensorType> types) {
 
 // `f32[2][3]` back to the type.
 TensorType read_type(const json& value) {
-  const std::string& text = program::text(value);
+  const std::string& text = files::text(value);
   const auto bad = [&] { return FormatError("\"" + text + "\" is no type"); };
   TensorType type;
   std::size_t at = std::min(text.find('['), text.size());
@@ -189,7 +198,7 @@ class Reader {
     program.main = read_region(value);
     if (value.contains("output_names")) {
       for (const json& name : list(value["output_names"]))
-        program.output_names.push_back(program::text(name));
+        program.output_names.push_back(files::text(name));
     }
     verify(program);
     return program;

@@ -8,12 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "files/safetensors.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx::program {
 
 struct TensorFile {
-  std::map<std::string, std::string> metadata;
+  files::Metadata metadata;
   std::map<std::string, Tensor> tensors;
 };
 

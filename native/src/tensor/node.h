@@ -83,6 +83,10 @@ Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 /// Wraps an array whose elements may be read.
 Tensor wrap_ready(mlxc::Array array, TensorType type);
 
+/// The tensor whose elements are the pages of a file; they are not read yet.
+/// Throws: UnsupportedError for dimensions that MLX can't count.
+Tensor from_pages(files::Pages pages, const TensorType& type);
+
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
 /// BackendError; ArgumentError for a traced one.
 void evaluate(std::span<Node* const> nodes);

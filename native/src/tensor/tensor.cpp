@@ -28,6 +28,18 @@ std::shared_ptr<tensors::Node> host_node(const void* data, const TensorType& typ
 
 }  // namespace
 
+namespace tensors {
+
+Tensor from_pages(files::Pages pages, const TensorType& type) {
+  mlxc::check_countable(type, "from_pages");
+  const mlxc::Ints dims(type.shape);
+  return wrap_ready(mlxc::from_pages(std::move(pages), std::span(dims.data(), dims.size()),
+                                     mlxc::to_mlx(type.dtype)),
+                    type);
+}
+
+}  // namespace tensors
+
 DType Tensor::inferred_type(const Number& value) {
   if (std::holds_alternative<double>(value)) return DType::f32;
   if (std::holds_alternative<std::complex<double>>(value)) return DType::c64;

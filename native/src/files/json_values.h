@@ -13,7 +13,7 @@
 
 #include "mlxnx/error.h"
 
-namespace mlxnx::program {
+namespace mlxnx::files {
 
 /// `value` for an error's text, cut where it is long.
 inline std::string shown(const nlohmann::json& value) {
@@ -110,4 +110,4 @@ inline nlohmann::json parse_json(std::string_view text, int most_depth = 64) {
   }
 }
 
-}  // namespace mlxnx::program
+}  // namespace mlxnx::files

@@ -1,0 +1,79 @@
+#include "files/mapped_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::files {
+
+Pages::Pages(Pages&& other) noexcept
+    : start_(std::exchange(other.start_, nullptr)),
+      length_(std::exchange(other.length_, 0)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+Pages& Pages::operator=(Pages&& other) noexcept {
+  std::swap(start_, other.start_);
+  std::swap(length_, other.length_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+Pages::~Pages() {
+  if (start_ != nullptr) ::munmap(start_, length_);
+}
+
+MappedFile::MappedFile(std::filesystem::path path, std::string_view op)
+    : path_(std::move(path)), op_(op) {
+  const auto refuse = [&](const std::string& why) {
+    if (file_ >= 0) ::close(file_);
+    throw ArgumentError(fmt::format("[{}] {} can't be read: {}", op_, path_.string(), why));
+  };
+  // A pipe would wait here for somebody who writes.
+  file_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (file_ < 0) refuse(std::strerror(errno));
+  struct stat status;
+  if (::fstat(file_, &status) != 0) refuse(std::strerror(errno));
+  if (!S_ISREG(status.st_mode))
+    refuse(S_ISDIR(status.st_mode) ? "it is a folder" : "it is no regular file");
+  size_ = static_cast<std::uint64_t>(status.st_size);
+  try {
+    whole_ = pages(0, size_);
+  } catch (...) {
+    ::close(file_);
+    throw;
+  }
+}
+
+MappedFile::~MappedFile() { ::close(file_); }
+
+Pages MappedFile::pages(std::uint64_t offset, std::uint64_t size) const {
+  Pages pages;
+  if (size == 0) return pages;
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t before = offset - std::min<std::uint64_t>(offset, Pages::kHeadroom);
+  const std::uint64_t start = before - before % page;
+  const std::size_t length = offset - start + size;
+  void* const memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE, file_,
+                              static_cast<off_t>(start));
+  if (memory == MAP_FAILED) {
+    throw ArgumentError(fmt::format("[{}] {} can't be brought into memory: {}", op_, path_.string(),
+                                    std::strerror(errno)));
+  }
+  pages.start_ = memory;
+  pages.length_ = length;
+  pages.data_ = static_cast<std::byte*>(memory) + (offset - start);
+  pages.size_ = size;
+  return pages;
+}
+
+}  // namespace mlxnx::files

@@ -1,0 +1,62 @@
+// A file as memory: its pages are read when they are first looked at, and what is only opened costs
+// no reading.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace mlxnx::files {
+
+/// Pages of a file in memory, given back at the end.
+class Pages {
+ public:
+  Pages() = default;
+  Pages(Pages&& other) noexcept;
+  Pages& operator=(Pages&& other) noexcept;
+  ~Pages();
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// The bytes, and kHeadroom before them, may be written: they are this process' own copy then.
+  std::byte* data() { return data_; }
+  static constexpr std::size_t kHeadroom = 16;
+
+ private:
+  friend class MappedFile;
+  void* start_ = nullptr;
+  std::size_t length_ = 0;
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// A regular file that is open for reading. Whoever shortens the file meanwhile ends the process
+/// that reads the missing pages: files are to be replaced, as AtomicFile does.
+class MappedFile {
+ public:
+  /// `op` opens the errors' text. Throws: ArgumentError, with the file's name, when it can't be
+  /// read or is no regular file.
+  MappedFile(std::filesystem::path path, std::string_view op);
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  ~MappedFile();
+
+  const std::filesystem::path& path() const { return path_; }
+  std::uint64_t size() const { return size_; }
+  /// The whole file.
+  std::span<const std::byte> bytes() const { return whole_.bytes(); }
+  /// `size` bytes from `offset` on as pages of their own, which outlive this object. The range lies
+  /// in the file. Throws: ArgumentError when the system refuses.
+  Pages pages(std::uint64_t offset, std::uint64_t size) const;
+
+ private:
+  std::filesystem::path path_;
+  std::string_view op_;
+  int file_ = -1;
+  std::uint64_t size_ = 0;
+  Pages whole_;
+};
+
+}  // namespace mlxnx::files

@@ -1,0 +1,268 @@
+#include "files/safetensors.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::files {
+namespace {
+
+using nlohmann::json;
+
+static_assert(std::endian::native == std::endian::little, "the format is little-endian");
+
+constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kAlignment = 8;
+constexpr std::size_t kMostHeaderBytes = 100'000'000;  // as other readers of the format
+
+// The format's names of element types. The first one of a type is the one that is written.
+constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
+    {StoredType::kBool, "BOOL"},
+    {StoredType::kU8, "U8"},
+    {StoredType::kU16, "U16"},
+    {StoredType::kU32, "U32"},
+    {StoredType::kU64, "U64"},
+    {StoredType::kS8, "I8"},
+    {StoredType::kS16, "I16"},
+    {StoredType::kS32, "I32"},
+    {StoredType::kS64, "I64"},
+    {StoredType::kF16, "F16"},
+    {StoredType::kBF16, "BF16"},
+    {StoredType::kF32, "F32"},
+    {StoredType::kF64, "F64"},
+    {StoredType::kC64, "C64"},
+    {StoredType::kF8E4M3, "F8_E4M3"},
+    {StoredType::kF8E5M2, "F8_E5M2"},
+    {StoredType::kF8E8M0, "F8_E8M0"},
+    {StoredType::kF8E4M3, "F8_E4M3FN"},
+}};
+
+[[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
+
+// Reads the header as it goes by, so that it takes no more memory than its tensors do, however
+// large or deep it is. A name that stands twice is seen, which a parsed object would hide.
+class HeaderReader {
+ public:
+  HeaderReader(std::uint64_t data_start, std::uint64_t data_size, SafetensorsHeader& header)
+      : data_start_(data_start), data_size_(data_size), header_(header) {}
+
+  bool null() { return scalar("null"); }
+  bool boolean(bool) { return scalar("a boolean"); }
+  bool number_integer(std::int64_t number) { return scalar(std::to_string(number)); }
+  bool number_float(double, const std::string& text) { return scalar(text); }
+  bool binary(json::binary_t&) { return scalar("bytes"); }
+  bool number_unsigned(std::uint64_t number) {
+    if (place_ != Place::kList) return scalar(std::to_string(number));
+    numbers_->push_back(number);
+    return true;
+  }
+  bool string(std::string& text) {
+    if (place_ == Place::kMetadata) {
+      if (!header_.metadata.emplace(key_, std::move(text)).second)
+        refuse(fmt::format("__metadata__ has {:?} twice", key_));
+    } else if (place_ == Place::kTensor && key_ == "dtype") {
+      only_once(dtype_) = std::move(text);
+    } else {
+      return scalar(fmt::format("{:?}", text));
+    }
+    return true;
+  }
+  bool start_object(std::size_t) {
+    switch (place_) {
+      case Place::kOutside:
+        place_ = Place::kTop;
+        return true;
+      case Place::kTop:
+        place_ = key_ == "__metadata__" ? Place::kMetadata : Place::kTensor;
+        name_ = key_;
+        dtype_.reset();
+        shape_.reset();
+        offsets_.reset();
+        return true;
+      default:
+        return misplaced("an object");
+    }
+  }
+  bool key(std::string& text) {
+    key_ = std::move(text);
+    if (place_ == Place::kTop && !names_.insert(key_).second)
+      refuse(fmt::format("{:?} stands twice in the header", key_));
+    return true;
+  }
+  bool end_object() {
+    if (place_ == Place::kTop) {
+      place_ = Place::kOutside;
+      return true;
+    }
+    if (place_ == Place::kTensor) add_tensor();
+    place_ = Place::kTop;
+    return true;
+  }
+  bool start_array(std::size_t) {
+    if (place_ == Place::kTensor && key_ == "shape") {
+      numbers_ = &only_once(shape_);
+    } else if (place_ == Place::kTensor && key_ == "data_offsets") {
+      numbers_ = &only_once(offsets_);
+    } else {
+      return misplaced("a list");
+    }
+    place_ = Place::kList;
+    return true;
+  }
+  bool end_array() {
+    place_ = Place::kTensor;
+    return true;
+  }
+  bool parse_error(std::size_t position, const std::string&, const json::exception& error) {
+    if (error.id == kOutOfRange) refuse("the header: a number in it is larger than any type holds");
+    refuse(fmt::format("the header: no JSON from byte {} on", position));
+  }
+
+ private:
+  enum class Place { kOutside, kTop, kMetadata, kTensor, kList };
+  static constexpr int kOutOfRange = 406;
+
+  std::string here() const {
+    return place_ == Place::kTensor || place_ == Place::kList
+               ? fmt::format("tensor {:?}: {}", name_, key_)
+           : place_ == Place::kMetadata ? fmt::format("__metadata__, {:?}", key_)
+           : place_ == Place::kTop      ? fmt::format("{:?}", key_)
+                                        : "the header";
+  }
+  [[noreturn]] bool misplaced(std::string_view what) {
+    refuse(fmt::format("{} is {}", here(), what));
+  }
+  // What the format has nothing to say about may stand beside what it knows of a tensor.
+  bool scalar(const std::string& what) {
+    const bool is_known = key_ == "dtype" || key_ == "shape" || key_ == "data_offsets";
+    if (place_ == Place::kTensor && !is_known) return true;
+    misplaced(what.size() > 100 ? what.substr(0, 100) + "…" : what);
+  }
+
+  template <typename T>
+  T& only_once(std::optional<T>& value) const {
+    if (value) refuse_tensor(key_ + " stands twice");
+    return value.emplace();
+  }
+
+  [[noreturn]] void refuse_tensor(const std::string& what) const {
+    refuse(fmt::format("tensor {:?}: {}", name_, what));
+  }
+
+  void add_tensor() {
+    if (!dtype_ || !shape_ || !offsets_) refuse_tensor("it lacks dtype, shape or data_offsets");
+    const auto* named = std::find_if(kNames.begin(), kNames.end(),
+                                     [&](const auto& entry) { return entry.second == *dtype_; });
+    if (named == kNames.end()) {
+      throw UnsupportedError(
+          fmt::format("tensor {:?}: element type {} is not supported", name_, *dtype_));
+    }
+    StoredTensor tensor{.name = name_, .type = named->first};
+    for (const std::uint64_t dimension : *shape_) {
+      if (!std::in_range<std::int64_t>(dimension))
+        refuse_tensor(fmt::format("a dimension of {}", dimension));
+      tensor.shape.push_back(static_cast<std::int64_t>(dimension));
+    }
+    if (offsets_->size() != 2) refuse_tensor("data_offsets are no pair");
+    const std::uint64_t first = (*offsets_)[0], last = (*offsets_)[1];
+    try {
+      tensor.bytes = stored_bytes(tensor.type, tensor.shape);
+    } catch (const FormatError& error) {
+      refuse_tensor(error.what());
+    }
+    if (first > last || last > data_size_ || last - first != tensor.bytes) {
+      refuse_tensor(fmt::format("{}{} lies at {} to {} of {} bytes", row_of(tensor.type).name,
+                                to_string(tensor.shape), first, last, data_size_));
+    }
+    tensor.offset = data_start_ + first;
+    header_.tensors.push_back(std::move(tensor));
+  }
+
+  std::uint64_t data_start_, data_size_;
+  SafetensorsHeader& header_;
+  Place place_ = Place::kOutside;
+  std::string key_, name_;
+  std::unordered_set<std::string> names_;
+  std::optional<std::string> dtype_;
+  std::optional<std::vector<std::uint64_t>> shape_, offsets_;
+  std::vector<std::uint64_t>* numbers_ = nullptr;
+};
+
+// No byte belongs to none of the tensors, or to two.
+void check_places(std::vector<StoredTensor>& tensors, std::uint64_t start, std::uint64_t end) {
+  std::sort(tensors.begin(), tensors.end(), [](const StoredTensor& a, const StoredTensor& b) {
+    return std::tie(a.offset, a.bytes, a.name) < std::tie(b.offset, b.bytes, b.name);
+  });
+  std::uint64_t at = start;
+  for (const StoredTensor& tensor : tensors) {
+    if (tensor.offset != at) {
+      refuse(fmt::format("tensor {:?} begins at byte {}, and the tensors before it end at {}",
+                         tensor.name, tensor.offset - start, at - start));
+    }
+    at += tensor.bytes;
+  }
+  if (at != end)
+    refuse(fmt::format("{} bytes of elements, and the tensors end at {}", end - start, at - start));
+}
+
+}  // namespace
+
+SafetensorsHeader parse_safetensors(std::span<const std::byte> file) {
+  if (file.size() < kLengthBytes) refuse(fmt::format("{} bytes are no file", file.size()));
+  std::uint64_t length = 0;
+  std::memcpy(&length, file.data(), kLengthBytes);
+  if (length > std::min(file.size() - kLengthBytes, kMostHeaderBytes))
+    refuse(fmt::format("a header of {} bytes in a file of {}", length, file.size()));
+  const std::uint64_t start = kLengthBytes + length;
+  const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
+  SafetensorsHeader header;
+  HeaderReader reader(start, file.size() - start, header);
+  json::sax_parse(text, text + length, &reader);
+  check_places(header.tensors, start, file.size());
+  return header;
+}
+
+std::string safetensors_header(std::span<const StoredTensor> tensors, const Metadata& metadata) {
+  // One at a time, so that many tensors take little memory beside the text.
+  std::string text = "{";
+  try {
+    if (!metadata.empty()) text += "\"__metadata__\":" + json(metadata).dump();
+    std::uint64_t at = 0;
+    for (const StoredTensor& tensor : tensors) {
+      const auto* named = std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) {
+        return entry.first == tensor.type;
+      });
+      if (named == kNames.end()) {
+        throw UnsupportedError(fmt::format("tensor {:?}: the format has no elements of type {}",
+                                           tensor.name, row_of(tensor.type).name));
+      }
+      text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                          text.size() > 1 ? "," : "", json(tensor.name).dump(), named->second,
+                          fmt::join(tensor.shape, ","), at, at + tensor.bytes);
+      at += tensor.bytes;
+    }
+  } catch (const json::exception&) {
+    throw ArgumentError("a name is not UTF-8");
+  }
+  text += '}';
+  text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
+  if (text.size() > kMostHeaderBytes)
+    throw UnsupportedError(fmt::format("the header would have {} bytes", text.size()));
+  const std::uint64_t length = text.size();
+  std::string start(kLengthBytes, '\0');
+  std::memcpy(start.data(), &length, kLengthBytes);
+  return start + text;
+}
+
+}  // namespace mlxnx::files

@@ -1,0 +1,44 @@
+#include "io/stored_tensor.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "files/small_floats.h"
+#include "mlxnx/error.h"
+#include "tensor/node.h"
+
+namespace mlxnx::io {
+namespace {
+
+std::span<const std::byte> bytes_of(const files::MappedFile& file,
+                                    const files::StoredTensor& stored) {
+  return file.bytes().subspan(stored.offset, stored.bytes);
+}
+
+Tensor read_bools(const files::MappedFile& file, const files::StoredTensor& stored) {
+  std::vector<std::byte> elements(stored.bytes);
+  std::ranges::transform(bytes_of(file, stored), elements.begin(),
+                         [](std::byte element) { return std::byte{element != std::byte{0}}; });
+  return Tensor::from_bytes(elements, {DType::u8, stored.shape});
+}
+
+Tensor read_small_floats(const files::MappedFile& file, const files::StoredTensor& stored) {
+  std::vector<std::uint16_t> elements(stored.bytes);
+  files::small_floats_as_bf16(stored.type, bytes_of(file, stored), elements);
+  return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::bf16, stored.shape});
+}
+
+}  // namespace
+
+Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& stored) {
+  const files::StoredTypeRow& row = files::row_of(stored.type);
+  if (stored.type == files::StoredType::kBool) return read_bools(file, stored);
+  if (row.dtype) {
+    return tensors::from_pages(file.pages(stored.offset, stored.bytes), {*row.dtype, stored.shape});
+  }
+  if (row.per_block == 1) return read_small_floats(file, stored);
+  throw UnsupportedError("elements of type " + std::string(row.name) + " are not decoded");
+}
+
+}  // namespace mlxnx::io

@@ -1,0 +1,16 @@
+// Tensors out of files that say where they lie.
+#pragma once
+
+#include "files/mapped_file.h"
+#include "files/stored.h"
+#include "mlxnx/tensor.h"
+
+namespace mlxnx::io {
+
+/// The tensor at a place of `file` that is known to lie in it. Elements that lie as in memory are
+/// read when something asks for them; floats of 8 bits become bf16, which holds them all, and other
+/// blocks f32.
+/// Throws: UnsupportedError for dimensions that MLX can't count.
+Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& stored);
+
+}  // namespace mlxnx::io
