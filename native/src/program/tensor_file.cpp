@@ -15,7 +15,7 @@ namespace {
 
 TensorFile read(std::span<const std::byte> bytes) {
   files::SafetensorsHeader header = files::parse_safetensors(bytes);
-  TensorFile file{.metadata = std::move(header.metadata)};
+  TensorFile file{.metadata = std::move(header.metadata), .tensors = {}};
   for (const files::StoredTensor& stored : header.tensors) {
     const files::StoredTypeRow& row = files::row_of(stored.type);
     if (!row.dtype || stored.type == files::StoredType::kBool)
