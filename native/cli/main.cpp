@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "command.h"
+#include "files/nearest.h"
 #include "interrupt.h"
-#include "nearest.h"
 #include "output.h"
 
 namespace {
@@ -58,7 +58,7 @@ int refuse(const std::string& what, std::string_view subcommand = "") {
 // Why `typed`, the first argument, chooses no subcommand.
 std::string no_subcommand(std::string_view typed) {
   const std::vector<std::string_view> names = subcommands();
-  const std::string_view meant = mlxnx::cli::nearest(typed, names);
+  const std::string_view meant = mlxnx::files::nearest(typed, names);
   if (!meant.empty())
     return fmt::format("there is no subcommand \"{}\"; did you mean \"{}\"?", typed, meant);
   std::string what = "a subcommand is missing";

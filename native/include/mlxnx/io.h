@@ -1,17 +1,68 @@
 // Files of tensors.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "mlxnx/tensor.h"
 
 namespace mlxnx {
 
-/// The tensors of a .safetensors file by their names. Throws: FormatError for anything but such a
-/// file, UnsupportedError for element types that MLX lacks, ArgumentError when it can't be read;
-/// each names the file. mlx: mx.load
+/// What a file says of one of its tensors.
+struct TensorInfo {
+  std::string name;
+  std::string type;  ///< as it is stored: "f32", "bf16", "bool", "f8_e4m3", "Q4_K"
+  Shape shape = {};
+  std::uint64_t bytes = 0;  ///< that it takes in the file
+};
+
+/// A file of tensors that is open: .safetensors or .gguf, whichever its first bytes say. Opening
+/// reads the names, types and shapes only. Tensors whose elements lie in the file as they do in
+/// memory are read when something asks for their elements, and use the file's pages where the
+/// device can: nothing is copied. The file may be replaced meanwhile, but not shortened. Copies
+/// share the open file; any thread.
+///
+///     TensorFile file("model.safetensors");
+///     Tensor weight = file.read("layers.0.weight");
+class TensorFile {
+ public:
+  /// Throws: FormatError for a file that is none, ArgumentError where it can't be read; each names
+  /// the file.
+  explicit TensorFile(const std::filesystem::path& path);
+
+  /// "safetensors" or "gguf".
+  std::string_view format() const;
+  /// In the order in which they lie in the file.
+  const std::vector<TensorInfo>& tensors() const;
+  /// Null where the file has no tensor of that name.
+  const TensorInfo* find(std::string_view name) const;
+  /// What else the file says, by its keys: the texts of a .safetensors header, and of a .gguf file
+  /// its texts, numbers and truth values as text.
+  const std::map<std::string, std::string>& metadata() const;
+
+  /// The tensor of that name: bool is u8, floats of 8 bits are bf16, which holds them all, and
+  /// blocks of .gguf files f32. Throws: ArgumentError with the nearest name where there is none,
+  /// UnsupportedError for dimensions that MLX can't count.
+  Tensor read(std::string_view name) const;
+  /// The tensors whose names are meant, all by default.
+  std::map<std::string, Tensor> read(
+      const std::function<bool(std::string_view name)>& which = {}) const;
+
+  struct Contents;
+
+ private:
+  std::shared_ptr<const Contents> contents_;
+};
+
+/// The tensors of a .safetensors file by their names, as TensorFile reads them. Throws: FormatError
+/// for anything but such a file, UnsupportedError for element types that MLX lacks, ArgumentError
+/// when it can't be read; each names the file. mlx: mx.load
 ///
 ///     auto tensors = load_safetensors("model.safetensors");
 std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path);

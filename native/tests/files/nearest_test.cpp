@@ -1,12 +1,12 @@
 // Which name somebody meant.
-#include "nearest.h"
+#include "files/nearest.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <string>
 
-namespace mlxnx::cli {
+namespace mlxnx::files {
 namespace {
 
 constexpr std::array<std::string_view, 4> kNames = {"bench", "inspect", "replay", "run"};
@@ -27,4 +27,4 @@ TEST(Nearest, IsNoneOfThemWhereAllAreFarAway) {
 }
 
 }  // namespace
-}  // namespace mlxnx::cli
+}  // namespace mlxnx::files

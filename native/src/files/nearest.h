@@ -4,10 +4,10 @@
 #include <span>
 #include <string_view>
 
-namespace mlxnx::cli {
+namespace mlxnx::files {
 
 /// The one of `names` that takes the fewest changes of single letters, swaps of neighbours
 /// included, to become `typed`; empty when all are too far away.
 std::string_view nearest(std::string_view typed, std::span<const std::string_view> names);
 
-}  // namespace mlxnx::cli
+}  // namespace mlxnx::files

@@ -1,9 +1,9 @@
-#include "nearest.h"
+#include "files/nearest.h"
 
 #include <algorithm>
 #include <vector>
 
-namespace mlxnx::cli {
+namespace mlxnx::files {
 namespace {
 
 std::size_t changes(std::string_view a, std::string_view b) {
@@ -43,4 +43,4 @@ std::string_view nearest(std::string_view typed, std::span<const std::string_vie
   return best;
 }
 
-}  // namespace mlxnx::cli
+}  // namespace mlxnx::files

@@ -1,0 +1,170 @@
+#include "mlxnx/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "files/nearest.h"
+#include "io/checkpoint_contents.h"
+#include "io/model_folder.h"
+#include "mlxnx/error.h"
+#include "mlxnx/io.h"
+
+namespace mlxnx {
+namespace {
+
+constexpr std::array<std::int64_t, 6> kBits = {2, 3, 4, 5, 6, 8};
+constexpr std::array<std::int64_t, 3> kGroups = {32, 64, 128};
+
+io::Source open_source(const std::filesystem::path& path) {
+  return std::filesystem::is_directory(path) ? io::open_folder(path) : io::open_file(path);
+}
+
+// Modes of floats have scales of one byte, and as many words for each as the mode says.
+Quantization by_shape_of_floats(std::int64_t words, std::int64_t groups, const std::string& text) {
+  constexpr std::array kModes = {QuantizationMode::kNvfp4, QuantizationMode::kMxfp4,
+                                 QuantizationMode::kMxfp8};
+  constexpr std::array<std::array<std::int64_t, 2>, 3> kForms = {{{4, 16}, {4, 32}, {8, 32}}};
+  for (std::size_t i = 0; i < kModes.size(); ++i) {
+    const auto [bits, group] = kForms[i];
+    if (words * 32 == groups * group * bits)
+      return {.mode = kModes[i], .bits = bits, .group_size = group};
+  }
+  throw FormatError(text + ": no mode of floats has so many words for each scale");
+}
+
+Quantization as_configured(const Config& entry) {
+  Quantization form;
+  form.mode = quantization_mode(entry.get<std::string>("mode", "affine"));
+  if (entry.contains("bits")) form.bits = entry.get<std::int64_t>("bits");
+  if (entry.contains("group_size")) form.group_size = entry.get<std::int64_t>("group_size");
+  return form;
+}
+
+// What the settings say of a layer: its own entry, else that of all.
+std::optional<Quantization> configured(const Config& config, std::string_view layer) {
+  if (!config.contains("quantization")) return std::nullopt;
+  const Config settings = config.get<Config>("quantization");
+  if (settings.contains(layer) && settings.holds_object(layer))
+    return as_configured(settings.get<Config>(layer));
+  if (!settings.contains("bits") && !settings.contains("group_size")) return std::nullopt;
+  return as_configured(settings);
+}
+
+Quantization by_shape(std::int64_t words, std::int64_t groups,
+                      const std::optional<Quantization>& said, const std::string& text) {
+  std::vector<Quantization> fitting;
+  for (const std::int64_t group : kGroups) {
+    for (const std::int64_t bits : kBits) {
+      if (words * 32 != groups * group * bits) continue;
+      const Quantization form{.bits = bits, .group_size = group};
+      if (said && said->mode == QuantizationMode::kAffine && said->bits.value_or(bits) == bits &&
+          said->group_size.value_or(group) == group)
+        return form;
+      fitting.push_back(form);
+    }
+  }
+  if (said && said->bits) {
+    throw FormatError(
+        fmt::format("{}: the settings say {} bits in groups of {}, which does not fit", text,
+                    *said->bits, said->group_size.value_or(64)));
+  }
+  if (fitting.size() == 1) return fitting.front();
+  if (fitting.empty()) throw FormatError(text + ": no bits and groups fit these shapes");
+  std::string forms;
+  for (const Quantization& form : fitting)
+    forms += fmt::format("{}{} bits in groups of {}", forms.empty() ? "" : ", ", *form.bits,
+                         *form.group_size);
+  throw FormatError(fmt::format("{}: {} fit these shapes, and no settings say which", text, forms));
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const std::filesystem::path& path, const Options& options) {
+  auto contents = std::make_shared<Contents>();
+  io::Source source = open_source(path);
+  contents->path = path;
+  contents->options = options;
+  contents->format = std::move(source.format);
+  contents->config = std::move(source.config);
+  contents->entries = std::move(source.entries);
+  contents->chat_template = std::move(source.chat_template);
+  try {
+    io::repack(contents->entries, contents->config);
+  } catch (const FormatError& error) {
+    throw FormatError(fmt::format("{} ({})", error.what(), path.string()));
+  } catch (const UnsupportedError& error) {
+    throw UnsupportedError(fmt::format("{} ({})", error.what(), path.string()));
+  }
+  for (const auto& [name, entry] : contents->entries)
+    contents->tensors.push_back({name, entry.type, entry.stored, entry.bytes});
+  contents_ = std::move(contents);
+}
+
+const std::filesystem::path& Checkpoint::path() const { return contents_->path; }
+std::string_view Checkpoint::format() const { return contents_->format; }
+const Config& Checkpoint::config() const { return contents_->config; }
+const std::vector<CheckpointTensor>& Checkpoint::tensors() const { return contents_->tensors; }
+std::optional<std::string> Checkpoint::chat_template() const { return contents_->chat_template; }
+
+const CheckpointTensor* Checkpoint::find(std::string_view name) const {
+  const auto& tensors = contents_->tensors;
+  const auto found = std::ranges::lower_bound(tensors, name, {}, &CheckpointTensor::name);
+  return found != tensors.end() && found->name == name ? &*found : nullptr;
+}
+
+Tensor Checkpoint::read(std::string_view name) const {
+  const auto found = contents_->entries.find(name);
+  if (found != contents_->entries.end()) return found->second.read();
+  std::vector<std::string_view> names;
+  for (const CheckpointTensor& tensor : tensors()) names.push_back(tensor.name);
+  const std::string_view meant = files::nearest(name, names);
+  throw ArgumentError(
+      fmt::format("[checkpoint] {} has no tensor {:?} among its {}{}", path().string(), name,
+                  names.size(), meant.empty() ? "" : fmt::format("; the nearest is {:?}", meant)));
+}
+
+std::map<std::string, Tensor> Checkpoint::read(
+    const std::function<bool(std::string_view name)>& which) const {
+  std::map<std::string, Tensor> tensors;
+  for (const auto& [name, entry] : contents_->entries) {
+    if (!which || which(name)) tensors.emplace(name, entry.read());
+  }
+  return tensors;
+}
+
+std::optional<Quantization> Checkpoint::quantization(std::string_view layer) const {
+  const CheckpointTensor* weight = find(fmt::format("{}.weight", layer));
+  const CheckpointTensor* scales = find(fmt::format("{}.scales", layer));
+  if (weight == nullptr || scales == nullptr || weight->type.dtype != DType::u32)
+    return std::nullopt;
+  const std::string text =
+      fmt::format("[checkpoint] {}: the layer {:?} has weights {} and scales {}", path().string(),
+                  layer, to_string(weight->type), to_string(scales->type));
+  if (weight->type.shape.empty() || scales->type.shape.empty()) throw FormatError(text);
+  const std::int64_t words = weight->type.shape.back(), groups = scales->type.shape.back();
+  if (scales->type.dtype == DType::u8) return by_shape_of_floats(words, groups, text);
+  return by_shape(words, groups, configured(config(), layer), text);
+}
+
+Adapter Adapter::read(const std::filesystem::path& folder) {
+  Adapter adapter;
+  adapter.config = Config::read(folder / "adapter_config.json");
+  const std::string kind = adapter.config.get<std::string>("fine_tune_type", "lora");
+  if (kind == "lora" || kind == "dora") {
+    adapter.kind = kind == "lora" ? Kind::kLora : Kind::kDora;
+    adapter.scale = adapter.config.get<Config>("lora_parameters").get<double>("scale");
+  } else if (kind == "full") {
+    adapter.kind = Kind::kFull;
+  } else {
+    throw FormatError(
+        fmt::format("[adapter] {}: fine_tune_type is {:?}, and lora, dora or full is wanted",
+                    (folder / "adapter_config.json").string(), kind));
+  }
+  adapter.tensors = TensorFile(folder / "adapters.safetensors").read();
+  return adapter;
+}
+
+}  // namespace mlxnx

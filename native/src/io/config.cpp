@@ -1,0 +1,205 @@
+#include "mlxnx/config.h"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "files/file_errors.h"
+#include "files/json_values.h"
+#include "files/mapped_file.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx {
+
+struct Config::Value {
+  nlohmann::json json = nlohmann::json::object();
+};
+
+namespace {
+
+using nlohmann::json;
+
+template <typename T>
+struct Reader;
+
+template <>
+struct Reader<bool> {
+  static constexpr const char* kWanted = "true or false";
+  static bool fits(const json& value) { return value.is_boolean(); }
+  static bool read(const json& value) { return value.get<bool>(); }
+};
+template <>
+struct Reader<std::int64_t> {
+  static constexpr const char* kWanted = "an integer";
+  // A float without a fraction is what some writers make of integers.
+  static bool fits(const json& value) {
+    if (value.is_number_unsigned()) return std::in_range<std::int64_t>(value.get<std::uint64_t>());
+    if (value.is_number_integer()) return true;
+    return value.is_number_float() && value.get<double>() == static_cast<double>(read(value));
+  }
+  static std::int64_t read(const json& value) {
+    constexpr double kMost = 9007199254740992;  // 2^53
+    if (!value.is_number_float()) return value.get<std::int64_t>();
+    const double number = value.get<double>();
+    return number > -kMost && number < kMost ? static_cast<std::int64_t>(number) : 0;
+  }
+};
+template <>
+struct Reader<double> {
+  static constexpr const char* kWanted = "a number";
+  static constexpr std::pair<std::string_view, double> kWords[] = {
+      {"Infinity", std::numeric_limits<double>::infinity()},
+      {"-Infinity", -std::numeric_limits<double>::infinity()},
+      {"NaN", std::numeric_limits<double>::quiet_NaN()}};
+  static const double* word(const json& value) {
+    if (!value.is_object() || value.size() != 1) return nullptr;
+    const auto text = value.find("__float__");
+    if (text == value.end() || !text->is_string()) return nullptr;
+    for (const auto& [name, number] : kWords) {
+      if (text->get_ref<const std::string&>() == name) return &number;
+    }
+    return nullptr;
+  }
+  static bool fits(const json& value) { return value.is_number() || word(value) != nullptr; }
+  static double read(const json& value) {
+    const double* named = word(value);
+    return named != nullptr ? *named : value.get<double>();
+  }
+};
+template <>
+struct Reader<std::string> {
+  static constexpr const char* kWanted = "a text";
+  static bool fits(const json& value) { return value.is_string(); }
+  static std::string read(const json& value) { return value.get<std::string>(); }
+};
+
+}  // namespace
+
+Config::Config() : value_(std::make_shared<Value>()) {}
+Config::Config(std::shared_ptr<const Value> value) : value_(std::move(value)) {}
+
+Config Config::parse(std::string_view text) {
+  Value value{files::parse_json(text)};
+  if (!value.json.is_object()) throw FormatError(files::shown(value.json) + " is no object");
+  return Config(std::make_shared<const Value>(std::move(value)));
+}
+
+Config Config::read(const std::filesystem::path& path) {
+  const files::MappedFile file(path, "config");
+  return files::naming_file("config", path, [&] {
+    return parse({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
+  });
+}
+
+bool Config::contains(std::string_view key) const {
+  const auto found = value_->json.find(key);
+  return found != value_->json.end() && !found->is_null();
+}
+
+std::vector<std::string> Config::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : value_->json.items()) {
+    if (!value.is_null()) keys.push_back(key);
+  }
+  return keys;
+}
+
+namespace {
+
+const json& member(const json& object, std::string_view key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null())
+    throw FormatError(fmt::format("[config] {:?} is missing", key));
+  return *found;
+}
+
+[[noreturn]] void refuse(std::string_view key, const json& value, std::string_view wanted) {
+  throw FormatError(
+      fmt::format("[config] {:?} is {}, and {} is wanted", key, files::shown(value), wanted));
+}
+
+template <typename T>
+T read_as(std::string_view key, const json& value) {
+  if (!Reader<T>::fits(value)) refuse(key, value, Reader<T>::kWanted);
+  return Reader<T>::read(value);
+}
+
+template <typename T>
+std::vector<T> read_list(std::string_view key, const json& value) {
+  if (!value.is_array()) refuse(key, value, "a list");
+  std::vector<T> values;
+  for (const json& element : value) values.push_back(read_as<T>(key, element));
+  return values;
+}
+
+}  // namespace
+
+#define MLXNX_CONFIG_TYPE(T)                                                            \
+  template <>                                                                           \
+  T Config::get<T>(std::string_view key) const {                                        \
+    return read_as<T>(key, member(value_->json, key));                                  \
+  }                                                                                     \
+  template <>                                                                           \
+  std::vector<T> Config::get<std::vector<T>>(std::string_view key) const {              \
+    return read_list<T>(key, member(value_->json, key));                                \
+  }                                                                                     \
+  template <>                                                                           \
+  void Config::set<T>(std::string_view key, const T& value) {                           \
+    own().json[std::string(key)] = value;                                               \
+  }                                                                                     \
+  template <>                                                                           \
+  void Config::set<std::vector<T>>(std::string_view key, const std::vector<T>& value) { \
+    own().json[std::string(key)] = value;                                               \
+  }
+MLXNX_CONFIG_TYPE(bool)
+MLXNX_CONFIG_TYPE(std::int64_t)
+MLXNX_CONFIG_TYPE(double)
+MLXNX_CONFIG_TYPE(std::string)
+#undef MLXNX_CONFIG_TYPE
+
+template <>
+Config Config::get<Config>(std::string_view key) const {
+  const json& value = member(value_->json, key);
+  if (!value.is_object()) refuse(key, value, "an object");
+  return Config(std::make_shared<const Value>(Value{value}));
+}
+template <>
+std::vector<Config> Config::get<std::vector<Config>>(std::string_view key) const {
+  const json& value = member(value_->json, key);
+  if (!value.is_array()) refuse(key, value, "a list of objects");
+  std::vector<Config> values;
+  for (const json& element : value) {
+    if (!element.is_object()) refuse(key, value, "a list of objects");
+    values.push_back(Config(std::make_shared<const Value>(Value{element})));
+  }
+  return values;
+}
+template <>
+void Config::set<Config>(std::string_view key, const Config& value) {
+  own().json[std::string(key)] = value.value_->json;
+}
+
+void Config::set_from(std::string_view key, const Config& other) {
+  const json value = member(other.value_->json, key);  // `other` may be this one
+  own().json[std::string(key)] = value;
+}
+
+bool Config::holds_object(std::string_view key) const {
+  return contains(key) && value_->json.find(key)->is_object();
+}
+
+void Config::erase(std::string_view key) { own().json.erase(std::string(key)); }
+
+std::string Config::to_json(int indent) const {
+  return value_->json.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
+// Values that copies share are never changed.
+Config::Value& Config::own() {
+  auto mine = std::make_shared<Value>(*value_);
+  Value& value = *mine;
+  value_ = std::move(mine);
+  return value;
+}
+
+}  // namespace mlxnx

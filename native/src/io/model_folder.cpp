@@ -1,0 +1,185 @@
+#include "io/model_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "files/file_errors.h"
+#include "files/json_values.h"
+#include "files/mapped_file.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx::io {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::string_view kOp = "checkpoint";
+constexpr const char* kIndex = "model.safetensors.index.json";
+
+// The tensors that the index names, each with its file.
+using Index = std::map<std::string, std::string, std::less<>>;
+
+bool is_plain(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
+
+std::string text_of(const fs::path& path) {
+  const files::MappedFile file(path, kOp);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
+Index read_index(const fs::path& path) {
+  const std::string text = text_of(path);
+  return files::naming_file(kOp, path, [&] {
+    Index index;
+    const json value = files::parse_json(text, 8);
+    const json& map = files::member(value, "weight_map");
+    if (!map.is_object()) throw FormatError("weight_map is no object");
+    for (const auto& [name, file] : map.items()) {
+      if (!is_plain(files::text(file)) || !files::text(file).ends_with(".safetensors")) {
+        throw FormatError(fmt::format(
+            "weight_map has {:?} in {}, which is no name of a .safetensors file in this folder",
+            name, files::shown(file)));
+      }
+      index.emplace(name, files::text(file));
+    }
+    return index;
+  });
+}
+
+// Names of files in the folder, in order.
+std::vector<std::string> listed(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (auto at = fs::directory_iterator(folder, error); !error && at != fs::directory_iterator();
+       at.increment(error))
+    names.push_back(at->path().filename().string());
+  if (error) {
+    throw ArgumentError(
+        fmt::format("[{}] {} can't be read: {}", kOp, folder.string(), error.message()));
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+[[noreturn]] void refuse_without_weights(const fs::path& folder,
+                                         const std::vector<std::string>& names) {
+  const auto holds = [&](std::string_view suffix) {
+    return std::ranges::any_of(names, [&](const auto& name) { return name.ends_with(suffix); });
+  };
+  std::string hint;
+  if (holds(".gguf")) hint = "; give the name of its .gguf file";
+  if (holds(".bin") || holds(".pt") || holds(".pth"))
+    hint =
+        "; its weights are Python pickles, which are never loaded: take a repository with "
+        "safetensors";
+  throw ArgumentError(
+      fmt::format("[{}] {} holds no model*.safetensors{}", kOp, folder.string(), hint));
+}
+
+std::vector<std::string> weight_files(const fs::path& folder, const Index& index) {
+  std::set<std::string> chosen;
+  for (const auto& [name, file] : index) chosen.insert(file);
+  const std::vector<std::string> names = listed(folder);
+  std::vector<std::string> others;
+  for (const std::string& name : names) {
+    if (!name.ends_with(".safetensors")) continue;
+    if (name.starts_with("model")) chosen.insert(name);
+    others.push_back(name);
+  }
+  if (chosen.empty() && others.size() == 1) return others;
+  if (chosen.empty()) refuse_without_weights(folder, names);
+  for (const std::string& name : chosen) {
+    if (!std::ranges::binary_search(names, name)) {
+      throw ArgumentError(
+          fmt::format("[{}] {} is missing, and {} names it: the folder is not whole", kOp,
+                      (folder / name).string(), kIndex));
+    }
+  }
+  return {chosen.begin(), chosen.end()};
+}
+
+void add_file(const fs::path& path, const Index& index, Entries& entries) {
+  const auto file = std::make_shared<const OpenFile>(path);
+  const std::string own = path.filename().string();
+  for (const files::StoredTensor& tensor : file->tensors()) {
+    const auto listed = index.find(tensor.name);
+    if (listed != index.end() && listed->second != own) continue;
+    const auto [found, is_new] = entries.emplace(tensor.name, entry_of(file, tensor));
+    if (!is_new) {
+      throw FormatError(fmt::format("[{}] {:?} stands in {} and in {}", kOp, tensor.name,
+                                    found->second.file->path().string(), path.string()));
+    }
+  }
+}
+
+std::optional<std::string> chat_template_of(const fs::path& folder) {
+  if (fs::is_regular_file(folder / "chat_template.jinja"))
+    return text_of(folder / "chat_template.jinja");
+  const fs::path settings = folder / "tokenizer_config.json";
+  if (!fs::is_regular_file(settings)) return std::nullopt;
+  const json value =
+      files::naming_file(kOp, settings, [&] { return files::parse_json(text_of(settings)); });
+  if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
+  const json& templates = value["chat_template"];
+  if (templates.is_string()) return templates.get<std::string>();
+  if (!templates.is_array()) return std::nullopt;
+  // Several by name.
+  for (const json& each : templates) {
+    if (each.is_object() && each.value("name", json()) == "default" && each.contains("template") &&
+        each["template"].is_string())
+      return each["template"].get<std::string>();
+  }
+  return std::nullopt;
+}
+
+Config config_of(const fs::path& folder) {
+  if (!fs::exists(folder / "config.json")) return {};
+  Config config = Config::read(folder / "config.json");
+  const fs::path generation = folder / "generation_config.json";
+  if (fs::is_regular_file(generation)) {
+    const Config settings = Config::read(generation);
+    if (settings.contains("eos_token_id")) config.set_from("eos_token_id", settings);
+  }
+  const bool has_own = config.contains("quantization_config") || config.contains("quantization");
+  if (!has_own && config.contains("text_config")) {
+    const Config text = config.get<Config>("text_config");
+    if (text.contains("quantization_config")) config.set_from("quantization_config", text);
+  }
+  return config;
+}
+
+}  // namespace
+
+Source open_folder(const fs::path& folder) {
+  Source source{.format = "folder",
+                .config = config_of(folder),
+                .entries = {},
+                .chat_template = chat_template_of(folder)};
+  Index index;
+  if (fs::exists(folder / kIndex)) index = read_index(folder / kIndex);
+  for (const std::string& name : weight_files(folder, index))
+    add_file(folder / name, index, source.entries);
+  for (const auto& [name, file] : index) {
+    if (!source.entries.contains(name)) {
+      throw FormatError(fmt::format("[{}] {} says that {:?} is in {}, and it is not", kOp,
+                                    (folder / kIndex).string(), name, file));
+    }
+  }
+  return source;
+}
+
+Source open_file(const fs::path& path) {
+  Source source{.format = "safetensors", .config = {}, .entries = {}, .chat_template = {}};
+  add_file(path, {}, source.entries);
+  return source;
+}
+
+}  // namespace mlxnx::io

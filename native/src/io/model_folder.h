@@ -1,0 +1,29 @@
+// Where a checkpoint's tensors and settings come from.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "io/entries.h"
+#include "mlxnx/config.h"
+
+namespace mlxnx::io {
+
+/// What a folder or file holds, with names and forms as they stand there.
+struct Source {
+  std::string format;
+  Config config;
+  Entries entries;
+  std::optional<std::string> chat_template;
+};
+
+/// A folder in the layout of Hugging Face: `config.json`, and the files that
+/// `model.safetensors.index.json` names, besides all that are called `model*.safetensors`.
+/// Throws: see Checkpoint.
+Source open_folder(const std::filesystem::path& folder);
+
+/// A single file.
+Source open_file(const std::filesystem::path& path);
+
+}  // namespace mlxnx::io

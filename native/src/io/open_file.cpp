@@ -1,0 +1,62 @@
+#include "io/open_file.h"
+
+#include <fmt/format.h>
+
+#include "files/file_errors.h"
+#include "files/nearest.h"
+#include "io/stored_tensor.h"
+#include "mlxnx/error.h"
+#include "tensor/node.h"
+
+namespace mlxnx::io {
+
+OpenFile::OpenFile(const std::filesystem::path& path) : file_(path, "tensor_file") {
+  files::naming_file("tensor_file", path, [&] {
+    files::SafetensorsHeader header = files::parse_safetensors(file_.bytes());
+    format_ = "safetensors";
+    metadata_ = std::move(header.metadata);
+    tensors_ = std::move(header.tensors);
+  });
+  by_name_.reserve(tensors_.size());
+  for (std::size_t i = 0; i < tensors_.size(); ++i) by_name_.emplace(tensors_[i].name, i);
+}
+
+const files::StoredTensor* OpenFile::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &tensors_[found->second];
+}
+
+const files::StoredTensor& OpenFile::at(std::string_view name) const {
+  if (const files::StoredTensor* tensor = find(name)) return *tensor;
+  std::vector<std::string_view> names;
+  for (const files::StoredTensor& tensor : tensors_) names.push_back(tensor.name);
+  const std::string_view meant = files::nearest(name, names);
+  throw ArgumentError(
+      fmt::format("[tensor_file] {} has no tensor {:?} among its {}{}", path().string(), name,
+                  names.size(), meant.empty() ? "" : fmt::format("; the nearest is {:?}", meant)));
+}
+
+Tensor OpenFile::read(const files::StoredTensor& tensor) const {
+  return files::naming_file("tensor_file", path(), [&] { return read_stored(file_, tensor); });
+}
+
+TensorType OpenFile::type_as(const files::StoredTensor& tensor, DType type) const {
+  const files::StoredTypeRow& row = files::row_of(tensor.type);
+  const std::int64_t length = tensor.shape.empty() ? 0 : tensor.shape.back();
+  const std::int64_t row_bytes = length / row.per_block * row.block_bytes;
+  const auto size = static_cast<std::int64_t>(size_bytes(type));
+  if (tensor.shape.empty() || row_bytes % size != 0) {
+    throw FormatError(fmt::format("[tensor_file] {}: tensor {:?}: {}{} can't be taken for {}",
+                                  path().string(), tensor.name, row.name, to_string(tensor.shape),
+                                  name(type)));
+  }
+  TensorType wanted{type, tensor.shape};
+  wanted.shape.back() = row_bytes / size;
+  return wanted;
+}
+
+Tensor OpenFile::read_as(const files::StoredTensor& tensor, DType type) const {
+  return tensors::from_pages(file_.pages(tensor.offset, tensor.bytes), type_as(tensor, type));
+}
+
+}  // namespace mlxnx::io

@@ -1,0 +1,71 @@
+// Settings by their types.
+#include "mlxnx/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "error_of.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing_support::error_of;
+
+TEST(Config, AnswersMembersByTheirTypes) {
+  const Config config = Config::parse(
+      R"({"n": 576, "f": 1e5, "t": true, "s": "silu", "l": [1, 2], "o": {"x": 0.5}, "none": null,
+          "whole": 4.0, "inf": {"__float__": "-Infinity"}, "many": [{"a": 1}, {"a": 2}]})");
+  EXPECT_EQ(config.get<std::int64_t>("n"), 576);
+  EXPECT_EQ(config.get<double>("n"), 576.0);
+  EXPECT_EQ(config.get<double>("f"), 1e5);
+  EXPECT_TRUE(config.get<bool>("t"));
+  EXPECT_EQ(config.get<std::string>("s"), "silu");
+  EXPECT_THAT(config.get<std::vector<std::int64_t>>("l"), ElementsAre(1, 2));
+  EXPECT_EQ(config.get<Config>("o").get<double>("x"), 0.5);
+  EXPECT_EQ(config.get<std::int64_t>("whole"), 4);
+  EXPECT_EQ(config.get<double>("inf"), -INFINITY);
+  EXPECT_EQ(config.get<std::vector<Config>>("many")[1].get<std::int64_t>("a"), 2);
+  EXPECT_FALSE(config.contains("none"));
+  EXPECT_EQ(config.get<std::int64_t>("none", 7), 7);
+  EXPECT_EQ(config.get<std::string>("absent", "x"), "x");
+  EXPECT_TRUE(config.holds_object("o"));
+  EXPECT_FALSE(config.holds_object("n"));
+}
+
+TEST(Config, NamesWhatIsSomethingElse) {
+  const Config config = Config::parse(
+      R"({"n": 1.5, "big": 18446744073709551615, "l": [1, "x"], "huge": 1e300, "f": "1"})");
+  const auto told = [&](auto get) { return error_of<FormatError>(get); };
+  EXPECT_THAT(told([&] { config.get<std::int64_t>("n"); }),
+              AllOf(HasSubstr("\"n\""), HasSubstr("1.5"), HasSubstr("an integer is wanted")));
+  EXPECT_THAT(told([&] { config.get<std::int64_t>("big"); }), HasSubstr("18446744073709551615"));
+  EXPECT_THAT(told([&] { config.get<std::int64_t>("huge"); }), HasSubstr("1e+300"));
+  EXPECT_THAT(told([&] { config.get<double>("f"); }), HasSubstr("a number is wanted"));
+  EXPECT_THAT(told([&] { config.get<std::vector<std::int64_t>>("l"); }), HasSubstr("\"x\""));
+  EXPECT_THAT(told([&] { config.get<bool>("absent"); }), HasSubstr("\"absent\" is missing"));
+  EXPECT_THAT(told([&] { Config::parse("[1]"); }), HasSubstr("no object"));
+  EXPECT_THAT(told([&] { Config::parse("{\"a\": "); }), HasSubstr("no JSON"));
+  EXPECT_THAT(told([&] { Config::parse(std::string(10'000, '[')); }), HasSubstr("nested deeper"));
+}
+
+TEST(Config, ChangesNoCopyOfItself) {
+  Config config = Config::parse(R"({"a": 1})");
+  const Config copy = config;
+  config.set("b", std::vector<std::int64_t>{1, 2});
+  config.set("c", copy);
+  config.erase("a");
+  EXPECT_EQ(config.to_json(), R"({"b":[1,2],"c":{"a":1}})");
+  EXPECT_EQ(copy.to_json(), R"({"a":1})");
+  EXPECT_EQ(Config().to_json(2), "{}");
+}
+
+}  // namespace
+}  // namespace mlxnx
