@@ -1,33 +1,65 @@
-// mlxnx inspect: shows what a program file holds.
+// mlxnx inspect: shows what a file of tensors, a model or a program holds.
+#include <filesystem>
 #include <memory>
 #include <string>
 
 #include "command.h"
 #include "files.h"
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/error.h"
+#include "mlxnx/io.h"
+#include "model_listing.h"
 #include "output.h"
 #include "program/printer.h"
 
 namespace mlxnx::cli {
+namespace {
+
+struct Options {
+  std::string path;
+  bool dot = false;
+  bool json = false;
+};
+
+bool is_program(const Options& options) {
+  if (options.dot || options.path.ends_with(".mlxnx")) return true;
+  const auto& metadata = TensorFile(options.path).metadata();
+  const auto format = metadata.find("format");
+  return format != metadata.end() && format->second == "mlxnx.program";
+}
+
+int inspect(const Options& options) {
+  if (!std::filesystem::is_directory(options.path)) {
+    open_regular(options.path, "inspect");
+    if (is_program(options)) {
+      if (options.json) throw ArgumentError("[inspect] programs are not shown as JSON");
+      const program::Program program = load_program(options.path, "inspect");
+      print(options.dot ? to_dot(program) : to_text(program));
+      return 0;
+    }
+  }
+  const Checkpoint checkpoint(options.path);
+  print(options.json ? to_json(checkpoint) : to_table(checkpoint));
+  return 0;
+}
+
+}  // namespace
 
 Action add_inspect(CLI::App& app) {
-  struct Options {
-    std::string program;
-    bool dot = false;
-  };
   const auto options = std::make_shared<Options>();
   app.footer(
-      "Example: mlxnx inspect --dot program.mlxnx | dot -Tsvg > program.svg\n"
-      "Such files are written by Mlx.Compiler.export in Elixir and Program::save in C++.");
-  app.add_option("PROGRAM", options->program, "Program file (.mlxnx)")
-      ->type_name("FILE")
+      "Examples: mlxnx inspect model.gguf\n"
+      "          mlxnx inspect --json SmolLM2-135M-Instruct\n"
+      "          mlxnx inspect --dot program.mlxnx | dot -Tsvg > program.svg\n"
+      "Programs are written by Mlx.Compiler.export in Elixir and Program::save in C++.");
+  app.add_option("PATH", options->path,
+                 "A model folder, a file of tensors (.safetensors, .gguf) or a program (.mlxnx)")
       ->required();
+  const auto* json = app.add_flag("--json", options->json, "Tensors as JSON in place of a table");
   app.add_flag("--dot", options->dot,
-               "As a Graphviz graph in place of one line for each instruction");
-  return [options] {
-    const program::Program program = load_program(options->program, "inspect");
-    print(options->dot ? to_dot(program) : to_text(program));
-    return 0;
-  };
+               "A program as a Graphviz graph in place of one line for each instruction")
+      ->excludes(const_cast<CLI::Option*>(json));
+  return [options] { return inspect(*options); };
 }
 
 }  // namespace mlxnx::cli

@@ -29,8 +29,10 @@ constexpr std::array kCommands = {
 #ifdef MLXNX_WITH_BENCH
     Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
 #endif
+    Command{"convert", "Write a model in another form", mlxnx::cli::add_convert},
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},
-    Command{"inspect", "Show what a program file holds", mlxnx::cli::add_inspect},
+    Command{"inspect", "Show what a file of tensors, a model or a program holds",
+            mlxnx::cli::add_inspect},
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
     Command{"run", "Run a program file", mlxnx::cli::add_run},

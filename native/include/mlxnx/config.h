@@ -42,8 +42,9 @@ class Config {
   /// Puts a value under a key: of the types of `get`.
   template <typename T>
   void set(std::string_view key, const T& value);
-  /// Puts what `other` has under a key there, of whatever type.
-  void set_from(std::string_view key, const Config& other);
+  /// Puts what `other` has under a key there, of whatever type; `from` is its key in `other` if it
+  /// is another one.
+  void set_from(std::string_view key, const Config& other, std::string_view from = {});
   void erase(std::string_view key);
   /// Whether the member is an object.
   bool holds_object(std::string_view key) const;

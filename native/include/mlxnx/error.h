@@ -56,6 +56,12 @@ class FormatError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A long task was asked to end by its progress function. Elixir: Mlx.Error.
+class InterruptedError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// MLX refused: out of memory, device failure, a stopped engine. Elixir: Mlx.Error.
 class BackendError : public std::runtime_error {
  public:

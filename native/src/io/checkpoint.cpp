@@ -18,8 +18,9 @@ namespace {
 constexpr std::array<std::int64_t, 6> kBits = {2, 3, 4, 5, 6, 8};
 constexpr std::array<std::int64_t, 3> kGroups = {32, 64, 128};
 
-io::Source open_source(const std::filesystem::path& path) {
-  return std::filesystem::is_directory(path) ? io::open_folder(path) : io::open_file(path);
+io::Source open_source(const std::filesystem::path& path, const Checkpoint::Options& options) {
+  return std::filesystem::is_directory(path) ? io::open_folder(path)
+                                             : io::open_file(path, options);
 }
 
 // Modes of floats have scales of one byte, and as many words for each as the mode says.
@@ -84,7 +85,7 @@ Quantization by_shape(std::int64_t words, std::int64_t groups,
 
 Checkpoint::Checkpoint(const std::filesystem::path& path, const Options& options) {
   auto contents = std::make_shared<Contents>();
-  io::Source source = open_source(path);
+  io::Source source = open_source(path, options);
   contents->path = path;
   contents->options = options;
   contents->format = std::move(source.format);

@@ -179,8 +179,9 @@ void Config::set<Config>(std::string_view key, const Config& value) {
   own().json[std::string(key)] = value.value_->json;
 }
 
-void Config::set_from(std::string_view key, const Config& other) {
-  const json value = member(other.value_->json, key);  // `other` may be this one
+void Config::set_from(std::string_view key, const Config& other, std::string_view from) {
+  const json value =
+      member(other.value_->json, from.empty() ? key : from);  // `other` may be this one
   own().json[std::string(key)] = value;
 }
 

@@ -1,8 +1,6 @@
 #include "io/entries.h"
 
-#include <fmt/format.h>
-
-#include "mlxnx/error.h"
+#include <iterator>
 
 namespace mlxnx::io {
 namespace {
@@ -14,6 +12,15 @@ DType type_of(files::StoredType stored) {
 }
 
 }  // namespace
+
+Tensor PartsOnce::read(std::size_t part) {
+  const std::lock_guard lock(mutex_);
+  if (part >= parts_.size() || !parts_[part]) {
+    std::vector<Tensor> made = make_();
+    parts_.assign(std::make_move_iterator(made.begin()), std::make_move_iterator(made.end()));
+  }
+  return *std::exchange(parts_.at(part), std::nullopt);
+}
 
 Entry entry_of(const std::shared_ptr<const OpenFile>& file, const files::StoredTensor& tensor) {
   return {.type = {type_of(tensor.type), tensor.shape},

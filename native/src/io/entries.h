@@ -5,8 +5,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "io/open_file.h"
 #include "mlxnx/config.h"
@@ -25,6 +29,19 @@ struct Entry {
 };
 
 using Entries = std::map<std::string, Entry, std::less<>>;
+
+/// Tensors that are made together, when the first of them is asked for, and kept until each was
+/// asked for. Any thread.
+class PartsOnce {
+ public:
+  explicit PartsOnce(std::function<std::vector<Tensor>()> make) : make_(std::move(make)) {}
+  Tensor read(std::size_t part);
+
+ private:
+  std::function<std::vector<Tensor>()> make_;
+  std::mutex mutex_;
+  std::vector<std::optional<Tensor>> parts_;
+};
 
 /// A tensor of a file as it stands there.
 Entry entry_of(const std::shared_ptr<const OpenFile>& file, const files::StoredTensor& tensor);

@@ -11,6 +11,7 @@
 #include "files/file_errors.h"
 #include "files/json_values.h"
 #include "files/mapped_file.h"
+#include "io/gguf_model.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::io {
@@ -106,16 +107,15 @@ std::vector<std::string> weight_files(const fs::path& folder, const Index& index
   return {chosen.begin(), chosen.end()};
 }
 
-void add_file(const fs::path& path, const Index& index, Entries& entries) {
-  const auto file = std::make_shared<const OpenFile>(path);
-  const std::string own = path.filename().string();
+void add_file(const std::shared_ptr<const OpenFile>& file, const Index& index, Entries& entries) {
+  const std::string own = file->path().filename().string();
   for (const files::StoredTensor& tensor : file->tensors()) {
     const auto listed = index.find(tensor.name);
     if (listed != index.end() && listed->second != own) continue;
     const auto [found, is_new] = entries.emplace(tensor.name, entry_of(file, tensor));
     if (!is_new) {
       throw FormatError(fmt::format("[{}] {:?} stands in {} and in {}", kOp, tensor.name,
-                                    found->second.file->path().string(), path.string()));
+                                    found->second.file->path().string(), file->path().string()));
     }
   }
 }
@@ -166,7 +166,7 @@ Source open_folder(const fs::path& folder) {
   Index index;
   if (fs::exists(folder / kIndex)) index = read_index(folder / kIndex);
   for (const std::string& name : weight_files(folder, index))
-    add_file(folder / name, index, source.entries);
+    add_file(std::make_shared<const OpenFile>(folder / name), index, source.entries);
   for (const auto& [name, file] : index) {
     if (!source.entries.contains(name)) {
       throw FormatError(fmt::format("[{}] {} says that {:?} is in {}, and it is not", kOp,
@@ -176,9 +176,11 @@ Source open_folder(const fs::path& folder) {
   return source;
 }
 
-Source open_file(const fs::path& path) {
+Source open_file(const fs::path& path, const Checkpoint::Options& options) {
+  const auto file = std::make_shared<const OpenFile>(path);
+  if (file->gguf() != nullptr) return open_gguf(file, options);
   Source source{.format = "safetensors", .config = {}, .entries = {}, .chat_template = {}};
-  add_file(path, {}, source.entries);
+  add_file(file, {}, source.entries);
   return source;
 }
 

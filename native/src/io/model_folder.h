@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/entries.h"
+#include "mlxnx/checkpoint.h"
 #include "mlxnx/config.h"
 
 namespace mlxnx::io {
@@ -24,6 +25,6 @@ struct Source {
 Source open_folder(const std::filesystem::path& folder);
 
 /// A single file.
-Source open_file(const std::filesystem::path& path);
+Source open_file(const std::filesystem::path& path, const Checkpoint::Options& options);
 
 }  // namespace mlxnx::io

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <cstring>
+#include <utility>
+
 #include "files/file_errors.h"
 #include "files/nearest.h"
 #include "io/stored_tensor.h"
@@ -9,9 +12,39 @@
 #include "tensor/node.h"
 
 namespace mlxnx::io {
+namespace {
+
+bool is_gguf(std::span<const std::byte> bytes) {
+  constexpr std::string_view kMagic = "GGUF";
+  return bytes.size() >= kMagic.size() &&
+         std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
+}
+
+// Values that are no lists; whole texts of megabytes are for those who ask for them.
+files::Metadata metadata_of(const files::GgufFile& gguf) {
+  constexpr std::size_t kMostBytes = 1 << 16;
+  files::Metadata metadata;
+  for (std::size_t i = 0; i < gguf.size(); ++i) {
+    const files::GgufValue value = gguf.value(i);
+    if (value.type() == files::GgufType::kList) continue;
+    std::string text(value.type() == files::GgufType::kText ? value.as_text().substr(0, kMostBytes)
+                                                            : value.shown());
+    metadata.emplace(value.key(), std::move(text));
+  }
+  return metadata;
+}
+
+}  // namespace
 
 OpenFile::OpenFile(const std::filesystem::path& path) : file_(path, "tensor_file") {
   files::naming_file("tensor_file", path, [&] {
+    if (is_gguf(file_.bytes())) {
+      gguf_ = files::parse_gguf(file_.bytes());
+      format_ = "gguf";
+      metadata_ = metadata_of(*gguf_);
+      tensors_ = std::move(gguf_->tensors);
+      return;
+    }
     files::SafetensorsHeader header = files::parse_safetensors(file_.bytes());
     format_ = "safetensors";
     metadata_ = std::move(header.metadata);

@@ -3,13 +3,14 @@
 
 #include <cstddef>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "files/gguf.h"
 #include "files/mapped_file.h"
 #include "files/safetensors.h"
 #include "files/stored.h"
@@ -31,6 +32,9 @@ class OpenFile {
   /// The same. Throws: ArgumentError with the nearest name where there is none.
   const files::StoredTensor& at(std::string_view name) const;
 
+  /// What a GGUF file says; null of another.
+  const files::GgufFile* gguf() const { return gguf_ ? &*gguf_ : nullptr; }
+
   std::span<const std::byte> bytes() const { return file_.bytes(); }
   /// The elements as they are stored.
   std::span<const std::byte> bytes(const files::StoredTensor& tensor) const {
@@ -47,6 +51,7 @@ class OpenFile {
   std::string_view format_;
   files::Metadata metadata_;
   std::vector<files::StoredTensor> tensors_;
+  std::optional<files::GgufFile> gguf_;
   std::unordered_map<std::string_view, std::size_t> by_name_;
 };
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "files/blocks.h"
 #include "files/small_floats.h"
-#include "mlxnx/error.h"
 #include "tensor/node.h"
 
 namespace mlxnx::io {
@@ -29,6 +29,12 @@ Tensor read_small_floats(const files::MappedFile& file, const files::StoredTenso
   return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::bf16, stored.shape});
 }
 
+Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& stored) {
+  std::vector<float> elements(static_cast<std::size_t>(element_count(stored.shape)));
+  files::decode_blocks(stored.type, bytes_of(file, stored), elements);
+  return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::f32, stored.shape});
+}
+
 }  // namespace
 
 Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& stored) {
@@ -37,8 +43,7 @@ Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& sto
   if (row.dtype) {
     return tensors::from_pages(file.pages(stored.offset, stored.bytes), {*row.dtype, stored.shape});
   }
-  if (row.per_block == 1) return read_small_floats(file, stored);
-  throw UnsupportedError("elements of type " + std::string(row.name) + " are not decoded");
+  return row.per_block == 1 ? read_small_floats(file, stored) : read_blocks(file, stored);
 }
 
 }  // namespace mlxnx::io

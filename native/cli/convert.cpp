@@ -1,0 +1,107 @@
+// mlxnx convert: writes a model in another form.
+#include "mlxnx/convert.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "command.h"
+#include "interrupt.h"
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/error.h"
+#include "output.h"
+#include "progress.h"
+
+namespace mlxnx::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string output = "mlx_model";
+  bool quantize = false, dequantize = false, is_quiet = false;
+  std::optional<std::int64_t> group_size, bits;
+  std::string mode = "affine";
+  std::string recipe, dtype;
+};
+
+const std::map<std::string, DType> kTypes = {
+    {"float16", DType::f16}, {"bfloat16", DType::bf16}, {"float32", DType::f32}};
+
+ConvertOptions as_asked(const Options& options) {
+  ConvertOptions asked;
+  asked.dequantize = options.dequantize;
+  if (!options.dtype.empty()) asked.dtype = kTypes.at(options.dtype);
+  if (options.quantize) {
+    asked.quantize = Quantization{.mode = quantization_mode(options.mode),
+                                  .bits = options.bits,
+                                  .group_size = options.group_size};
+  } else if (options.bits || options.group_size || !options.recipe.empty()) {
+    throw ArgumentError(
+        "[convert] --q-bits, --q-group-size and --quant-predicate say how to "
+        "quantize: add -q");
+  }
+  if (!options.recipe.empty()) asked.recipe = options.recipe;
+  return asked;
+}
+
+int convert(const Options& options) {
+  ConvertOptions asked = as_asked(options);
+  const Checkpoint checkpoint(options.model);
+  const InterruptNote interrupt;
+  ProgressLine line("writing", options.is_quiet);
+  asked.write.progress = [&](std::uint64_t done, std::uint64_t total) {
+    line.show(done, total);
+    return !interrupt.is_interrupted();
+  };
+  try {
+    const Converted written = mlxnx::convert(checkpoint, options.output, asked);
+    line.clear();
+    if (!options.is_quiet) {
+      print(fmt::format("{}: {}, {:.3f} bits per weight\n", options.output,
+                        bytes_text(written.bytes), written.bits_per_weight()));
+    }
+  } catch (const InterruptedError&) {
+    line.clear();
+    interrupt.end_if_interrupted();
+    throw;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action add_convert(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.footer(
+      "Examples: mlxnx convert SmolLM2-135M-Instruct -q -o SmolLM2-4bit\n"
+      "          mlxnx convert model -q --q-mode mxfp4 --dtype bfloat16 -o model-mxfp4\n"
+      "          mlxnx convert model-4bit --dequantize -o model-dense\n"
+      "The folder has mlx-lm's layout. It must not exist, and appears when all is written.");
+  app.add_option("MODEL,--model,--hf-path", options->model, "A model folder or a file of tensors")
+      ->required();
+  app.add_option("-o,--output,--mlx-path", options->output, "Where the new folder goes")
+      ->capture_default_str();
+  app.add_flag("-q,--quantize", options->quantize, "Quantize the matrices of layers");
+  app.add_option("--q-bits", options->bits,
+                 "Bits per weight; the mode's default is usual (affine: 4)")
+      ->type_name("N");
+  app.add_option("--q-group-size", options->group_size,
+                 "Weights that share a scale; the mode's default is usual (affine: 64)")
+      ->type_name("N");
+  app.add_option("--q-mode", options->mode, "How weights are quantized")
+      ->check(CLI::IsMember({"affine", "mxfp4", "nvfp4", "mxfp8"}))
+      ->capture_default_str();
+  app.add_option("--quant-predicate", options->recipe, "More bits for the layers that need them")
+      ->check(CLI::IsMember({"mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"}));
+  app.add_option("-d,--dtype", options->dtype,
+                 "The type of what is not quantized; what config.json says unless given")
+      ->check(CLI::IsMember({"float16", "bfloat16", "float32"}));
+  app.add_flag("--dequantize", options->dequantize, "Make quantized matrices dense");
+  app.add_flag("--quiet", options->is_quiet, "Print errors only");
+  return [options] { return convert(*options); };
+}
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,71 @@
+// Models written anew: in another type, quantized or dequantized, in another format.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/config.h"
+#include "mlxnx/error.h"
+#include "mlxnx/quantize.h"
+#include "mlxnx/tensor.h"
+
+namespace mlxnx {
+
+/// A tensor that is to be written: known before it is made, so that few are in memory at a time.
+struct PlannedTensor {
+  std::string name;
+  TensorType type;
+  std::function<Tensor()> make;
+};
+
+struct WriteOptions {
+  /// Of elements in a file, unless a single tensor takes more. mlx-lm: 5 GiB
+  std::uint64_t most_shard_bytes = std::uint64_t{5} << 30;
+  /// In bytes of elements; false ends the writing with InterruptedError.
+  Progress progress = {};
+};
+
+/// Writes tensors as a model folder has them: `model.safetensors`, or shards
+/// `model-00001-of-00002.safetensors`, with `model.safetensors.index.json` in any case. Files take
+/// their places when all are whole; those of another number of shards are taken away.
+/// `total_parameters` is what the index says of the model.
+/// Throws: ArgumentError when something can't be written or is no such tensor as was planned.
+/// mlx-lm: save_model
+void write_weights(const std::filesystem::path& folder, const std::vector<PlannedTensor>& tensors,
+                   std::uint64_t total_parameters, const WriteOptions& options = {});
+
+struct ConvertOptions {
+  /// Of what is not quantized; by default what the settings say (`torch_dtype`), else as it is.
+  std::optional<DType> dtype = std::nullopt;
+  /// Quantizes the matrices whose rows are multiples of the group size.
+  std::optional<Quantization> quantize = std::nullopt;
+  /// Which bits a layer gets: "mixed_2_6", "mixed_3_4", "mixed_3_6" or "mixed_4_6", as mlx-lm's;
+  /// with `quantize` of affine mode only.
+  std::optional<std::string> recipe = std::nullopt;
+  bool dequantize = false;
+  WriteOptions write = {};
+};
+
+/// What `convert` has written.
+struct Converted {
+  std::uint64_t parameters = 0;
+  std::uint64_t bytes = 0;
+  double bits_per_weight() const;
+};
+
+/// Writes a model as a folder of mlx-lm's layout: weights, `config.json`, and the files of the
+/// tokenizer and of generation beside them. The folder must not exist; it appears when all is done.
+/// Throws: ArgumentError where it exists or options contradict each other, InterruptedError.
+/// mlx-lm: convert
+///
+///     convert(Checkpoint("llama"), "llama-4bit", {.quantize = Quantization{.bits = 4}});
+Converted convert(const Checkpoint& from, const std::filesystem::path& to,
+                  const ConvertOptions& options = {});
+
+}  // namespace mlxnx

@@ -1,0 +1,312 @@
+#include "io/gguf_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "files/blocks.h"
+#include "files/gguf.h"
+#include "files/pack_blocks.h"
+#include "io/gguf_names.h"
+#include "mlxnx/error.h"
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx::io {
+namespace {
+
+using files::GgufFile;
+using files::GgufValue;
+using files::StoredTensor;
+using files::StoredType;
+
+[[noreturn]] void refuse(const OpenFile& file, const std::string& what) {
+  throw FormatError(fmt::format("[checkpoint] {}: {}", file.path().string(), what));
+}
+
+// Blocks as words, scales and biases --------------------------------------------------------------
+
+constexpr std::size_t kParts = 3;
+
+// What MLX's own types hold exactly, whatever a sane block's scale is.
+DType scale_type(StoredType type, const files::PackedForm& form) {
+  if (!form.has_biases) return DType::u8;
+  return type == StoredType::kQ4_K || type == StoredType::kQ5_K ? DType::f32 : DType::f16;
+}
+
+// Words, scales, and biases where there are any.
+std::vector<TensorType> types_of(const StoredTensor& tensor, const files::PackedForm& form) {
+  Shape words = tensor.shape, groups = tensor.shape;
+  words.back() = words.back() * form.bits / 32;
+  groups.back() /= form.group_size;
+  const DType scales = scale_type(tensor.type, form);
+  std::vector<TensorType> types = {{DType::u32, words}, {scales, groups}};
+  if (form.has_biases) types.push_back({scales, groups});
+  return types;
+}
+
+std::vector<Tensor> packed(const OpenFile& file, const StoredTensor& tensor) {
+  const files::PackedForm form = *files::packed_form(tensor.type);
+  const std::vector<TensorType> types = types_of(tensor, form);
+  const std::span<const std::byte> blocks = file.bytes(tensor);
+  const auto exact = files::packed_scale_type(tensor.type, blocks);
+  if (!exact || (types[1].dtype == DType::f16 && *exact != StoredType::kF16)) {
+    throw UnsupportedError(fmt::format(
+        "[checkpoint] {}: tensor {:?} of {} has a scale that MLX's form does not hold; read it by "
+        "TensorFile, which decodes it",
+        file.path().string(), tensor.name, files::row_of(tensor.type).name));
+  }
+  const StoredType stored = types[1].dtype == DType::f32 ? StoredType::kF32 : *exact;
+  std::array<std::vector<std::byte>, 3> bytes;
+  for (std::size_t i = 0; i < types.size(); ++i) {
+    bytes[i].resize(static_cast<std::size_t>(element_count(types[i].shape)) *
+                    size_bytes(types[i].dtype));
+  }
+  files::pack_blocks(tensor.type, blocks, stored,
+                     {reinterpret_cast<std::uint32_t*>(bytes[0].data()), bytes[0].size() / 4},
+                     bytes[1], bytes[2]);
+  std::vector<Tensor> parts;
+  for (std::size_t i = 0; i < types.size(); ++i)
+    parts.push_back(Tensor::from_bytes(bytes[i], types[i]));
+  return parts;
+}
+
+// Blocks that MLX has no form for, in the one that is nearest to them.
+constexpr files::PackedForm kNearest = {"affine", 8, 32, true};
+
+std::vector<Tensor> requantized(const OpenFile& file, const StoredTensor& tensor) {
+  const Quantized nearest =
+      quantize(file.read(tensor), {.bits = kNearest.bits, .group_size = kNearest.group_size});
+  return {nearest.weight, as_type(nearest.scales, DType::f16), as_type(*nearest.biases, DType::f16)};
+}
+
+// Rows of heads as Hugging Face orders them: GGUF's converter lays the two halves of a head into one
+// another.
+Tensor with_heads_apart(const Tensor& rows, std::int64_t heads) {
+  Shape split = rows.shape();
+  const std::int64_t half = split[0] / heads / 2;
+  Shape wanted = split;
+  split[0] = heads;
+  Shape four = {heads, half, 2};
+  for (std::size_t i = 1; i < rows.rank(); ++i) four.push_back(rows.shape()[i]);
+  Axes order = {0, 2, 1};
+  for (std::size_t i = 3; i < four.size(); ++i) order.push_back(static_cast<std::int64_t>(i));
+  return reshape(transpose(reshape(rows, four), {.axes = order}), wanted);
+}
+
+// Settings ----------------------------------------------------------------------------------------
+
+class Settings {
+ public:
+  Settings(const OpenFile& file, const GgufFile& gguf, const GgufArchitecture& architecture)
+      : file_(file), gguf_(gguf), architecture_(architecture) {}
+
+  Config read() {
+    config_.set("model_type", std::string(architecture_.model_type));
+    for (const auto& [key, own] : gguf_integers()) {
+      if (const auto value = find(key)) set_integer(own, *value);
+    }
+    for (const auto& [key, own] : gguf_numbers()) {
+      if (const auto value = find(key)) config_.set(own, value->as_number());
+    }
+    if (const auto tokens = gguf_.find("tokenizer.ggml.tokens"))
+      config_.set("vocab_size", static_cast<std::int64_t>(tokens->size()));
+    for (const auto& [key, own] : {GgufName{"tokenizer.ggml.bos_token_id", "bos_token_id"},
+                                   GgufName{"tokenizer.ggml.eos_token_id", "eos_token_id"},
+                                   GgufName{"tokenizer.ggml.padding_token_id", "pad_token_id"}}) {
+      if (const auto value = gguf_.find(key)) config_.set(own, value->as_integer());
+    }
+    set_rope_scaling();
+    config_.set("tie_word_embeddings", file_.find("output.weight") == nullptr);
+    config_.set("attention_bias", file_.find("blk.0.attn_q.bias") != nullptr);
+    adapt();
+    return config_;
+  }
+
+ private:
+  std::optional<GgufValue> find(std::string_view key) const {
+    return gguf_.find(fmt::format("{}.{}", architecture_.name, key));
+  }
+
+  // What differs by layer stands there as a list; where it does not differ, one number says it.
+  void set_integer(std::string_view own, const GgufValue& value) {
+    if (value.type() != files::GgufType::kList) {
+      config_.set(own, value.as_integer());
+      return;
+    }
+    const std::vector<std::int64_t> each = value.as_integers();
+    const bool are_equal =
+        std::ranges::all_of(each, [&](std::int64_t number) { return number == each.front(); });
+    if (are_equal && !each.empty()) {
+      config_.set(own, each.front());
+    } else {
+      config_.set(own, each);
+    }
+  }
+
+  void set_rope_scaling() {
+    const auto kind = find("rope.scaling.type");
+    if (!kind || kind->as_text() == "none") return;
+    Config scaling;
+    scaling.set("rope_type", std::string(kind->as_text()));
+    if (const auto factor = find("rope.scaling.factor")) scaling.set("factor", factor->as_number());
+    if (const auto length = find("rope.scaling.original_context_length"))
+      scaling.set("original_max_position_embeddings", length->as_integer());
+    config_.set("rope_scaling", scaling);
+  }
+
+  // What one model type says otherwise than others.
+  void adapt() {
+    const std::string_view type = architecture_.model_type;
+    if (type == "llama" && config_.get<std::int64_t>("num_experts", 0) > 0) {
+      config_.set("model_type", std::string("mixtral"));
+      config_.set_from("num_local_experts", config_, "num_experts");
+    }
+    if (type == "qwen3_moe") config_.set("norm_topk_prob", true);
+    if (type == "qwen2_moe") config_.set("norm_topk_prob", false);
+    if (!config_.contains("head_dim")) {
+      const auto heads = config_.get<std::int64_t>("num_attention_heads", 0);
+      const auto size = config_.get<std::int64_t>("hidden_size", 0);
+      if (heads > 0 && size % heads == 0) config_.set("head_dim", size / heads);
+    }
+  }
+
+  const OpenFile& file_;
+  const GgufFile& gguf_;
+  const GgufArchitecture& architecture_;
+  Config config_;
+};
+
+// Tensors -----------------------------------------------------------------------------------------
+
+class Tensors {
+ public:
+  Tensors(std::shared_ptr<const OpenFile> file, const GgufArchitecture& architecture,
+          const Config& config, const Checkpoint::Options& options)
+      : file_(std::move(file)), architecture_(architecture), config_(config), options_(options) {}
+
+  Entries read() {
+    for (const StoredTensor& tensor : file_->tensors()) add(tensor);
+    return std::move(entries_);
+  }
+
+ private:
+  void add(const StoredTensor& tensor) {
+    const std::string name = own_name(architecture_, tensor.name).value_or(tensor.name);
+    const auto form = files::packed_form(tensor.type);
+    const bool is_matrix = tensor.shape.size() >= 2 && name.ends_with(".weight");
+    if (form && is_matrix) {
+      add_parts(name, tensor, *form, [file = file_, &tensor] { return packed(*file, tensor); });
+    } else if (is_matrix && options_.requantize && files::is_block_type(tensor.type)) {
+      add_parts(name, tensor, kNearest,
+                [file = file_, &tensor] { return requantized(*file, tensor); });
+    } else {
+      Entry entry = entry_of(file_, tensor);
+      if (architecture_.are_norms_shifted && name.ends_with("norm.weight")) {
+        entry.read = [read = entry.read] {
+          const Tensor own = read();
+          return as_type(own - 1.0, own.dtype());
+        };
+        entry.place = nullptr;
+      }
+      put(name, tensor, std::move(entry));
+    }
+  }
+
+  void add_parts(const std::string& name, const StoredTensor& tensor,
+                 const files::PackedForm& form, std::function<std::vector<Tensor>()> make) {
+    constexpr std::array<std::string_view, 3> kNames = {"weight", "scales", "biases"};
+    const auto parts = std::make_shared<PartsOnce>(std::move(make));
+    const std::string layer = name.substr(0, name.size() - kNames[0].size());
+    const std::vector<TensorType> types = types_of(tensor, form);
+    for (std::size_t part = 0; part < types.size(); ++part) {
+      Entry entry;
+      entry.type = types[part];
+      entry.stored = std::string(files::row_of(tensor.type).name);
+      entry.bytes = part == 0 ? tensor.bytes : 0;
+      entry.read = [parts, part] { return parts->read(part); };
+      put(layer + std::string(kNames[part]), tensor, std::move(entry));
+    }
+  }
+
+  void put(const std::string& name, const StoredTensor& tensor, Entry entry) {
+    const bool is_query = name.find("self_attn.q_proj.") != std::string::npos;
+    const bool is_key = name.find("self_attn.k_proj.") != std::string::npos;
+    if (architecture_.are_heads_interleaved && (is_query || is_key)) {
+      const auto heads = config_.get<std::int64_t>(is_query || !config_.contains("num_key_value_heads")
+                                                       ? "num_attention_heads"
+                                                       : "num_key_value_heads");
+      if (heads < 1 || entry.type.shape.empty() || entry.type.shape[0] % (2 * heads) != 0) {
+        refuse(*file_, fmt::format("tensor {:?} has {} rows for {} heads", tensor.name,
+                                   entry.type.shape.empty() ? 0 : entry.type.shape[0], heads));
+      }
+      entry.read = [read = entry.read, heads] { return with_heads_apart(read(), heads); };
+      entry.place = nullptr;
+    }
+    if (!entries_.emplace(name, std::move(entry)).second)
+      refuse(*file_, fmt::format("two tensors are {:?}", name));
+  }
+
+  std::shared_ptr<const OpenFile> file_;
+  const GgufArchitecture& architecture_;
+  const Config& config_;
+  const Checkpoint::Options& options_;
+  Entries entries_;
+};
+
+// The form of most layers, for those that ask the settings.
+void note_quantization(const Entries& entries, Config& config) {
+  bool has_affine = false;
+  for (const auto& [name, entry] : entries) has_affine = has_affine || name.ends_with(".biases");
+  if (!has_affine) return;
+  Config settings;
+  settings.set("group_size", std::int64_t{32});
+  settings.set("bits", std::int64_t{4});
+  settings.set("mode", std::string("affine"));
+  for (const auto& [name, entry] : entries) {
+    constexpr std::string_view kScales = ".scales";
+    if (!name.ends_with(kScales)) continue;
+    const std::string layer = name.substr(0, name.size() - kScales.size());
+    const Entry& words = entries.at(layer + ".weight");
+    const bool is_affine = entries.contains(layer + ".biases");
+    const std::int64_t group = is_affine ? 32 : entry.stored == "NVFP4" ? 16 : 32;
+    const std::int64_t bits =
+        words.type.shape.back() * 32 / (entry.type.shape.back() * group);
+    if (is_affine && bits == 4) continue;
+    Config own;
+    own.set("group_size", group);
+    own.set("bits", bits);
+    own.set("mode", std::string(is_affine ? "affine" : group == 16 ? "nvfp4" : "mxfp4"));
+    settings.set(layer, own);
+  }
+  config.set("quantization", settings);
+}
+
+}  // namespace
+
+Source open_gguf(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Options& options) {
+  const GgufFile& gguf = *file->gguf();
+  const std::string_view name = gguf.at("general.architecture").as_text();
+  const GgufArchitecture* architecture = find_gguf_architecture(name);
+  if (architecture == nullptr) {
+    throw UnsupportedError(fmt::format(
+        "[checkpoint] {}: the architecture {:?} is not supported: {} are; its tensors can be read by "
+        "TensorFile",
+        file->path().string(), name, known_gguf_architectures()));
+  }
+  Source source;
+  source.format = "gguf";
+  source.config = Settings(*file, gguf, *architecture).read();
+  source.entries = Tensors(file, *architecture, source.config, options).read();
+  note_quantization(source.entries, source.config);
+  if (const auto text = gguf.find("tokenizer.chat_template"))
+    source.chat_template = std::string(text->as_text());
+  return source;
+}
+
+}  // namespace mlxnx::io
