@@ -8,7 +8,6 @@
 
 #include "files/ggml_types.h"
 #include "files/gguf_cursor.h"
-#include "files/utf8.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -16,9 +15,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
-constexpr std::uint32_t kMagic = 0x46554747;  // "GGUF"
-constexpr std::uint64_t kMost =
-    1 << 18;  // of keys and of tensors, a hundred times what models have
 constexpr std::uint64_t kLeastKeyBytes = 8 + 1 + 4 + 1;         // length, key, type, value
 constexpr std::uint64_t kLeastTensorBytes = 8 + 1 + 4 + 4 + 8;  // …, rank, type, offset
 
@@ -40,9 +36,7 @@ auto naming(std::string_view kind, const std::string& name, F f) {
 }
 
 void check_name(std::string_view name) {
-  if (name.empty()) refuse("an empty name");
-  if (!is_utf8(name)) refuse("the name is not UTF-8");
-  if (name.find('\0') != std::string_view::npos) refuse("a NUL in the name");
+  if (const auto defect = defect_of_name(name); !defect.empty()) refuse(std::string(defect));
 }
 
 StoredType stored_type(std::uint32_t number) {
@@ -77,7 +71,7 @@ class GgufParser {
 
  private:
   void check_version() {
-    if (cursor_.number<std::uint32_t>("the mark of GGUF files") != kMagic)
+    if (cursor_.number<std::uint32_t>("the mark of GGUF files") != kGgufMagic)
       refuse("the file does not begin with GGUF");
     const auto version = cursor_.number<std::uint32_t>("the version");
     if ((version & 0xffff) == 0 && version != 0)
@@ -92,9 +86,9 @@ class GgufParser {
   void check_count(std::uint64_t count, std::uint64_t least_bytes, std::string_view what) const {
     if (count > cursor_.left() / least_bytes)
       refuse(fmt::format("{} {} in a file of {} bytes", count, what, result_.file_.size()));
-    if (count > kMost) {
-      throw UnsupportedError(
-          fmt::format("{} {}; files of more than {} are not supported", count, what, kMost));
+    if (count > kMostGgufEntries) {
+      throw UnsupportedError(fmt::format("{} {}; files of more than {} are not supported", count,
+                                         what, kMostGgufEntries));
     }
   }
 

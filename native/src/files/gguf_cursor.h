@@ -10,9 +10,15 @@
 #include <string_view>
 
 #include "files/gguf.h"
+#include "files/utf8.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
+
+inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF"
+
+/// Most keys, and most tensors, that a file may have: a hundred times what models have.
+inline constexpr std::uint64_t kMostGgufEntries = 1 << 18;
 
 /// Bytes of a value, or of an item of a list; 0 for texts and lists, which tell themselves.
 constexpr std::size_t gguf_bytes(GgufType type) {
@@ -41,6 +47,14 @@ constexpr std::size_t gguf_bytes(GgufType type) {
 inline std::string shown(std::string_view text) {
   constexpr std::size_t kMost = 100;
   return fmt::format("{:?}{}", text.substr(0, kMost), text.size() > kMost ? "…" : "");
+}
+
+/// What is wrong with the name of a key or a tensor; empty where nothing is.
+inline std::string_view defect_of_name(std::string_view name) {
+  if (name.empty()) return "an empty name";
+  if (!is_utf8(name)) return "the name is not UTF-8";
+  if (name.find('\0') != std::string_view::npos) return "a NUL in the name";
+  return {};
 }
 
 /// Goes through the bytes from the first to the last. All functions throw FormatError where the
