@@ -19,8 +19,7 @@ constexpr std::array<std::int64_t, 6> kBits = {2, 3, 4, 5, 6, 8};
 constexpr std::array<std::int64_t, 3> kGroups = {32, 64, 128};
 
 io::Source open_source(const std::filesystem::path& path, const Checkpoint::Options& options) {
-  return std::filesystem::is_directory(path) ? io::open_folder(path)
-                                             : io::open_file(path, options);
+  return std::filesystem::is_directory(path) ? io::open_folder(path) : io::open_file(path, options);
 }
 
 // Modes of floats have scales of one byte, and as many words for each as the mode says.
@@ -137,13 +136,14 @@ std::map<std::string, Tensor> Checkpoint::read(
 }
 
 std::optional<Quantization> Checkpoint::quantization(std::string_view layer) const {
-  const CheckpointTensor* weight = find(fmt::format("{}.weight", layer));
-  const CheckpointTensor* scales = find(fmt::format("{}.scales", layer));
+  const std::string path = layer.empty() ? "" : std::string(layer) + ".";
+  const CheckpointTensor* weight = find(path + "weight");
+  const CheckpointTensor* scales = find(path + "scales");
   if (weight == nullptr || scales == nullptr || weight->type.dtype != DType::u32)
     return std::nullopt;
   const std::string text =
-      fmt::format("[checkpoint] {}: the layer {:?} has weights {} and scales {}", path().string(),
-                  layer, to_string(weight->type), to_string(scales->type));
+      fmt::format("[checkpoint] {}: the layer {:?} has weights {} and scales {}",
+                  this->path().string(), layer, to_string(weight->type), to_string(scales->type));
   if (weight->type.shape.empty() || scales->type.shape.empty()) throw FormatError(text);
   const std::int64_t words = weight->type.shape.back(), groups = scales->type.shape.back();
   if (scales->type.dtype == DType::u8) return by_shape_of_floats(words, groups, text);

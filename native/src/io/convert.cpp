@@ -168,12 +168,13 @@ class Plan {
     words.back() = words.back() * *form.bits / 32;
     groups.back() /= *form.group_size;
     const bool is_affine = form.mode == QuantizationMode::kAffine;
-    const auto parts = std::make_shared<io::PartsOnce>([from = from_, name = tensor.name, type, form] {
-      const Quantized own = mlxnx::quantize(as_type(from.read(name), type), form);
-      std::vector<Tensor> made = {own.weight, own.scales};
-      if (own.biases) made.push_back(*own.biases);
-      return made;
-    });
+    const auto parts =
+        std::make_shared<io::PartsOnce>([from = from_, name = tensor.name, type, form] {
+          const Quantized own = mlxnx::quantize(as_type(from.read(name), type), form);
+          std::vector<Tensor> made = {own.weight, own.scales};
+          if (own.biases) made.push_back(*own.biases);
+          return made;
+        });
     const auto part = [&parts](std::size_t number) {
       return [parts, number] { return parts->read(number); };
     };

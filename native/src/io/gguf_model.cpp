@@ -82,11 +82,12 @@ constexpr files::PackedForm kNearest = {"affine", 8, 32, true};
 std::vector<Tensor> requantized(const OpenFile& file, const StoredTensor& tensor) {
   const Quantized nearest =
       quantize(file.read(tensor), {.bits = kNearest.bits, .group_size = kNearest.group_size});
-  return {nearest.weight, as_type(nearest.scales, DType::f16), as_type(*nearest.biases, DType::f16)};
+  return {nearest.weight, as_type(nearest.scales, DType::f16),
+          as_type(*nearest.biases, DType::f16)};
 }
 
-// Rows of heads as Hugging Face orders them: GGUF's converter lays the two halves of a head into one
-// another.
+// Rows of heads as Hugging Face orders them: GGUF's converter lays the two halves of a head into
+// one another.
 Tensor with_heads_apart(const Tensor& rows, std::int64_t heads) {
   Shape split = rows.shape();
   const std::int64_t half = split[0] / heads / 2;
@@ -218,8 +219,8 @@ class Tensors {
     }
   }
 
-  void add_parts(const std::string& name, const StoredTensor& tensor,
-                 const files::PackedForm& form, std::function<std::vector<Tensor>()> make) {
+  void add_parts(const std::string& name, const StoredTensor& tensor, const files::PackedForm& form,
+                 std::function<std::vector<Tensor>()> make) {
     constexpr std::array<std::string_view, 3> kNames = {"weight", "scales", "biases"};
     const auto parts = std::make_shared<PartsOnce>(std::move(make));
     const std::string layer = name.substr(0, name.size() - kNames[0].size());
@@ -238,9 +239,9 @@ class Tensors {
     const bool is_query = name.find("self_attn.q_proj.") != std::string::npos;
     const bool is_key = name.find("self_attn.k_proj.") != std::string::npos;
     if (architecture_.are_heads_interleaved && (is_query || is_key)) {
-      const auto heads = config_.get<std::int64_t>(is_query || !config_.contains("num_key_value_heads")
-                                                       ? "num_attention_heads"
-                                                       : "num_key_value_heads");
+      const auto heads = config_.get<std::int64_t>(
+          is_query || !config_.contains("num_key_value_heads") ? "num_attention_heads"
+                                                               : "num_key_value_heads");
       if (heads < 1 || entry.type.shape.empty() || entry.type.shape[0] % (2 * heads) != 0) {
         refuse(*file_, fmt::format("tensor {:?} has {} rows for {} heads", tensor.name,
                                    entry.type.shape.empty() ? 0 : entry.type.shape[0], heads));
@@ -275,8 +276,7 @@ void note_quantization(const Entries& entries, Config& config) {
     const Entry& words = entries.at(layer + ".weight");
     const bool is_affine = entries.contains(layer + ".biases");
     const std::int64_t group = is_affine ? 32 : entry.stored == "NVFP4" ? 16 : 32;
-    const std::int64_t bits =
-        words.type.shape.back() * 32 / (entry.type.shape.back() * group);
+    const std::int64_t bits = words.type.shape.back() * 32 / (entry.type.shape.back() * group);
     if (is_affine && bits == 4) continue;
     Config own;
     own.set("group_size", group);
@@ -294,10 +294,11 @@ Source open_gguf(const std::shared_ptr<const OpenFile>& file, const Checkpoint::
   const std::string_view name = gguf.at("general.architecture").as_text();
   const GgufArchitecture* architecture = find_gguf_architecture(name);
   if (architecture == nullptr) {
-    throw UnsupportedError(fmt::format(
-        "[checkpoint] {}: the architecture {:?} is not supported: {} are; its tensors can be read by "
-        "TensorFile",
-        file->path().string(), name, known_gguf_architectures()));
+    throw UnsupportedError(
+        fmt::format("[checkpoint] {}: the architecture {:?} is not supported: {} are; its tensors "
+                    "can be read by "
+                    "TensorFile",
+                    file->path().string(), name, known_gguf_architectures()));
   }
   Source source;
   source.format = "gguf";

@@ -17,16 +17,11 @@ constexpr std::array kOutside = {GgufName{"token_embd", "model.embed_tokens"},
 
 // Parts of layers that most architectures have.
 constexpr std::array kParts = {
-    GgufName{"attn_norm", "input_layernorm"},
-    GgufName{"attn_q", "self_attn.q_proj"},
-    GgufName{"attn_k", "self_attn.k_proj"},
-    GgufName{"attn_v", "self_attn.v_proj"},
-    GgufName{"attn_output", "self_attn.o_proj"},
-    GgufName{"attn_q_norm", "self_attn.q_norm"},
-    GgufName{"attn_k_norm", "self_attn.k_norm"},
-    GgufName{"ffn_norm", "post_attention_layernorm"},
-    GgufName{"ffn_gate", "mlp.gate_proj"},
-    GgufName{"ffn_up", "mlp.up_proj"},
+    GgufName{"attn_norm", "input_layernorm"},    GgufName{"attn_q", "self_attn.q_proj"},
+    GgufName{"attn_k", "self_attn.k_proj"},      GgufName{"attn_v", "self_attn.v_proj"},
+    GgufName{"attn_output", "self_attn.o_proj"}, GgufName{"attn_q_norm", "self_attn.q_norm"},
+    GgufName{"attn_k_norm", "self_attn.k_norm"}, GgufName{"ffn_norm", "post_attention_layernorm"},
+    GgufName{"ffn_gate", "mlp.gate_proj"},       GgufName{"ffn_up", "mlp.up_proj"},
     GgufName{"ffn_down", "mlp.down_proj"},
 };
 
@@ -39,15 +34,14 @@ constexpr std::array kJoined = {GgufName{"attn_qkv", "self_attn.qkv_proj"},
                                 GgufName{"ffn_up", "mlp.gate_up_proj"}};
 constexpr std::array kTwoMatrices = {GgufName{"ffn_up", "mlp.c_fc"},
                                      GgufName{"ffn_down", "mlp.c_proj"}};
-constexpr std::array kExperts = {
-    GgufName{"ffn_gate_inp", "mlp.gate"},
-    GgufName{"ffn_gate_exps", "mlp.switch_mlp.gate_proj"},
-    GgufName{"ffn_up_exps", "mlp.switch_mlp.up_proj"},
-    GgufName{"ffn_down_exps", "mlp.switch_mlp.down_proj"},
-    GgufName{"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
-    GgufName{"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
-    GgufName{"ffn_up_shexp", "mlp.shared_expert.up_proj"},
-    GgufName{"ffn_down_shexp", "mlp.shared_expert.down_proj"}};
+constexpr std::array kExperts = {GgufName{"ffn_gate_inp", "mlp.gate"},
+                                 GgufName{"ffn_gate_exps", "mlp.switch_mlp.gate_proj"},
+                                 GgufName{"ffn_up_exps", "mlp.switch_mlp.up_proj"},
+                                 GgufName{"ffn_down_exps", "mlp.switch_mlp.down_proj"},
+                                 GgufName{"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+                                 GgufName{"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+                                 GgufName{"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+                                 GgufName{"ffn_down_shexp", "mlp.shared_expert.down_proj"}};
 constexpr std::array kMixtral = {
     GgufName{"ffn_gate_inp", "block_sparse_moe.gate"},
     GgufName{"ffn_gate_exps", "block_sparse_moe.switch_mlp.gate_proj"},
@@ -132,9 +126,8 @@ std::optional<std::string> translated(const GgufArchitecture& architecture, std:
   const std::size_t dot = rest.find('.');
   if (dot == std::string_view::npos) return std::nullopt;
   const std::string_view number = rest.substr(0, dot);
-  const bool is_number = !number.empty() && std::ranges::all_of(number, [](char c) {
-    return c >= '0' && c <= '9';
-  });
+  const bool is_number =
+      !number.empty() && std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
   const auto found = beside(rest.substr(dot + 1), from, to, architecture.parts, kParts);
   if (!is_number || !found) return std::nullopt;
   return std::string(to_layer) + std::string(number) + "." + std::string(*found) +

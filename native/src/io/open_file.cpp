@@ -20,16 +20,27 @@ bool is_gguf(std::span<const std::byte> bytes) {
          std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
 }
 
-// Values that are no lists; whole texts of megabytes are for those who ask for them.
-files::Metadata metadata_of(const files::GgufFile& gguf) {
+std::string text_of(const files::GgufValue& value) {
+  // Whole texts of megabytes are for those who ask for them.
   constexpr std::size_t kMostBytes = 1 << 16;
+  switch (value.type()) {
+    case files::GgufType::kText:
+      return std::string(value.as_text().substr(0, kMostBytes));
+    case files::GgufType::kBool:
+      return value.as_boolean() ? "true" : "false";
+    case files::GgufType::kF32:
+    case files::GgufType::kF64:
+      return fmt::format("{}", value.as_number());
+    default:
+      return std::to_string(value.as_integer());
+  }
+}
+
+files::Metadata metadata_of(const files::GgufFile& gguf) {
   files::Metadata metadata;
   for (std::size_t i = 0; i < gguf.size(); ++i) {
     const files::GgufValue value = gguf.value(i);
-    if (value.type() == files::GgufType::kList) continue;
-    std::string text(value.type() == files::GgufType::kText ? value.as_text().substr(0, kMostBytes)
-                                                            : value.shown());
-    metadata.emplace(value.key(), std::move(text));
+    if (value.type() != files::GgufType::kList) metadata.emplace(value.key(), text_of(value));
   }
   return metadata;
 }

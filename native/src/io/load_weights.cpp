@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "mlxnx/error.h"
+#include "mlxnx/nn/weights.h"
+
+namespace mlxnx::nn::weights {
+namespace {
+
+std::optional<Tensor> find(const Parameters& tensors, const std::string& layer,
+                           std::string_view part) {
+  const auto found = tensors.find(fmt::format("{}{}{}", layer, layer.empty() ? "" : ".", part));
+  if (found == tensors.end()) return std::nullopt;
+  return found->second;
+}
+
+}  // namespace
+
+void take_form(Tensor& weight, WeightForm& form, const Checkpoint& checkpoint,
+               const Parameters& given, const std::string& layer) {
+  const std::optional<Quantization> own = checkpoint.quantization(layer);
+  if (!own) return;
+  const std::int64_t rows = weight.shape()[0], columns = columns_of(weight, form);
+  WeightForm quantized;
+  quantized.mode = own->mode;
+  quantized.bits = own->bits;
+  quantized.group_size = own->group_size;
+  quantized.scales = find(given, layer, "scales");
+  quantized.biases = find(given, layer, "biases");
+  quantized.global_scale = find(given, layer, "global_scale");
+  const Tensor words = find(given, layer, "weight").value();
+  const Shape wanted = {rows, columns * *own->bits / 32};
+  if (words.shape() != wanted) {
+    throw ArgumentError(
+        fmt::format("[load_weights] the layer {:?} has words {}, and its {} by {} weights of {} "
+                    "bits would be {}",
+                    layer, to_string(words.type()), rows, columns, *own->bits,
+                    to_string(TensorType{DType::u32, wanted})));
+  }
+  weight = words;
+  form = std::move(quantized);
+}
+
+void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
+                 const std::string& layer) {
+  const std::optional<Tensor> a = find(adapter.tensors, layer, "lora_a"),
+                              b = find(adapter.tensors, layer, "lora_b"),
+                              m = find(adapter.tensors, layer, "m");
+  if (!a && !b) return;
+  const std::int64_t rows = weight.shape()[0], columns = columns_of(weight, form);
+  const bool fits = a && b && a->rank() == 2 && b->rank() == 2 && a->shape()[0] == columns &&
+                    b->shape()[1] == rows && a->shape()[1] == b->shape()[0];
+  if (!fits) {
+    throw ArgumentError(
+        fmt::format("[load_adapter] the layer {:?} has {} by {} weights, and its change is lora_a "
+                    "{} and lora_b {}",
+                    layer, rows, columns, a ? to_string(a->type()) : "missing",
+                    b ? to_string(b->type()) : "missing"));
+  }
+  form.lora_a = a;
+  form.lora_b = b;
+  form.m = adapter.kind == Adapter::Kind::kDora ? m : std::nullopt;
+  form.lora_scale = adapter.scale;
+}
+
+void finish_change(const Adapter& adapter, const Parameters& taken) {
+  std::string unknown;
+  std::size_t count = 0;
+  constexpr std::size_t kMost = 10;
+  for (const auto& [name, tensor] : adapter.tensors) {
+    if (taken.contains(name) || ++count > kMost) continue;
+    unknown += (unknown.empty() ? "" : ", ") + name;
+  }
+  if (count == 0) return;
+  throw ArgumentError(
+      fmt::format("[load_adapter] {} tensors of the adapter are not the model's: {}{}", count,
+                  unknown, count > kMost ? ", ..." : ""));
+}
+
+}  // namespace mlxnx::nn::weights

@@ -1,0 +1,187 @@
+// GGUF files as checkpoints.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "error_of.h"
+#include "files/atomic_file.h"
+#include "files/blocks.h"
+#include "files/gguf_writer.h"
+#include "io/temp_folder.h"
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/error.h"
+#include "mlxnx/io.h"
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx {
+namespace {
+
+using files::StoredTensor;
+using files::StoredType;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing_support::error_of;
+using testing_support::TempFolder;
+
+constexpr std::int64_t kHeads = 4, kHeadsKv = 2, kHeadDim = 8, kHidden = 32;
+
+Tensor random_matrix(std::int64_t seed, Shape shape) {
+  return random::normal(as_type(tensor({0, seed}), DType::u32), shape);
+}
+
+struct Given {
+  std::string name;
+  StoredType type;
+  Tensor elements;
+};
+
+std::vector<std::byte> stored(const Given& tensor) {
+  const std::vector<std::byte> bytes = tensor.elements.to_bytes();
+  if (!files::is_block_type(tensor.type)) return bytes;
+  const std::vector<float> elements = tensor.elements.to_vector<float>();
+  std::vector<std::byte> blocks(files::stored_bytes(tensor.type, tensor.elements.shape()));
+  files::encode_blocks(tensor.type, elements, blocks);
+  return blocks;
+}
+
+void write(const std::filesystem::path& path, const std::string& architecture,
+           const std::vector<Given>& tensors, std::vector<files::GgufEntry> more = {}) {
+  const auto key = [&](const char* name) { return architecture + "." + name; };
+  std::vector<files::GgufEntry> metadata = {
+      {"general.architecture", architecture},
+      {key("block_count"), std::uint32_t{1}},
+      {key("embedding_length"), static_cast<std::uint32_t>(kHidden)},
+      {key("attention.head_count"), static_cast<std::uint32_t>(kHeads)},
+      {key("attention.head_count_kv"), static_cast<std::uint32_t>(kHeadsKv)},
+      {key("attention.layer_norm_rms_epsilon"), 1e-5f},
+      {key("rope.freq_base"), 10000.0f},
+      {"tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"}},
+      {"tokenizer.ggml.eos_token_id", std::uint32_t{2}},
+      {"tokenizer.chat_template", std::string("{{ messages }}")},
+  };
+  metadata.insert(metadata.end(), more.begin(), more.end());
+  std::vector<StoredTensor> descriptions;
+  for (const Given& tensor : tensors) {
+    descriptions.push_back(
+        {.name = tensor.name, .type = tensor.type, .shape = tensor.elements.shape()});
+  }
+  files::AtomicFile file(path, "test");
+  files::write_gguf(file, metadata, descriptions,
+                    [&](std::size_t i, const files::GgufSink& sink) { sink(stored(tensors[i])); });
+  file.commit();
+}
+
+Tensor weights_of(const Checkpoint& checkpoint, const std::string& layer) {
+  return dequantize({checkpoint.read(layer + ".weight"), checkpoint.read(layer + ".scales"),
+                     checkpoint.read(layer + ".biases"), checkpoint.quantization(layer).value()},
+                    DType::f32);
+}
+
+// As llama.cpp's converter turns the rows of a head's halves.
+Tensor with_heads_interleaved(const Tensor& rows, std::int64_t heads) {
+  const std::int64_t half = rows.shape()[0] / heads / 2, columns = rows.shape()[1];
+  return reshape(transpose(reshape(rows, {heads, 2, half, columns}), {.axes = Axes{0, 2, 1, 3}}),
+                 rows.shape());
+}
+
+TEST(GgufModel, HasTheSettingsAndNamesOfHuggingFace) {
+  const TempFolder folder;
+  const Tensor query = random_matrix(1, {kHeads * kHeadDim, kHidden});
+  const Tensor key = random_matrix(2, {kHeadsKv * kHeadDim, kHidden});
+  const Tensor norm = random_matrix(3, {kHidden});
+  write(folder / "m.gguf", "llama",
+        {{"token_embd.weight", StoredType::kQ8_0, random_matrix(4, {3, kHidden})},
+         {"blk.0.attn_norm.weight", StoredType::kF32, norm},
+         {"blk.0.attn_q.weight", StoredType::kF32, with_heads_interleaved(query, kHeads)},
+         {"blk.0.attn_k.weight", StoredType::kF16,
+          as_type(with_heads_interleaved(key, kHeadsKv), DType::f16)},
+         {"blk.0.ffn_up.weight", StoredType::kQ4_1, random_matrix(5, {64, kHidden})},
+         {"rope_freqs.weight", StoredType::kF32, norm}});
+  const Checkpoint checkpoint(folder / "m.gguf");
+  EXPECT_EQ(checkpoint.format(), "gguf");
+  EXPECT_EQ(checkpoint.chat_template(), "{{ messages }}");
+  const Config& config = checkpoint.config();
+  EXPECT_EQ(config.get<std::string>("model_type"), "llama");
+  EXPECT_EQ(config.get<std::int64_t>("hidden_size"), kHidden);
+  EXPECT_EQ(config.get<std::int64_t>("num_key_value_heads"), kHeadsKv);
+  EXPECT_EQ(config.get<std::int64_t>("head_dim"), kHeadDim);
+  EXPECT_EQ(config.get<std::int64_t>("vocab_size"), 3);
+  EXPECT_EQ(config.get<std::int64_t>("eos_token_id"), 2);
+  EXPECT_FLOAT_EQ(static_cast<float>(config.get<double>("rms_norm_eps")), 1e-5f);
+  EXPECT_TRUE(config.get<bool>("tie_word_embeddings"));
+  std::vector<std::string> names;
+  for (const CheckpointTensor& tensor : checkpoint.tensors()) names.push_back(tensor.name);
+  const std::string layer = "model.layers.0.";
+  EXPECT_THAT(names, ElementsAre("model.embed_tokens.biases", "model.embed_tokens.scales",
+                                 "model.embed_tokens.weight", layer + "input_layernorm.weight",
+                                 layer + "mlp.up_proj.biases", layer + "mlp.up_proj.scales",
+                                 layer + "mlp.up_proj.weight", layer + "self_attn.k_proj.weight",
+                                 layer + "self_attn.q_proj.weight", "rope_freqs.weight"));
+  EXPECT_EQ(checkpoint.read(layer + "self_attn.q_proj.weight").to_bytes(), query.to_bytes());
+  EXPECT_EQ(checkpoint.read(layer + "self_attn.k_proj.weight").to_bytes(),
+            as_type(key, DType::f16).to_bytes());
+}
+
+TEST(GgufModel, KeepsTheNumbersOfBlocks) {
+  const TempFolder folder;
+  const std::vector<StoredType> types = {StoredType::kQ4_0, StoredType::kQ4_1, StoredType::kQ8_0};
+  for (const StoredType type : types) {
+    const Tensor query = random_matrix(1, {kHeads * kHeadDim, 64});
+    write(folder / "m.gguf", "llama",
+          {{"blk.0.attn_q.weight", type, with_heads_interleaved(query, kHeads)},
+           {"blk.0.ffn_up.weight", type, random_matrix(5, {16, 64})}});
+    const Checkpoint checkpoint(folder / "m.gguf");
+    const TensorFile file(folder / "m.gguf");
+    // ggml and MLX write zero by other signs.
+    const auto plain = [](const Tensor& tensor) { return (tensor + 0.0).to_bytes(); };
+    EXPECT_EQ(plain(weights_of(checkpoint, "model.layers.0.mlp.up_proj")),
+              plain(file.read("blk.0.ffn_up.weight")))
+        << files::row_of(type).name;
+    EXPECT_EQ(plain(with_heads_interleaved(
+                  weights_of(checkpoint, "model.layers.0.self_attn.q_proj"), kHeads)),
+              plain(file.read("blk.0.attn_q.weight")));
+  }
+}
+
+TEST(GgufModel, TakesOneFromTheNormsOfGemma) {
+  const TempFolder folder;
+  const Tensor norm = as_type(iota({kHidden}), DType::f32);
+  write(folder / "m.gguf", "gemma3",
+        {{"blk.0.ffn_norm.weight", StoredType::kF32, norm + 1.0},
+         {"blk.0.post_ffw_norm.weight", StoredType::kF32, norm + 1.0},
+         {"output_norm.weight", StoredType::kF32, norm + 1.0}});
+  const Checkpoint checkpoint(folder / "m.gguf");
+  EXPECT_EQ(checkpoint.config().get<std::string>("model_type"), "gemma3_text");
+  for (const char* name : {"model.layers.0.pre_feedforward_layernorm.weight",
+                           "model.layers.0.post_feedforward_layernorm.weight", "model.norm.weight"})
+    EXPECT_EQ(checkpoint.read(name).to_bytes(), norm.to_bytes()) << name;
+}
+
+TEST(GgufModel, SaysWhatItCantUse) {
+  const TempFolder folder;
+  write(folder / "m.gguf", "mystery",
+        {{"token_embd.weight", StoredType::kF32, random_matrix(1, {3, 4})}});
+  EXPECT_THAT(error_of<UnsupportedError>([&] { Checkpoint(folder / "m.gguf"); }),
+              AllOf(HasSubstr("\"mystery\""), HasSubstr("qwen3"), HasSubstr("m.gguf")));
+  EXPECT_EQ(TensorFile(folder / "m.gguf").read("token_embd.weight").shape(), (Shape{3, 4}));
+  write(folder / "m.gguf", "llama",
+        {{"blk.0.attn_q.weight", StoredType::kF32, random_matrix(1, {12, 4})}});
+  EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder / "m.gguf"); }),
+              HasSubstr("12 rows for 4 heads"));
+}
+
+TEST(GgufModel, ListsMetadataOfTheFile) {
+  const TempFolder folder;
+  write(folder / "m.gguf", "llama", {}, {{"general.name", std::string("Tiny")}});
+  const TensorFile file(folder / "m.gguf");
+  EXPECT_EQ(file.format(), "gguf");
+  EXPECT_EQ(file.metadata().at("general.name"), "Tiny");
+  EXPECT_EQ(file.metadata().at("llama.block_count"), "1");
+  EXPECT_FALSE(file.metadata().contains("tokenizer.ggml.tokens"));
+}
+
+}  // namespace
+}  // namespace mlxnx
