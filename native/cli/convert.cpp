@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,6 +26,7 @@ struct Options {
   std::optional<std::int64_t> group_size, bits;
   std::string mode = "affine";
   std::string recipe, dtype;
+  std::string gguf_type = "keep";
 };
 
 const std::map<std::string, DType> kTypes = {
@@ -47,6 +49,14 @@ ConvertOptions as_asked(const Options& options) {
   return asked;
 }
 
+// A GGUF file is asked for by other options.
+void require_no_others(const ConvertOptions& asked) {
+  if (asked.quantize || asked.dequantize || asked.dtype) {
+    throw ArgumentError(
+        "[convert] a .gguf file takes --gguf-type in place of -q, --dequantize and --dtype");
+  }
+}
+
 int convert(const Options& options) {
   ConvertOptions asked = as_asked(options);
   const Checkpoint checkpoint(options.model);
@@ -57,12 +67,19 @@ int convert(const Options& options) {
     return !interrupt.is_interrupted();
   };
   try {
-    const Converted written = mlxnx::convert(checkpoint, options.output, asked);
-    line.clear();
-    if (!options.is_quiet) {
-      print(fmt::format("{}: {}, {:.3f} bits per weight\n", options.output,
-                        bytes_text(written.bytes), written.bits_per_weight()));
+    std::string told;
+    if (options.output.ends_with(".gguf")) {
+      require_no_others(asked);
+      convert_to_gguf(checkpoint, options.output,
+                      {.type = options.gguf_type, .progress = asked.write.progress});
+      told = bytes_text(std::filesystem::file_size(options.output));
+    } else {
+      const Converted written = mlxnx::convert(checkpoint, options.output, asked);
+      told = fmt::format("{}, {:.3f} bits per weight", bytes_text(written.bytes),
+                         written.bits_per_weight());
     }
+    line.clear();
+    if (!options.is_quiet) print(fmt::format("{}: {}\n", options.output, told));
   } catch (const InterruptedError&) {
     line.clear();
     interrupt.end_if_interrupted();
@@ -79,10 +96,12 @@ Action add_convert(CLI::App& app) {
       "Examples: mlxnx convert SmolLM2-135M-Instruct -q -o SmolLM2-4bit\n"
       "          mlxnx convert model -q --q-mode mxfp4 --dtype bfloat16 -o model-mxfp4\n"
       "          mlxnx convert model-4bit --dequantize -o model-dense\n"
+      "          mlxnx convert model --gguf-type q8_0 -o model.gguf\n"
       "The folder has mlx-lm's layout. It must not exist, and appears when all is written.");
   app.add_option("MODEL,--model,--hf-path", options->model, "A model folder or a file of tensors")
       ->required();
-  app.add_option("-o,--output,--mlx-path", options->output, "Where the new folder goes")
+  app.add_option("-o,--output,--mlx-path", options->output,
+                 "Where the new folder goes, or a GGUF file by its suffix")
       ->capture_default_str();
   app.add_flag("-q,--quantize", options->quantize, "Quantize the matrices of layers");
   app.add_option("--q-bits", options->bits,
@@ -100,6 +119,11 @@ Action add_convert(CLI::App& app) {
                  "The type of what is not quantized; what config.json says unless given")
       ->check(CLI::IsMember({"float16", "bfloat16", "float32"}));
   app.add_flag("--dequantize", options->dequantize, "Make quantized matrices dense");
+  app.add_option(
+         "--gguf-type", options->gguf_type,
+         "Where the output ends in .gguf: what matrices become; keep leaves them as they are")
+      ->check(CLI::IsMember({"keep", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}))
+      ->capture_default_str();
   app.add_flag("--quiet", options->is_quiet, "Print errors only");
   return [options] { return convert(*options); };
 }

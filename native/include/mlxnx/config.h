@@ -46,8 +46,9 @@ class Config {
   /// is another one.
   void set_from(std::string_view key, const Config& other, std::string_view from = {});
   void erase(std::string_view key);
-  /// Whether the member is an object.
+  /// Whether the member is an object, or a list.
   bool holds_object(std::string_view key) const;
+  bool holds_list(std::string_view key) const;
 
   /// The object as JSON with its keys in order: in one line, or with `indent` spaces per level.
   std::string to_json(int indent = -1) const;

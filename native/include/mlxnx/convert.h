@@ -68,4 +68,21 @@ struct Converted {
 Converted convert(const Checkpoint& from, const std::filesystem::path& to,
                   const ConvertOptions& options = {});
 
+struct GgufOptions {
+  /// What matrices become: "keep" leaves them as they are, quantized in the blocks that say just
+  /// the same where there are such, else "f16", as "f32", "f16", "bf16", "q8_0", "q4_0" and "q4_1"
+  /// make them.
+  std::string type = "keep";
+  Progress progress = {};
+};
+
+/// Writes a model as a GGUF file, with the settings and the tokenizer that llama.cpp needs. What is
+/// no matrix stays or becomes f32. Tokenizers are byte-level BPE of a `tokenizer.json`, or those of
+/// a GGUF file. Throws: UnsupportedError for model types and tokenizers that have no name there,
+/// ArgumentError where the file can't be written, InterruptedError. mlx-lm: fuse --export-gguf
+///
+///     convert_to_gguf(Checkpoint("llama"), "llama.gguf", {.type = "q8_0"});
+void convert_to_gguf(const Checkpoint& from, const std::filesystem::path& to,
+                     const GgufOptions& options = {});
+
 }  // namespace mlxnx

@@ -91,6 +91,7 @@ Checkpoint::Checkpoint(const std::filesystem::path& path, const Options& options
   contents->config = std::move(source.config);
   contents->entries = std::move(source.entries);
   contents->chat_template = std::move(source.chat_template);
+  contents->gguf_file = std::move(source.gguf);
   try {
     io::repack(contents->entries, contents->config);
   } catch (const FormatError& error) {

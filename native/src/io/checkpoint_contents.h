@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ struct Checkpoint::Contents {
   io::Entries entries;
   std::vector<CheckpointTensor> tensors;
   std::optional<std::string> chat_template;
+  std::shared_ptr<const io::OpenFile> gguf_file;
+
+  /// What a GGUF file says; null of another.
+  const files::GgufFile* gguf() const { return gguf_file ? gguf_file->gguf() : nullptr; }
 };
 
 }  // namespace mlxnx

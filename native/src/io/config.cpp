@@ -189,6 +189,10 @@ bool Config::holds_object(std::string_view key) const {
   return contains(key) && value_->json.find(key)->is_object();
 }
 
+bool Config::holds_list(std::string_view key) const {
+  return contains(key) && value_->json.find(key)->is_array();
+}
+
 void Config::erase(std::string_view key) { own().json.erase(std::string(key)); }
 
 std::string Config::to_json(int indent) const {

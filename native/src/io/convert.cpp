@@ -280,7 +280,11 @@ Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptio
     Draft draft(place);
     write_weights(draft.path(), plan.tensors(), plan.result().parameters, options.write);
     files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kOp);
-    if (fs::is_directory(from.path())) copy_others(from.path(), draft.path());
+    if (fs::is_directory(from.path())) {
+      copy_others(from.path(), draft.path());
+    } else if (const auto text = from.chat_template()) {
+      files::write_file(draft.path() / "chat_template.jinja", *text, kOp);
+    }
     draft.keep_as(place);
   } catch (const fs::filesystem_error& error) {
     throw ArgumentError(

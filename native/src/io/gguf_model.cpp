@@ -14,6 +14,7 @@
 #include "files/gguf.h"
 #include "files/pack_blocks.h"
 #include "io/gguf_names.h"
+#include "io/heads.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
@@ -84,20 +85,6 @@ std::vector<Tensor> requantized(const OpenFile& file, const StoredTensor& tensor
       quantize(file.read(tensor), {.bits = kNearest.bits, .group_size = kNearest.group_size});
   return {nearest.weight, as_type(nearest.scales, DType::f16),
           as_type(*nearest.biases, DType::f16)};
-}
-
-// Rows of heads as Hugging Face orders them: GGUF's converter lays the two halves of a head into
-// one another.
-Tensor with_heads_apart(const Tensor& rows, std::int64_t heads) {
-  Shape split = rows.shape();
-  const std::int64_t half = split[0] / heads / 2;
-  Shape wanted = split;
-  split[0] = heads;
-  Shape four = {heads, half, 2};
-  for (std::size_t i = 1; i < rows.rank(); ++i) four.push_back(rows.shape()[i]);
-  Axes order = {0, 2, 1};
-  for (std::size_t i = 3; i < four.size(); ++i) order.push_back(static_cast<std::int64_t>(i));
-  return reshape(transpose(reshape(rows, four), {.axes = order}), wanted);
 }
 
 // Settings ----------------------------------------------------------------------------------------
@@ -239,9 +226,7 @@ class Tensors {
     const bool is_query = name.find("self_attn.q_proj.") != std::string::npos;
     const bool is_key = name.find("self_attn.k_proj.") != std::string::npos;
     if (architecture_.are_heads_interleaved && (is_query || is_key)) {
-      const auto heads = config_.get<std::int64_t>(
-          is_query || !config_.contains("num_key_value_heads") ? "num_attention_heads"
-                                                               : "num_key_value_heads");
+      const std::int64_t heads = io::heads(config_, is_key);
       if (heads < 1 || entry.type.shape.empty() || entry.type.shape[0] % (2 * heads) != 0) {
         refuse(*file_, fmt::format("tensor {:?} has {} rows for {} heads", tensor.name,
                                    entry.type.shape.empty() ? 0 : entry.type.shape[0], heads));
@@ -302,6 +287,7 @@ Source open_gguf(const std::shared_ptr<const OpenFile>& file, const Checkpoint::
   }
   Source source;
   source.format = "gguf";
+  source.gguf = file;
   source.config = Settings(*file, gguf, *architecture).read();
   source.entries = Tensors(file, *architecture, source.config, options).read();
   note_quantization(source.entries, source.config);

@@ -141,6 +141,12 @@ const GgufArchitecture* find_gguf_architecture(std::string_view name) {
   return found == kArchitectures.end() ? nullptr : found;
 }
 
+const GgufArchitecture* find_gguf_architecture_of(std::string_view model_type) {
+  if (model_type == "mistral" || model_type == "mixtral") model_type = "llama";
+  const auto* found = std::ranges::find(kArchitectures, model_type, &GgufArchitecture::model_type);
+  return found == kArchitectures.end() ? nullptr : found;
+}
+
 std::string known_gguf_architectures() {
   std::string names;
   for (const GgufArchitecture& each : kArchitectures) {

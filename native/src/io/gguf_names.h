@@ -28,6 +28,8 @@ struct GgufArchitecture {
 
 /// Null where it is not known.
 const GgufArchitecture* find_gguf_architecture(std::string_view name);
+/// The same by the model type of `config.json`.
+const GgufArchitecture* find_gguf_architecture_of(std::string_view model_type);
 /// Those that are known, for errors.
 std::string known_gguf_architectures();
 

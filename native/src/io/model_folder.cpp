@@ -162,7 +162,8 @@ Source open_folder(const fs::path& folder) {
   Source source{.format = "folder",
                 .config = config_of(folder),
                 .entries = {},
-                .chat_template = chat_template_of(folder)};
+                .chat_template = chat_template_of(folder),
+                .gguf = nullptr};
   Index index;
   if (fs::exists(folder / kIndex)) index = read_index(folder / kIndex);
   for (const std::string& name : weight_files(folder, index))
@@ -179,7 +180,8 @@ Source open_folder(const fs::path& folder) {
 Source open_file(const fs::path& path, const Checkpoint::Options& options) {
   const auto file = std::make_shared<const OpenFile>(path);
   if (file->gguf() != nullptr) return open_gguf(file, options);
-  Source source{.format = "safetensors", .config = {}, .entries = {}, .chat_template = {}};
+  Source source{
+      .format = "safetensors", .config = {}, .entries = {}, .chat_template = {}, .gguf = nullptr};
   add_file(file, {}, source.entries);
   return source;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@ struct Source {
   Config config;
   Entries entries;
   std::optional<std::string> chat_template;
+  std::shared_ptr<const OpenFile> gguf = nullptr;  ///< of a GGUF file
 };
 
 /// A folder in the layout of Hugging Face: `config.json`, and the files that

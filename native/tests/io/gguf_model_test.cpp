@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "error_of.h"
@@ -11,6 +12,7 @@
 #include "files/gguf_writer.h"
 #include "io/temp_folder.h"
 #include "mlxnx/checkpoint.h"
+#include "mlxnx/convert.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
@@ -171,6 +173,90 @@ TEST(GgufModel, SaysWhatItCantUse) {
         {{"blk.0.attn_q.weight", StoredType::kF32, random_matrix(1, {12, 4})}});
   EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder / "m.gguf"); }),
               HasSubstr("12 rows for 4 heads"));
+}
+
+TEST(GgufModel, ComesBackFromAFolderBitForBit) {
+  const TempFolder folder;
+  const std::vector<Given> tensors = {
+      {"token_embd.weight", StoredType::kQ8_0, random_matrix(4, {3, kHidden})},
+      {"blk.0.attn_norm.weight", StoredType::kF32, random_matrix(3, {kHidden})},
+      {"blk.0.attn_q.weight", StoredType::kQ4_1, random_matrix(1, {kHeads * kHeadDim, kHidden})},
+      {"blk.0.attn_k.weight", StoredType::kQ4_0, random_matrix(2, {kHeadsKv * kHeadDim, kHidden})},
+      {"blk.0.attn_v.weight", StoredType::kF16,
+       as_type(random_matrix(7, {16, kHidden}), DType::f16)},
+      {"blk.0.ffn_up.weight", StoredType::kBF16,
+       as_type(random_matrix(5, {64, kHidden}), DType::bf16)}};
+  write(folder / "m.gguf", "llama", tensors);
+  convert(Checkpoint(folder / "m.gguf"), folder / "mlx");
+  EXPECT_EQ(Checkpoint(folder / "mlx").chat_template(), "{{ messages }}");
+  convert_to_gguf(Checkpoint(folder / "mlx"), folder / "back.gguf");
+  convert_to_gguf(Checkpoint(folder / "m.gguf"), folder / "direct.gguf");
+  for (const char* name : {"back.gguf", "direct.gguf"}) {
+    const TensorFile before(folder / "m.gguf"), after(folder / name);
+    ASSERT_EQ(after.tensors().size(), tensors.size());
+    for (const TensorInfo& tensor : before.tensors()) {
+      ASSERT_NE(after.find(tensor.name), nullptr) << tensor.name;
+      EXPECT_EQ(after.find(tensor.name)->type, tensor.type) << tensor.name;
+      EXPECT_EQ(after.read(tensor.name).to_bytes(), before.read(tensor.name).to_bytes());
+    }
+    EXPECT_EQ(after.metadata().at("llama.embedding_length"), "32");
+  }
+}
+
+TEST(GgufModel, IsWrittenInBlocksOfAType) {
+  const TempFolder folder;
+  const Tensor up = random_matrix(5, {16, 64}), odd = random_matrix(6, {16, 40});
+  save_safetensors(folder / "model.safetensors", {{"model.layers.0.mlp.up_proj.weight", up},
+                                                  {"model.layers.0.mlp.down_proj.weight", odd},
+                                                  {"model.norm.weight", random_matrix(7, {64})}});
+  folder.write("config.json",
+               R"({"model_type": "qwen3", "vocab_size": 4, "eos_token_id": [2, 3]})");
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1},
+      "merges": ["a b", ["b", "a"]]}, "pre_tokenizer": {"type": "Sequence", "pretokenizers":
+      [{"type": "ByteLevel"}]}, "added_tokens": [{"id": 2, "content": "<e>", "special": true}]})");
+  for (const auto& [name, type] :
+       {std::pair{"q8_0", StoredType::kQ8_0}, std::pair{"q4_0", StoredType::kQ4_0},
+        std::pair{"q4_1", StoredType::kQ4_1}}) {
+    const std::filesystem::path path = folder / (std::string(name) + ".gguf");
+    convert_to_gguf(Checkpoint(folder.path()), path, {.type = name});
+    const TensorFile file(path);
+    std::vector<std::byte> blocks(files::stored_bytes(type, up.shape()));
+    files::encode_blocks(type, up.to_vector<float>(), blocks);
+    std::vector<float> decoded(static_cast<std::size_t>(up.size()));
+    files::decode_blocks(type, blocks, decoded);
+    EXPECT_EQ(file.read("blk.0.ffn_up.weight").to_vector<float>(), decoded);
+    EXPECT_EQ(file.find("blk.0.ffn_down.weight")->type, "f16");
+    EXPECT_EQ(file.find("output_norm.weight")->type, "f32");
+    EXPECT_EQ(file.metadata().at("tokenizer.ggml.pre"), "qwen2");
+    EXPECT_EQ(file.metadata().at("tokenizer.ggml.eos_token_id"), "2");
+  }
+}
+
+TEST(GgufModel, IsNotWrittenWhereSomethingHasNoNameThere) {
+  const TempFolder folder;
+  const Tensor weight = random_matrix(5, {4, 32});
+  const auto told = [&](const std::string& config, const std::string& name) {
+    save_safetensors(folder / "model.safetensors", {{name, weight}});
+    folder.write("config.json", config);
+    return error_of<UnsupportedError>(
+        [&] { convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf"); });
+  };
+  EXPECT_THAT(told(R"({"model_type": "mamba2"})", "a.weight"), HasSubstr("\"mamba2\""));
+  EXPECT_THAT(told(R"({"model_type": "llama"})", "model.layers.0.mixer.weight"),
+              HasSubstr("model.layers.0.mixer.weight"));
+  folder.write("tokenizer.json", R"({"model": {"type": "Unigram"}})");
+  EXPECT_THAT(told(R"({"model_type": "llama", "vocab_size": 4})", "lm_head.weight"),
+              AllOf(HasSubstr("tokenizer.json"), HasSubstr("byte-level BPE")));
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 9}, "merges": []},
+                                     "pre_tokenizer": {"type": "ByteLevel"}})");
+  EXPECT_THAT(
+      error_of<FormatError>([&] { convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf"); }),
+      HasSubstr("the number 9, and the model knows 4"));
+  EXPECT_THAT(error_of<ArgumentError>([&] {
+                convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf", {.type = "q9"});
+              }),
+              HasSubstr("q4_1"));
+  EXPECT_EQ(folder.count(), 3) << "something partial is left";
 }
 
 TEST(GgufModel, ListsMetadataOfTheFile) {

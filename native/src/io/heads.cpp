@@ -1,0 +1,34 @@
+#include "io/heads.h"
+
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx::io {
+namespace {
+
+// Each head's rows, `outer` times `inner` of them, in the order of their transposed places.
+Tensor turned(const Tensor& rows, std::int64_t heads, std::int64_t outer, std::int64_t inner) {
+  Shape split = {heads, outer, inner};
+  Axes order = {0, 2, 1};
+  for (std::size_t i = 1; i < rows.rank(); ++i) {
+    split.push_back(rows.shape()[i]);
+    order.push_back(static_cast<std::int64_t>(i) + 2);
+  }
+  return reshape(transpose(reshape(rows, split), {.axes = order}), rows.shape());
+}
+
+}  // namespace
+
+std::int64_t heads(const Config& config, bool of_keys) {
+  const bool has_own = of_keys && config.contains("num_key_value_heads");
+  return config.get<std::int64_t>(has_own ? "num_key_value_heads" : "num_attention_heads");
+}
+
+Tensor with_heads_apart(const Tensor& rows, std::int64_t heads) {
+  return heads == 0 ? rows : turned(rows, heads, rows.shape()[0] / heads / 2, 2);
+}
+
+Tensor with_heads_interleaved(const Tensor& rows, std::int64_t heads) {
+  return heads == 0 ? rows : turned(rows, heads, 2, rows.shape()[0] / heads / 2);
+}
+
+}  // namespace mlxnx::io
