@@ -90,7 +90,7 @@ std::string to_table(const Checkpoint& checkpoint) {
     text +=
         fmt::format("  {:<12} {:>6} tensors, {}\n", type, count.first, bytes_text(count.second));
   for (const auto& [form, layers] : sums.forms)
-    text += fmt::format("  {} layers are quantized: {}\n", layers, form);
+    text += fmt::format("  {} layer{} quantized: {}\n", layers, layers == 1 ? "" : "s", form);
   std::size_t widest = 0;
   for (const Row& row : sums.rows) widest = std::max(widest, printable(row.tensor->name).size());
   constexpr std::size_t kWidest = 72;

@@ -98,6 +98,7 @@ TEST_F(CommandLine, EveryKindOfBadFileIsNamedInOneLine) {
     const std::string path = file(bad.name);
     std::ofstream(path, std::ios::binary) << bad.contents;
     expect_refusal("inspect " + path, path);
+    expect_refusal("convert " + path + " -o " + file("made"), path);
     expect_refusal("transform " + path + " grad -o " + file("made.mlxnx"), path);
     expect_refusal("run " + path, path);
     expect_refusal("run " + file("p.mlxnx") + " --input x=" + path, path);
@@ -161,7 +162,11 @@ TEST_F(CommandLine, WrongCommandLinesAreExplained) {
       {"run", "PROGRAM is required"},
       {"run a b", "b"},
       {"run a --input", "--input"},
-      {"inspect", "PROGRAM is required"},
+      {"inspect", "PATH is required"},
+      {"inspect a --json --dot", "--dot"},
+      {"convert", "MODEL"},
+      {"convert a --q-mode int4", "int4"},
+      {"convert a --q-bits few", "few"},
       {"inspect a --dto", "--dto"},
       {"info extra", "extra"},
       {"ops --format pdf", "pdf"},
@@ -204,12 +209,13 @@ TEST_F(CommandLine, BenchSelectsACaseByItsWholeName) {
 #endif
 
 TEST_F(CommandLine, EverySubcommandHasHelpWithAnExampleOrMore) {
-  for (const char* name : {"info", "inspect", "ops", "replay", "run"}) {
+  for (const char* name : {"convert", "info", "inspect", "ops", "replay", "run"}) {
     const Result help = run_program(std::string(name) + " --help");
     EXPECT_EQ(help.status, 0) << name;
     EXPECT_THAT(help.text, HasSubstr("Usage: mlxnx " + std::string(name)));
     EXPECT_THAT(help.text,
-                AnyOf(HasSubstr("Example: mlxnx " + std::string(name)), HasSubstr("MLXNX_")));
+                AnyOf(HasSubstr("Example: mlxnx " + std::string(name)),
+                      HasSubstr("Examples: mlxnx " + std::string(name)), HasSubstr("MLXNX_")));
     EXPECT_THAT(help.text, Not(HasSubstr("TEXT REQUIRED"))) << name;
   }
 }
