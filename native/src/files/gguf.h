@@ -103,7 +103,7 @@ class GgufFile {
 /// values are read. Each tensor lies in the file, and no byte belongs to two. Tensors have elements
 /// and at most 4 dimensions; keys and names are UTF-8 without NUL and stand once.
 /// Throws: FormatError for anything else; UnsupportedError for other versions, big-endian files,
-/// more than 262144 keys or tensors, and element types that are not in kStoredTypes.
+/// more than 65536 keys or tensors, and element types that are not in kStoredTypes.
 GgufFile parse_gguf(std::span<const std::byte> file);
 
 }  // namespace mlxnx::files

@@ -17,8 +17,8 @@ namespace mlxnx::files {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF"
 
-/// Most keys, and most tensors, that a file may have: a hundred times what models have.
-inline constexpr std::uint64_t kMostGgufEntries = 1 << 18;
+/// Most keys, and most tensors, that a file may have: some fifty times what models have.
+inline constexpr std::uint64_t kMostGgufEntries = 1 << 16;
 
 /// Bytes of a value, or of an item of a list; 0 for texts and lists, which tell themselves.
 constexpr std::size_t gguf_bytes(GgufType type) {

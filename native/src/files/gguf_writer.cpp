@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <ranges>
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
@@ -75,13 +74,15 @@ class Encoder {
   std::string bytes_;
 };
 
-void check_names(std::string_view kind, auto names) {
-  if (names.size() > kMostGgufEntries) {
+template <typename T>
+void check_names(std::string_view kind, std::span<const T> named, std::string T::*member) {
+  if (named.size() > kMostGgufEntries) {
     throw UnsupportedError(
-        fmt::format("{} {}s; a file has at most {}", names.size(), kind, kMostGgufEntries));
+        fmt::format("{} {}s; a file has at most {}", named.size(), kind, kMostGgufEntries));
   }
   std::unordered_set<std::string_view> seen;
-  for (const std::string& name : names) {
+  for (const T& each : named) {
+    const std::string& name = each.*member;
     if (const auto defect = defect_of_name(name); !defect.empty())
       throw ArgumentError(fmt::format("{} {}: {}", kind, shown(name), defect));
     if (!seen.insert(name).second)
@@ -131,8 +132,8 @@ std::uint64_t aligned(std::uint64_t size, std::uint32_t alignment) {
 
 std::string gguf_header(std::span<const GgufEntry> metadata,
                         std::span<const StoredTensor> tensors) {
-  check_names("key", metadata | std::views::transform(&GgufEntry::key));
-  check_names("tensor", tensors | std::views::transform(&StoredTensor::name));
+  check_names("key", metadata, &GgufEntry::key);
+  check_names("tensor", tensors, &StoredTensor::name);
   const std::uint32_t alignment = alignment_of(metadata);
   Encoder encoder;
   encoder.number(kGgufMagic);
@@ -154,9 +155,7 @@ std::string gguf_header(std::span<const GgufEntry> metadata,
     encoder.number(offset);
     offset = aligned(offset + bytes, alignment);
   }
-  std::string& header = encoder.bytes();
-  header.resize(aligned(header.size(), alignment), '\0');
-  return std::move(header);
+  return std::move(encoder.bytes());
 }
 
 void write_gguf(AtomicFile& file, std::span<const GgufEntry> metadata,
@@ -165,10 +164,11 @@ void write_gguf(AtomicFile& file, std::span<const GgufEntry> metadata,
   const std::uint32_t alignment = alignment_of(metadata);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     const std::uint64_t bytes = bytes_of(tensors[i]);
+    file.pad(alignment);
     std::uint64_t given = 0;
     elements(i, [&](std::span<const std::byte> piece) {
       given += piece.size();
-      if (given <= bytes) file.write(piece);
+      file.write(piece);
     });
     if (given != bytes) {
       throw ArgumentError(fmt::format("tensor {}: {} bytes of elements, and it has {}",

@@ -35,8 +35,10 @@ using GgufSink = std::function<void(std::span<const std::byte>)>;
 /// Gives the elements of the tensor of a number to `sink`, as its stored type has them.
 using GgufElements = std::function<void(std::size_t tensor, const GgufSink& sink)>;
 
-/// The bytes in front of the elements of tensors that stand in this order, padded to the alignment:
-/// the value of `general.alignment`, or 32. `offset` and `bytes` of the tensors are not looked at.
+/// The bytes in front of the elements, and of the padding before them, of tensors that stand in
+/// this order; each begins at a multiple of the alignment, which is the value of
+/// `general.alignment`, or
+/// 32. `offset` and `bytes` of the tensors are not looked at.
 /// Throws: ArgumentError for names that are not UTF-8, empty, have a NUL or stand twice, for an
 /// alignment that is none, and for rows that are no whole blocks; UnsupportedError for types that
 /// the format lacks, more than 4 dimensions, tensors without elements, and too many of anything.

@@ -84,6 +84,9 @@ TEST(EncodeBlocks, RefusesWhatBlocksCannotHold) {
   std::vector<float> far_apart(32, 3e38f);
   far_apart[5] = -3.1e38f;
   EXPECT_EQ(refusal(StoredType::kQ4_1, far_apart), "element 5 is -3.1e+38, which Q4_1 can't hold");
+  // All are the same, so that the step is nothing, and the least one is beyond f16.
+  EXPECT_EQ(refusal(StoredType::kQ4_1, std::vector<float>(32, 1e6f)),
+            "element 0 is 1000000, which Q4_1 can't hold");
 }
 
 TEST(EncodeBlocks, RefusesWhatDoesNotFit) {

@@ -224,5 +224,11 @@ TEST_F(GgufWriter, RefusesTensorsThatTheFormatLacks) {
   EXPECT_THROW(header(StoredType::kF32, {-1}), ArgumentError);
 }
 
+TEST_F(GgufWriter, RefusesMoreThanReadersTake) {
+  const std::vector<StoredTensor> tensors(65537);
+  EXPECT_EQ(error_of<UnsupportedError>([&] { gguf_header({}, tensors); }),
+            "65537 tensors; a file has at most 65536");
+}
+
 }  // namespace
 }  // namespace mlxnx::files

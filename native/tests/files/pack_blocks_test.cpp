@@ -19,6 +19,7 @@ namespace mlxnx::files {
 namespace {
 
 using mlxnx::testing_support::error_of;
+using testing::HasSubstr;
 using testing_support::is_same;
 using testing_support::recorded_blocks;
 using testing_support::RecordedBlocks;
@@ -108,9 +109,11 @@ TEST(PackBlocks, MeansWhatTheBlocksDecodeTo) {
 }
 
 TEST(PackBlocks, TakesScalesInF16WhereTheyAreExact) {
-  for (const auto& [type, largest] :
+  for (const auto& limit :
        {std::pair(StoredType::kQ4_0, 8188.0f), std::pair(StoredType::kQ5_0, 4094.0f),
         std::pair(StoredType::kQ8_0, 511.75f)}) {
+    const StoredType type = limit.first;
+    const float largest = limit.second;
     const std::uint32_t size = row_of(type).block_bytes;
     const auto scale_type = [&](float scale, float other = 0) {
       std::vector<std::byte> blocks(2 * size, std::byte{0x5a});
@@ -175,12 +178,19 @@ TEST(PackBlocks, RefusesWhatDoesNotFit) {
   pack_blocks(StoredType::kQ4_0, blocks, StoredType::kF16, words, scales, biases);
   EXPECT_EQ(says(StoredType::kQ4_0, StoredType::kF16, std::span(blocks).first(35)),
             "35 bytes of Q4_0 are no whole blocks");
-  EXPECT_EQ(says(StoredType::kQ4_0, StoredType::kF16, std::span(blocks).first(18)),
-            "18 bytes of Q4_0 can't be packed into 8 words with 4 bytes of scales and 4 of biases");
-  EXPECT_EQ(says(StoredType::kQ4_0, StoredType::kF32, blocks),
-            "36 bytes of Q4_0 can't be packed into 8 words with 4 bytes of scales and 4 of biases");
-  EXPECT_EQ(says(StoredType::kQ4_0, StoredType::kF16, blocks, 2),
+  const auto fits = [&](std::size_t word_count, std::size_t scale_bytes, std::size_t bias_bytes) {
+    return error_of<ArgumentError>([&] {
+      pack_blocks(StoredType::kQ4_0, blocks, StoredType::kF16, std::span(words).first(word_count),
+                  std::span(scales).first(scale_bytes), std::span(biases).first(bias_bytes));
+    });
+  };
+  EXPECT_EQ(fits(7, 4, 4),
+            "36 bytes of Q4_0 can't be packed into 7 words with 4 bytes of scales and 4 of biases");
+  EXPECT_EQ(fits(8, 2, 4),
+            "36 bytes of Q4_0 can't be packed into 8 words with 2 bytes of scales and 4 of biases");
+  EXPECT_EQ(fits(8, 4, 2),
             "36 bytes of Q4_0 can't be packed into 8 words with 4 bytes of scales and 2 of biases");
+  EXPECT_THAT(says(StoredType::kQ4_0, StoredType::kF32, blocks), HasSubstr("can't be packed"));
   EXPECT_EQ(says(StoredType::kQ4_0, StoredType::kBF16, blocks), "Q4_0 has no scales of type bf16");
   EXPECT_EQ(says(StoredType::kNVFP4, StoredType::kF8E8M0, blocks, 0),
             "NVFP4 has no scales of type f8_e8m0");

@@ -48,7 +48,7 @@ TEST(Utf8, IsNoPieceOfACharacter) {
   for (const std::uint32_t character : {0x80u, 0x800u, 0xffffu, 0x10ffffu}) {
     const std::string whole = encoded(character);
     for (std::size_t length = 1; length < whole.size(); ++length) {
-      EXPECT_FALSE(is_utf8(whole.substr(0, length)));
+      EXPECT_FALSE(is_utf8(std::string_view(whole).substr(0, length)));  // the rest lies behind it
       EXPECT_FALSE(is_utf8(whole.substr(0, length) + "abc"));
       EXPECT_FALSE(is_utf8("a" + whole.substr(length)));
     }
