@@ -41,6 +41,7 @@ have_header,fmt/core.h                libfmt-dev           fmt-devel            
 TABLE
   [ "$scope" = all ] || return 0
   cat <<'TABLE'
+have_header,zip.h                     libzip-dev           libzip-devel           libzip         libzip
 have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
 have_header,gtest/gtest.h             libgtest-dev         gtest-devel            gtest          googletest
 have_header,gmock/gmock.h             libgmock-dev         gmock-devel            gtest          googletest

@@ -10,8 +10,8 @@
 
 #include "command.h"
 #include "files.h"
-#include "io/npy.h"
 #include "mlxnx/error.h"
+#include "mlxnx/io.h"
 #include "output.h"
 #include "program/executable.h"
 #include "tensor/printable.h"
@@ -53,7 +53,7 @@ std::vector<Tensor> read_inputs(const program::Program& program, const Options& 
       throw ArgumentError(
           fmt::format("[run] {}, is missing: --input {}=file.npy", wanted, names[i]));
     }
-    Tensor tensor = io::read_npy(files[i]);
+    Tensor tensor = load_npy(files[i]);
     if (tensor.type() != program.main.inputs[i].type) {
       throw ShapeError(fmt::format("[run] {}, can't be the {} in {}", wanted,
                                    to_string(tensor.type()), files[i]));
@@ -101,7 +101,7 @@ int run(const Options& options) {
   const std::vector<Tensor> outputs = executable.run(inputs, {.host = &host});
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     if (!files[i].empty()) {
-      io::write_npy(files[i], outputs[i]);
+      save_npy(files[i], outputs[i]);
     } else if (options.outputs.empty()) {
       print_tensor(names[i], outputs[i]);
     }

@@ -77,4 +77,42 @@ void save_safetensors(const std::filesystem::path& path,
                       const std::map<std::string, Tensor>& tensors,
                       const std::map<std::string, std::string>& metadata = {});
 
+/// The array in a .npy file of any version, in either byte order, row-major or column-major; bool
+/// becomes u8. Large elements that lie as in memory are read when something asks for them. Reads
+/// pipes too, and of them no more than the header announces. Throws: FormatError for a malformed
+/// file and for one of Python objects, UnsupportedError for element types that MLX lacks,
+/// ArgumentError when it can't be read; each names the file. numpy: numpy.load
+///
+///     Tensor x = load_npy("x.npy");
+Tensor load_npy(const std::filesystem::path& path);
+
+/// Writes the bytes that numpy.save writes, whole or not at all. Evaluates. Throws:
+/// UnsupportedError for bf16, which numpy lacks, and for more than 64 dimensions, ArgumentError
+/// when the file can't be written; each names the file. numpy: numpy.save
+///
+///     save_npy("x.npy", x);
+void save_npy(const std::filesystem::path& path, const Tensor& tensor);
+
+/// The arrays of a .npz file by their names, without ".npy"; stored or deflated. Names may be those
+/// of paths, and are never used as such. Throws: FormatError for anything but such a file,
+/// UnsupportedError for what MLX lacks, for members that are encrypted or compressed otherwise, and
+/// where the library was built without libzip, ArgumentError when it can't be read; each names the
+/// file. numpy: numpy.load
+///
+///     auto tensors = load_npz("arrays.npz");
+std::map<std::string, Tensor> load_npz(const std::filesystem::path& path);
+
+struct NpzOptions {
+  bool compressed = false;  ///< deflated, as numpy.savez_compressed does
+};
+
+/// Writes a .npz file, whole or not at all; equal tensors make equal bytes. Evaluates, one tensor
+/// after the other. Throws: UnsupportedError for tensors that `save_npy` refuses, and where the
+/// library was built without libzip, ArgumentError for names that are not UTF-8 or hold a NUL, and
+/// when the file can't be written. numpy: numpy.savez, numpy.savez_compressed
+///
+///     save_npz("arrays.npz", {{"x", x}, {"y", y}}, {.compressed = true});
+void save_npz(const std::filesystem::path& path, const std::map<std::string, Tensor>& tensors,
+              const NpzOptions& options = {});
+
 }  // namespace mlxnx

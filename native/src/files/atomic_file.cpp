@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "mlxnx/error.h"
@@ -17,16 +18,25 @@ namespace mlxnx::files {
 
 AtomicFile::AtomicFile(std::filesystem::path path, std::string_view op)
     : path_(std::move(path)), op_(op) {
-  static std::atomic<unsigned> number = 0;
-  partial_ = fmt::format("{}.{}-{}.partial", path_.string(), ::getpid(), number.fetch_add(1));
-  file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  std::error_code unknown;
+  const auto kind = std::filesystem::status(path_, unknown).type();
+  using std::filesystem::file_type;
+  if (kind != file_type::regular && kind != file_type::not_found && kind != file_type::none) {
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+  } else {
+    static std::atomic<unsigned> number = 0;
+    place_ = kind == file_type::regular ? std::filesystem::canonical(path_, unknown) : path_;
+    if (place_.empty()) place_ = path_;
+    partial_ = fmt::format("{}.{}-{}.partial", place_.string(), ::getpid(), number.fetch_add(1));
+    file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  }
   if (file_ < 0) refuse(errno);
 }
 
 AtomicFile::~AtomicFile() {
   if (file_ < 0) return;
   ::close(file_);
-  ::unlink(partial_.c_str());
+  if (!partial_.empty()) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::refuse(int error) const {
@@ -44,6 +54,17 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
   }
 }
 
+void AtomicFile::write_at(std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) refuse(errno);
+    offset += static_cast<std::uint64_t>(written);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  size_ = std::max(size_, offset);
+}
+
 void AtomicFile::pad(std::uint64_t alignment) {
   constexpr std::array<std::byte, 64> kZeros{};
   std::uint64_t missing = (alignment - size_ % alignment) % alignment;
@@ -55,8 +76,11 @@ void AtomicFile::pad(std::uint64_t alignment) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(file_) != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) refuse(errno);
-  ::close(std::exchange(file_, -1));
+  if (!partial_.empty() && (::fsync(file_) != 0 || ::rename(partial_.c_str(), place_.c_str()) != 0))
+    refuse(errno);
+  // What is written into may say only now that it is full.
+  const int file = std::exchange(file_, -1);
+  if (::close(file) != 0 && partial_.empty()) refuse(errno);
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text, std::string_view op) {

@@ -11,7 +11,8 @@
 namespace mlxnx::files {
 
 /// Writes beside the place into a file with the suffix `.partial`. Without `commit` nothing is left
-/// of it, and what stands in its place stays.
+/// of it, and what stands in its place stays. Where a symbolic link stands, its target is the
+/// place. What is no regular file, a device or a pipe, can't be replaced and is written into.
 class AtomicFile {
  public:
   /// `op` opens the errors' text. Throws here and below: ArgumentError, with the file's name, when
@@ -23,6 +24,8 @@ class AtomicFile {
 
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  /// Over what is written already, or behind it.
+  void write_at(std::uint64_t offset, std::span<const std::byte> bytes);
   /// Zeros up to the next multiple of `alignment`.
   void pad(std::uint64_t alignment);
   std::uint64_t size() const { return size_; }
@@ -30,7 +33,8 @@ class AtomicFile {
 
  private:
   [[noreturn]] void refuse(int error) const;
-  std::filesystem::path path_, partial_;
+  std::filesystem::path path_;
+  std::filesystem::path place_, partial_;  ///< of the file; none where it is written into
   std::string_view op_;
   int file_ = -1;
   std::uint64_t size_ = 0;

@@ -11,19 +11,23 @@
 
 namespace mlxnx::files {
 
-/// `f()`, whose FormatErrors and UnsupportedErrors get "[op] path: " in front.
-template <typename F>
-auto naming_file(std::string_view op, const std::filesystem::path& path, F f) {
-  const auto named = [&](const std::exception& error) {
-    return fmt::format("[{}] {}: {}", op, path.string(), error.what());
-  };
+/// `f()`, whose FormatErrors and UnsupportedErrors get what `prefix()` answers in front.
+template <typename Prefix, typename F>
+auto prefixing_errors(Prefix prefix, F f) {
   try {
     return std::move(f)();
   } catch (const FormatError& error) {
-    throw FormatError(named(error));
+    throw FormatError(prefix() + error.what());
   } catch (const UnsupportedError& error) {
-    throw UnsupportedError(named(error));
+    throw UnsupportedError(prefix() + error.what());
   }
+}
+
+/// `f()`, whose FormatErrors and UnsupportedErrors get "[op] path: " in front.
+template <typename F>
+auto naming_file(std::string_view op, const std::filesystem::path& path, F f) {
+  return prefixing_errors([&] { return fmt::format("[{}] {}: ", op, path.string()); },
+                          std::move(f));
 }
 
 }  // namespace mlxnx::files

@@ -6,8 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
+#include <new>
 #include <utility>
 
 #include "mlxnx/error.h"
@@ -30,6 +33,22 @@ Pages& Pages::operator=(Pages&& other) noexcept {
 
 Pages::~Pages() {
   if (start_ != nullptr) ::munmap(start_, length_);
+}
+
+Pages Pages::of_memory(std::size_t size) {
+  Pages pages;
+  if (size == 0) return pages;
+  constexpr std::size_t kBefore = 64;  // as the elements of .npy files are aligned
+  static_assert(kBefore >= kHeadroom);
+  if (size > std::numeric_limits<std::size_t>::max() - kBefore) throw std::bad_alloc();
+  void* const memory =
+      ::mmap(nullptr, kBefore + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  pages.start_ = memory;
+  pages.length_ = kBefore + size;
+  pages.data_ = static_cast<std::byte*>(memory) + kBefore;
+  pages.size_ = size;
+  return pages;
 }
 
 MappedFile::MappedFile(std::filesystem::path path, std::string_view op)

@@ -18,6 +18,9 @@ class Pages {
   Pages(Pages&& other) noexcept;
   Pages& operator=(Pages&& other) noexcept;
   ~Pages();
+  /// Pages of no file, all zeros, which take memory once they are looked at.
+  /// Throws: std::bad_alloc where there is no room for so many.
+  static Pages of_memory(std::size_t size);
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /// The bytes, and kHeadroom before them, may be written: they are this process' own copy then.

@@ -8,9 +8,10 @@
 #include <cstdint>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <string_view>
-#include <unordered_set>
+#include <tuple>
 #include <utility>
 
 #include "mlxnx/error.h"
@@ -25,6 +26,9 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kAlignment = 8;
 constexpr std::size_t kMostHeaderBytes = 100'000'000;  // as other readers of the format
+// A header's text takes little of what its tensors take, which is why they are bounded too.
+constexpr std::size_t kMostTensors = 1 << 20;
+constexpr std::size_t kMostDimensions = 255;
 
 // The format's names of element types. The first one of a type is the one that is written.
 constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
@@ -49,6 +53,9 @@ constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
 }};
 
 [[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
+[[noreturn]] void refuse_twice(std::string_view name) {
+  refuse(fmt::format("{:?} stands twice in the header", name));
+}
 
 // Reads the header as it goes by, so that it takes no more memory than its tensors do, however
 // large or deep it is. A name that stands twice is seen, which a parsed object would hide.
@@ -64,6 +71,8 @@ class HeaderReader {
   bool binary(json::binary_t&) { return scalar("bytes"); }
   bool number_unsigned(std::uint64_t number) {
     if (place_ != Place::kList) return scalar(std::to_string(number));
+    if (numbers_->size() == kMostDimensions)
+      refuse_tensor(fmt::format("{} has more than {} numbers", key_, kMostDimensions));
     numbers_->push_back(number);
     return true;
   }
@@ -85,6 +94,7 @@ class HeaderReader {
         return true;
       case Place::kTop:
         place_ = key_ == "__metadata__" ? Place::kMetadata : Place::kTensor;
+        if (place_ == Place::kMetadata && std::exchange(has_metadata_, true)) refuse_twice(key_);
         name_ = key_;
         dtype_.reset();
         shape_.reset();
@@ -96,8 +106,6 @@ class HeaderReader {
   }
   bool key(std::string& text) {
     key_ = std::move(text);
-    if (place_ == Place::kTop && !names_.insert(key_).second)
-      refuse(fmt::format("{:?} stands twice in the header", key_));
     return true;
   }
   bool end_object() {
@@ -186,6 +194,8 @@ class HeaderReader {
                                 to_string(tensor.shape), first, last, data_size_));
     }
     tensor.offset = data_start_ + first;
+    if (header_.tensors.size() == kMostTensors)
+      refuse(fmt::format("more than {} tensors", kMostTensors));
     header_.tensors.push_back(std::move(tensor));
   }
 
@@ -193,11 +203,21 @@ class HeaderReader {
   SafetensorsHeader& header_;
   Place place_ = Place::kOutside;
   std::string key_, name_;
-  std::unordered_set<std::string> names_;
+  bool has_metadata_ = false;
   std::optional<std::string> dtype_;
   std::optional<std::vector<std::uint64_t>> shape_, offsets_;
   std::vector<std::uint64_t>* numbers_ = nullptr;
 };
+
+// Positions rather than a set of names, which would take as much memory as the tensors.
+void check_names(std::span<const StoredTensor> tensors) {
+  std::vector<std::uint32_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), 0u);
+  const auto name_at = [&](std::uint32_t at) -> const std::string& { return tensors[at].name; };
+  std::ranges::sort(order, {}, name_at);
+  const auto twice = std::ranges::adjacent_find(order, {}, name_at);
+  if (twice != order.end()) refuse_twice(name_at(*twice));
+}
 
 // No byte belongs to none of the tensors, or to two.
 void check_places(std::vector<StoredTensor>& tensors, std::uint64_t start, std::uint64_t end) {
@@ -229,6 +249,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file) {
   SafetensorsHeader header;
   HeaderReader reader(start, file.size() - start, header);
   json::sax_parse(text, text + length, &reader);
+  check_names(header.tensors);
   check_places(header.tensors, start, file.size());
   return header;
 }
@@ -247,6 +268,10 @@ std::string safetensors_header(std::span<const StoredTensor> tensors, const Meta
         throw UnsupportedError(fmt::format("tensor {:?}: the format has no elements of type {}",
                                            tensor.name, row_of(tensor.type).name));
       }
+      if (tensor.shape.size() > kMostDimensions) {
+        throw UnsupportedError(fmt::format("tensor {:?}: {} dimensions, {} are the most",
+                                           tensor.name, tensor.shape.size(), kMostDimensions));
+      }
       text += fmt::format("{}{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
                           text.size() > 1 ? "," : "", json(tensor.name).dump(), named->second,
                           fmt::join(tensor.shape, ","), at, at + tensor.bytes);
@@ -257,8 +282,11 @@ std::string safetensors_header(std::span<const StoredTensor> tensors, const Meta
   }
   text += '}';
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
-  if (text.size() > kMostHeaderBytes)
-    throw UnsupportedError(fmt::format("the header would have {} bytes", text.size()));
+  if (text.size() > kMostHeaderBytes || tensors.size() > kMostTensors) {
+    throw UnsupportedError(
+        fmt::format("{} tensors with a header of {} bytes; {} and {} are the most", tensors.size(),
+                    text.size(), kMostTensors, kMostHeaderBytes));
+  }
   const std::uint64_t length = text.size();
   std::string start(kLengthBytes, '\0');
   std::memcpy(start.data(), &length, kLengthBytes);

@@ -20,13 +20,18 @@ static_assert(rows_stand_in_order());
 
 }  // namespace
 
-StoredTensor stored_tensor(std::string name, const TensorType& type) {
+StoredType stored_type(DType dtype) {
   const StoredTypeRow* row = kStoredTypes.data() + 1;  // a bool is no type of tensors
-  while (row->dtype != type.dtype) ++row;
+  while (row->dtype != dtype) ++row;
+  return row->type;
+}
+
+StoredTensor stored_tensor(std::string name, const TensorType& type) {
+  const StoredType stored = stored_type(type.dtype);
   return {.name = std::move(name),
-          .type = row->type,
+          .type = stored,
           .shape = type.shape,
-          .bytes = stored_bytes(row->type, type.shape)};
+          .bytes = stored_bytes(stored, type.shape)};
 }
 
 std::uint64_t stored_bytes(StoredType type, const Shape& shape) {

@@ -104,6 +104,9 @@ struct StoredTensor {
   std::uint64_t bytes = 0;
 };
 
+/// The type that elements of `dtype` are stored as.
+StoredType stored_type(DType dtype);
+
 /// The tensor as it is written to a file; its offset is not known yet.
 StoredTensor stored_tensor(std::string name, const TensorType& type);
 

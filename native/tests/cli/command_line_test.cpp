@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "golden_folder.h"
-#include "io/npy.h"
+#include "mlxnx/io.h"
 #include "program/build_helpers.h"
 #include "program/serializer.h"
 #include "run_program.h"
@@ -33,7 +33,7 @@ class CommandLine : public testing::Test {
   CommandLine() {
     std::filesystem::create_directories(folder_ / "golden");
     save_sum("p.mlxnx", "x");
-    io::write_npy(file("x.npy"), tensor({1.0, 2.0}));
+    save_npy(file("x.npy"), tensor({1.0, 2.0}));
     std::ofstream(file("golden/ops.jsonl"))
         << R"({"op":"negate","attrs":{},"in":[{"type":"u8","shape":[1],"at":0}],)"
         << R"("out":[{"type":"u8","shape":[1],"at":0}]})"
@@ -125,20 +125,23 @@ TEST_F(CommandLine, UnreadableFilesAreNamed) {
   ::chmod(file("x.npy").c_str(), 0);
   expect_refusal("inspect " + file("x.npy"), "x.npy: Permission denied");
   expect_refusal("run " + file("p.mlxnx") + " --input x=" + file("x.npy"),
-                 "x.npy: Permission denied");
+                 "x.npy can't be read: Permission denied");
 }
 
 TEST_F(CommandLine, FilesThatCanNotBeWrittenAreNamed) {
   const std::string run = "run " + file("p.mlxnx") + " --input x=" + file("x.npy");
-  expect_refusal(run + " --output 0=" + file("no/such.npy"), "such.npy: No such file or directory");
-  expect_refusal(run + " --output 0=" + folder_.string(), folder_.string() + ": Is a directory");
+  expect_refusal(run + " --output 0=" + file("no/such.npy"),
+                 "such.npy can't be written: No such file or directory");
+  expect_refusal(run + " --output 0=" + folder_.string(),
+                 folder_.string() + " can't be written: Is a directory");
   const std::string transform = "transform " + file("p.mlxnx") + " grad -o ";
   expect_refusal(transform + file("no/such.mlxnx"), "such.mlxnx: No such file or directory");
   expect_refusal(transform + folder_.string(), folder_.string() + ": Is a directory");
   const std::string replay = "replay " + golden() + " --failures ";
   expect_refusal(replay + file("no/such.txt"), "such.txt: No such file or directory");
 #ifdef __linux__
-  expect_refusal(run + " --output 0=/dev/full", "/dev/full: No space left on device");
+  expect_refusal(run + " --output 0=/dev/full",
+                 "/dev/full can't be written: No space left on device");
   expect_refusal(transform + "/dev/full", "/dev/full: No space left on device");
   std::ofstream(file("golden/ops.bin")) << '\1';
   expect_refusal(replay + "/dev/full", "/dev/full: No space left on device");
@@ -314,7 +317,7 @@ TEST_F(CommandLine, AnInterruptEndsAtOnceAndSaysSo) {
   const auto result =
       builder.while_loop(std::vector{builder.input("x", {DType::f32, {}})}, {}, always, same);
   program::save(builder.program(result), file("endless.mlxnx"));
-  io::write_npy(file("one.npy"), Tensor(1.0));
+  save_npy(file("one.npy"), Tensor(1.0));
   std::ofstream(file("golden/programs.jsonl"))
       << R"({"name":"endless","program":"endless.mlxnx","in":[{"type":"f32","shape":[],"at":0}],)"
       << R"("out":[{"type":"f32","shape":[],"at":0}]})"

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "io/npy.h"
+#include "mlxnx/io.h"
 #include "program/build_helpers.h"
 #include "program/serializer.h"
 #include "run_program.h"
@@ -29,8 +29,8 @@ class ProgramCommands : public testing::Test {
     const ValueId y = builder.input("y", {DType::f32, {2}});
     const ValueId told = builder.hook("seen", std::vector{builder.op("add", {x, y})}).front();
     program::save(builder.program(std::vector{told}, {"sum"}), file("p.mlxnx"));
-    io::write_npy(file("x.npy"), tensor({1.0, 2.0}));
-    io::write_npy(file("y.npy"), tensor({10.0, 20.0}));
+    save_npy(file("x.npy"), tensor({1.0, 2.0}));
+    save_npy(file("y.npy"), tensor({10.0, 20.0}));
   }
   ~ProgramCommands() override {
     std::error_code ignored;
@@ -61,7 +61,7 @@ TEST_F(ProgramCommands, RunPrintsOutputsAndWhatHooksTell) {
 TEST_F(ProgramCommands, RunWritesOutputs) {
   run("--input x=" + file("x.npy") + " --input y=" + file("y.npy") +
       " --output sum=" + file("sum.npy"));
-  EXPECT_THAT(io::read_npy(file("sum.npy")).to_vector<float>(), ElementsAre(11.0f, 22.0f));
+  EXPECT_THAT(load_npy(file("sum.npy")).to_vector<float>(), ElementsAre(11.0f, 22.0f));
 }
 
 TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
@@ -75,8 +75,8 @@ TEST_F(ProgramCommands, RunSaysWhatIsWrongWithItsArguments) {
   EXPECT_THAT(run(x + " --input 0=" + file("y.npy")), HasSubstr("input 0 is given twice"));
   EXPECT_THAT(run("--input x="), HasSubstr("not of the form name=file.npy"));
   EXPECT_THAT(run(both + " --output sum=" + file("no/folder.npy")),
-              HasSubstr("can't write " + file("no/folder.npy") + ": No such file or directory"));
-  io::write_npy(file("long.npy"), tensor({1.0, 2.0, 3.0}));
+              HasSubstr(file("no/folder.npy") + " can't be written: No such file or directory"));
+  save_npy(file("long.npy"), tensor({1.0, 2.0, 3.0}));
   EXPECT_THAT(run(x + " --input y=" + file("long.npy")),
               HasSubstr("input 1 (y), f32[2], can't be the f32[3] in " + file("long.npy")));
   EXPECT_THAT(command("run " + file("x.npy")), HasSubstr("mlxnx: [program] "));
@@ -99,7 +99,7 @@ class TransformCommand : public ProgramCommands {
     program::save(
         builder.program(std::vector{product, builder.op("add", {n, n})}, {"product", "twice"}),
         file("t.mlxnx"));
-    io::write_npy(file("n.npy"), Tensor(7, DType::s32));
+    save_npy(file("n.npy"), Tensor(7, DType::s32));
   }
   // The text of the command, which is empty but for the status where all went well.
   std::string transform(const std::string& arguments) const {
@@ -146,7 +146,7 @@ TEST_F(TransformCommand, VjpTakesCotangentsOfTheOutputs) {
   EXPECT_EQ(transform("vjp --wrt x"), "status 0");
   EXPECT_THAT(inputs(), ElementsAre("x", "", "n", "cotangent_product", "cotangent_twice"));
   EXPECT_THAT(outputs(), ElementsAre("product", "twice", "cotangent_x"));
-  io::write_npy(file("one.npy"), Tensor(1.0, DType::f32));
+  save_npy(file("one.npy"), Tensor(1.0, DType::f32));
   const std::string text =
       run_new("--input cotangent_product=" + file("y.npy") + " --input 4=" + file("one.npy"));
   EXPECT_THAT(text, HasSubstr(f32_pair("cotangent_x", "100.0, 400.0")));
@@ -198,7 +198,7 @@ TEST_F(TransformCommand, VmapTakesAnAxisOfExamples) {
   EXPECT_EQ(transform("vmap --size 2 --in-axes x=-1 1=none n=none --out-axes product=1"),
             "status 0");
   EXPECT_THAT(shapes(), ElementsAre(Shape{2, 2}, Shape{2}, Shape{}));
-  io::write_npy(file("x.npy"), tensor({{1.0, 2.0}, {3.0, 4.0}}));
+  save_npy(file("x.npy"), tensor({{1.0, 2.0}, {3.0, 4.0}}));
   const std::string text = run_new();
   EXPECT_THAT(text, HasSubstr("[10.0, 20.0],\n    [60.0, 80.0]"));
   EXPECT_THAT(text, HasSubstr("twice: #Nx.Tensor<\n  s32[2]\n  [14, 14]\n>"));

@@ -1,5 +1,4 @@
 // numpy's files. What stands here in bytes is what numpy 2.4 wrote.
-#include "io/npy.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -13,9 +12,10 @@
 #include <thread>
 
 #include "mlxnx/error.h"
+#include "mlxnx/io.h"
 #include "mlxnx/literal.h"
 
-namespace mlxnx::io {
+namespace mlxnx {
 namespace {
 
 using namespace std::string_literals;
@@ -50,10 +50,10 @@ class Npy : public testing::Test {
   }
   Tensor read(const std::string& bytes) {
     std::ofstream(path_, std::ios::binary) << bytes;
-    return read_npy(path_);
+    return load_npy(path_);
   }
   std::string written(const Tensor& tensor) {
-    write_npy(path_, tensor);
+    save_npy(path_, tensor);
     std::ostringstream text;
     text << std::ifstream(path_, std::ios::binary).rdbuf();
     return text.str();
@@ -81,8 +81,8 @@ TEST_F(Npy, KeepsEveryTypeAndShape) {
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 0}, Shape{0}, Shape{1, 2, 3}}) {
       const auto count = static_cast<std::size_t>(element_count(shape));
       const std::vector<std::byte> bytes(count * size_bytes(type), std::byte{0x3c});
-      write_npy(path_, Tensor::from_bytes(bytes, {type, shape}));
-      const Tensor again = read_npy(path_);
+      save_npy(path_, Tensor::from_bytes(bytes, {type, shape}));
+      const Tensor again = load_npy(path_);
       EXPECT_EQ(again.type(), (TensorType{type, shape}));
       EXPECT_EQ(again.to_bytes(), bytes);
     }
@@ -234,9 +234,9 @@ TEST_F(Npy, TellsMalformedFilesFromTypesThatMlxLacks) {
 }
 
 TEST_F(Npy, RefusesWhatItCanNotHold) {
-  EXPECT_THROW(write_npy(path_, Tensor(Number(1.0), DType::bf16)), UnsupportedError);
+  EXPECT_THROW(save_npy(path_, Tensor(Number(1.0), DType::bf16)), UnsupportedError);
   const Tensor deep = Tensor::from_bytes(std::vector(1, std::byte{5}), {DType::u8, Shape(65, 1)});
-  EXPECT_THROW(write_npy(path_, deep), UnsupportedError);
+  EXPECT_THROW(save_npy(path_, deep), UnsupportedError);
 }
 
 std::string refusal_of(const std::function<void()>& function) {
@@ -249,19 +249,19 @@ std::string refusal_of(const std::function<void()>& function) {
 }
 
 TEST_F(Npy, SaysWhyAFileCanNotBeReadOrWritten) {
-  EXPECT_EQ(refusal_of([] { read_npy("/no/such/file.npy"); }),
-            "[npy] can't read /no/such/file.npy: No such file or directory");
-  EXPECT_EQ(refusal_of([] { read_npy("/tmp"); }), "[npy] can't read /tmp: Is a directory");
-  EXPECT_EQ(refusal_of([] { write_npy("/no/such/file.npy", Tensor(1)); }),
-            "[npy] can't write /no/such/file.npy: No such file or directory");
+  EXPECT_EQ(refusal_of([] { load_npy("/no/such/file.npy"); }),
+            "[npy] /no/such/file.npy can't be read: No such file or directory");
+  EXPECT_EQ(refusal_of([] { load_npy("/tmp"); }), "[npy] /tmp can't be read: it is a folder");
+  EXPECT_EQ(refusal_of([] { save_npy("/no/such/file.npy", Tensor(1)); }),
+            "[npy] /no/such/file.npy can't be written: No such file or directory");
 #ifdef __linux__
-  EXPECT_EQ(refusal_of([] { write_npy("/dev/full", Tensor(1)); }),
-            "[npy] can't write /dev/full: No space left on device");
+  EXPECT_EQ(refusal_of([] { save_npy("/dev/full", Tensor(1)); }),
+            "[npy] /dev/full can't be written: No space left on device");
 #endif
 }
 
 TEST_F(Npy, ReadsNoMoreOfADeviceThanItsHeaderAnnounces) {
-  EXPECT_THROW(read_npy("/dev/zero"), FormatError);
+  EXPECT_THROW(load_npy("/dev/zero"), FormatError);
   std::filesystem::remove(path_);
   ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
   const auto read_from_pipe = [&](const std::string& shape, const std::string& elements) {
@@ -271,7 +271,7 @@ TEST_F(Npy, ReadsNoMoreOfADeviceThanItsHeaderAnnounces) {
     });
     std::string answer;
     try {
-      answer = to_string(read_npy(path_).type());
+      answer = to_string(load_npy(path_).type());
     } catch (const FormatError& error) {
       answer = error.what();
     }
@@ -285,4 +285,4 @@ TEST_F(Npy, ReadsNoMoreOfADeviceThanItsHeaderAnnounces) {
 }
 
 }  // namespace
-}  // namespace mlxnx::io
+}  // namespace mlxnx

@@ -1,0 +1,90 @@
+#include "files/atomic_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+
+#include "mlxnx/error.h"
+
+namespace mlxnx::files {
+namespace {
+
+namespace fs = std::filesystem;
+
+class AtomicFileTest : public testing::Test {
+ protected:
+  AtomicFileTest() : folder_(fs::temp_directory_path() / ("atomic_" + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~AtomicFileTest() override {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  static std::string text_of(const fs::path& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return text.str();
+  }
+  std::ptrdiff_t count() const {
+    return std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
+  }
+  fs::path folder_;
+};
+
+TEST_F(AtomicFileTest, IsThereWholeOrNotAtAll) {
+  const fs::path path = folder_ / "x";
+  write_file(path, "old", "test");
+  {
+    AtomicFile file(path, "test");
+    file.write("half of the n");
+  }
+  EXPECT_EQ(text_of(path), "old");
+  EXPECT_EQ(count(), 1);
+  write_file(path, "new", "test");
+  EXPECT_EQ(text_of(path), "new");
+  EXPECT_EQ(count(), 1);
+}
+
+TEST_F(AtomicFileTest, WritesOverWhatIsWrittenAndBehindIt) {
+  AtomicFile file(folder_ / "x", "test");
+  file.write_at(4, std::as_bytes(std::span("efgh", 4)));
+  EXPECT_EQ(file.size(), 8u);
+  file.write_at(0, std::as_bytes(std::span("abcd", 4)));
+  EXPECT_EQ(file.size(), 8u);
+  file.commit();
+  EXPECT_EQ(text_of(folder_ / "x"), "abcdefgh");
+}
+
+TEST_F(AtomicFileTest, FollowsSymbolicLinks) {
+  write_file(folder_ / "target", "old", "test");
+  fs::create_symlink("target", folder_ / "link");
+  write_file(folder_ / "link", "new", "test");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(text_of(folder_ / "target"), "new");
+  EXPECT_EQ(count(), 2);
+}
+
+TEST_F(AtomicFileTest, WritesIntoWhatCanNotBeReplaced) {
+  const fs::path path = folder_ / "pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  std::string text;
+  std::thread reader([&] { text = text_of(path); });
+  write_file(path, "into the pipe", "test");
+  reader.join();
+  EXPECT_EQ(text, "into the pipe");
+  EXPECT_TRUE(fs::is_fifo(path));
+  EXPECT_EQ(count(), 1);
+  write_file("/dev/null", "gone", "test");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  EXPECT_THROW(write_file(folder_, "no file", "test"), ArgumentError);
+}
+
+}  // namespace
+}  // namespace mlxnx::files
