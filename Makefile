@@ -17,7 +17,7 @@ LARGE_GOLDEN_NN := $(wildcard ../shared/golden/nn)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 BENCH_JAX := $(BUILD)/deps/bench-jax
 OLDER_MLX := 0.31.2
-TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older asan tsan
+TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older test-fuzz asan tsan
 
 # Elixir's own build folders: what is compiled depends on whether Nx and Axon are there.
 BUILD_PATH := $(abspath $(BUILD))
@@ -47,7 +47,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) test-nx test-axon record-programs train-digits train-characters bench format lint \
+.PHONY: help run build nif test $(TEST_STEPS) fuzz test-nx test-axon record-programs train-digits train-characters bench format lint \
   docs clean
 
 help: ## list the targets
@@ -137,6 +137,13 @@ record-programs: build ## record the golden programs anew; Nx comes from NX_PATH
 	@$(HAVE_ELIXIR)
 	@$(NEED_NX)
 	@$(MIX_NX) run tools/record_programs.exs
+
+SECONDS ?= 10
+fuzz: $(SETUP) ## feed each reader of files with what a fuzzer makes up, for SECONDS each; needs clang
+	@JOBS=$(JOBS) tools/fuzz.sh $(BUILD) $(SECONDS)
+
+test-fuzz: $(SETUP)
+	@JOBS=$(JOBS) tools/fuzz.sh $(BUILD) $(SECONDS) may-skip
 
 asan: $(SETUP) ## run the unit tests under AddressSanitizer and UBSan
 	$(call configure,asan,$(BUILD)/asan)
