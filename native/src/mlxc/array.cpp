@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 
+#include "files/mapped_file.h"
 #include "mlx/c/ops.h"
 #include "mlxc/ending.h"
 #include "mlxc/memory.h"

@@ -10,13 +10,16 @@
 #include <utility>
 #include <vector>
 
-#include "files/mapped_file.h"
 #include "mlx/c/array.h"
 #include "mlx/c/vector.h"
 #include "mlxc/check.h"
 #include "mlxc/host_block.h"
 #include "mlxnx/dtype.h"
 #include "mlxnx/shape.h"
+
+namespace mlxnx::files {
+class Pages;
+}
 
 namespace mlxnx::mlxc {
 

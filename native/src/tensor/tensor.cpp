@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "files/mapped_file.h"
 #include "mlxc/engine.h"
 #include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
