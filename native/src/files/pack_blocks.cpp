@@ -102,80 +102,102 @@ inline void put_half(Out<float>& out, Bytes half) { out.put(f16_at(half)); }
 inline void put_half(Out<std::uint16_t>& out, Bytes half) { out.put(u16_at(half)); }
 
 template <typename T>
-void pack_affine(StoredType type, Bytes block, std::size_t count, std::uint32_t* words,
-                 Out<T> scales, Out<T> biases) {
-  const std::uint32_t block_bytes = row_of(type).block_bytes;
-  const auto each_block = [&](auto pack) {
-    for (; count > 0; --count, block += block_bytes) pack();
-  };
-  const auto centred = [&](float offset) {
-    put_half(scales, block);
-    put(biases, -offset * f16_at(block));
-  };
-  const auto with_bias = [&] {
-    put_half(scales, block);
-    put_half(biases, block + 2);
-  };
-  const auto grouped = [&] {
+class AffinePacker {
+ public:
+  AffinePacker(std::span<std::uint32_t> words, std::span<std::byte> scales,
+               std::span<std::byte> biases)
+      : words_(words.data()), scales_(scales), biases_(biases) {}
+
+  void pack(StoredType type, Bytes blocks, std::size_t count) {
+    switch (type) {
+      case StoredType::kQ4_0:
+        return each<&AffinePacker::q4_0>(type, blocks, count);
+      case StoredType::kQ4_1:
+        return each<&AffinePacker::q4_1>(type, blocks, count);
+      case StoredType::kQ5_0:
+        return each<&AffinePacker::q5_0>(type, blocks, count);
+      case StoredType::kQ5_1:
+        return each<&AffinePacker::q5_1>(type, blocks, count);
+      case StoredType::kQ8_0:
+        return each<&AffinePacker::q8_0>(type, blocks, count);
+      case StoredType::kQ4_K:
+        return each<&AffinePacker::q4_k>(type, blocks, count);
+      default:
+        return each<&AffinePacker::q5_k>(type, blocks, count);
+    }
+  }
+
+ private:
+  template <auto kPackOne>
+  void each(StoredType type, Bytes block, std::size_t count) {
+    for (; count > 0; --count, block += row_of(type).block_bytes) (this->*kPackOne)(block);
+  }
+
+  void q4_0(Bytes block) {
+    centred(block, 8);
+    halves(block + 2, 16);
+  }
+  void q4_1(Bytes block) {
+    with_bias(block);
+    halves(block + 4, 16);
+  }
+  void q5_0(Bytes block) {
+    centred(block, 16);
+    fives(block + 2, block + 6);
+  }
+  void q5_1(Bytes block) {
+    with_bias(block);
+    fives(block + 4, block + 8);
+  }
+  void q8_0(Bytes block) {
+    centred(block, 128);
+    for (int i = 0; i < 8; ++i) *words_++ = u32_at(block + 2 + i * 4) ^ 0x80808080U;
+  }
+  void q4_k(Bytes block) {
+    grouped(block);
+    for (int pair = 0; pair < 4; ++pair) halves(block + 16 + pair * 32, 32);
+  }
+  void q5_k(Bytes block) {
+    grouped(block);
+    for (int group = 0; group < 8; ++group, words_ += 5) {
+      const Bytes fifth = block + 16, quants = block + 48 + group / 2 * 32;
+      Fives all;
+      for (int i = 0; i < 4; ++i) {
+        const std::uint64_t low = u64_at(quants + i * 8) >> (group % 2 * 4) & kLowHalves;
+        all[i] = low | (u64_at(fifth + i * 8) >> group & 0x0101010101010101U) << 4;
+      }
+      put_five_bits(all, words_);
+    }
+  }
+
+  void centred(Bytes block, float offset) {
+    put_half(scales_, block);
+    put(biases_, -offset * f16_at(block));
+  }
+  void with_bias(Bytes block) {
+    put_half(scales_, block);
+    put_half(biases_, block + 2);
+  }
+  void grouped(Bytes block) {
     const float scale = f16_at(block), minimum = f16_at(block + 2);
     const GroupScales groups = group_scales(block + 4);
     for (int group = 0; group < 8; ++group) {
-      put(scales, scale * static_cast<float>(groups.scale[group]));
-      put(biases, -(minimum * static_cast<float>(groups.minimum[group])));
+      put(scales_, scale * static_cast<float>(groups.scale[group]));
+      put(biases_, -(minimum * static_cast<float>(groups.minimum[group])));
     }
-  };
-  switch (type) {
-    case StoredType::kQ4_0:
-      return each_block([&] {
-        centred(8);
-        put_halves(block + 2, 16, words);
-        words += 4;
-      });
-    case StoredType::kQ4_1:
-      return each_block([&] {
-        with_bias();
-        put_halves(block + 4, 16, words);
-        words += 4;
-      });
-    case StoredType::kQ5_0:
-      return each_block([&] {
-        centred(16);
-        put_five_bits(block + 2, block + 6, words);
-        words += 5;
-      });
-    case StoredType::kQ5_1:
-      return each_block([&] {
-        with_bias();
-        put_five_bits(block + 4, block + 8, words);
-        words += 5;
-      });
-    case StoredType::kQ8_0:
-      return each_block([&] {
-        centred(128);
-        for (int i = 0; i < 8; ++i) words[i] = u32_at(block + 2 + i * 4) ^ 0x80808080U;
-        words += 8;
-      });
-    case StoredType::kQ4_K:
-      return each_block([&] {
-        grouped();
-        for (int pair = 0; pair < 4; ++pair, words += 8)
-          put_halves(block + 16 + pair * 32, 32, words);
-      });
-    default:
-      return each_block([&] {  // Q5_K
-        grouped();
-        for (int group = 0; group < 8; ++group, words += 5) {
-          const Bytes fifth = block + 16, quants = block + 48 + group / 2 * 32;
-          Fives all;
-          for (int i = 0; i < 4; ++i) {
-            const std::uint64_t low = u64_at(quants + i * 8) >> (group % 2 * 4) & kLowHalves;
-            all[i] = low | (u64_at(fifth + i * 8) >> group & 0x0101010101010101U) << 4;
-          }
-          put_five_bits(all, words);
-        }
-      });
   }
-}
+  void halves(Bytes quants, int bytes) {
+    put_halves(quants, bytes, words_);
+    words_ += bytes / 4;
+  }
+  void fives(Bytes fifth, Bytes quants) {
+    put_five_bits(fifth, quants, words_);
+    words_ += 5;
+  }
+
+  std::uint32_t* words_;
+  Out<T> scales_, biases_;
+};
 
 void pack_mxfp4(Bytes block, std::size_t count, std::uint32_t* words, std::uint8_t* scales) {
   for (; count > 0; --count, block += 17, words += 4) {
@@ -297,10 +319,9 @@ void pack_blocks(StoredType type, std::span<const std::byte> blocks, StoredType 
   } else if (type == StoredType::kNVFP4 && scale_type == StoredType::kF8E4M3) {
     pack_nvfp4(bytes, count, words.data(), reinterpret_cast<std::uint8_t*>(scales.data()));
   } else if (form.has_biases && scale_type == StoredType::kF32) {
-    pack_affine(type, bytes, count, words.data(), Out<float>(scales), Out<float>(biases));
+    AffinePacker<float>(words, scales, biases).pack(type, bytes, count);
   } else if (form.has_biases && scale_type == StoredType::kF16 && !has_products(type)) {
-    pack_affine(type, bytes, count, words.data(), Out<std::uint16_t>(scales),
-                Out<std::uint16_t>(biases));
+    AffinePacker<std::uint16_t>(words, scales, biases).pack(type, bytes, count);
   } else {
     throw ArgumentError(
         fmt::format("{} has no scales of type {}", row_of(type).name, row_of(scale_type).name));
