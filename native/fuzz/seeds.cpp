@@ -167,7 +167,7 @@ std::string gguf_of(std::uint32_t version, std::uint64_t alignment) {
 }
 
 Seeds gguf_seeds() {
-  const std::string empty = little_endian(0, 16);
+  const std::string empty(16, '\0');
   return {"GGUF" + little_endian(3, 4) + empty, "GGUF" + little_endian(2, 4) + empty,
           gguf_of(3, 32), gguf_of(2, 64)};
 }

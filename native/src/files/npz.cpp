@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <exception>
 #include <string_view>
 #include <unordered_set>
@@ -40,10 +41,47 @@ struct Error : zip_error_t {
   throw ArgumentError(fmt::format("[npz] the archive can't be written: {}", why));
 }
 
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Where `word` stands in `text`; of more than `most` places, so many and one.
+std::vector<std::size_t> places_of(std::string_view word, std::string_view text, std::size_t most) {
+  std::vector<std::size_t> places;
+  for (std::size_t at = text.find(word); at != text.npos && places.size() <= most;
+       at = text.find(word, at + 1))
+    places.push_back(at);
+  return places;
+}
+
+// libzip takes minutes where many places look like the end of an archive, since it reads the whole
+// directory for each, and where there are many members whose names have the same hash.
+void check_counts(std::span<const std::byte> file) {
+  constexpr std::size_t kSearched = 1 << 17;  // an end and its comment, and more
+  constexpr std::size_t kMostEnds = 2;        // one may stand among the elements
+  constexpr std::size_t kOffsetInEnd = 16;
+  constexpr std::uint32_t kElsewhere = 0xffffffff;
+  const std::string_view tail = as_text(file.last(std::min(file.size(), kSearched)));
+  const std::vector<std::size_t> ends = places_of(kEmpty.substr(0, 4), tail, kMostEnds);
+  if (ends.size() > kMostEnds)
+    refuse(fmt::format("it is no zip archive: it has more than {} ends", kMostEnds));
+  std::size_t first = file.size();
+  for (const std::size_t end : ends) {
+    std::uint32_t offset = 0;
+    if (tail.size() - end >= kEmpty.size())
+      std::memcpy(&offset, tail.data() + end + kOffsetInEnd, sizeof(offset));
+    first = std::min<std::size_t>(first, offset == kElsewhere ? 0 : offset);
+  }
+  const auto members = places_of("PK\x01\x02", as_text(file.subspan(first)), kMostNpzMembers);
+  if (members.size() > kMostNpzMembers)
+    refuse(fmt::format("more than {} members", kMostNpzMembers));
+}
+
 Zip opened(std::span<const std::byte> file) {
   // libzip takes an empty file for an empty archive.
   if (file.size() < kEmpty.size())
     refuse(fmt::format("it is no zip archive: {} bytes", file.size()));
+  check_counts(file);
   Error error;
   zip_source_t* const source = zip_source_buffer_create(file.data(), file.size(), 0, &error);
   zip_t* const archive =
@@ -326,6 +364,9 @@ void add(zip_t* zip, const std::string& name, Array& array, bool is_compressed) 
 void write_npz(AtomicFile& file, std::span<const NpzArray> arrays, bool is_compressed,
                const std::function<std::span<const std::byte>(std::size_t)>& elements) {
   if (arrays.empty()) return file.write(kEmpty);
+  if (arrays.size() > kMostNpzMembers)
+    throw UnsupportedError(
+        fmt::format("{} tensors, {} are the most", arrays.size(), kMostNpzMembers));
   Sink sink(file);
   std::vector<std::unique_ptr<Array>> sources;
   Error error;

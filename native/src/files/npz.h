@@ -15,6 +15,8 @@
 
 namespace mlxnx::files {
 
+inline constexpr std::size_t kMostNpzMembers = 10'000;
+
 /// An array of an archive.
 struct NpzMember {
   std::string name;  ///< without ".npy"; names are no paths
@@ -50,7 +52,8 @@ struct NpzArray {
 
 /// Writes an archive into `file`. `elements` answers those of the array at a position, for each
 /// array once; they stay until it is called again. The same arrays make the same bytes.
-/// Throws: ArgumentError for names that are not UTF-8 or hold a NUL.
+/// Throws: ArgumentError for names that are not UTF-8 or hold a NUL, UnsupportedError for more than
+/// kMostNpzMembers.
 void write_npz(AtomicFile& file, std::span<const NpzArray> arrays, bool is_compressed,
                const std::function<std::span<const std::byte>(std::size_t)>& elements);
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -171,6 +172,39 @@ TEST_F(Npz, RefusesNumbersOfMembersThatLie) {
         std::uint64_t{1} << 40, ~std::uint64_t{0}}) {
     EXPECT_THAT(read(fuzz::zip_of(entries, count)), StartsWith("it is no zip archive: ")) << count;
   }
+}
+
+// Each of which would have the directory read once more.
+TEST_F(Npz, RefusesArchivesOfManyEnds) {
+  const std::string archive = fuzz::zip_of(std::vector<ZipEntry>(5'000, {"a.npy", ""}));
+  const std::string end = archive.substr(archive.size() - 22);
+  std::string many = archive.substr(0, archive.size() - 22);
+  for (int i = 0; i < 2000; ++i) many += end.substr(0, 8) + "\1\0\1\0"s + end.substr(12);
+  const std::clock_t start = std::clock();
+  EXPECT_EQ(read(many), "it is no zip archive: it has more than 2 ends");
+  EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC);
+  // What looks like one may stand among elements.
+  EXPECT_EQ(read({{"a.npy", array_of("PK\5\6")}}), "a=PK\5\6;");
+}
+
+// Names whose hashes in libzip are the same, of which it compares each with each.
+TEST_F(Npz, RefusesMembersWithoutEnd) {
+  constexpr int kBits = 16;
+  std::vector<ZipEntry> entries;
+  for (int i = 0; i < 1 << kBits; ++i) {
+    std::string name;
+    for (int bit = 0; bit < kBits; ++bit) name += (i >> bit & 1) != 0 ? "Ez" : "FY";
+    entries.push_back({std::move(name), ""});
+  }
+  const std::string archive = fuzz::zip_of(entries);
+  const std::clock_t start = std::clock();
+  EXPECT_EQ(read(archive), "more than 10000 members");
+  EXPECT_LT(std::clock() - start, CLOCKS_PER_SEC);
+  entries.resize(kMostNpzMembers);
+  EXPECT_THAT(read(entries), HasSubstr("it is no .npy file"));
+  AtomicFile file(std::filesystem::temp_directory_path() / "mlxnx_no_such_archive", "test");
+  EXPECT_THROW(write_npz(file, std::vector<NpzArray>(kMostNpzMembers + 1), false, {}),
+               UnsupportedError);
 }
 
 TEST_F(Npz, WritesWhatItReads) {
