@@ -27,6 +27,7 @@ have_cmake() {
   [ "$(printf '%s\n' "$version" "$cmake_needed" | sort -V | head -n 1)" = "$cmake_needed" ]
 }
 have_openblas() { [ "$(uname)" = Darwin ] || ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0'; }
+have_openssl() { [ "$(uname)" = Darwin ] || have_header openssl/evp.h; }
 
 # What is needed, one line each: a test, then its package in apt, dnf, pacman and Homebrew ("-": comes with the system).
 needs() {
@@ -42,6 +43,8 @@ TABLE
   [ "$scope" = all ] || return 0
   cat <<'TABLE'
 have_header,zip.h                     libzip-dev           libzip-devel           libzip         libzip
+have_header,curl/curl.h               libcurl4-openssl-dev libcurl-devel          curl           -
+have_openssl                          libssl-dev           openssl-devel          openssl        -
 have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
 have_header,gtest/gtest.h             libgtest-dev         gtest-devel            gtest          googletest
 have_header,gmock/gmock.h             libgmock-dev         gmock-devel            gtest          googletest

@@ -62,6 +62,12 @@ class InterruptedError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A hub can't be reached, or does not give what was asked for. Elixir: Mlx.HubError.
+class HubError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 /// MLX refused: out of memory, device failure, a stopped engine. Elixir: Mlx.Error.
 class BackendError : public std::runtime_error {
  public:
