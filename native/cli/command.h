@@ -15,6 +15,7 @@ Action add_convert(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_inspect(CLI::App& app);
 Action add_ops(CLI::App& app);
+Action add_pull(CLI::App& app);
 Action add_replay(CLI::App& app);
 Action add_run(CLI::App& app);
 Action add_transform(CLI::App& app);

@@ -34,6 +34,7 @@ constexpr std::array kCommands = {
     Command{"inspect", "Show what a file of tensors, a model or a program holds",
             mlxnx::cli::add_inspect},
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
+    Command{"pull", "Download a model of a hub into the cache", mlxnx::cli::add_pull},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
     Command{"run", "Run a program file", mlxnx::cli::add_run},
     Command{"transform", "Make a program of a program: its gradient, for one",
