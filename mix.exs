@@ -140,8 +140,8 @@ defmodule Mlx.MixProject do
           Mlx.NN.Training,
           Mlx.Optimizers
         ],
-        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Program, Mlx.Stream],
-        Errors: [Mlx.Error, Mlx.FormatError, Mlx.UnsupportedError]
+        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Hub, Mlx.Memory, Mlx.Program, Mlx.Stream],
+        Errors: [Mlx.Error, Mlx.FormatError, Mlx.HubError, Mlx.UnsupportedError]
       ],
       groups_for_docs: [
         Evaluation: &(&1[:type] == :evaluation),

@@ -38,6 +38,7 @@ void make_atoms(ErlNifEnv* env) {
       {&Atoms::arithmetic_error, "Elixir.ArithmeticError"},
       {&Atoms::unsupported_error, "Elixir.Mlx.UnsupportedError"},
       {&Atoms::format_error, "Elixir.Mlx.FormatError"},
+      {&Atoms::hub_error, "Elixir.Mlx.HubError"},
       {&Atoms::mlx_error, "Elixir.Mlx.Error"},
       {&Atoms::active_bytes, "active_bytes"},
       {&Atoms::peak_bytes, "peak_bytes"},
@@ -45,6 +46,7 @@ void make_atoms(ErlNifEnv* env) {
       {&Atoms::limit_bytes, "limit_bytes"},
       {&Atoms::operand, "operand"},
       {&Atoms::call, "call"},
+      {&Atoms::progress, "progress"},
       {&Atoms::done, "done"},
       {&Atoms::failed, "failed"},
   };

@@ -13,9 +13,9 @@ struct Atoms {
   Term u, s, f, bf, c;
   Term cpu, gpu, raise, f64_on_cpu;
   Term struct_, exception, message;
-  Term argument_error, arithmetic_error, unsupported_error, format_error, mlx_error;
+  Term argument_error, arithmetic_error, unsupported_error, format_error, hub_error, mlx_error;
   Term active_bytes, peak_bytes, cache_bytes, limit_bytes;
-  Term operand, call, done, failed;
+  Term operand, call, progress, done, failed;
 };
 
 /// Valid after `make_atoms`; atoms are the same in every environment.

@@ -14,11 +14,13 @@ std::span<const ErlNifFunc> device_functions();
 std::span<const ErlNifFunc> program_functions();
 std::span<const ErlNifFunc> nn_functions();
 std::span<const ErlNifFunc> safetensors_functions();
+std::span<const ErlNifFunc> hub_functions();
 
 /// Maps the atoms of all ops to their rows.
 void make_op_table(ErlNifEnv* env);
 
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
+bool open_hub_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 
 }  // namespace mlxnx::nif

@@ -42,7 +42,8 @@ int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   mlxc::watch_for_the_end();
   enif_set_option(env, ERL_NIF_OPT_ON_HALT, &on_halt);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
-                      open_callback_resource(env, flags) && open_program_resource(env, flags);
+                      open_callback_resource(env, flags) && open_hub_resource(env, flags) &&
+                      open_program_resource(env, flags);
   return opened ? 0 : 1;
 }
 
@@ -58,9 +59,9 @@ void unload(ErlNifEnv*, void*) {}
 
 std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
-  for (const auto& table :
-       {tensor_functions(), op_functions(), callback_functions(), stream_functions(),
-        device_functions(), program_functions(), nn_functions(), safetensors_functions()}) {
+  for (const auto& table : {tensor_functions(), op_functions(), callback_functions(),
+                            stream_functions(), device_functions(), program_functions(),
+                            nn_functions(), safetensors_functions(), hub_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;
@@ -84,6 +85,8 @@ Term current_exception_term(ErlNifEnv* env, std::string_view function) {
     return make(atoms.unsupported_error, error);
   } catch (const FormatError& error) {
     return make(atoms.format_error, error);
+  } catch (const HubError& error) {
+    return make(atoms.hub_error, error);
   } catch (const std::bad_alloc&) {
     return exception_term(env, atoms.mlx_error, with_origin(function, "out of memory"));
   } catch (const std::exception& error) {

@@ -20,3 +20,10 @@ defmodule Mlx.FormatError do
   """
   defexception [:message]
 end
+
+defmodule Mlx.HubError do
+  @moduledoc """
+  A hub can't be reached, or does not give what was asked for: `Mlx.Hub`.
+  """
+  defexception [:message]
+end

@@ -66,6 +66,12 @@ defmodule Mlx.NIF do
   def safetensors_encode(_names, _tensors, _metadata), do: stub()
   def safetensors_decode(_bytes), do: stub()
 
+  # Hubs: native/nif/hub.cpp tells what options are
+  def hub_pull(_ref, _repo, _file, _options, _progress?), do: stub()
+  def hub_stop(_download), do: stub()
+  def hub_find(_repo, _file, _options), do: stub()
+  def hub_default_patterns, do: stub()
+
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()
   def program_run(_program, _tensors, _where), do: stub()

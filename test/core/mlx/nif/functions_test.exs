@@ -30,6 +30,10 @@ defmodule Mlx.NIF.FunctionsTest do
     nn_summary: "nn_roles and nn_summary tell what names are to training",
     safetensors_encode: "safetensors_encode and safetensors_decode keep tensors by name",
     safetensors_decode: "safetensors_encode and safetensors_decode keep tensors by name",
+    hub_pull: "hub_pull, hub_stop and hub_find bring files of hubs",
+    hub_stop: "hub_pull, hub_stop and hub_find bring files of hubs",
+    hub_find: "hub_pull, hub_stop and hub_find bring files of hubs",
+    hub_default_patterns: "hub_pull, hub_stop and hub_find bring files of hubs",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -292,6 +296,22 @@ defmodule Mlx.NIF.FunctionsTest do
     assert_raise ArgumentError, ~r/UTF-8/, fn ->
       NIF.safetensors_encode([<<255>>], [tensor([1])], [])
     end
+  end
+
+  test "hub_pull, hub_stop and hub_find bring files of hubs" do
+    options =
+      {"main", NIF.hub_default_patterns(), [], nil, "http://127.0.0.1:9", "/none", true, false}
+
+    assert NIF.hub_find("owner/name", nil, options) == nil
+    assert NIF.hub_find("owner/name", "config.json", options) == nil
+    ref = make_ref()
+    download = NIF.hub_pull(ref, "owner/name", nil, options, true)
+    assert_receive {^ref, :failed, %Mlx.HubError{message: "[hub] owner/name at main is not" <> _}}
+    assert NIF.hub_stop(download) == :ok
+
+    assert_raise ArgumentError, ~r/a download, got/, fn -> NIF.hub_stop(make_ref()) end
+    assert_raise ArgumentError, ~r/options of a hub/, fn -> NIF.hub_find("a/b", nil, {}) end
+    assert_raise ArgumentError, ~r/name of a repo/, fn -> NIF.hub_find("", nil, options) end
   end
 
   test "nn_rows tells what there is by name" do
