@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -62,12 +63,9 @@ class Shown {
 
  private:
   void begin(const hub::Progress& progress) {
-    if (file_.empty()) {
-      start_ = steady_clock::now();
-      before_ = progress.bytes;
-    }
     file_ = progress.file;
     files_done_ = progress.files_done;
+    start_ = {};
   }
   void end(const hub::Progress& progress) {
     files_done_ = progress.files_done;
@@ -79,21 +77,36 @@ class Shown {
   void clear() const {
     if (is_terminal_ && !is_quiet_) fmt::print(stderr, "\r\033[K");
   }
-  std::string line(const hub::Progress& progress) const {
-    const std::chrono::duration<double> time = steady_clock::now() - start_;
-    const double rate = static_cast<double>(progress.bytes - std::min(before_, progress.bytes)) /
-                        std::max(time.count(), 0.1);
+
+  std::string line(const hub::Progress& progress) {
     const auto percent = [](std::uint64_t part, std::uint64_t whole) {
-      return whole == 0 ? 100.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+      return whole == 0
+                 ? 100
+                 : static_cast<int>(100 * static_cast<double>(part) / static_cast<double>(whole));
     };
+    return fmt::format("{:3}% {} of {}{}: {:.40} {}%", percent(progress.bytes, progress.size),
+                       size_text(static_cast<double>(progress.bytes)),
+                       size_text(static_cast<double>(progress.size)), pace(progress),
+                       tensors::printable(progress.file),
+                       percent(progress.file_bytes, progress.file_size));
+  }
+
+  // How fast the file comes, and how long all would take; nothing in its first moments. What an
+  // earlier download has left of it has not come now.
+  std::string pace(const hub::Progress& progress) {
+    const auto now = steady_clock::now();
+    if (start_ == steady_clock::time_point() && progress.file_bytes > 0) {
+      start_ = now;
+      before_ = progress.file_bytes;
+    }
+    const std::chrono::duration<double> time = now - start_;
+    if (start_ == steady_clock::time_point() || time.count() < 0.5 ||
+        progress.file_bytes <= before_)
+      return "";
+    const double rate = static_cast<double>(progress.file_bytes - before_) / time.count();
     const double left =
         static_cast<double>(progress.size - std::min(progress.bytes, progress.size));
-    return fmt::format("{:3.0f}% {} of {}, {}/s, {} left: {:.40} {:.0f}%",
-                       percent(progress.bytes, progress.size),
-                       size_text(static_cast<double>(progress.bytes)),
-                       size_text(static_cast<double>(progress.size)), size_text(rate),
-                       rate > 0 ? time_text(left / rate) : "?", tensors::printable(progress.file),
-                       percent(progress.file_bytes, progress.file_size));
+    return fmt::format(", {}/s, {} left", size_text(rate), time_text(left / rate));
   }
 
   bool is_quiet_, is_terminal_;
@@ -143,10 +156,10 @@ Action add_pull(CLI::App& app) {
   app.add_option("--include", options->hub.include,
                  "Files that match are wanted, in place of what a model needs (may be repeated)")
       ->type_name("PATTERN")
-      ->take_all();
+      ->allow_extra_args(false);
   app.add_option("--exclude", options->hub.exclude, "But none that match (may be repeated)")
       ->type_name("PATTERN")
-      ->take_all();
+      ->allow_extra_args(false);
   app.add_option("--cache", options->hub.cache, "The cache's folder, in place of HF_HUB_CACHE")
       ->type_name("FOLDER");
   app.add_option("--endpoint", options->hub.endpoint, "The hub, in place of HF_ENDPOINT")

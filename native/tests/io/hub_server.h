@@ -3,15 +3,17 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
-
-#include "run_shell.h"
 
 namespace mlxnx::testing_support {
 
@@ -51,12 +53,31 @@ class HubServer {
 
   /// What was asked for since the last call: host, method, path, range, whether a token came.
   std::string requests() const {
-    const std::string text = run_shell("curl --noproxy '*' -s " + url() + "/requests").text;
-    run_shell("curl --noproxy '*' -s " + url() + "/forget");
-    return text;
+    const std::string text = get("/requests");
+    get("/forget");
+    return text.substr(text.find("\r\n\r\n") + 4);
   }
 
  private:
+  // The whole answer.
+  std::string get(const std::string& path) const {
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(port_));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+    std::string answer;
+    if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::send(socket, request.data(), request.size(), 0) > 0) {
+      std::array<char, 4096> buffer{};
+      for (ssize_t count; (count = ::recv(socket, buffer.data(), buffer.size(), 0)) > 0;)
+        answer.append(buffer.data(), static_cast<std::size_t>(count));
+    }
+    ::close(socket);
+    return answer;
+  }
+
   int port_ = 0, other_port_ = 0, input_ = -1;
   pid_t process_ = -1;
 };

@@ -142,6 +142,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(429, headers=[("Retry-After", "86400")])
         if kind == "failing" or (kind == "failing-twice" and self.count("failing") <= 2):
             return self.send(503, b"<html>" * 100_000)
+        if kind == "unchanged":
+            return self.send(304)
         if kind == "no-json":
             return self.send(200, b"<html>login</html>")
         if kind == "deep":
@@ -154,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(302, headers=[("Location", f"http://a:b@127.0.0.1:{self.server.other}/x")])
         if kind == "forever":
             return self.send(302, headers=[("Location", self.path)])
-        files = [sibling(name, data, kind == "bare") for name, data in FILES.items()]
+        files = [sibling(name, data, kind.startswith("bare")) for name, data in FILES.items()]
         commit = COMMIT
         if kind.startswith("hostile-"):
             files.append({"rfilename": HOSTILE[kind.removeprefix("hostile-")], "size": 1, "blobId": "0" * 40})
@@ -197,12 +199,10 @@ class Handler(BaseHTTPRequestHandler):
         data = FILES[name]
         headers = [("X-Repo-Commit", COMMIT)]
         if name not in LARGE:
-            if kind == "slow-small":
-                time.sleep(0.5)
             return self.send(200, data, headers + [("ETag", f'"{git_id(data)}"')])
         sha = hashlib.sha256(data).hexdigest()
         headers += [("X-Linked-Etag", f'"{sha}"'), ("X-Linked-Size", str(len(data)))]
-        if kind == "odd-etag":
+        if kind == "bare-odd-etag":
             headers[1] = ("X-Linked-Etag", '"../../../evil"')
         host = "127.0.0.1" if kind != "nowhere" else "host.invalid"
         location = f"http://{host}:{self.server.other}/lfs/{kind}/{name}?signature=signed"
@@ -215,6 +215,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(400, b"one signature is enough")
         if kind == "denied":
             return self.send(403)
+        if kind == "none":
+            return self.send(204)
+        if kind == "beyond":
+            return self.send(416)
         data = FILES[name]
         start = 0
         if found := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")):

@@ -166,6 +166,23 @@ TEST_F(Hub, AsksForSizesAndNamesThatTheListLacks) {
   EXPECT_TRUE(find("acme/bare", options_).has_value());
 }
 
+TEST_F(Hub, NamesNoFileAfterAnOddEtag) {
+  EXPECT_THAT(refusal<FormatError>("bare-odd-etag"),
+              HasSubstr("the hub tells no checksum or other etag of model.safetensors"));
+  EXPECT_FALSE(fs::exists(folder("bare-odd-etag")));
+}
+
+TEST_F(Hub, NeedsNoCacheThatCanBeWrittenWhereNothingIsMissing) {
+  const fs::path snapshot = pull("plain");
+  fs::remove_all(cache_.path / ".locks");
+  fs::remove_all(folder("plain") / "refs");
+  fs::remove_all(folder("plain") / "trees");
+  for (const fs::path& file :
+       {cache_.path / ".locks", folder("plain") / "refs", folder("plain") / "trees"})
+    std::ofstream(file) << "";
+  EXPECT_EQ(pull("plain"), snapshot);
+}
+
 TEST_F(Hub, TellsProgress) {
   std::vector<Progress> told;
   options_.progress = [&](const Progress& progress) { told.push_back(progress); };
@@ -214,6 +231,12 @@ TEST_F(Hub, GivesUpAfterSomeTriesAndKeepsWhatCame) {
   EXPECT_EQ(fs::file_size(folder("broken") / "blobs" / incomplete("broken")), 3000u);
   EXPECT_FALSE(fs::exists(folder("broken") / "refs/main"));
   EXPECT_FALSE(find("acme/broken", options_).has_value());
+}
+
+TEST_F(Hub, TakesNoOtherAnswerForAFile) {
+  for (const char* kind : {"none", "beyond"})
+    EXPECT_THAT(refusal<HubError>(kind), HasSubstr("127.0.0.1 ended early, after 3 tries")) << kind;
+  EXPECT_THAT(refusal<FormatError>("unchanged"), HasSubstr("no JSON"));
 }
 
 TEST_F(Hub, BreaksOffWhatStalls) {

@@ -130,7 +130,7 @@ void RepoCache::make_folders() const {
 
 void RepoCache::keep_tree(const Listing& listing) const {
   const std::optional<std::string> text = tree_text(listing);
-  if (!text) return;
+  if (!text || tree(listing.commit)) return;
   make_folder(folder_ / "trees");
   files::write_file(folder_ / "trees" / (listing.commit + ".json"), *text, kOp);
 }

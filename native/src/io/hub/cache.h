@@ -25,6 +25,10 @@ class RepoCache {
 
   const std::filesystem::path& cache() const { return cache_; }
   std::filesystem::path blob(const std::string& name) const { return folder_ / "blobs" / name; }
+  /// Where a blob's contents are until it is whole.
+  std::filesystem::path incomplete(const std::string& name) const {
+    return blob(name + ".incomplete");
+  }
   std::filesystem::path lock(const std::string& name) const { return locks_ / (name + ".lock"); }
   std::filesystem::path snapshot(const std::string& commit) const {
     return folder_ / "snapshots" / commit;

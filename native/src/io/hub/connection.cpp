@@ -331,10 +331,10 @@ Answer Connection::request(const std::string& url, bool is_hub, std::uint64_t fr
 void Connection::fail(int error, const std::string& url) const {
   const auto code = static_cast<CURLcode>(error);
   const std::string text = fmt::format("{}: {}", host_of(url), Curl::get().error_text(code));
-  if (is_of_the_network(code) && has_answered_) throw Broken(text);
+  if (!is_of_the_network(code)) throw HubError(fmt::format("[{}] {}", kOp, text));
+  if (has_answered_) throw Broken(text);
   throw HubError(fmt::format(
-      "[{}] {}; where there is no network, what the cache has is taken with HF_HUB_OFFLINE=1", kOp,
-      text));
+      "[{}] {}; without a network what the cache has is taken by HF_HUB_OFFLINE=1", kOp, text));
 }
 
 }  // namespace mlxnx::hub

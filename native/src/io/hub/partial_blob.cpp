@@ -62,11 +62,8 @@ BlobLock::~BlobLock() {
   if (file_ >= 0) ::close(file_);
 }
 
-PartialBlob::PartialBlob(fs::path blob, const RemoteFile& file, bool is_new)
-    : blob_(std::move(blob)),
-      path_(blob_.string() + ".incomplete"),
-      file_(file),
-      digest_(digest_of(file)) {
+PartialBlob::PartialBlob(fs::path path, const RemoteFile& file, bool is_new)
+    : path_(std::move(path)), file_(file), digest_(digest_of(file)) {
   descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (descriptor_ < 0) refuse(errno);
   try {
@@ -137,8 +134,8 @@ bool PartialBlob::verify() {
                                 sum, file_.blob()));
 }
 
-void PartialBlob::commit() {
-  if (::fsync(descriptor_) != 0 || ::rename(path_.c_str(), blob_.c_str()) != 0) refuse(errno);
+void PartialBlob::commit(const fs::path& blob) {
+  if (::fsync(descriptor_) != 0 || ::rename(path_.c_str(), blob.c_str()) != 0) refuse(errno);
   ::close(std::exchange(descriptor_, -1));
 }
 

@@ -32,9 +32,9 @@ class BlobLock {
 
 class PartialBlob {
  public:
-  /// What is there of `blob`, or with `is_new` nothing. Throws, here and below: ArgumentError, with
-  /// the path, when it can't be written.
-  PartialBlob(std::filesystem::path blob, const RemoteFile& file, bool is_new);
+  /// What `path` has of the file so far, or with `is_new` nothing. Throws, here and below:
+  /// ArgumentError, with the path, when it can't be written.
+  PartialBlob(std::filesystem::path path, const RemoteFile& file, bool is_new);
   PartialBlob(const PartialBlob&) = delete;
   PartialBlob& operator=(const PartialBlob&) = delete;
   ~PartialBlob();
@@ -48,14 +48,14 @@ class PartialBlob {
   /// sums, when it is wrong and nothing of the blob came from earlier downloads, which would be to
   /// blame; then, too, nothing is left of it.
   bool verify();
-  /// Gives it its name.
-  void commit();
+  /// Makes it the file `blob`.
+  void commit(const std::filesystem::path& blob);
 
  private:
   [[noreturn]] void refuse(int error) const;
   void take_up();
 
-  std::filesystem::path blob_, path_;
+  std::filesystem::path path_;
   const RemoteFile& file_;
   std::optional<Digest> digest_;
   std::uint64_t size_ = 0;

@@ -19,14 +19,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void check_space(const RepoCache& cache, std::uint64_t bytes) {
+// `files` are to come, as far as earlier downloads have not left something of them.
+void check_space(const RepoCache& cache, const std::vector<const RemoteFile*>& files,
+                 bool is_forced) {
   std::error_code error;
+  std::uint64_t bytes = 0;
+  for (const RemoteFile* file : files) {
+    if (!is_forced && cache.has_blob(*file)) continue;
+    const std::uintmax_t there = fs::file_size(cache.incomplete(file->blob()), error);
+    bytes += error ? *file->size : *file->size - std::min<std::uint64_t>(there, *file->size);
+  }
   const fs::space_info space = fs::space(cache.cache(), error);
   if (error || space.available >= bytes) return;
-  throw ArgumentError(
-      fmt::format("[{}] {} has {} bytes free, and {} are to come: free some, or set HF_HUB_CACHE "
-                  "to another disk",
-                  kOp, cache.cache().string(), space.available, bytes));
+  throw ArgumentError(fmt::format(
+      "[{}] {} has {} bytes free, and {} are to come: free some, or set HF_HUB_CACHE to "
+      "another disk",
+      kOp, cache.cache().string(), space.available, bytes));
 }
 
 // Some of the names, those with the same suffix as `like` first.
@@ -63,30 +71,24 @@ std::vector<RemoteFile> wanted(const Listing& listing, std::string_view repo,
       repo, options.revision, cache_folder(options).string(), missing));
 }
 
-void download(const std::string& commit, std::vector<RemoteFile>& files, const RepoCache& cache,
-              Transfer& transfer, Watch& watch, bool is_forced) {
-  std::uint64_t size = 0;
-  std::uint64_t there = 0;
-  std::vector<const RemoteFile*> missing;
-  for (RemoteFile& file : files) {
-    transfer.complete(file, commit);
-    size += *file.size;
-    if (!is_forced && (cache.has_file(commit, file) || cache.has_blob(file))) {
-      there += *file.size;
-    } else {
-      missing.push_back(&file);
-    }
-  }
-  check_space(cache, size - there);
-  watch.plan(size, there, files.size(), files.size() - missing.size());
+void download(const std::string& commit, const std::vector<const RemoteFile*>& missing,
+              const RepoCache& cache, Transfer& transfer, Watch& watch, bool is_forced) {
   for (const RemoteFile* file : missing) {
     watch.begin_file(file->name, *file->size);
-    transfer.fetch(*file, commit, cache, is_forced);
+    if (is_forced || !cache.has_blob(*file)) transfer.fetch(*file, commit, cache, is_forced);
+    watch.set_bytes(*file->size);
     cache.link(commit, file->name, file->blob());
     watch.end_file();
   }
-  for (const RemoteFile& file : files)
-    if (!cache.has_file(commit, file)) cache.link(commit, file.name, file.blob());
+}
+
+// What a cache that can't be written does without: nothing had to be downloaded.
+template <typename F>
+void if_possible(F write) {
+  try {
+    write();
+  } catch (const ArgumentError&) {
+  }
 }
 
 }  // namespace
@@ -104,14 +106,35 @@ fs::path pull_snapshot(std::string_view repo, const std::optional<std::string>& 
   const RepoCache cache(cache_folder(options), repo);
   std::optional<Listing> listing;
   if (is_fixed && !options.force) listing = cache.tree(options.revision);
-  const bool is_kept = listing.has_value();
   if (!listing) listing = transfer->list(options.revision);
   std::vector<RemoteFile> files = wanted(*listing, repo, file, options);
+  const std::string& commit = listing->commit;
+  std::vector<const RemoteFile*> missing;
+  std::uint64_t size = 0;
+  std::uint64_t there = 0;
+  for (RemoteFile& one : files) {
+    transfer->complete(one, commit);
+    size += *one.size;
+    if (!options.force && cache.has_file(commit, one)) {
+      there += *one.size;
+    } else {
+      missing.push_back(&one);
+    }
+  }
+  if (missing.empty()) {
+    if_possible([&] {
+      cache.keep_tree(*listing);
+      cache.keep_commit(options.revision, commit);
+    });
+    return cache.snapshot(commit);
+  }
   cache.make_folders();
-  if (!is_kept) cache.keep_tree(*listing);
-  download(listing->commit, files, cache, *transfer, watch, options.force);
-  cache.keep_commit(options.revision, listing->commit);
-  return cache.snapshot(listing->commit);
+  check_space(cache, missing, options.force);
+  cache.keep_tree(*listing);
+  watch.plan(size, there, files.size(), files.size() - missing.size());
+  download(commit, missing, cache, *transfer, watch, options.force);
+  cache.keep_commit(options.revision, commit);
+  return cache.snapshot(commit);
 }
 
 fs::path pull(std::string_view repo, const Options& options) {

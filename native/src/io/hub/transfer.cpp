@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "io/hub/connection.h"
+#include "io/hub/digest.h"
 #include "io/hub/names.h"
 #include "io/hub/partial_blob.h"
 #include "io/hub/place.h"
@@ -208,7 +209,7 @@ void HttpTransfer::fetch(const RemoteFile& file, const std::string& commit, cons
     watch_.set_bytes(*file.size);
     return;
   }
-  PartialBlob blob(cache.blob(file.blob()), file, is_forced);
+  PartialBlob blob(cache.incomplete(file.blob()), file, is_forced);
   const Receiver receiver{.begin = [&](const Answer& answer) { begin(answer, file, blob); },
                           .take =
                               [&](std::span<const std::byte> bytes) {
@@ -217,22 +218,25 @@ void HttpTransfer::fetch(const RemoteFile& file, const std::string& commit, cons
                               }};
   const auto ask = [&] {
     Answer answer = connection_.get(file_path(file, commit), blob.size(), receiver);
-    if (answer.status == 416) blob.clear();
-    const bool is_short = answer.status == 416 || (answer.status < 300 && !blob.is_whole());
-    if (is_short) throw Broken(fmt::format("{} ended early", answer.host));
+    const bool is_beyond = answer.status == 416;  // which the file is not, by what was announced
+    if (is_beyond) blob.clear();
+    if (is_beyond || (answer.status < 400 && !blob.is_whole()))
+      throw Broken(fmt::format("{} ended early", answer.host));
     return answer;
   };
   do {
     watch_.set_bytes(blob.size());
     if (!blob.is_whole()) patiently(file.name, ask, [&] { return blob.size(); });
   } while (!blob.verify());
-  blob.commit();
+  blob.commit(cache.blob(file.blob()));
 }
 
 }  // namespace
 
 std::unique_ptr<Transfer> open_transfer(std::string repo, const Options& options, Watch& watch,
                                         const Patience& patience) {
+  // OpenSSL is to be set up by us, not by libcurl; and if there is none, it is told now.
+  Digest(Digest::Kind::kSha256);
   return std::make_unique<HttpTransfer>(std::move(repo), options, watch, patience);
 }
 
