@@ -140,7 +140,8 @@ defmodule Mlx.MixProject do
           Mlx.NN.Training,
           Mlx.Optimizers
         ],
-        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Hub, Mlx.Memory, Mlx.Program, Mlx.Stream],
+        Files: [Mlx.Checkpoint, Mlx.Hub, Mlx.IO, Mlx.Quantized, Mlx.Safetensors],
+        Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Program, Mlx.Stream, Mlx.Tensor],
         Errors: [Mlx.Error, Mlx.FormatError, Mlx.HubError, Mlx.UnsupportedError]
       ],
       groups_for_docs: [

@@ -12,8 +12,9 @@ struct Atoms {
   Term nan, infinity, neg_infinity, complex, re, im;
   Term u, s, f, bf, c;
   Term cpu, gpu, raise, f64_on_cpu;
-  Term struct_, exception, message;
+  Term struct_, exception, message, action, path, reason;
   Term argument_error, arithmetic_error, unsupported_error, format_error, hub_error, mlx_error;
+  Term file_error;
   Term active_bytes, peak_bytes, cache_bytes, limit_bytes;
   Term operand, call, progress, done, failed;
 };

@@ -37,6 +37,8 @@ struct FixedString {
 struct AlwaysQuick {};
 /// The function may take long whatever its arguments.
 struct NeverQuick {};
+/// The same, and most of that is waiting for a disk: it goes to a dirty IO scheduler.
+struct WaitsForFiles {};
 
 namespace detail {
 
@@ -94,10 +96,12 @@ Bound<name, function, quick, R, A...> bind(R (*)(ErlNifEnv*, A...));
 template <FixedString name, auto function, auto quick = AlwaysQuick{}>
 constexpr ErlNifFunc nif_function() {
   using Bound = decltype(detail::bind<name, function, quick>(function));
-  constexpr bool kDirty = std::is_same_v<std::remove_const_t<decltype(quick)>, NeverQuick>;
+  using Quick = std::remove_const_t<decltype(quick)>;
+  constexpr unsigned kFlags = std::is_same_v<Quick, NeverQuick>      ? ERL_NIF_DIRTY_JOB_CPU_BOUND
+                              : std::is_same_v<Quick, WaitsForFiles> ? ERL_NIF_DIRTY_JOB_IO_BOUND
+                                                                     : 0;
   // The name outlives the program: a template argument's object has static storage.
-  return {name.chars.data(), Bound::kArity, &Bound::call,
-          kDirty ? unsigned{ERL_NIF_DIRTY_JOB_CPU_BOUND} : 0u};
+  return {name.chars.data(), Bound::kArity, &Bound::call, kFlags};
 }
 
 }  // namespace mlxnx::nif

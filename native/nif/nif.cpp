@@ -2,9 +2,12 @@
 // exceptions become Elixir's.
 #include <erl_nif.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <new>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mlxc/ending.h"
@@ -14,6 +17,7 @@
 #include "nif/functions.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
+#include "tensor/printable.h"
 
 namespace mlxnx::nif {
 namespace {
@@ -21,6 +25,28 @@ namespace {
 Term exception_term(ErlNifEnv* env, Term module, std::string_view text) {
   Term keys[] = {atoms.struct_, atoms.exception, atoms.message};
   Term values[] = {module, atoms.true_, Codec<std::string>::encode(env, text)};
+  Term map;
+  enif_make_map_from_arrays(env, keys, values, std::size(keys), &map);
+  return map;
+}
+
+// What Erlang calls the errors of files; nullptr where it has no word for one.
+const char* posix_name(int code) {
+  constexpr std::pair<int, const char*> kNames[] = {
+      {EACCES, "eacces"}, {EDQUOT, "edquot"},   {EFBIG, "efbig"},   {EIO, "eio"},
+      {EISDIR, "eisdir"}, {ELOOP, "eloop"},     {EMFILE, "emfile"}, {ENAMETOOLONG, "enametoolong"},
+      {ENFILE, "enfile"}, {ENODEV, "enodev"},   {ENOENT, "enoent"}, {ENOMEM, "enomem"},
+      {ENOSPC, "enospc"}, {ENOTDIR, "enotdir"}, {ENXIO, "enxio"},   {EPERM, "eperm"},
+      {EROFS, "erofs"},   {ETXTBSY, "etxtbsy"}};
+  const auto* const found = std::ranges::find(kNames, code, &std::pair<int, const char*>::first);
+  return found == std::end(kNames) ? nullptr : found->second;
+}
+
+// Exactly what File.read! and File.write! raise.
+Term file_error_term(ErlNifEnv* env, const FileError& error, const char* reason) {
+  Term keys[] = {atoms.struct_, atoms.exception, atoms.action, atoms.path, atoms.reason};
+  Term values[] = {atoms.file_error, atoms.true_, encode(env, error.action()),
+                   encode(env, error.path()), enif_make_atom(env, reason)};
   Term map;
   enif_make_map_from_arrays(env, keys, values, std::size(keys), &map);
   return map;
@@ -43,7 +69,7 @@ int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   enif_set_option(env, ERL_NIF_OPT_ON_HALT, &on_halt);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
                       open_callback_resource(env, flags) && open_hub_resource(env, flags) &&
-                      open_program_resource(env, flags);
+                      open_program_resource(env, flags) && open_file_resources(env, flags);
   return opened ? 0 : 1;
 }
 
@@ -61,7 +87,7 @@ std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
   for (const auto& table : {tensor_functions(), op_functions(), callback_functions(),
                             stream_functions(), device_functions(), program_functions(),
-                            nn_functions(), safetensors_functions(), hub_functions()}) {
+                            nn_functions(), file_functions(), hub_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;
@@ -73,20 +99,28 @@ Term current_exception_term(ErlNifEnv* env, std::string_view function) {
   const auto make = [env, function](Term module, const std::exception& error) {
     return exception_term(env, module, with_origin(function, error.what()));
   };
+  // Texts about files may quote their bytes.
+  const auto make_printable = [env, function](Term module, const std::exception& error) {
+    return exception_term(env, module, tensors::printable(with_origin(function, error.what())));
+  };
   try {
     throw;
   } catch (const ArithmeticError& error) {
     return exception_term(env, atoms.arithmetic_error, error.without_op());
   } catch (const ValueError& error) {
     return exception_term(env, atoms.argument_error, error.without_op());
+  } catch (const FileError& error) {
+    const char* const reason = posix_name(error.code());
+    return reason == nullptr ? make(atoms.argument_error, error)
+                             : file_error_term(env, error, reason);
   } catch (const ArgumentError& error) {
     return make(atoms.argument_error, error);
   } catch (const UnsupportedError& error) {
-    return make(atoms.unsupported_error, error);
+    return make_printable(atoms.unsupported_error, error);
   } catch (const FormatError& error) {
-    return make(atoms.format_error, error);
+    return make_printable(atoms.format_error, error);
   } catch (const HubError& error) {
-    return make(atoms.hub_error, error);
+    return make_printable(atoms.hub_error, error);
   } catch (const std::bad_alloc&) {
     return exception_term(env, atoms.mlx_error, with_origin(function, "out of memory"));
   } catch (const std::exception& error) {

@@ -13,6 +13,7 @@ defmodule Mlx.Argument do
   @doc "Raises unless `path` is a text that may name a file."
   @spec check_path!(term(), String.t()) :: :ok
   def check_path!(path, name) do
-    check!(is_binary(path) and path != "", name, "the path of a file", path)
+    fits? = is_binary(path) and path != "" and not String.contains?(path, <<0>>)
+    check!(fits?, name, "the path of a file", path)
   end
 end

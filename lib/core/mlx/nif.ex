@@ -63,8 +63,19 @@ defmodule Mlx.NIF do
   def nn_matrices(_layer, _options), do: stub()
   def nn_roles(_names), do: stub()
   def nn_summary(_names, _types, _trained), do: stub()
-  def safetensors_encode(_names, _tensors, _metadata), do: stub()
-  def safetensors_decode(_bytes), do: stub()
+
+  # Files of tensors: native/nif/files.cpp
+  def file_open(_path), do: stub()
+  def file_format(_source), do: stub()
+  def file_tensors(_source), do: stub()
+  def file_metadata(_source), do: stub()
+  def file_read(_source, _names, _where), do: stub()
+  def safetensors_write(_path, _names, _tensors, _metadata), do: stub()
+  def checkpoint_open(_path, _requantize), do: stub()
+  def checkpoint_config(_checkpoint), do: stub()
+  def checkpoint_quantization(_checkpoint, _layer), do: stub()
+  def checkpoint_chat_template(_checkpoint), do: stub()
+  def adapter_read(_path, _where), do: stub()
 
   # Hubs: native/nif/hub.cpp tells what options are
   def hub_pull(_ref, _repo, _file, _options, _progress?), do: stub()

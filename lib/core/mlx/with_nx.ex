@@ -9,10 +9,8 @@ defmodule Mlx.WithNx do
   """
   @spec call(atom(), atom(), [term()]) :: term()
   def call(name, function, args) do
-    module = Module.concat(Mlx, name)
-
-    if Code.ensure_loaded?(module) do
-      apply(module, function, args)
+    if available?(name) do
+      name |> module() |> apply(function, args)
     else
       raise Mlx.UnsupportedError,
         message:
@@ -20,4 +18,10 @@ defmodule Mlx.WithNx do
             "mix deps.compile elixir_mlx --force"
     end
   end
+
+  @doc "Whether the module `Mlx.<name>` is there."
+  @spec available?(atom()) :: boolean()
+  def available?(name), do: name |> module() |> Code.ensure_loaded?()
+
+  defp module(name), do: Module.concat(Mlx, name)
 end

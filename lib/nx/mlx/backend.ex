@@ -353,6 +353,19 @@ defmodule Mlx.Backend do
   defp to_refs([], _where), do: []
 
   @doc false
+  # The tensor of a handle.
+  def wrap(ref, {type, shape}), do: put_ref(Nx.template(shape, type), ref, nil)
+
+  @doc false
+  # The handle of a tensor, with its vectorized axes, or a number, for the function called `name`.
+  def ref!(%T{} = tensor, _name), do: tensor |> Nx.devectorize() |> to_ref(Mlx.Stream.where())
+
+  def ref!(number, name) when is_number(number) or is_struct(number, Complex),
+    do: number |> Nx.tensor() |> ref!(name)
+
+  def ref!(other, name), do: Argument.check!(false, name, "a tensor", other)
+
+  @doc false
   # The handle of a tensor of any backend.
   def to_ref(%T{data: %__MODULE__{ref: ref}}, _where), do: ref
 

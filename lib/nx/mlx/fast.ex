@@ -11,6 +11,8 @@ defmodule Mlx.Fast do
 
   import Mlx.NN.Functions
 
+  alias Mlx.Quantized
+
   @doc """
   Rows over the root of their mean square, times `weight`. mlx: `fast.rms_norm`.
 
@@ -112,13 +114,17 @@ defmodule Mlx.Fast do
   defrow(:quantize, :quantize, [:w], [:mode, :group_size, :bits])
 
   @doc """
-  The matrix that `quantize/2` packed, within its rounding. mlx: `dequantize`.
+  The matrix that `quantize/2` packed, within its rounding: `dequantize(words, scales, options)`, or of a `Mlx.Quantized`
+  `dequantize(quantized, options)`. mlx: `dequantize`.
 
   ## Options
 
     * `:biases` - of the mode `"affine"`
+    * `:global_scale` - a scalar, which `"nvfp4"` may have
     * `:mode`, `:group_size`, `:bits` - as for `quantize/2`
     * `:dtype` - the type of the result
+
+  A `Mlx.Quantized` takes `:dtype` only.
 
   ## Examples
 
@@ -126,15 +132,63 @@ defmodule Mlx.Fast do
       iex> {words, scales, biases} = Mlx.Fast.quantize(w)
       iex> Mlx.Fast.dequantize(words, scales, biases: biases) |> Nx.subtract(w) |> Nx.abs() |> Nx.reduce_max() |> Nx.to_number() < 1.0e-3
       true
+
+      iex> quantized = Mlx.Quantized.quantize(Nx.iota({1, 64}, type: :f32), mode: :mxfp8)
+      iex> Mlx.Fast.dequantize(quantized, dtype: :f16).type
+      {:f, 16}
   """
-  defrow(:quantize, :dequantize, [:w, :scales], [:biases, :mode, :group_size, :bits, :dtype])
+  def dequantize(words, scales_or_options \\ [], options \\ []),
+    do: unpack(words, scales_or_options, options)
+
+  @doc false
+  def unquote(:"__defn:dequantize__")(words, scales_or_options \\ [], options \\ []),
+    do: unpack(words, scales_or_options, options)
+
+  @form [:mode, :group_size, :bits]
+
+  defp unpack(%Quantized{} = w, options, []) do
+    operands = [w.weight, w.scales, w.biases, w.global_scale]
+    call(:quantize, :dequantize, operands, options, [:dtype], Quantized.options(w))
+  end
+
+  defp unpack(words, scales, options) do
+    known = [:biases, :global_scale | @form] ++ [:dtype]
+    call(:quantize, :dequantize, [words, scales], options, known)
+  end
+
+  @doc """
+  The product of `x` with the matrix that a `Mlx.Quantized` stands for, transposed unless `transpose: false`. It is what
+  `quantized_matmul/4` computes. mlx: `quantized_matmul`.
+
+  ## Options
+
+    * `:transpose` - default true
+
+  ## Examples
+
+      iex> w = Mlx.Quantized.quantize(Nx.broadcast(1.0, {3, 64}))
+      iex> Mlx.Fast.quantized_dot(Nx.broadcast(1.0, {1, 64}), w).shape
+      {1, 3}
+  """
+  def quantized_dot(x, w, options \\ []), do: times_quantized(x, w, options)
+
+  @doc false
+  def unquote(:"__defn:quantized_dot__")(x, w, options \\ []), do: times_quantized(x, w, options)
+
+  defp times_quantized(x, %Quantized{} = w, options) do
+    operands = [x, w.weight, w.scales, w.biases, w.global_scale]
+    call(:quantize, :quantized_matmul, operands, options, [:transpose], Quantized.options(w))
+  end
+
+  defp times_quantized(_x, other, _options),
+    do: Mlx.Argument.check!(false, "quantized_dot", "a Mlx.Quantized", other)
 
   @doc """
   The product of `x` with a matrix that `quantize/2` packed, transposed unless `transpose: false`. mlx: `quantized_matmul`.
 
   ## Options
 
-    * `:biases`, `:mode`, `:group_size`, `:bits` - as for `dequantize/3`
+    * `:biases`, `:global_scale`, `:mode`, `:group_size`, `:bits` - as for `dequantize/3`
     * `:transpose` - default true
 
   ## Examples
@@ -145,6 +199,7 @@ defmodule Mlx.Fast do
   """
   defrow(:quantize, :quantized_matmul, [:x, :w, :scales], [
     :biases,
+    :global_scale,
     :mode,
     :group_size,
     :bits,

@@ -16,7 +16,7 @@ defmodule Mlx.NN do
 
   alias Mlx.Argument
   alias Mlx.NIF
-  alias Mlx.NN.{Callable, Forms, Layer, Model, Parameters, Training, Weights}
+  alias Mlx.NN.{Callable, Forms, Layer, Model, Parameters, Training}
 
   @typedoc "A layer, or a map, list or tuple of models."
   @type model :: Layer.t() | %{(atom() | String.t()) => model} | [model] | tuple()
@@ -120,6 +120,8 @@ defmodule Mlx.NN do
   Writes parameters by their dotted names into a `.safetensors` file, which MLX, Hugging Face's libraries and C++ read. The file is
   there whole or not at all: one that was there stays until the new one is written. `metadata` are texts for its header.
 
+  Quantized matrices are written as layers have them: `"weight"`, `"scales"`, `"biases"`. More in `Mlx.Safetensors.write!/3`.
+
   Raises `File.Error` when the file can't be written.
 
   ## Examples
@@ -135,21 +137,18 @@ defmodule Mlx.NN do
   @spec save_weights(parameters, Path.t(), %{String.t() => String.t()}) :: :ok
   def save_weights(parameters, path, metadata \\ %{}) do
     Argument.check!(is_map(parameters), "save_weights", "a map of parameters", parameters)
-    Argument.check_path!(path, "save_weights")
-    Weights.write!(path, Parameters.named(parameters), metadata)
+    Mlx.Safetensors.write!(path, Parameters.named(parameters), metadata, "save_weights")
   end
 
   @doc """
-  The parameters in a `.safetensors` file, nested by the parts of their names.
+  The parameters in a `.safetensors` file, nested by the parts of their names. They stay in the file's pages, as `Mlx.Safetensors` has it.
 
   Raises `Mlx.FormatError` for anything but such a file, `File.Error` when it can't be read.
   """
   @doc type: :layer
   @spec load_weights(Path.t()) :: parameters
   def load_weights(path) do
-    Argument.check_path!(path, "load_weights")
-    {named, _metadata} = Weights.read!(path)
-    nested!(named, path)
+    path |> Mlx.Safetensors.open!("load_weights") |> Mlx.Safetensors.read() |> nested!(path)
   end
 
   defp nested!(named, path) do

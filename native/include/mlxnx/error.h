@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace mlxnx {
 
@@ -12,6 +13,21 @@ namespace mlxnx {
 class ArgumentError : public std::invalid_argument {
  public:
   using std::invalid_argument::invalid_argument;
+};
+
+/// The system does not let a file be read or written; the text says so. Elixir: File.Error.
+class FileError : public ArgumentError {
+ public:
+  /// `action` as in "read file"; `code` is errno's.
+  FileError(const std::string& text, std::string action, std::string path, int code)
+      : ArgumentError(text), action_(std::move(action)), path_(std::move(path)), code_(code) {}
+  const std::string& action() const noexcept { return action_; }
+  const std::string& path() const noexcept { return path_; }
+  int code() const noexcept { return code_; }
+
+ private:
+  std::string action_, path_;
+  int code_;
 };
 
 /// Shapes, ranks, axes or sizes do not fit together. Elixir: ArgumentError.

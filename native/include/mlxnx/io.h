@@ -17,7 +17,8 @@ namespace mlxnx {
 /// What a file says of one of its tensors.
 struct TensorInfo {
   std::string name;
-  std::string type;  ///< as it is stored: "f32", "bf16", "bool", "f8_e4m3", "Q4_K"
+  std::string type;          ///< as it is stored: "f32", "bf16", "bool", "f8_e4m3", "Q4_K"
+  DType dtype = DType::f32;  ///< of what reading answers
   Shape shape = {};
   std::uint64_t bytes = 0;  ///< that it takes in the file
 };

@@ -40,8 +40,9 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::refuse(int error) const {
-  throw ArgumentError(
-      fmt::format("[{}] {} can't be written: {}", op_, path_.string(), std::strerror(error)));
+  throw FileError(
+      fmt::format("[{}] {} can't be written: {}", op_, path_.string(), std::strerror(error)),
+      "write to file", path_.string(), error);
 }
 
 void AtomicFile::write(std::span<const std::byte> bytes) {

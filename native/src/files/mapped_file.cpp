@@ -53,17 +53,20 @@ Pages Pages::of_memory(std::size_t size) {
 
 MappedFile::MappedFile(std::filesystem::path path, std::string_view op)
     : path_(std::move(path)), op_(op) {
-  const auto refuse = [&](const std::string& why) {
+  const auto refuse = [&](const std::string& why, int error) {
     if (file_ >= 0) ::close(file_);
-    throw ArgumentError(fmt::format("[{}] {} can't be read: {}", op_, path_.string(), why));
+    const std::string text = fmt::format("[{}] {} can't be read: {}", op_, path_.string(), why);
+    if (error == 0) throw ArgumentError(text);
+    throw FileError(text, "read file", path_.string(), error);
   };
+  const auto refuse_by_system = [&] { refuse(std::strerror(errno), errno); };
   // A pipe would wait here for somebody who writes.
   file_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (file_ < 0) refuse(std::strerror(errno));
+  if (file_ < 0) refuse_by_system();
   struct stat status;
-  if (::fstat(file_, &status) != 0) refuse(std::strerror(errno));
-  if (!S_ISREG(status.st_mode))
-    refuse(S_ISDIR(status.st_mode) ? "it is a folder" : "it is no regular file");
+  if (::fstat(file_, &status) != 0) refuse_by_system();
+  if (S_ISDIR(status.st_mode)) refuse("it is a folder", EISDIR);
+  if (!S_ISREG(status.st_mode)) refuse("it is no regular file", 0);
   size_ = static_cast<std::uint64_t>(status.st_size);
   try {
     whole_ = pages(0, size_);

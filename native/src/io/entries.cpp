@@ -1,17 +1,11 @@
 #include "io/entries.h"
 
 #include <iterator>
+#include <utility>
+
+#include "io/stored_tensor.h"
 
 namespace mlxnx::io {
-namespace {
-
-DType type_of(files::StoredType stored) {
-  const files::StoredTypeRow& row = files::row_of(stored);
-  if (row.dtype) return *row.dtype;
-  return row.per_block == 1 ? DType::bf16 : DType::f32;
-}
-
-}  // namespace
 
 Tensor PartsOnce::read(std::size_t part) {
   const std::lock_guard lock(mutex_);

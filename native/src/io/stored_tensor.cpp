@@ -37,6 +37,12 @@ Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& sto
 
 }  // namespace
 
+DType type_of(files::StoredType stored) {
+  const files::StoredTypeRow& row = files::row_of(stored);
+  if (row.dtype) return *row.dtype;
+  return row.per_block == 1 ? DType::bf16 : DType::f32;
+}
+
 Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& stored) {
   const files::StoredTypeRow& row = files::row_of(stored.type);
   if (stored.type == files::StoredType::kBool) return read_bools(file, stored);

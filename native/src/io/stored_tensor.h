@@ -7,6 +7,9 @@
 
 namespace mlxnx::io {
 
+/// The type of what is read of elements that are stored so.
+DType type_of(files::StoredType stored);
+
 /// The tensor at a place of `file` that is known to lie in it. Elements that lie as in memory are
 /// read when something asks for them; floats of 8 bits become bf16, which holds them all, and other
 /// blocks f32.

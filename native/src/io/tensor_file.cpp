@@ -1,4 +1,5 @@
 #include "io/open_file.h"
+#include "io/stored_tensor.h"
 #include "mlxnx/io.h"
 
 namespace mlxnx {
@@ -8,6 +9,7 @@ struct TensorFile::Contents {
     for (const files::StoredTensor& stored : file.tensors()) {
       tensors.push_back({.name = stored.name,
                          .type = std::string(files::row_of(stored.type).name),
+                         .dtype = io::type_of(stored.type),
                          .shape = stored.shape,
                          .bytes = stored.bytes});
     }

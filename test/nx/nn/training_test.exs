@@ -123,8 +123,12 @@ defmodule Mlx.NN.TrainingTest do
     refused = fn put, texts, reason ->
       File.rm(path)
       train(epochs: 1, checkpoint: path)
-      {named, old} = Mlx.NN.Weights.read!(path)
-      named = named |> Map.new() |> Map.merge(put) |> Map.reject(&(elem(&1, 1) == nil))
+      file = Mlx.Safetensors.open!(path)
+      old = Mlx.Safetensors.metadata(file)
+
+      named =
+        file |> Mlx.Safetensors.read() |> Map.merge(put) |> Map.reject(&(elem(&1, 1) == nil))
+
       params = NN.Parameters.nest(Map.to_list(named))
       NN.save_weights(params, path, Map.reject(Map.merge(old, texts), &(elem(&1, 1) == nil)))
       assert_raise Mlx.FormatError, reason, fn -> train(checkpoint: path) end

@@ -6,7 +6,9 @@ defmodule Mlx.NN.Forms do
 
   alias Mlx.Argument
   alias Mlx.NN.{Callable, Functions, Layer, Parameters}
-  alias Mlx.NIF
+  alias Mlx.{NIF, Quantized}
+
+  @quantization [:bits, :group_size, :mode]
 
   @type t :: %{
           String.t() => %{
@@ -23,6 +25,37 @@ defmodule Mlx.NN.Forms do
       {name, form[:quantization], change, options}
     end
   end
+
+  @doc """
+  The layer with the forms of the matrices that `params` has as `Mlx.Quantized`.
+
+  Raises `ArgumentError` where the layer says something else of one.
+  """
+  @spec with_those_of(Layer.t(), map()) :: Layer.t()
+  def with_those_of(%Layer{} = layer, params) do
+    params
+    |> Parameters.quantized()
+    |> Enum.reduce(layer, fn {name, matrix}, layer ->
+      options = Quantized.options(matrix)
+      said = said(layer, name)
+
+      if said do
+        fits? = Enum.sort(Quantized.form!(said, "model")) == Enum.sort(options)
+        Argument.check!(fits?, "model", "a matrix quantized by #{inspect(said)}", options)
+        layer
+      else
+        form = layer.forms |> Map.get(name, %{}) |> Map.put(:quantization, options)
+        %{layer | forms: Map.put(layer.forms, name, form)}
+      end
+    end)
+  end
+
+  # What the layer says of how the matrix of that name is quantized, or nil.
+  defp said(%Layer{name: name, options: options}, "")
+       when name in [:quantized_linear, :quantized_embedding],
+       do: Keyword.take(options, @quantization)
+
+  defp said(layer, name), do: get_in(layer.forms, [name, :quantization])
 
   @doc "The model and its parameters with quantized matrices; see `Mlx.NN.quantize/3`."
   def quantize(model, params, options) do
@@ -94,7 +127,7 @@ defmodule Mlx.NN.Forms do
   end
 
   defp walk(%Layer{} = layer, params, path, count, {only, change, key}) do
-    layer = dense(layer)
+    layer = layer |> with_those_of(params) |> dense()
 
     names =
       for name <- NIF.nn_matrices(layer.name, layer.options), only.(join(path, name)), do: name
@@ -152,7 +185,7 @@ defmodule Mlx.NN.Forms do
   # A layer that is quantized from the start is one that has become so.
   defp dense(%Layer{name: name, options: options} = layer)
        when name in [:quantized_linear, :quantized_embedding] do
-    {quantization, options} = Keyword.split(options, [:bits, :group_size, :mode])
+    {quantization, options} = Keyword.split(options, @quantization)
     "quantized_" <> name = "#{name}"
     form = layer.forms |> Map.get("", %{}) |> Map.put(:quantization, quantization)
     %{layer | name: String.to_existing_atom(name), options: options, forms: %{"" => form}}

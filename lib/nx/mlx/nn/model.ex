@@ -67,6 +67,7 @@ defmodule Mlx.NN.Model do
   end
 
   def call(%Layer{name: name, options: layer_options} = layer, parameters, operands, options) do
+    layer = Forms.with_those_of(layer, parameters)
     operands = if is_tuple(operands), do: Tuple.to_list(operands), else: [operands]
     {names, tensors} = parameters |> Parameters.flatten() |> Enum.unzip()
     given = Enum.map(operands, &(&1 != nil))

@@ -2,7 +2,7 @@ defmodule Mlx.NN.Parameters do
   # Containers of parameters, and their dotted names.
   @moduledoc false
 
-  alias Mlx.{Argument, NIF}
+  alias Mlx.{Argument, NIF, Quantized}
   alias Nx.Tensor, as: T
 
   @doc """
@@ -10,7 +10,7 @@ defmodule Mlx.NN.Parameters do
 
   Raises `ArgumentError` where one name goes on from another: a tensor holds no parameters.
   """
-  @spec nest([{String.t(), Nx.Tensor.t()}]) :: map()
+  @spec nest(Enumerable.t({String.t(), Nx.Tensor.t()})) :: map()
   def nest(named),
     do:
       Enum.reduce(named, %{}, fn {name, tensor}, nested ->
@@ -114,6 +114,19 @@ defmodule Mlx.NN.Parameters do
     end)
   end
 
+  @doc "The quantized matrices of a layer's parameters, with the names of the layers within it that they are of."
+  @spec quantized(Nx.Container.t(), String.t()) :: [{String.t(), Quantized.t()}]
+  def quantized(parameters, path \\ "")
+
+  def quantized(%{} = parameters, path) when not is_struct(parameters) do
+    Enum.flat_map(parameters, fn
+      {key, %Quantized{} = matrix} when key in ["weight", :weight] -> [{path, matrix}]
+      {key, below} -> quantized(below, join(path, key))
+    end)
+  end
+
+  def quantized(_other, _path), do: []
+
   # Maps by their sorted keys, anything else by position.
   defp traverse(%T{} = tensor, path, acc, fun), do: fun.(path, tensor, acc)
 
@@ -125,7 +138,7 @@ defmodule Mlx.NN.Parameters do
       map
       |> Enum.sort_by(fn {key, _} -> to_string(key) end)
       |> Enum.map_reduce(acc, fn {key, value}, acc ->
-        {value, acc} = traverse(value, join(path, key), acc, fun)
+        {value, acc} = member(value, path, key, acc, fun)
         {{key, value}, acc}
       end)
 
@@ -141,6 +154,17 @@ defmodule Mlx.NN.Parameters do
 
     {container, acc}
   end
+
+  # A quantized matrix stands in the place of its words, and its other parts beside them.
+  defp member(%Quantized{} = matrix, path, key, acc, fun) do
+    Enum.reduce(Quantized.parts(matrix), {matrix, acc}, fn {part, tensor}, {matrix, acc} ->
+      name = if part == :weight, do: key, else: part
+      {tensor, acc} = traverse(tensor, join(path, name), acc, fun)
+      {Map.replace!(matrix, part, tensor), acc}
+    end)
+  end
+
+  defp member(value, path, key, acc, fun), do: traverse(value, join(path, key), acc, fun)
 
   defp join("", key), do: to_string(key)
   defp join(path, key), do: "#{path}.#{key}"

@@ -11,7 +11,8 @@ defmodule Mlx.NN.Training do
   """
 
   alias Mlx.{Argument, Optimizers}
-  alias Mlx.NN.{Functions, Parameters, Weights}
+  alias Mlx.NN.{Functions, Parameters}
+  alias Mlx.Safetensors
 
   @enforce_keys [:params, :state, :best]
   defstruct [
@@ -310,13 +311,15 @@ defmodule Mlx.NN.Training do
 
     history = Enum.map_join(training.history, ";", &"#{&1.loss},#{&1.validation},#{&1.rate}")
 
-    Weights.write!(path, named, %{
+    texts = %{
       "epochs" => "#{training.epochs}",
       "steps" => "#{training.steps}",
       "stale" => "#{training.stale}",
       "value" => "#{value}",
       "history" => history
-    })
+    }
+
+    Safetensors.write!(path, named, texts, "train")
   end
 
   defp resumed(training, %{checkpoint: path}) do
@@ -324,8 +327,9 @@ defmodule Mlx.NN.Training do
   end
 
   defp load!(training, path) do
-    {named, texts} = Weights.read!(path)
-    named = Map.new(named)
+    file = Safetensors.open!(path, "train")
+    texts = Safetensors.metadata(file)
+    named = Safetensors.read(file)
     container = &container!(&1, &2, named, path)
 
     %{

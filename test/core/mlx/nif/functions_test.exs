@@ -28,8 +28,17 @@ defmodule Mlx.NIF.FunctionsTest do
       "nn_matrices names the matrices of a layer, and nn_program brings them into other forms",
     nn_roles: "nn_roles and nn_summary tell what names are to training",
     nn_summary: "nn_roles and nn_summary tell what names are to training",
-    safetensors_encode: "safetensors_encode and safetensors_decode keep tensors by name",
-    safetensors_decode: "safetensors_encode and safetensors_decode keep tensors by name",
+    safetensors_write: "safetensors_write and file_open keep tensors by name",
+    file_open: "safetensors_write and file_open keep tensors by name",
+    file_format: "safetensors_write and file_open keep tensors by name",
+    file_tensors: "safetensors_write and file_open keep tensors by name",
+    file_metadata: "safetensors_write and file_open keep tensors by name",
+    file_read: "safetensors_write and file_open keep tensors by name",
+    checkpoint_open: "checkpoints tell settings beside tensors",
+    checkpoint_config: "checkpoints tell settings beside tensors",
+    checkpoint_quantization: "checkpoints tell settings beside tensors",
+    checkpoint_chat_template: "checkpoints tell settings beside tensors",
+    adapter_read: "adapter_read answers what an adapter is",
     hub_pull: "hub_pull, hub_stop and hub_find bring files of hubs",
     hub_stop: "hub_pull, hub_stop and hub_find bring files of hubs",
     hub_find: "hub_pull, hub_stop and hub_find bring files of hubs",
@@ -281,21 +290,82 @@ defmodule Mlx.NIF.FunctionsTest do
     assert_raise ArgumentError, fn -> NIF.nn_summary(["a"], [], []) end
   end
 
-  test "safetensors_encode and safetensors_decode keep tensors by name" do
-    bytes = NIF.safetensors_encode(["a", "b.c"], [tensor([1, 2]), tensor([3])], ["step", "7"])
+  @tag :tmp_dir
+  test "safetensors_write and file_open keep tensors by name", %{tmp_dir: folder} do
+    path = Path.join(folder, "x.safetensors")
+    tensors = [tensor([1, 2]), tensor([3])]
+    assert NIF.safetensors_write(path, ["a", "b.c"], tensors, ["step", "7"]) == :ok
+    file = NIF.file_open(path)
+    assert NIF.file_format(file) == "safetensors"
+    one = {"a", {{:f, 32}, {2}}, "f32", 8}
+    assert NIF.file_tensors(file) == [one, {"b.c", {{:f, 32}, {1}}, "f32", 4}]
+    assert NIF.file_metadata(file) == [{"step", "7"}]
 
-    assert {[{"a", {{:f, 32}, {2}}, a}, {"b.c", _, c}], [{"step", "7"}]} =
-             NIF.safetensors_decode(bytes)
-
+    assert [{c, {{:f, 32}, {1}}}, {a, {{:f, 32}, {2}}}] = NIF.file_read(file, ["b.c", "a"], nil)
     assert {values(a), values(c)} == {[1.0, 2.0], [3.0]}
+    assert NIF.file_read(file, [], nil) == []
 
-    assert_raise Mlx.FormatError, fn -> NIF.safetensors_decode("no tensors") end
-    assert_raise ArgumentError, fn -> NIF.safetensors_encode(["a"], [], []) end
-    assert_raise ArgumentError, fn -> NIF.safetensors_encode(["a"], [tensor([1])], ["key"]) end
-
-    assert_raise ArgumentError, ~r/UTF-8/, fn ->
-      NIF.safetensors_encode([<<255>>], [tensor([1])], [])
+    assert_raise ArgumentError, ~r/has no tensor "d" among its 2/, fn ->
+      NIF.file_read(file, ["a", "d"], nil)
     end
+
+    write = &NIF.safetensors_write(path, &1, &2, &3)
+    assert_raise ArgumentError, fn -> write.(["a"], [], []) end
+    assert_raise ArgumentError, fn -> write.(["a"], [tensor([1])], ["key"]) end
+    assert_raise ArgumentError, ~r/two tensors/, fn -> write.(["a", "a"], tensors, []) end
+    assert_raise ArgumentError, ~r/UTF-8/, fn -> write.([<<255>>], [tensor([1])], []) end
+    assert File.ls!(folder) == ["x.safetensors"]
+
+    for other <- [make_ref(), tensor([1]), nil] do
+      assert_raise ArgumentError, ~r/expected an open file/, fn -> NIF.file_tensors(other) end
+    end
+  end
+
+  @tag :tmp_dir
+  test "checkpoints tell settings beside tensors", %{tmp_dir: folder} do
+    words = NIF.from_binary({{:u, 32}, {2, 8}}, <<0::512>>, nil)
+    scales = NIF.from_binary({{:f, 32}, {2, 1}}, <<0::64>>, nil)
+    path = Path.join(folder, "model.safetensors")
+    NIF.safetensors_write(path, ["p.weight", "p.scales"], [words, scales], [])
+    settings = ~s({"bits": 4, "group_size": 64, "p": {"bits": 4, "group_size": 64}})
+
+    json =
+      ~s({"a": [1, -2, 1.5, "x", null, true, {}], "big": 18446744073709551615, "quantization": #{settings}})
+
+    File.write!(Path.join(folder, "config.json"), json)
+    File.write!(Path.join(folder, "chat_template.jinja"), "{{ messages }}")
+    checkpoint = NIF.checkpoint_open(folder, false)
+    assert NIF.file_format(checkpoint) == "folder"
+
+    assert %{"a" => [1, -2, 1.5, "x", nil, true, %{}], "big" => 18_446_744_073_709_551_615} =
+             NIF.checkpoint_config(checkpoint)
+
+    assert [{"p.scales", {{:f, 32}, {2, 1}}, "f32", 8}, {"p.weight", _, "u32", 64}] =
+             NIF.file_tensors(checkpoint)
+
+    assert NIF.file_metadata(checkpoint) == []
+    assert [{_, {{:u, 32}, {2, 8}}}] = NIF.file_read(checkpoint, ["p.weight"], nil)
+    assert NIF.checkpoint_quantization(checkpoint, "p") == {"affine", 4, 64}
+    assert NIF.checkpoint_quantization(checkpoint, "q") == nil
+    assert NIF.checkpoint_chat_template(checkpoint) == "{{ messages }}"
+    alone = NIF.checkpoint_open(path, true)
+    assert NIF.checkpoint_chat_template(alone) == nil
+    assert NIF.file_format(alone) == "safetensors"
+    file = NIF.file_open(path)
+    assert_raise ArgumentError, ~r/a checkpoint/, fn -> NIF.checkpoint_config(file) end
+  end
+
+  @tag :tmp_dir
+  test "adapter_read answers what an adapter is", %{tmp_dir: folder} do
+    config = ~s({"fine_tune_type": "dora", "lora_parameters": {"scale": 20}})
+    File.write!(Path.join(folder, "adapter_config.json"), config)
+    path = Path.join(folder, "adapters.safetensors")
+    NIF.safetensors_write(path, ["q.m"], [tensor([1])], [])
+
+    assert {:dora, %{"fine_tune_type" => "dora"}, 20.0, [{"q.m", {m, {{:f, 32}, {1}}}}]} =
+             NIF.adapter_read(folder, nil)
+
+    assert values(m) == [1.0]
   end
 
   test "hub_pull, hub_stop and hub_find bring files of hubs" do

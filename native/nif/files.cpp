@@ -1,0 +1,225 @@
+// Files of tensors and model folders, opened, read by names, and written. What reads or writes runs
+// where it may wait for a disk.
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "files/json_values.h"
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/error.h"
+#include "mlxnx/io.h"
+#include "nif/function.h"
+#include "nif/functions.h"
+#include "nif/pressure.h"
+#include "nif/resource.h"
+#include "nif/stream.h"
+#include "nif/tensor.h"
+#include "tensor/node.h"
+
+namespace mlxnx::nif {
+
+// What tensors are read from by their names.
+using Source = std::variant<TensorFile, Checkpoint>;
+
+template <>
+struct Codec<Source> {
+  static Source decode(ErlNifEnv* env, Term term) {
+    if (const auto* file = Resource<TensorFile>::find(env, term)) return *file;
+    if (const auto* checkpoint = Resource<Checkpoint>::find(env, term)) return *checkpoint;
+    throw_unexpected(term, "an open file");
+  }
+};
+
+template <>
+struct Codec<Checkpoint> {
+  static Checkpoint decode(ErlNifEnv* env, Term term) {
+    return Resource<Checkpoint>::get(env, term, "a checkpoint");
+  }
+};
+
+namespace {
+
+using nlohmann::json;
+
+// How deep it nests was bounded when it was parsed.
+Term term_of(ErlNifEnv* env, const json& value) {
+  switch (value.type()) {
+    case json::value_t::boolean:
+      return encode(env, value.get<bool>());
+    case json::value_t::number_integer:
+      return enif_make_int64(env, value.get<std::int64_t>());
+    case json::value_t::number_unsigned:
+      return enif_make_uint64(env, value.get<std::uint64_t>());
+    case json::value_t::number_float:
+      return enif_make_double(env, value.get<double>());
+    case json::value_t::string:
+      return encode(env, value.get_ref<const std::string&>());
+    case json::value_t::array: {
+      std::vector<Term> items;
+      for (const json& item : value) items.push_back(term_of(env, item));
+      return encode(env, items);
+    }
+    case json::value_t::object: {
+      std::vector<Term> keys, values;
+      for (const auto& [key, member] : value.items()) {
+        keys.push_back(encode(env, key));
+        values.push_back(term_of(env, member));
+      }
+      Term map;
+      enif_make_map_from_arrays(env, keys.data(), values.data(), keys.size(), &map);
+      return map;
+    }
+    default:
+      return atoms.nil;
+  }
+}
+
+Term term_of(ErlNifEnv* env, const Config& config) {
+  return term_of(env, files::parse_json(config.to_json()));
+}
+
+Term with_type(ErlNifEnv* env, const Tensor& tensor) {
+  return enif_make_tuple2(env, encode(env, tensor), encode(env, tensor.type()));
+}
+
+Term named(ErlNifEnv* env, const std::map<std::string, Tensor>& tensors) {
+  std::vector<Term> pairs;
+  for (const auto& [name, tensor] : tensors)
+    pairs.push_back(enif_make_tuple2(env, encode(env, name), with_type(env, tensor)));
+  return encode(env, pairs);
+}
+
+Term pairs(ErlNifEnv* env, const std::map<std::string, std::string>& texts) {
+  std::vector<Term> pairs;
+  for (const auto& [key, value] : texts)
+    pairs.push_back(enif_make_tuple2(env, encode(env, key), encode(env, value)));
+  return encode(env, pairs);
+}
+
+// NIF functions
+
+Term file_open(ErlNifEnv* env, std::string path) {
+  return Resource<TensorFile>::make(env, std::filesystem::path(path));
+}
+
+Term checkpoint_open(ErlNifEnv* env, std::string path, bool requantize) {
+  return Resource<Checkpoint>::make(env, std::filesystem::path(path),
+                                    Checkpoint::Options{.requantize = requantize});
+}
+
+std::string file_format(ErlNifEnv*, Source source) {
+  return std::visit([](const auto& opened) { return std::string(opened.format()); }, source);
+}
+
+// `{name, type and shape of what reading answers, how it is stored, bytes in the file}` of each.
+std::vector<Term> file_tensors(ErlNifEnv* env, Source source) {
+  std::vector<Term> rows;
+  const auto add = [&](const std::string& name, const TensorType& type, const std::string& stored,
+                       std::uint64_t bytes) {
+    rows.push_back(enif_make_tuple4(env, encode(env, name), encode(env, type), encode(env, stored),
+                                    enif_make_uint64(env, bytes)));
+  };
+  if (const auto* file = std::get_if<TensorFile>(&source)) {
+    for (const TensorInfo& tensor : file->tensors())
+      add(tensor.name, {tensor.dtype, tensor.shape}, tensor.type, tensor.bytes);
+  } else {
+    for (const CheckpointTensor& tensor : std::get<Checkpoint>(source).tensors())
+      add(tensor.name, tensor.type, tensor.stored, tensor.bytes);
+  }
+  return rows;
+}
+
+// `{key, text}` of each.
+Term file_metadata(ErlNifEnv* env, Source source) {
+  const auto* file = std::get_if<TensorFile>(&source);
+  return file == nullptr ? encode(env, std::vector<Term>()) : pairs(env, file->metadata());
+}
+
+// `{tensor, {type, shape}}` for each name.
+Term file_read(ErlNifEnv* env, Source source, std::vector<std::string> names, Where where) {
+  const WhereScope scope(where);
+  std::vector<Term> tensors;
+  std::size_t bytes = 0;
+  for (const std::string& name : names) {
+    const Tensor tensor = std::visit([&](const auto& opened) { return opened.read(name); }, source);
+    bytes += tensor.size() * size_bytes(tensor.dtype());
+    tensors.push_back(with_type(env, tensor));
+  }
+  return with_pressure(env, note_built(bytes), encode(env, tensors));
+}
+
+// `metadata`: keys, each with its value behind it.
+void safetensors_write(ErlNifEnv*, std::string path, std::vector<std::string> names,
+                       TensorList tensors, std::vector<std::string> metadata) {
+  const std::vector<Tensor> copies = tensors.copies();
+  if (copies.size() != names.size() || metadata.size() % 2 != 0)
+    throw ArgumentError("as many names as tensors are wanted, and keys with values");
+  std::map<std::string, Tensor> named;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!named.emplace(names[i], copies[i]).second)
+      throw ArgumentError("two tensors are called " + names[i]);
+  }
+  std::map<std::string, std::string> texts;
+  for (std::size_t i = 0; i < metadata.size(); i += 2) texts.emplace(metadata[i], metadata[i + 1]);
+  save_safetensors(path, named, texts);
+}
+
+Term checkpoint_config(ErlNifEnv* env, Checkpoint checkpoint) {
+  return term_of(env, checkpoint.config());
+}
+
+// `{mode, bits, group_size}`, or nil where the layer is not quantized.
+Term checkpoint_quantization(ErlNifEnv* env, Checkpoint checkpoint, std::string layer) {
+  const std::optional<Quantization> form = checkpoint.quantization(layer);
+  if (!form) return atoms.nil;
+  const auto number = [env](const std::optional<std::int64_t>& value) {
+    return value ? encode(env, *value) : atoms.nil;
+  };
+  return enif_make_tuple3(env, encode(env, std::string(name(form->mode))), number(form->bits),
+                          number(form->group_size));
+}
+
+Term checkpoint_chat_template(ErlNifEnv* env, Checkpoint checkpoint) {
+  const std::optional<std::string> text = checkpoint.chat_template();
+  return text ? encode(env, *text) : atoms.nil;
+}
+
+// `{kind, config, scale, [{name, {tensor, {type, shape}}}]}`
+Term adapter_read(ErlNifEnv* env, std::string path, Where where) {
+  const WhereScope scope(where);
+  const Adapter adapter = Adapter::read(path);
+  constexpr const char* kKinds[] = {"lora", "dora", "full"};
+  return enif_make_tuple4(env, enif_make_atom(env, kKinds[static_cast<int>(adapter.kind)]),
+                          term_of(env, adapter.config), enif_make_double(env, adapter.scale),
+                          named(env, adapter.tensors));
+}
+
+}  // namespace
+
+bool open_file_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
+  return Resource<TensorFile>::open(env, "tensor_file", flags) &&
+         Resource<Checkpoint>::open(env, "checkpoint", flags);
+}
+
+std::span<const ErlNifFunc> file_functions() {
+  static constexpr ErlNifFunc kFunctions[] = {
+      nif_function<"file_open", &file_open, WaitsForFiles{}>(),
+      nif_function<"file_format", &file_format>(),
+      nif_function<"file_tensors", &file_tensors, NeverQuick{}>(),
+      nif_function<"file_metadata", &file_metadata, NeverQuick{}>(),
+      nif_function<"file_read", &file_read, WaitsForFiles{}>(),
+      nif_function<"safetensors_write", &safetensors_write, WaitsForFiles{}>(),
+      nif_function<"checkpoint_open", &checkpoint_open, WaitsForFiles{}>(),
+      nif_function<"checkpoint_config", &checkpoint_config, NeverQuick{}>(),
+      nif_function<"checkpoint_quantization", &checkpoint_quantization>(),
+      nif_function<"checkpoint_chat_template", &checkpoint_chat_template>(),
+      nif_function<"adapter_read", &adapter_read, WaitsForFiles{}>(),
+  };
+  return kFunctions;
+}
+
+}  // namespace mlxnx::nif
