@@ -1,5 +1,7 @@
 // Files of tensors and model folders, opened, read by names, and written. What reads or writes runs
 // where it may wait for a disk.
+#include <cmath>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -8,7 +10,9 @@
 #include <variant>
 #include <vector>
 
+#include "files/gguf.h"
 #include "files/json_values.h"
+#include "io/tensor_file_contents.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
@@ -18,7 +22,6 @@
 #include "nif/resource.h"
 #include "nif/stream.h"
 #include "nif/tensor.h"
-#include "tensor/node.h"
 
 namespace mlxnx::nif {
 
@@ -31,6 +34,13 @@ struct Codec<Source> {
     if (const auto* file = Resource<TensorFile>::find(env, term)) return *file;
     if (const auto* checkpoint = Resource<Checkpoint>::find(env, term)) return *checkpoint;
     throw_unexpected(term, "an open file");
+  }
+};
+
+template <>
+struct Codec<TensorFile> {
+  static TensorFile decode(ErlNifEnv* env, Term term) {
+    return Resource<TensorFile>::get(env, term, "a file of tensors");
   }
 };
 
@@ -82,6 +92,15 @@ Term term_of(ErlNifEnv* env, const Config& config) {
   return term_of(env, files::parse_json(config.to_json()));
 }
 
+// `{mode, bits, group_size}`
+Term term_of(ErlNifEnv* env, const Quantization& form) {
+  const auto number = [env](const std::optional<std::int64_t>& value) {
+    return value ? encode(env, *value) : atoms.nil;
+  };
+  return enif_make_tuple3(env, encode(env, std::string(name(form.mode))), number(form.bits),
+                          number(form.group_size));
+}
+
 Term with_type(ErlNifEnv* env, const Tensor& tensor) {
   return enif_make_tuple2(env, encode(env, tensor), encode(env, tensor.type()));
 }
@@ -98,6 +117,87 @@ Term pairs(ErlNifEnv* env, const std::map<std::string, std::string>& texts) {
   for (const auto& [key, value] : texts)
     pairs.push_back(enif_make_tuple2(env, encode(env, key), encode(env, value)));
   return encode(env, pairs);
+}
+
+Term term_of(ErlNifEnv* env, double number) {
+  if (std::isfinite(number)) return enif_make_double(env, number);
+  return std::isnan(number) ? atoms.nan : number > 0 ? atoms.infinity : atoms.neg_infinity;
+}
+
+// The parser allows four lists within each other.
+Term term_of(ErlNifEnv* env, const files::GgufValue& value);
+
+template <typename T>
+Term list_of(ErlNifEnv* env, const std::vector<T>& items) {
+  std::vector<Term> terms;
+  terms.reserve(items.size());
+  for (const T& item : items) {
+    if constexpr (std::is_same_v<T, double> || std::is_same_v<T, files::GgufValue>) {
+      terms.push_back(term_of(env, item));
+    } else {
+      terms.push_back(
+          Codec<std::conditional_t<std::is_same_v<T, std::string_view>, std::string, T>>::encode(
+              env, item));
+    }
+  }
+  return encode(env, terms);
+}
+
+Term u64_of(ErlNifEnv* env, std::span<const std::byte> bytes) {
+  std::uint64_t number = 0;
+  std::memcpy(&number, bytes.data(), sizeof number);
+  return enif_make_uint64(env, number);
+}
+
+Term list_of(ErlNifEnv* env, const files::GgufValue& value) {
+  using files::GgufType;
+  switch (value.item_type()) {
+    case GgufType::kText:
+      return list_of(env, value.as_texts());
+    case GgufType::kList:
+      return list_of(env, value.as_lists());
+    case GgufType::kF32:
+    case GgufType::kF64:
+      return list_of(env, value.as_numbers());
+    case GgufType::kU64: {
+      std::vector<Term> items;
+      for (auto bytes = value.as_bytes(); !bytes.empty(); bytes = bytes.subspan(8))
+        items.push_back(u64_of(env, bytes));
+      return encode(env, items);
+    }
+    case GgufType::kBool: {
+      std::vector<Term> items;
+      for (const bool item : value.as_booleans()) items.push_back(encode(env, item));
+      return encode(env, items);
+    }
+    default:
+      return list_of(env, value.as_integers());
+  }
+}
+
+Term term_of(ErlNifEnv* env, const files::GgufValue& value) {
+  using files::GgufType;
+  switch (value.type()) {
+    case GgufType::kText:
+      return Codec<std::string>::encode(env, value.as_text());
+    case GgufType::kList:
+      return list_of(env, value);
+    case GgufType::kBool:
+      return encode(env, value.as_boolean());
+    case GgufType::kF32:
+    case GgufType::kF64:
+      return term_of(env, value.as_number());
+    case GgufType::kU64:
+      return u64_of(env, value.encoded());
+    default:
+      return encode(env, value.as_integer());
+  }
+}
+
+const files::GgufFile& gguf_of(const TensorFile& file) {
+  const files::GgufFile* const gguf = file.contents().file.gguf();
+  if (gguf == nullptr) throw ArgumentError("expected a .gguf file");
+  return *gguf;
 }
 
 // NIF functions
@@ -152,6 +252,51 @@ Term file_read(ErlNifEnv* env, Source source, std::vector<std::string> names, Wh
   return with_pressure(env, note_built(bytes), encode(env, tensors));
 }
 
+// `{key, value}` of each.
+std::vector<Term> gguf_metadata(ErlNifEnv* env, TensorFile file) {
+  const files::GgufFile& gguf = gguf_of(file);
+  std::vector<Term> pairs;
+  for (std::size_t i = 0; i < gguf.size(); ++i) {
+    const files::GgufValue value = gguf.value(i);
+    pairs.push_back(
+        enif_make_tuple2(env, Codec<std::string>::encode(env, value.key()), term_of(env, value)));
+  }
+  return pairs;
+}
+
+// `[value]`, or `[]` where there is no such key.
+Term gguf_value(ErlNifEnv* env, TensorFile file, std::string key) {
+  std::vector<Term> found;
+  if (const auto value = gguf_of(file).find(key)) found.push_back(term_of(env, *value));
+  return encode(env, found);
+}
+
+// For each name `{{mode, bits, group_size}, [{tensor, {type, shape}}]}`, of words, scales and where
+// there are any biases; or nil, where MLX has no form for the blocks.
+Term gguf_read_quantized(ErlNifEnv* env, TensorFile file, std::vector<std::string> names,
+                         Where where) {
+  const WhereScope scope(where);
+  std::vector<Term> matrices;
+  std::size_t bytes = 0;
+  for (const std::string& each : names) {
+    const std::optional<Quantized> matrix = file.read_quantized(each);
+    if (!matrix) {
+      matrices.push_back(atoms.nil);
+      continue;
+    }
+    std::vector<Term> parts;
+    const auto add = [&](const Tensor& part) {
+      bytes += part.size() * size_bytes(part.dtype());
+      parts.push_back(with_type(env, part));
+    };
+    add(matrix->weight);
+    add(matrix->scales);
+    if (matrix->biases) add(*matrix->biases);
+    matrices.push_back(enif_make_tuple2(env, term_of(env, matrix->form), encode(env, parts)));
+  }
+  return with_pressure(env, note_built(bytes), encode(env, matrices));
+}
+
 // `metadata`: keys, each with its value behind it.
 void safetensors_write(ErlNifEnv*, std::string path, std::vector<std::string> names,
                        TensorList tensors, std::vector<std::string> metadata) {
@@ -175,12 +320,7 @@ Term checkpoint_config(ErlNifEnv* env, Checkpoint checkpoint) {
 // `{mode, bits, group_size}`, or nil where the layer is not quantized.
 Term checkpoint_quantization(ErlNifEnv* env, Checkpoint checkpoint, std::string layer) {
   const std::optional<Quantization> form = checkpoint.quantization(layer);
-  if (!form) return atoms.nil;
-  const auto number = [env](const std::optional<std::int64_t>& value) {
-    return value ? encode(env, *value) : atoms.nil;
-  };
-  return enif_make_tuple3(env, encode(env, std::string(name(form->mode))), number(form->bits),
-                          number(form->group_size));
+  return form ? term_of(env, *form) : atoms.nil;
 }
 
 Term checkpoint_chat_template(ErlNifEnv* env, Checkpoint checkpoint) {
@@ -213,6 +353,9 @@ std::span<const ErlNifFunc> file_functions() {
       nif_function<"file_metadata", &file_metadata, NeverQuick{}>(),
       nif_function<"file_read", &file_read, WaitsForFiles{}>(),
       nif_function<"safetensors_write", &safetensors_write, WaitsForFiles{}>(),
+      nif_function<"gguf_metadata", &gguf_metadata, WaitsForFiles{}>(),
+      nif_function<"gguf_value", &gguf_value, WaitsForFiles{}>(),
+      nif_function<"gguf_read_quantized", &gguf_read_quantized, WaitsForFiles{}>(),
       nif_function<"checkpoint_open", &checkpoint_open, WaitsForFiles{}>(),
       nif_function<"checkpoint_config", &checkpoint_config, NeverQuick{}>(),
       nif_function<"checkpoint_quantization", &checkpoint_quantization>(),

@@ -25,6 +25,22 @@ defmodule Mlx.Files do
     named(owner, fn -> native.(path) end)
   end
 
+  @doc "An opened file of tensors. Raises `Mlx.FormatError` for one of another format."
+  @spec open_as(String.t(), String.t(), Path.t()) :: source
+  def open_as(owner, format, path) do
+    source = open(owner, &NIF.file_open/1, path)
+
+    case NIF.file_format(source) do
+      ^format ->
+        source
+
+      other ->
+        raise Mlx.FormatError,
+          message:
+            "[#{owner}] #{String.replace_invalid(path)}: the file is in the format #{other}, not #{format}"
+    end
+  end
+
   @doc "The names of the tensors, in the file's order."
   @spec names(source) :: [String.t()]
   def names(source), do: for({name, _type, _stored, _bytes} <- NIF.file_tensors(source), do: name)

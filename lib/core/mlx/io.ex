@@ -10,7 +10,7 @@ defmodule Mlx.IO do
   `Mlx.Safetensors` and `Mlx.GGUF` do more with one format.
   """
 
-  alias Mlx.{Argument, Files, NIF}
+  alias Mlx.{Argument, Files}
 
   @doc """
   The tensors in the file `path`.
@@ -37,15 +37,8 @@ defmodule Mlx.IO do
     Files.options!(options, [:only], "load")
 
     case suffix(path) do
-      suffix when suffix in [".safetensors", ".gguf"] ->
-        source = Files.open("load", &NIF.file_open/1, path)
-        format = NIF.file_format(source)
-
-        if ".#{format}" != suffix do
-          raise Mlx.FormatError, message: "[load] #{path}: it is a file in the format #{format}"
-        end
-
-        Files.read("load", source, options)
+      "." <> format when format in ["safetensors", "gguf"] ->
+        Files.read("load", Files.open_as("load", format, path), options)
 
       _other ->
         unknown!(path, "load", ".safetensors or .gguf")

@@ -66,13 +66,14 @@ defmodule Mlx.Quantized do
 
   ## Examples
 
-      iex> parts = %{"weight" => nil, "scales" => nil}
-      iex> parts |> Mlx.Quantized.from_parameters(mode: :mxfp8) |> Mlx.Quantized.options()
+      iex> Nx.iota({2, 64}, type: :f32) |> Mlx.Quantized.quantize(mode: :mxfp8) |> Mlx.Quantized.options()
       [mode: :mxfp8, bits: 8, group_size: 32]
   """
   @spec options(t) :: keyword()
-  def options(%__MODULE__{mode: mode, bits: bits, group_size: group_size}),
-    do: [mode: mode, bits: bits, group_size: group_size]
+  def options(quantized) do
+    check!(quantized, "options")
+    [mode: quantized.mode, bits: quantized.bits, group_size: quantized.group_size]
+  end
 
   @doc """
   The matrix in a layer's parameters: `"weight"`, `"scales"`, and where they are there `"biases"` and `"global_scale"`. The options are
@@ -82,7 +83,7 @@ defmodule Mlx.Quantized do
   """
   @spec from_parameters(%{String.t() => Mlx.Tensor.like()}, keyword()) :: t
   def from_parameters(parameters, options \\ []) do
-    there? = is_map_key(parameters, "weight") and is_map_key(parameters, "scales")
+    there? = match?(%{"weight" => _, "scales" => _}, parameters)
     expected = ~s(parameters with "weight" and "scales")
     Argument.check!(there?, "from_parameters", expected, parameters)
     parts = for part <- @parts, do: {part, parameters["#{part}"]}
@@ -98,7 +99,13 @@ defmodule Mlx.Quantized do
       ["biases", "scales", "weight"]
   """
   @spec to_parameters(t) :: %{String.t() => Mlx.Tensor.like()}
-  def to_parameters(quantized), do: Map.new(parts(quantized), fn {k, v} -> {"#{k}", v} end)
+  def to_parameters(quantized) do
+    check!(quantized, "to_parameters")
+    Map.new(parts(quantized), fn {part, tensor} -> {"#{part}", tensor} end)
+  end
+
+  defp check!(term, owner),
+    do: Argument.check!(is_struct(term, __MODULE__), owner, "a Mlx.Quantized", term)
 
   @doc false
   # What layers and files call the parts.

@@ -60,18 +60,8 @@ defmodule Mlx.Safetensors do
   def open!(path), do: open!(path, "open")
 
   @doc false
-  def open!(path, owner) do
-    source = Files.open(owner, &NIF.file_open/1, path)
-
-    case NIF.file_format(source) do
-      "safetensors" ->
-        %__MODULE__{source: source, path: path}
-
-      format ->
-        raise Mlx.FormatError,
-          message: "[#{owner}] #{path}: it is a file in the format #{format}: see Mlx.IO.load/2"
-    end
-  end
+  def open!(path, owner),
+    do: %__MODULE__{source: Files.open_as(owner, "safetensors", path), path: path}
 
   @doc """
   The tensor of a name, or a map of those that the options of `read!/2` mean.
@@ -129,7 +119,7 @@ defmodule Mlx.Safetensors do
     {names, refs} = Files.named_refs!(tensors, owner)
 
     texts? =
-      is_map(metadata) and
+      is_map(metadata) and not is_struct(metadata) and
         Enum.all?(metadata, fn {key, value} -> Files.text?(key) and Files.text?(value) end)
 
     Argument.check!(texts?, owner, "metadata to be a map of texts to texts", metadata)

@@ -6,10 +6,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "mlxnx/quantize.h"
 #include "mlxnx/tensor.h"
 
 namespace mlxnx {
@@ -54,8 +56,13 @@ class TensorFile {
   /// The tensors whose names are meant, all by default.
   std::map<std::string, Tensor> read(
       const std::function<bool(std::string_view name)>& which = {}) const;
+  /// The blocks of a .gguf file's matrix in MLX's form of the same numbers, as Checkpoint has it;
+  /// nothing where there is no such form. Throws: as `read`; UnsupportedError for blocks whose
+  /// scales that form can't hold.
+  std::optional<Quantized> read_quantized(std::string_view name) const;
 
   struct Contents;
+  const Contents& contents() const { return *contents_; }  ///< for the layers of this library
 
  private:
   std::shared_ptr<const Contents> contents_;

@@ -274,6 +274,19 @@ void note_quantization(const Entries& entries, Config& config) {
 
 }  // namespace
 
+std::optional<Quantized> read_packed(const OpenFile& file, const StoredTensor& tensor) {
+  const auto form = files::packed_form(tensor.type);
+  if (!form || tensor.shape.size() < 2) return std::nullopt;
+  const std::vector<Tensor> parts = packed(file, tensor);
+  Quantized matrix{.weight = parts[0],
+                   .scales = parts[1],
+                   .form = {.mode = quantization_mode(form->mode),
+                            .bits = form->bits,
+                            .group_size = form->group_size}};
+  if (form->has_biases) matrix.biases = parts[2];
+  return matrix;
+}
+
 Source open_gguf(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Options& options) {
   const GgufFile& gguf = *file->gguf();
   const std::string_view name = gguf.at("general.architecture").as_text();

@@ -9,7 +9,6 @@
 #include "files/nearest.h"
 #include "io/stored_tensor.h"
 #include "mlxnx/error.h"
-#include "tensor/node.h"
 
 namespace mlxnx::io {
 namespace {
@@ -100,7 +99,7 @@ TensorType OpenFile::type_as(const files::StoredTensor& tensor, DType type) cons
 }
 
 Tensor OpenFile::read_as(const files::StoredTensor& tensor, DType type) const {
-  return tensors::from_pages(file_.pages(tensor.offset, tensor.bytes), type_as(tensor, type));
+  return read_in_place(file_, tensor, type_as(tensor, type));
 }
 
 }  // namespace mlxnx::io

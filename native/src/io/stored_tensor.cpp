@@ -43,12 +43,18 @@ DType type_of(files::StoredType stored) {
   return row.per_block == 1 ? DType::bf16 : DType::f32;
 }
 
+Tensor read_in_place(const files::MappedFile& file, const files::StoredTensor& stored,
+                     const TensorType& type) {
+  // A mapping takes longer than copying so few bytes, and a process has only some ten thousands.
+  constexpr std::uint64_t kMostCopied = 16384;
+  if (stored.bytes <= kMostCopied) return Tensor::from_bytes(bytes_of(file, stored), type);
+  return tensors::from_pages(file.pages(stored.offset, stored.bytes), type);
+}
+
 Tensor read_stored(const files::MappedFile& file, const files::StoredTensor& stored) {
   const files::StoredTypeRow& row = files::row_of(stored.type);
   if (stored.type == files::StoredType::kBool) return read_bools(file, stored);
-  if (row.dtype) {
-    return tensors::from_pages(file.pages(stored.offset, stored.bytes), {*row.dtype, stored.shape});
-  }
+  if (row.dtype) return read_in_place(file, stored, {*row.dtype, stored.shape});
   return row.per_block == 1 ? read_small_floats(file, stored) : read_blocks(file, stored);
 }
 

@@ -1,23 +1,19 @@
-#include "io/open_file.h"
+#include "io/gguf_model.h"
 #include "io/stored_tensor.h"
+#include "io/tensor_file_contents.h"
 #include "mlxnx/io.h"
 
 namespace mlxnx {
 
-struct TensorFile::Contents {
-  explicit Contents(const std::filesystem::path& path) : file(path) {
-    for (const files::StoredTensor& stored : file.tensors()) {
-      tensors.push_back({.name = stored.name,
-                         .type = std::string(files::row_of(stored.type).name),
-                         .dtype = io::type_of(stored.type),
-                         .shape = stored.shape,
-                         .bytes = stored.bytes});
-    }
+TensorFile::Contents::Contents(const std::filesystem::path& path) : file(path) {
+  for (const files::StoredTensor& stored : file.tensors()) {
+    tensors.push_back({.name = stored.name,
+                       .type = std::string(files::row_of(stored.type).name),
+                       .dtype = io::type_of(stored.type),
+                       .shape = stored.shape,
+                       .bytes = stored.bytes});
   }
-
-  io::OpenFile file;
-  std::vector<TensorInfo> tensors;
-};
+}
 
 TensorFile::TensorFile(const std::filesystem::path& path)
     : contents_(std::make_shared<const Contents>(path)) {}
@@ -38,6 +34,10 @@ const TensorInfo* TensorFile::find(std::string_view name) const {
 
 Tensor TensorFile::read(std::string_view name) const {
   return contents_->file.read(contents_->file.at(name));
+}
+
+std::optional<Quantized> TensorFile::read_quantized(std::string_view name) const {
+  return io::read_packed(contents_->file, contents_->file.at(name));
 }
 
 std::map<std::string, Tensor> TensorFile::read(

@@ -3,7 +3,7 @@ defmodule Mlx.ArgumentsTest do
   use ExUnit.Case, async: false
 
   import Mlx.Handles
-  alias Mlx.{Device, Memory, Program, Stream}
+  alias Mlx.{Checkpoint, Device, GGUF, Memory, Program, Quantized, Safetensors, Stream}
 
   # Values of every kind, of which each function takes some.
   defp values do
@@ -85,7 +85,62 @@ defmodule Mlx.ArgumentsTest do
        "[transform] expected :size of :vmap, a number"},
       {:transform, &Program.transform(program(), :vmap, size: 2, in_axes: &1),
        &(is_integer(&1) or &1 in [nil, [1]]), "[transform] expected :in_axes to be an axis"}
-    ]
+    ] ++ file_rows()
+  end
+
+  defp file_rows do
+    none = fn _ -> false end
+    options = &(&1 == [])
+    text = &(is_binary(&1) and &1 != "")
+    # Numbers where Nx is there.
+    tensor = &(is_reference(&1) or is_number(&1))
+
+    opened =
+      for {module, what} <- [
+            {Safetensors, "a file of Mlx.Safetensors.open!/1"},
+            {GGUF, "a file of Mlx.GGUF.open!/1"},
+            {Checkpoint, "a checkpoint of Mlx.Checkpoint.open!/2"}
+          ],
+          name <- ~w(names info metadata read read_quantized format config chat_template)a,
+          function_exported?(module, name, 1) do
+        {name, &apply(module, name, [&1]), none, "[#{name}] expected #{what}"}
+      end
+
+    paths =
+      for {module, name} <- [
+            {Safetensors, :read!},
+            {Safetensors, :open!},
+            {Safetensors, :reader},
+            {GGUF, :open!},
+            {Checkpoint, :open!},
+            {Checkpoint, :read_adapter!},
+            {Mlx.IO, :load}
+          ] do
+        {name, &apply(module, name, [&1]), text, "expected the path of a file"}
+      end
+
+    opened ++
+      paths ++
+      [
+        {:write!, &Safetensors.write!(&1, %{}), text, "[write] expected the path of a file"},
+        {:write!, &Safetensors.write!("x", &1), &(&1 in [[], %{}, %{ref: nil}]),
+         "[write] expected a map of names to tensors"},
+        {:write!, &Safetensors.write!("x", %{"a" => &1}), tensor, "[write] expected a tensor"},
+        {:write!, &Safetensors.write!("x", %{}, &1), &(&1 == %{}),
+         "[write] expected metadata to be"},
+        {:read!, &Safetensors.read!("x", &1), options, "[read] expected no options but"},
+        {:load, &Mlx.IO.load("x.gguf", &1), options, "[load] expected no options but :only"},
+        {:save, &Mlx.IO.save(&1, %{}), text, "[save] expected the path of a file"},
+        {:open!, &Checkpoint.open!("x", &1), options, "[open] expected no options but"},
+        {:quantization, &Checkpoint.quantization(&1, "p"), none, "expected a checkpoint"},
+        {:options, &Quantized.options/1, none, "[options] expected a Mlx.Quantized"},
+        {:to_parameters, &Quantized.to_parameters/1, none, "expected a Mlx.Quantized"},
+        {:from_parameters, &Quantized.from_parameters/1, none, ~s("weight" and "scales")},
+        {:quantize, &Quantized.quantize(tensor([1.0]), &1), options, "expected no options but"},
+        {:from_binary, &Mlx.Tensor.from_binary(&1, {:u, 8}, {0}), &is_binary/1,
+         "[from_binary] expected a binary"},
+        {:to_binary, &Mlx.Tensor.to_binary/1, tensor, "[to_binary] expected a tensor"}
+      ]
   end
 
   defp program do
@@ -104,7 +159,19 @@ defmodule Mlx.ArgumentsTest do
   test "every public function has a row" do
     names = Enum.map(rows(), &elem(&1, 0)) ++ @takes_all ++ @need_nx
 
-    for module <- [Mlx, Device, Memory, Program, Stream],
+    for module <- [
+          Mlx,
+          Checkpoint,
+          Device,
+          GGUF,
+          Mlx.IO,
+          Mlx.Tensor,
+          Memory,
+          Program,
+          Quantized,
+          Safetensors,
+          Stream
+        ],
         {:docs_v1, _, _, _, _, _, docs} = Code.fetch_docs(module),
         {{:function, name, arity}, _, _, doc, _} <- docs,
         arity > 0 and doc != :hidden do

@@ -34,6 +34,9 @@ defmodule Mlx.NIF.FunctionsTest do
     file_tensors: "safetensors_write and file_open keep tensors by name",
     file_metadata: "safetensors_write and file_open keep tensors by name",
     file_read: "safetensors_write and file_open keep tensors by name",
+    gguf_metadata: "gguf functions tell what only such files have",
+    gguf_value: "gguf functions tell what only such files have",
+    gguf_read_quantized: "gguf functions tell what only such files have",
     checkpoint_open: "checkpoints tell settings beside tensors",
     checkpoint_config: "checkpoints tell settings beside tensors",
     checkpoint_quantization: "checkpoints tell settings beside tensors",
@@ -319,6 +322,37 @@ defmodule Mlx.NIF.FunctionsTest do
     for other <- [make_ref(), tensor([1]), nil] do
       assert_raise ArgumentError, ~r/expected an open file/, fn -> NIF.file_tensors(other) end
     end
+  end
+
+  @tag :tmp_dir
+  test "gguf functions tell what only such files have", %{tmp_dir: folder} do
+    path = Path.join(folder, "x.gguf")
+    # A block of 32 of Q8_0: a scale of 2 and integers.
+    block = <<2.0::float-16-little>> <> for(i <- 1..32, into: "", do: <<i>>)
+
+    tensors = [
+      {"q", 8, {2, 32}, block <> block},
+      {"v", 0, {2}, <<1.0::float-32-little, 2.0::float-32-little>>}
+    ]
+
+    Mlx.GgufFiles.write!(path, [{"a", {:text, "x"}}, {"b", {:list, {:s8, [1, -1]}}}], tensors)
+    file = NIF.file_open(path)
+    assert NIF.gguf_metadata(file) == [{"a", "x"}, {"b", [1, -1]}]
+    assert {NIF.gguf_value(file, "b"), NIF.gguf_value(file, "c")} == {[[1, -1]], []}
+
+    assert [{{"affine", 8, 32}, [{words, {{:u, 32}, {2, 8}}}, {scales, _}, {_biases, _}]}, nil] =
+             NIF.gguf_read_quantized(file, ["q", "v"], nil)
+
+    assert values(words) |> length() == 16
+    assert {{:f, 16}, {2, 1}} = NIF.type_of(scales)
+    other = Path.join(folder, "x.safetensors")
+    NIF.safetensors_write(other, [], [], [])
+
+    assert_raise ArgumentError, ~r/a .gguf file/, fn ->
+      NIF.gguf_metadata(NIF.file_open(other))
+    end
+
+    assert NIF.gguf_read_quantized(file, [], nil) == []
   end
 
   @tag :tmp_dir
