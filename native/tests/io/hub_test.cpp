@@ -486,8 +486,7 @@ TEST_F(Hub, FollowsNoLinkOutOfTheCache) {
   fs::remove(snapshot / "sub");
   fs::remove_all(folder("plain") / "blobs");
   fs::create_directory_symlink(cache_.path / "elsewhere", folder("plain") / "blobs");
-  EXPECT_THAT(refusal<FormatError>("plain"),
-              HasSubstr("blobs leads out of the repository's folder"));
+  EXPECT_THAT(refusal<FormatError>("plain"), HasSubstr("blobs leads out of the cache"));
   EXPECT_TRUE(fs::is_empty(cache_.path / "elsewhere"));
   // What another client keeps for all repositories together.
   fs::remove(folder("plain") / "blobs");

@@ -17,6 +17,7 @@ defmodule Mlx.HubTest do
     [hub, _other] = String.split(line)
     for name <- ["no_proxy", "NO_PROXY"], do: System.put_env(name, "127.0.0.1")
     System.put_env("HF_HOME", "/nonexistent")
+    for name <- ["HF_TOKEN", "HF_HUB_OFFLINE"], do: System.delete_env(name)
     %{endpoint: "http://127.0.0.1:#{hub}"}
   end
 

@@ -25,6 +25,12 @@ namespace fs = std::filesystem;
       fmt::format("[{}] {} can't be written: {}", kOp, path.string(), std::strerror(error)));
 }
 
+void create(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) refuse(folder, error.value());
+}
+
 // `repo` as the name of a folder.
 std::string folder_name(std::string_view repo) {
   std::string name = "models--" + std::string(repo);
@@ -111,21 +117,21 @@ std::vector<std::string> RepoCache::files(const std::string& commit) const {
   return names;
 }
 
+// A folder of the repository's, which no link leads out of it.
 void RepoCache::make_folder(const fs::path& folder) const {
   std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) refuse(folder, error.value());
+  fs::path above = folder;
+  while (above != folder_ && !fs::exists(above, error)) above = above.parent_path();
+  if (above != folder_ && !is_within(above)) {
+    throw FormatError(fmt::format("[{}] {} leads out of the cache; remove it, if it is not yours",
+                                  kOp, above.string()));
+  }
+  create(folder);
 }
 
 void RepoCache::make_folders() const {
-  make_folder(locks_);
-  for (const char* name : {"blobs", "snapshots", "refs"}) {
-    make_folder(folder_ / name);
-    if (!is_within(folder_ / name)) {
-      throw FormatError(fmt::format("[{}] {} leads out of the repository's folder", kOp,
-                                    (folder_ / name).string()));
-    }
-  }
+  create(locks_);
+  for (const char* name : {"blobs", "snapshots", "refs"}) make_folder(folder_ / name);
 }
 
 void RepoCache::keep_tree(const Listing& listing) const {
@@ -145,10 +151,6 @@ void RepoCache::keep_commit(const std::string& revision, const std::string& comm
 void RepoCache::link(const std::string& commit, const std::string& file,
                      const std::string& blob_name) const {
   const fs::path path = snapshot(commit) / file;
-  fs::path above = path.parent_path();
-  for (std::error_code ignored; !fs::exists(above, ignored);) above = above.parent_path();
-  if (!is_within(above))
-    throw FormatError(fmt::format("[{}] {} leads out of the cache", kOp, above.string()));
   make_folder(path.parent_path());
   const fs::path target = blob(blob_name).lexically_relative(path.parent_path());
   // Another process may make the same link meanwhile.
