@@ -1,9 +1,10 @@
-// From text to tokens and back: tokenizers of every file format, text that streams, chat templates, and grammars that
-// say which tokens may come next. Needs no MLX. All of it is a library in Rust inside this one; a build without cargo
-// lacks it (`has_text`), and what would make one of these values then throws UnsupportedError.
+// From text to tokens and back: tokenizers of every file format, text that streams, chat templates,
+// and grammars that say which tokens may come next. Needs no MLX. All of it is a library in Rust
+// inside this one; a build without cargo lacks it (`has_text`), and what would make one of these
+// values then throws UnsupportedError.
 //
-// Values are cheap to copy and, but for Detokenizer and GrammarMatcher, may be used by many threads at once. Texts are
-// UTF-8. Read next: examples in native/tests/text.
+// Values are cheap to copy and, but for Detokenizer and GrammarMatcher, may be used by many threads
+// at once. Texts are UTF-8. Read next: examples in native/tests/text.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The C interface of the Rust library in a build without it: what makes an object refuses, and the rest, which needs
-// one, is never reached.
+// The C interface of the Rust library in a build without it: what makes an object refuses, and the
+// rest, which needs one, is never reached.
 #include <cstdlib>
 #include <cstring>
 #include <string_view>

@@ -23,8 +23,8 @@ text::MatcherHandle* handle_of(mlxnx_text_matcher* matcher) {
 
 Grammar Grammar::make(const Tokenizer& tokenizer, std::span<const std::uint32_t> ends,
                       std::string_view kind, std::string_view source) {
-  return Grammar(text::shared<text::GrammarHandle>(
-      kOp, mlxnx_text_grammar_free, [&](auto out, auto error) {
+  return Grammar(
+      text::shared<text::GrammarHandle>(kOp, mlxnx_text_grammar_free, [&](auto out, auto error) {
         return mlxnx_text_grammar_new(raw(tokenizer.handle_.get()), ends.data(), ends.size(),
                                       span_of(kind), span_of(source), out, error);
       }));

@@ -66,8 +66,8 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& path) {
     return of_file(path, [](std::string_view model) { return from_sentencepiece(model); });
   if (kind == ".tiktoken")
     return of_file(path, [](std::string_view ranks) { return from_tiktoken(ranks); });
-  throw ArgumentError(fmt::format(
-      "[{}] {}: a tokenizer's file ends in .json, .model or .tiktoken", kOp, path.string()));
+  throw ArgumentError(fmt::format("[{}] {}: a tokenizer's file ends in .json, .model or .tiktoken",
+                                  kOp, path.string()));
 }
 
 Tokenizer Tokenizer::from_json(std::string_view json) {
@@ -114,9 +114,8 @@ Tokenizer Tokenizer::from_parts(const TokenizerParts& parts) {
       .remove_extra_spaces = or_none(parts.remove_extra_spaces),
       .character_map = span_of(parts.character_map),
   };
-  return Tokenizer(shared_tokenizer([&](auto out, auto error) {
-    return mlxnx_text_tokenizer_from_parts(&given, out, error);
-  }));
+  return Tokenizer(shared_tokenizer(
+      [&](auto out, auto error) { return mlxnx_text_tokenizer_from_parts(&given, out, error); }));
 }
 
 std::vector<std::uint32_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
@@ -199,8 +198,8 @@ std::vector<AddedToken> Tokenizer::added_tokens() const {
 }
 
 Detokenizer::Detokenizer(const Tokenizer& tokenizer, DecodeOptions options)
-    : handle_(reinterpret_cast<text::DetokenizerHandle*>(mlxnx_text_detokenizer_new(
-                  raw(tokenizer.handle_.get()), options.skip_special)),
+    : handle_(reinterpret_cast<text::DetokenizerHandle*>(
+                  mlxnx_text_detokenizer_new(raw(tokenizer.handle_.get()), options.skip_special)),
               [](text::DetokenizerHandle* end) { mlxnx_text_detokenizer_free(raw(end)); }) {}
 
 std::string Detokenizer::push(std::uint32_t id) {

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::{filters, generation, methods, python, rewrite};
 
 /// Steps of the interpreter for one text; a long conversation takes some 100,000.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 10_000_000;
 const DEEPEST_CALLS: usize = 200;
 const LONGEST_TEMPLATE: usize = 4 << 20;
 const TEMPLATE: &str = "chat_template";
@@ -82,7 +82,7 @@ impl ChatTemplate {
         filters::add(&mut environment);
         generation::add(&mut environment);
         environment
-            .add_template_owned(TEMPLATE, rewrite::rewritten(source))
+            .add_template_owned(TEMPLATE, rewrite::rewritten(source)?)
             .map_err(|error| fault(&error))?;
         Ok(ChatTemplate { environment })
     }

@@ -13,16 +13,32 @@ use crate::tokenizer::Tokenizer;
 
 const LONGEST_GRAMMAR: usize = 4 << 20;
 
+/// What llguidance says, without its marks and at a length to be read.
+fn refusal(text: &str) -> Fault {
+    const LONGEST: usize = 500;
+    if text.starts_with("NoExtension") {
+        return Fault::argument("no text of the grammar goes on from here");
+    }
+    let text = text.split("<non-verbose/>").next().unwrap_or_default().trim();
+    let cut: String = text.chars().take(LONGEST).collect();
+    Fault::argument(if cut.len() < text.len() { cut + "…" } else { cut })
+}
+
 /// A compiled grammar; every text that is to follow it gets a clone of `start`.
 pub struct Grammar {
     start: Matcher,
     size: usize,
+    ends: Arc<[u32]>,
 }
 
 /// How far a text has followed a grammar.
 pub struct Follower {
     matcher: Matcher,
     size: usize,
+    ends: Arc<[u32]>,
+    taken: usize,
+    /// Ends that were taken after the grammar itself had come to one.
+    ends_taken: usize,
 }
 
 impl Tokenizer {
@@ -41,7 +57,7 @@ impl Tokenizer {
         let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let slices = SlicedBiasComputer::general_slices();
         let factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &slices);
-        let mut factory = factory.map_err(|error| Fault::argument(error.to_string()))?;
+        let mut factory = factory.map_err(|error| refusal(&error.to_string()))?;
         factory.quiet();
         factory.limits_mut().verbose_errors = false;
         let factory = Arc::new(factory);
@@ -77,13 +93,13 @@ impl Grammar {
         let factory = tokenizer.grammar_factory(ends)?;
         let start = Matcher::new(factory.create_parser(grammar));
         match start.get_error() {
-            Some(error) => Err(Fault::argument(error)),
-            None => Ok(Grammar { start, size: tokenizer.pieces.size() }),
+            Some(error) => Err(refusal(&error)),
+            None => Ok(Grammar { start, size: tokenizer.pieces.size(), ends: ends.into() }),
         }
     }
 
     pub fn follower(&self) -> Follower {
-        Follower { matcher: self.start.deep_clone(), size: self.size }
+        Follower { matcher: self.start.deep_clone(), size: self.size, ends: Arc::clone(&self.ends), taken: 0, ends_taken: 0 }
     }
 }
 
@@ -97,7 +113,7 @@ impl Follower {
         if words.len() != self.mask_words() {
             return Err(Fault::argument(format!("the mask has {} words, not {}", words.len(), self.mask_words())));
         }
-        let mask = self.matcher.compute_mask_or_eos().map_err(|error| Fault::argument(error.to_string()))?;
+        let mask = self.matcher.compute_mask_or_eos().map_err(|error| refusal(&error.to_string()))?;
         words.fill(0);
         let given = mask.as_slice();
         let count = words.len().min(given.len());
@@ -108,25 +124,45 @@ impl Follower {
         Ok(())
     }
 
+    fn is_over(&self) -> bool {
+        self.matcher.is_stopped() && !self.matcher.is_error()
+    }
+
     /// Goes on by `token`; where it may not come next, the text stays where it is.
     pub fn accept(&mut self, token: u32) -> Result<(), Fault> {
+        if self.is_over() && self.ends.contains(&token) {
+            self.ends_taken += 1;
+            self.taken += 1;
+            return Ok(());
+        }
         if self.count_accepted(&[token])? == 0 {
             return Err(Fault::argument(format!("the grammar does not allow the token {token} here")));
         }
-        self.matcher.consume_token(token).map_err(|error| Fault::argument(error.to_string()))
+        self.matcher.consume_token(token).map_err(|error| refusal(&error.to_string()))?;
+        self.taken += 1;
+        Ok(())
     }
 
     /// How many of `tokens` may come next, one after the other.
     pub fn count_accepted(&mut self, tokens: &[u32]) -> Result<usize, Fault> {
-        if self.matcher.is_stopped() && !self.matcher.is_error() {
-            return Ok(0);
+        if self.is_over() {
+            return Ok(tokens.iter().take_while(|token| self.ends.contains(token)).count());
         }
         let known = tokens.iter().take_while(|&&token| (token as usize) < self.size).count();
-        self.matcher.validate_tokens(&tokens[..known]).map_err(|error| Fault::argument(error.to_string()))
+        self.matcher.validate_tokens(&tokens[..known]).map_err(|error| refusal(&error.to_string()))
     }
 
     pub fn rollback(&mut self, count: usize) -> Result<(), Fault> {
-        self.matcher.rollback(count).map_err(|error| Fault::argument(error.to_string()))
+        if count > self.taken {
+            return Err(Fault::argument(format!("{count} tokens can't be taken back: there are {}", self.taken)));
+        }
+        self.taken -= count;
+        let ends = count.min(self.ends_taken);
+        self.ends_taken -= ends;
+        if count == ends {
+            return Ok(());
+        }
+        self.matcher.rollback(count - ends).map_err(|error| refusal(&error.to_string()))
     }
 
     /// Whether nothing may follow.
@@ -136,10 +172,10 @@ impl Follower {
 
     /// Whether the text may end here.
     pub fn is_accepting(&mut self) -> Result<bool, Fault> {
-        self.matcher.is_accepting().map_err(|error| Fault::argument(error.to_string()))
+        self.matcher.is_accepting().map_err(|error| refusal(&error.to_string()))
     }
 
     pub fn clone_deep(&self) -> Follower {
-        Follower { matcher: self.matcher.deep_clone(), size: self.size }
+        Follower { matcher: self.matcher.deep_clone(), ends: Arc::clone(&self.ends), ..*self }
     }
 }

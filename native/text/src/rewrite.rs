@@ -7,10 +7,10 @@
 //! | `'a text' % operand` | `('a text' \| __percent(operand))` |
 //! | `set name._private = …` | a call that refuses it |
 
-use minijinja::formatting::{format, FormatStyle};
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
+use crate::fault::Fault;
 use crate::{generation, python};
 
 pub const ITERABLE: &str = "__iterable";
@@ -28,18 +28,18 @@ pub fn refuse_private(name: &str) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace can't have the private attribute {name}")))
 }
 
-pub fn percent(state: &State, pattern: &str, operand: &Value) -> Result<String, Error> {
+pub fn percent(state: &mut State, pattern: &Value, operand: &Value) -> Result<Value, Error> {
     let shown = |value: Value| match value.kind() {
         ValueKind::Seq | ValueKind::None | ValueKind::Bool => Value::from(python::show(&value)),
         _ => value,
     };
-    let values: Vec<Value> = match operand.is_tuple() {
-        true => operand.try_iter()?.map(shown).collect(),
-        false => vec![shown(operand.clone())],
-    };
-    let text = format(FormatStyle::Printf, pattern, &values)?;
-    state.consume_fuel((text.len() / 64) as u64)?;
-    Ok(text)
+    let mut values = vec![pattern.clone()];
+    match operand.is_tuple() {
+        true => values.extend(operand.try_iter()?.map(shown)),
+        false => values.push(shown(operand.clone())),
+    }
+    // The engine's own filter refuses widths before it makes so long a text.
+    state.apply_filter("format", &values)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -62,7 +62,10 @@ impl Token<'_> {
     }
 }
 
-pub fn rewritten(source: &str) -> String {
+/// The engine's time and stack grow with the depth of an expression; longer ones than any that is written by hand are refused.
+const MOST_TOKENS: usize = 5000;
+
+pub fn rewritten(source: &str) -> Result<String, Fault> {
     let mut text = String::with_capacity(source.len() + source.len() / 8);
     let mut rest = source;
     while let Some(start) = rest.find('{') {
@@ -78,13 +81,13 @@ pub fn rewritten(source: &str) -> String {
         let tag = &rest[..length];
         let is_tag = tag.len() > 3 && tag.starts_with(['{']) && (tag.ends_with("%}") || tag.ends_with("}}"));
         if is_tag && !tag.starts_with("{#") && !statement_is(tag, "raw") {
-            write_tag(&mut text, tag);
+            write_tag(&mut text, tag)?;
         } else {
             text.push_str(tag);
         }
         rest = &rest[length..];
     }
-    text + rest
+    Ok(text + rest)
 }
 
 fn end_of(text: &str, mark: &str, from: usize) -> usize {
@@ -150,13 +153,17 @@ fn text_length(text: &str, quote: char) -> usize {
     text.len()
 }
 
-fn write_tag(out: &mut String, tag: &str) {
+fn write_tag(out: &mut String, tag: &str) -> Result<(), Fault> {
     let (inner, close) = tag[2..].split_at(tag.len() - 4);
     let mut tokens = Vec::new();
     let mut at = 0;
     while at < inner.len() {
         tokens.push(next_token(&inner[at..]));
         at += tokens[tokens.len() - 1].text.len();
+    }
+    if tokens.len() > MOST_TOKENS {
+        let start: String = tag.chars().take(20).collect();
+        return Err(Fault::argument(format!("the tag {start:?}… of the template has {} words, signs and spaces; the most is {MOST_TOKENS}", tokens.len())));
     }
     out.push_str(&tag[..2]);
     if tag.starts_with("{%") {
@@ -165,6 +172,7 @@ fn write_tag(out: &mut String, tag: &str) {
         write_expression(out, &tokens);
     }
     out.push_str(close);
+    Ok(())
 }
 
 /// Where the first token is that is no space, from `at` on.

@@ -51,7 +51,7 @@ impl Vocabulary {
         };
         let around = Surroundings {
             normalizer: self.normalizer(),
-            pre_tokenizer: self.pre_tokenizer(),
+            pre_tokenizer: Json::Null,
             decoder: self.decoder(),
             before: frame(self.bos, self.add_bos, "the beginning of texts")?,
             behind: frame(self.eos, self.add_eos, "the end of texts")?,
@@ -74,24 +74,11 @@ impl Vocabulary {
             steps.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
             steps.push(json!({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}));
         }
-        if !self.is_unigram {
-            if self.add_space {
-                steps.push(json!({"type": "Prepend", "prepend": SPACE_SIGN}));
-            }
-            steps.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE_SIGN}));
+        if self.add_space {
+            steps.push(json!({"type": "Prepend", "prepend": SPACE_SIGN}));
         }
+        steps.push(json!({"type": "Replace", "pattern": {"String": " "}, "content": SPACE_SIGN}));
         json!({"type": "Sequence", "normalizers": steps})
-    }
-
-    fn scheme(&self) -> &'static str {
-        if self.add_space { "always" } else { "never" }
-    }
-
-    fn pre_tokenizer(&self) -> Json {
-        if !self.is_unigram {
-            return Json::Null;
-        }
-        json!({"type": "Metaspace", "replacement": SPACE_SIGN, "prepend_scheme": self.scheme(), "split": true})
     }
 
     fn decoder(&self) -> Json {
