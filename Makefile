@@ -42,7 +42,7 @@ export PIP_ROOT_USER_ACTION := ignore
 define configure
 @mkdir -p $(2)
 @cmake --preset $(1) -S native -B $(2) $(3) $(CMAKE_FLAGS) > $(2)/configure.log 2>&1 || { tail -n 40 $(2)/configure.log; exit 1; }
-@sed -n "/^-- MLX /p; /^-- mlx-c:/p; /can't be had/p" $(2)/configure.log
+@sed -n "/^-- MLX /p; /^-- mlx-c:/p; /^-- text: /p; /can't be had/p" $(2)/configure.log
 endef
 
 .DEFAULT_GOAL := help

@@ -110,7 +110,7 @@ defmodule Mlx.MixProject do
       files: ~w(
         lib mix.exs .formatter.exs README.md CHANGELOG.md LICENSE Makefile
         tools/setup.sh tools/mix/compile_native.exs
-        native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif
+        native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif native/text
         native/bundled_mlxc native/mlx_hooks guides
       )
     ]

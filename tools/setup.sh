@@ -26,6 +26,13 @@ have_cmake() {
   version=$(cmake --version | sed -n '1s/[^0-9]*//p')
   [ "$(printf '%s\n' "$version" "$cmake_needed" | sort -V | head -n 1)" = "$cmake_needed" ]
 }
+cargo_needed=1.87
+have_cargo() {
+  local cargo version
+  cargo=$(command -v cargo || command -v "$HOME/.cargo/bin/cargo") || return 1
+  version=$("$cargo" --version 2>/dev/null | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
+  [ "$(printf '%s\n' "$version" "$cargo_needed" | sort -V | head -n 1)" = "$cargo_needed" ]
+}
 have_openblas() { [ "$(uname)" = Darwin ] || ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0'; }
 have_openssl() { [ "$(uname)" = Darwin ] || have_header openssl/evp.h; }
 
@@ -75,6 +82,15 @@ install_with_apt() { # PACKAGE...
   fi
 }
 
+# Wanted, not needed: without cargo the build lacks tokenizers, chat templates and grammars.
+want_cargo() { # PACKAGE
+  have_cargo && return 0
+  if [ "$1" = cargo-web ] && [ "$(id -u)" = 0 ] && ! have_command cargo; then
+    (install_with_apt "$1") 2>/dev/null && return 0
+  fi
+  say "tokenizers, chat templates and grammars will be missing: they need cargo $cargo_needed or newer (package $1)"
+}
+
 if have_command brew; then
   CPATH="$(brew --prefix)/include${CPATH:+:$CPATH}" # the compiler does not look there by itself
   export CPATH
@@ -104,6 +120,15 @@ elif have_command pacman; then
 else
   packages=$(missing_packages apt)
   [ -z "$packages" ] || fail "some packages are missing; their Debian names are: $packages (on macOS install Homebrew first)"
+fi
+
+if [ "$scope" = all ]; then
+  case $(command -v brew || command -v dnf || command -v pacman) in
+    */brew | */pacman) cargo_package=rust ;;
+    */dnf) cargo_package=cargo ;;
+    *) cargo_package=cargo-web ;;
+  esac
+  want_cargo "$cargo_package"
 fi
 
 printf 'complete\n' >"$stamp.partial"

@@ -6,7 +6,8 @@ use serde_json::{json, Value as Json};
 use tokenizers::models::bpe::{Merges, Vocab, BPE};
 use tokenizers::models::ModelWrapper;
 use tokenizers::{
-    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer as Pipeline,
+    AddedToken, DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper,
+    Tokenizer as Pipeline,
 };
 
 use crate::fault::Fault;
@@ -36,7 +37,9 @@ pub fn assemble(model: impl Into<ModelWrapper>, around: Surroundings) -> Result<
     let mut pipeline = Pipeline::new(model);
     if !around.normalizer.is_null() {
         let normalizer: NormalizerWrapper = part(around.normalizer)?;
-        pipeline.with_normalizer(Some(normalizer)).map_err(|error| Fault::format(error.to_string()))?;
+        pipeline
+            .with_normalizer(Some(normalizer))
+            .map_err(|error| Fault::format(error.to_string()))?;
     }
     if !around.pre_tokenizer.is_null() {
         let pre_tokenizer: PreTokenizerWrapper = part(around.pre_tokenizer)?;
@@ -111,11 +114,13 @@ pub fn pairs_of<'a, K: Ord>(
     pieces: &[&'a [u8]],
     first: impl Fn(&HashMap<&'a [u8], usize>, &'a [u8], &'a [u8]) -> K,
 ) -> Vec<(&'a [u8], &'a [u8])> {
-    let places: HashMap<&[u8], usize> = pieces.iter().enumerate().map(|(place, piece)| (*piece, place)).collect();
+    let places: HashMap<&[u8], usize> =
+        pieces.iter().enumerate().map(|(place, piece)| (*piece, place)).collect();
     let mut pairs = Vec::new();
     for piece in pieces {
         let splits = (1..piece.len()).map(|at| piece.split_at(at));
-        let known = splits.filter(|(left, right)| places.contains_key(left) && places.contains_key(right));
+        let known =
+            splits.filter(|(left, right)| places.contains_key(left) && places.contains_key(right));
         let mut known: Vec<_> = known.collect();
         known.sort_by_cached_key(|(left, right)| first(&places, left, right));
         pairs.extend(known);

@@ -29,7 +29,11 @@ pub struct Numbers {
 /// # Safety
 /// `data` points to `size` elements that live as long as the call, or `size` is 0.
 pub unsafe fn slice<'a, T>(data: *const T, size: usize) -> &'a [T] {
-    if data.is_null() || size == 0 { &[] } else { std::slice::from_raw_parts(data, size) }
+    if data.is_null() || size == 0 {
+        &[]
+    } else {
+        std::slice::from_raw_parts(data, size)
+    }
 }
 
 impl Span {
@@ -42,8 +46,9 @@ impl Span {
     /// # Safety
     /// As of `slice`.
     pub unsafe fn text<'a>(self, what: &str) -> Result<&'a str, Fault> {
-        std::str::from_utf8(self.bytes())
-            .map_err(|error| Fault::argument(format!("{what} is not UTF-8 from byte {} on", error.valid_up_to())))
+        std::str::from_utf8(self.bytes()).map_err(|error| {
+            Fault::argument(format!("{what} is not UTF-8 from byte {} on", error.valid_up_to()))
+        })
     }
 }
 
@@ -100,22 +105,29 @@ fn quiet() {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic without a text".into())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".into())
 }
 
 /// `f`'s answer; a panic is a fault of the kind `of_panic`.
 pub fn caught<T>(of_panic: Kind, f: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     quiet();
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) }))
+    catch_unwind(AssertUnwindSafe(f))
+        .unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) }))
 }
 
 /// Runs `f` on a stack that is large enough for whatever a file's author nested, whatever the caller's own is.
-pub fn on_large_stack<T: Send>(of_panic: Kind, f: impl FnOnce() -> Result<T, Fault> + Send) -> Result<T, Fault> {
+pub fn on_large_stack<T: Send>(
+    of_panic: Kind,
+    f: impl FnOnce() -> Result<T, Fault> + Send,
+) -> Result<T, Fault> {
     const STACK_BYTES: usize = 64 << 20;
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
         match builder.spawn_scoped(scope, || caught(of_panic, f)) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) })),
+            Ok(thread) => thread
+                .join()
+                .unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) })),
             Err(error) => Err(Fault::argument(format!("no thread could be started: {error}"))),
         }
     })

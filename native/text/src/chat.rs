@@ -53,13 +53,18 @@ fn strftime_now(state: &State, pattern: &str) -> Result<Value, Error> {
     state.consume_fuel(1 + (pattern.len() / 4) as u64)?;
     let clock = state.lookup(CLOCK);
     let moment = clock.as_ref().and_then(Value::as_str).and_then(Moment::parse);
-    moment.map(|moment| Value::from(moment.format(pattern))).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "there is no clock"))
+    moment
+        .map(|moment| Value::from(moment.format(pattern)))
+        .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "there is no clock"))
 }
 
 impl ChatTemplate {
     pub fn new(source: &str) -> Result<ChatTemplate, Fault> {
         if source.len() > LONGEST_TEMPLATE {
-            return Err(Fault::argument(format!("the template has {} bytes; the most is {LONGEST_TEMPLATE}", source.len())));
+            return Err(Fault::argument(format!(
+                "the template has {} bytes; the most is {LONGEST_TEMPLATE}",
+                source.len()
+            )));
         }
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
@@ -91,10 +96,13 @@ impl ChatTemplate {
     /// `clock` is the time as `2026-03-05T14:07:09`.
     pub fn render(&self, variables: &str, clock: &str) -> Result<Rendered, Fault> {
         if Moment::parse(clock).is_none() {
-            return Err(Fault::argument(format!("the clock is {clock:?}; it has to look like 2026-03-05T14:07:09")));
+            return Err(Fault::argument(format!(
+                "the clock is {clock:?}; it has to look like 2026-03-05T14:07:09"
+            )));
         }
         let parsed = serde_json::from_str(variables);
-        let parsed: Json = parsed.map_err(|error| Fault::argument(format!("the variables are no JSON: {error}")))?;
+        let parsed: Json = parsed
+            .map_err(|error| Fault::argument(format!("the variables are no JSON: {error}")))?;
         let Json::Object(mut variables) = parsed else {
             return Err(Fault::argument("the variables are no JSON object"));
         };
@@ -106,7 +114,11 @@ impl ChatTemplate {
         let marks = generation::unused_marks(&variables);
         variables.insert(generation::MARKS.into(), json!(marks.iter().collect::<String>()));
         variables.insert(CLOCK.into(), json!(clock));
-        let context: Value = variables.iter().map(|(name, value)| (Value::from(name.as_str()), to_value(value))).collect::<ValueMap>().0;
+        let context: Value = variables
+            .iter()
+            .map(|(name, value)| (Value::from(name.as_str()), to_value(value)))
+            .collect::<ValueMap>()
+            .0;
 
         let template = self.environment.get_template(TEMPLATE).map_err(|error| fault(&error))?;
         let mut text = template.render(context).map_err(|error| fault(&error))?;
@@ -138,7 +150,13 @@ fn to_value(json: &Json) -> Value {
         },
         Json::String(text) => Value::from(text.as_str()),
         Json::Array(items) => Value::from(items.iter().map(to_value).collect::<Vec<_>>()),
-        Json::Object(pairs) => pairs.iter().map(|(name, value)| (Value::from(name.as_str()), to_value(value))).collect::<ValueMap>().0,
+        Json::Object(pairs) => {
+            pairs
+                .iter()
+                .map(|(name, value)| (Value::from(name.as_str()), to_value(value)))
+                .collect::<ValueMap>()
+                .0
+        }
     }
 }
 
@@ -151,7 +169,9 @@ fn complete(variables: &mut Map<String, Json>) {
     let Some(Json::Array(messages)) = variables.get_mut("messages") else { return };
     for message in messages {
         let Json::Object(message) = message else { continue };
-        let given = ["reasoning_content", "thinking", "reasoning"].iter().find_map(|name| message.get(*name));
+        let given = ["reasoning_content", "thinking", "reasoning"]
+            .iter()
+            .find_map(|name| message.get(*name));
         if let Some(reasoning) = given.filter(|reasoning| !reasoning.is_null()).cloned() {
             message.entry("reasoning_content").or_insert(reasoning.clone());
             message.entry("thinking").or_insert(reasoning);
@@ -161,9 +181,11 @@ fn complete(variables: &mut Map<String, Json>) {
 
 /// Puts CUT behind the last message's text.
 fn mark_end(variables: &mut Map<String, Json>) -> Result<(), Fault> {
-    let nothing = || Fault::argument("continue_final_message: the last message has no text to continue");
+    let nothing =
+        || Fault::argument("continue_final_message: the last message has no text to continue");
     let messages = variables.get_mut("messages").and_then(Json::as_array_mut);
-    let content = messages.and_then(|messages| messages.last_mut()).and_then(|last| last.get_mut("content"));
+    let content =
+        messages.and_then(|messages| messages.last_mut()).and_then(|last| last.get_mut("content"));
     let text = match content {
         Some(Json::Array(parts)) => parts.iter_mut().rev().find_map(|part| part.get_mut("text")),
         other => other,
@@ -197,10 +219,13 @@ fn fault(error: &Error) -> Fault {
         source = one.source();
     }
     if error.kind() == ErrorKind::OutOfFuel {
-        return Fault::argument(format!("the template computes for too long: it took more than {FUEL} steps"));
+        return Fault::argument(format!(
+            "the template computes for too long: it took more than {FUEL} steps"
+        ));
     }
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_string);
     let line = error.line().map_or(String::new(), |line| format!("line {line} of the template: "));
-    let text = if error.detail().is_some() { format!("{}: {detail}", error.kind()) } else { detail };
+    let text =
+        if error.detail().is_some() { format!("{}: {detail}", error.kind()) } else { detail };
     Fault::argument(line + &text)
 }

@@ -11,9 +11,20 @@ pub struct Moment {
     pub second: u32,
 }
 
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -38,7 +49,9 @@ impl Moment {
             text.split(mark).map(|part| part.parse().ok()).collect()
         };
         let (date, time) = (numbers(date, '-')?, numbers(time, ':')?);
-        let (&[year, month, day], &[hour, minute, second]) = (&date[..], &time[..]) else { return None };
+        let (&[year, month, day], &[hour, minute, second]) = (&date[..], &time[..]) else {
+            return None;
+        };
         let moment = Moment { year: i64::from(year), month, day, hour, minute, second };
         let is_valid = (1..=9999).contains(&year)
             && (1..=12).contains(&month)
@@ -57,7 +70,8 @@ impl Moment {
     /// Sunday is 0.
     fn weekday(&self) -> u32 {
         let before = self.year - 1;
-        let days = before * 365 + before / 4 - before / 100 + before / 400 + i64::from(self.day_of_year());
+        let days =
+            before * 365 + before / 4 - before / 100 + before / 400 + i64::from(self.day_of_year());
         (days % 7) as u32
     }
 

@@ -19,8 +19,13 @@ pub struct Detokenizer {
 
 impl Detokenizer {
     pub fn new(tokenizer: Arc<Tokenizer>, skip_special: bool) -> Detokenizer {
-        let mut detokenizer =
-            Detokenizer { tokenizer, skip_special, pending: Vec::new(), start: Start::Nothing, last: None };
+        let mut detokenizer = Detokenizer {
+            tokenizer,
+            skip_special,
+            pending: Vec::new(),
+            start: Start::Nothing,
+            last: None,
+        };
         detokenizer.reset();
         detokenizer
     }

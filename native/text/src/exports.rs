@@ -38,12 +38,21 @@ fn boxed<T>(object: T) -> *mut T {
     Box::into_raw(Box::new(object))
 }
 
-unsafe fn make<T: Send>(of_panic: Kind, out: *mut *mut T, error: *mut Bytes, f: impl FnOnce() -> Result<T, Fault> + Send) -> i32 {
+unsafe fn make<T: Send>(
+    of_panic: Kind,
+    out: *mut *mut T,
+    error: *mut Bytes,
+    f: impl FnOnce() -> Result<T, Fault> + Send,
+) -> i32 {
     status(on_large_stack(of_panic, f).map(|object| out.write(boxed(object))), error)
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_tokenizer_from_json(json: Span, out: *mut *mut SharedTokenizer, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_tokenizer_from_json(
+    json: Span,
+    out: *mut *mut SharedTokenizer,
+    error: *mut Bytes,
+) -> i32 {
     let bytes = json.bytes();
     make(Kind::Format, out, error, || Tokenizer::from_json(bytes).map(Arc::new))
 }
@@ -57,7 +66,9 @@ pub unsafe extern "C" fn mlxnx_text_tokenizer_from_sentencepiece(
     error: *mut Bytes,
 ) -> i32 {
     let bytes = model.bytes();
-    make(Kind::Format, out, error, || sentencepiece::from_model(bytes, add_bos != 0, add_eos != 0).map(Arc::new))
+    make(Kind::Format, out, error, || {
+        sentencepiece::from_model(bytes, add_bos != 0, add_eos != 0).map(Arc::new)
+    })
 }
 
 #[no_mangle]
@@ -69,7 +80,8 @@ pub unsafe extern "C" fn mlxnx_text_tokenizer_from_tiktoken(
 ) -> i32 {
     let (ranks, options) = (ranks.bytes(), options.text("the options"));
     make(Kind::Format, out, error, || {
-        let ranks = std::str::from_utf8(ranks).map_err(|_| Fault::format("the ranks are no text"))?;
+        let ranks =
+            std::str::from_utf8(ranks).map_err(|_| Fault::format("the ranks are no text"))?;
         tiktoken::from_ranks(ranks, options?).map(Arc::new)
     })
 }
@@ -106,7 +118,9 @@ impl RawParts {
         };
         let id = |number: i64, what: &str| match number {
             -1 => Ok(None),
-            number => u32::try_from(number).map(Some).map_err(|_| Fault::format(format!("the {what} token is number {number}"))),
+            number => u32::try_from(number)
+                .map(Some)
+                .map_err(|_| Fault::format(format!("the {what} token is number {number}"))),
         };
         let flag = |number: i32| (number >= 0).then_some(number != 0);
         Ok(Parts {
@@ -135,7 +149,8 @@ pub unsafe extern "C" fn mlxnx_text_tokenizer_from_parts(
     out: *mut *mut SharedTokenizer,
     error: *mut Bytes,
 ) -> i32 {
-    let parts = caught(Kind::Format, || (*parts).parts()).map_err(|fault| Fault { kind: Kind::Format, ..fault });
+    let parts = caught(Kind::Format, || (*parts).parts())
+        .map_err(|fault| Fault { kind: Kind::Format, ..fault });
     make(Kind::Format, out, error, || parts?.tokenizer().map(Arc::new))
 }
 
@@ -190,12 +205,17 @@ pub unsafe extern "C" fn mlxnx_text_decode(
 
 #[no_mangle]
 pub unsafe extern "C" fn mlxnx_text_id_of(tokenizer: &SharedTokenizer, token: Span) -> i64 {
-    let id = caught(Kind::Argument, || Ok(tokenizer.pipeline.token_to_id(token.text("the token")?)));
+    let id =
+        caught(Kind::Argument, || Ok(tokenizer.pipeline.token_to_id(token.text("the token")?)));
     id.ok().flatten().map_or(-1, i64::from)
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_token_of(tokenizer: &SharedTokenizer, id: u32, token: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_token_of(
+    tokenizer: &SharedTokenizer,
+    id: u32,
+    token: *mut Bytes,
+) -> i32 {
     match caught(Kind::Argument, || Ok(tokenizer.pipeline.id_to_token(id))) {
         Ok(Some(name)) => {
             token.write(Bytes::new(name));
@@ -206,7 +226,11 @@ pub unsafe extern "C" fn mlxnx_text_token_of(tokenizer: &SharedTokenizer, id: u3
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_piece_of(tokenizer: &SharedTokenizer, id: u32, piece: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_piece_of(
+    tokenizer: &SharedTokenizer,
+    id: u32,
+    piece: *mut Bytes,
+) -> i32 {
     if tokenizer.pieces.kind(id) == pieces::Kind::Absent {
         return 0;
     }
@@ -221,11 +245,16 @@ pub unsafe extern "C" fn mlxnx_text_is_special(tokenizer: &SharedTokenizer, id: 
 
 #[no_mangle]
 pub unsafe extern "C" fn mlxnx_text_added_tokens(tokenizer: &SharedTokenizer) -> Bytes {
-    Bytes::new(caught(Kind::Argument, || Ok(tokenizer.added_tokens())).unwrap_or_else(|_| "[]".into()))
+    Bytes::new(
+        caught(Kind::Argument, || Ok(tokenizer.added_tokens())).unwrap_or_else(|_| "[]".into()),
+    )
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_detokenizer_new(tokenizer: &SharedTokenizer, skip_special: i32) -> *mut Detokenizer {
+pub unsafe extern "C" fn mlxnx_text_detokenizer_new(
+    tokenizer: &SharedTokenizer,
+    skip_special: i32,
+) -> *mut Detokenizer {
     boxed(Detokenizer::new(Arc::clone(tokenizer), skip_special != 0))
 }
 
@@ -235,7 +264,12 @@ pub unsafe extern "C" fn mlxnx_text_detokenizer_free(detokenizer: *mut Detokeniz
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_detokenizer_push(detokenizer: &mut Detokenizer, id: u32, text: *mut Bytes, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_detokenizer_push(
+    detokenizer: &mut Detokenizer,
+    id: u32,
+    text: *mut Bytes,
+    error: *mut Bytes,
+) -> i32 {
     let pushed = caught(Kind::Argument, || detokenizer.push(id));
     status(pushed.map(|pushed| text.write(Bytes::new(pushed))), error)
 }
@@ -246,7 +280,11 @@ pub unsafe extern "C" fn mlxnx_text_detokenizer_finish(detokenizer: &mut Detoken
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_template_new(source: Span, out: *mut *mut ChatTemplate, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_template_new(
+    source: Span,
+    out: *mut *mut ChatTemplate,
+    error: *mut Bytes,
+) -> i32 {
     let source = source.text("the template");
     make(Kind::Argument, out, error, || ChatTemplate::new(source?))
 }
@@ -267,7 +305,8 @@ pub unsafe extern "C" fn mlxnx_text_template_render(
 ) -> i32 {
     let (variables, clock) = (variables.text("the variables' text"), clock.text("the clock"));
     let rendered = on_large_stack(Kind::Argument, || template.render(variables?, clock?));
-    let written = rendered.and_then(|rendered| Ok((Numbers::of_ranges(&rendered.generated)?, rendered.text)));
+    let written =
+        rendered.and_then(|rendered| Ok((Numbers::of_ranges(&rendered.generated)?, rendered.text)));
     status(
         written.map(|(ranges, rendered)| {
             generated.write(ranges);
@@ -287,7 +326,8 @@ pub unsafe extern "C" fn mlxnx_text_grammar_new(
     out: *mut *mut Grammar,
     error: *mut Bytes,
 ) -> i32 {
-    let (ends, kind, source) = (slice(ends, end_count), kind.text("the kind"), source.text("the grammar"));
+    let (ends, kind, source) =
+        (slice(ends, end_count), kind.text("the kind"), source.text("the grammar"));
     make(Kind::Argument, out, error, || Grammar::new(tokenizer, ends, kind?, source?))
 }
 
@@ -317,13 +357,22 @@ pub unsafe extern "C" fn mlxnx_text_matcher_mask_words(matcher: &Follower) -> us
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_matcher_mask(matcher: &mut Follower, words: *mut u32, count: usize, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_matcher_mask(
+    matcher: &mut Follower,
+    words: *mut u32,
+    count: usize,
+    error: *mut Bytes,
+) -> i32 {
     let words = if count == 0 { &mut [][..] } else { std::slice::from_raw_parts_mut(words, count) };
     status(caught(Kind::Argument, || matcher.mask(words)), error)
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_matcher_accept(matcher: &mut Follower, token: u32, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_matcher_accept(
+    matcher: &mut Follower,
+    token: u32,
+    error: *mut Bytes,
+) -> i32 {
     status(caught(Kind::Argument, || matcher.accept(token)), error)
 }
 
@@ -340,7 +389,11 @@ pub unsafe extern "C" fn mlxnx_text_matcher_count_accepted(
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_matcher_rollback(matcher: &mut Follower, count: usize, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_matcher_rollback(
+    matcher: &mut Follower,
+    count: usize,
+    error: *mut Bytes,
+) -> i32 {
     status(caught(Kind::Argument, || matcher.rollback(count)), error)
 }
 
@@ -350,7 +403,11 @@ pub unsafe extern "C" fn mlxnx_text_matcher_is_stopped(matcher: &Follower) -> i3
 }
 
 #[no_mangle]
-pub unsafe extern "C" fn mlxnx_text_matcher_is_accepting(matcher: &mut Follower, answer: *mut i32, error: *mut Bytes) -> i32 {
+pub unsafe extern "C" fn mlxnx_text_matcher_is_accepting(
+    matcher: &mut Follower,
+    answer: *mut i32,
+    error: *mut Bytes,
+) -> i32 {
     let accepting = caught(Kind::Argument, || matcher.is_accepting());
     status(accepting.map(|accepting| answer.write(i32::from(accepting))), error)
 }

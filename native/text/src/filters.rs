@@ -32,9 +32,14 @@ pub fn add(environment: &mut Environment) {
         });
     }
     environment.add_function("joiner", |separator: Option<String>| {
-        Value::from_object(Joiner { separator: separator.unwrap_or_else(|| ", ".into()), is_used: AtomicBool::new(false) })
+        Value::from_object(Joiner {
+            separator: separator.unwrap_or_else(|| ", ".into()),
+            is_used: AtomicBool::new(false),
+        })
     });
-    environment.add_function("cycler", |items: Rest<Value>| Value::from_object(Cycler { items: items.to_vec(), at: AtomicUsize::new(0) }));
+    environment.add_function("cycler", |items: Rest<Value>| {
+        Value::from_object(Cycler { items: items.to_vec(), at: AtomicUsize::new(0) })
+    });
     environment.add_function("lipsum", || -> Result<String, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, "lipsum is not supported"))
     });
@@ -73,7 +78,12 @@ impl Object for Cycler {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         (key.as_str() == Some("current")).then(|| self.current())
     }
-    fn call_method(self: &Arc<Self>, _: &mut State, method: &str, _: &[Value]) -> Result<Value, Error> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State,
+        method: &str,
+        _: &[Value],
+    ) -> Result<Value, Error> {
         let current = self.current();
         match method {
             "next" => self.at.fetch_add(1, Ordering::Relaxed),
@@ -93,7 +103,12 @@ fn number_of(value: &Value) -> Option<f64> {
     }
 }
 
-fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
+fn int(
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    options: Kwargs,
+) -> Result<Value, Error> {
     let default = option(default, &options, "default", Value::from(0))?;
     let base = option(base, &options, "base", 10)?;
     options.assert_all_used()?;
@@ -102,8 +117,15 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
     }
     if let Some(text) = value.as_str().filter(|_| (2..=36).contains(&base)) {
         let digits = text.trim().replace('_', "").to_lowercase();
-        let prefix = match base { 16 => "0x", 8 => "0o", 2 => "0b", _ => "" };
-        if let Ok(number) = i128::from_str_radix(digits.strip_prefix(prefix).unwrap_or(&digits), base) {
+        let prefix = match base {
+            16 => "0x",
+            8 => "0o",
+            2 => "0b",
+            _ => "",
+        };
+        if let Ok(number) =
+            i128::from_str_radix(digits.strip_prefix(prefix).unwrap_or(&digits), base)
+        {
             return Ok(Value::from(number));
         }
     }
@@ -121,7 +143,12 @@ fn is_callable(value: &Value) -> bool {
     value.kind() == ValueKind::Plain
 }
 
-fn default(value: &Value, other: Option<Value>, boolean: Option<bool>, options: Kwargs) -> Result<Value, Error> {
+fn default(
+    value: &Value,
+    other: Option<Value>,
+    boolean: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
     let other = match other {
         Some(other) => other,
         None => options.get::<Option<Value>>("default_value")?.unwrap_or_else(|| Value::from("")),
@@ -142,7 +169,13 @@ where
     })
 }
 
-fn truncate(text: &str, length: Option<usize>, killwords: Option<bool>, end: Option<String>, options: Kwargs) -> Result<String, Error> {
+fn truncate(
+    text: &str,
+    length: Option<usize>,
+    killwords: Option<bool>,
+    end: Option<String>,
+    options: Kwargs,
+) -> Result<String, Error> {
     let length = option(length, &options, "length", 255)?;
     let killwords = option(killwords, &options, "killwords", false)?;
     let end = option(end, &options, "end", "...".into())?;
@@ -152,10 +185,17 @@ fn truncate(text: &str, length: Option<usize>, killwords: Option<bool>, end: Opt
         return Ok(text.to_string());
     }
     let Some(kept) = length.checked_sub(end.chars().count()) else {
-        return Err(Error::new(ErrorKind::InvalidOperation, format!("expected length >= {}, got {length}", end.chars().count())));
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("expected length >= {}, got {length}", end.chars().count()),
+        ));
     };
     let cut: String = text.chars().take(kept).collect();
-    let cut = if killwords { &cut } else { cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words) };
+    let cut = if killwords {
+        &cut
+    } else {
+        cut.rsplit_once(' ').map_or(cut.as_str(), |(words, _)| words)
+    };
     Ok(format!("{cut}{end}"))
 }
 
@@ -163,7 +203,12 @@ fn wordcount(text: &str) -> usize {
     text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty()).count()
 }
 
-fn wordwrap(state: &State, text: &str, width: Option<usize>, options: Kwargs) -> Result<String, Error> {
+fn wordwrap(
+    state: &State,
+    text: &str,
+    width: Option<usize>,
+    options: Kwargs,
+) -> Result<String, Error> {
     let width = option(width, &options, "width", 79)?.max(1);
     let wrapped = option(None, &options, "wrapstring", "\n".to_string())?;
     options.assert_all_used()?;
@@ -207,9 +252,16 @@ fn filesizeformat(value: f64, binary: Option<bool>) -> String {
         return format!("{} Bytes", value.trunc());
     }
     let names = "kMGTPEZY".chars().enumerate();
-    let (power, letter) = names.take_while(|(at, _)| value >= f64::powi(base, *at as i32 + 1)).last().unwrap_or((0, 'k'));
+    let (power, letter) = names
+        .take_while(|(at, _)| value >= f64::powi(base, *at as i32 + 1))
+        .last()
+        .unwrap_or((0, 'k'));
     let amount = value / f64::powi(base, power as i32 + 1);
-    if binary { format!("{amount:.1} {}iB", letter.to_ascii_uppercase()) } else { format!("{amount:.1} {letter}B") }
+    if binary {
+        format!("{amount:.1} {}iB", letter.to_ascii_uppercase())
+    } else {
+        format!("{amount:.1} {letter}B")
+    }
 }
 
 fn striptags(text: &str) -> String {
@@ -223,7 +275,15 @@ fn striptags(text: &str) -> String {
     }
     plain.push_str(rest);
     let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&#39;", "'"), ("&nbsp;", "\u{a0}"), ("&amp;", "&")];
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&nbsp;", "\u{a0}"),
+        ("&amp;", "&"),
+    ];
     entities.iter().fold(words, |text, (entity, plain)| text.replace(entity, plain))
 }
 
@@ -255,11 +315,18 @@ fn quoted(text: &str, safe: &[u8]) -> String {
 }
 
 fn urlencode(value: &Value) -> Result<String, Error> {
-    let pair = |name: &Value, value: &Value| format!("{}={}", quoted(&python::show(name), b""), quoted(&python::show(value), b""));
+    let pair = |name: &Value, value: &Value| {
+        format!("{}={}", quoted(&python::show(name), b""), quoted(&python::show(value), b""))
+    };
     let parts: Vec<String> = match value.kind() {
-        ValueKind::Map => value.try_iter()?.map(|name| pair(&name, &value.get_item(&name).unwrap_or_default())).collect(),
+        ValueKind::Map => value
+            .try_iter()?
+            .map(|name| pair(&name, &value.get_item(&name).unwrap_or_default()))
+            .collect(),
         ValueKind::Seq | ValueKind::Iterable => {
-            let pairs = value.try_iter()?.map(|item| Ok::<_, Error>(pair(&item.get_item_by_index(0)?, &item.get_item_by_index(1)?)));
+            let pairs = value.try_iter()?.map(|item| {
+                Ok::<_, Error>(pair(&item.get_item_by_index(0)?, &item.get_item_by_index(1)?))
+            });
             pairs.collect::<Result<_, Error>>()?
         }
         _ => return Ok(quoted(&python::show(value), b"/")),
@@ -272,7 +339,11 @@ fn xmlattr(value: &Value, autospace: Option<bool>) -> Result<String, Error> {
     for name in value.try_iter()? {
         let content = value.get_item(&name)?;
         if !content.is_none() && !content.is_undefined() {
-            parts.push(format!("{}=\"{}\"", escaped(&python::show(&name)), escaped(&python::show(&content))));
+            parts.push(format!(
+                "{}=\"{}\"",
+                escaped(&python::show(&name)),
+                escaped(&python::show(&content))
+            ));
         }
     }
     let lead = if autospace.unwrap_or(true) && !parts.is_empty() { " " } else { "" };

@@ -11,7 +11,8 @@ pub const FILTER: &str = "__generation";
 pub fn add(environment: &mut Environment) {
     environment.add_filter(FILTER, |state: &State, text: &str| {
         let marks = state.lookup(MARKS);
-        let marks: Vec<char> = marks.as_ref().and_then(Value::as_str).unwrap_or_default().chars().collect();
+        let marks: Vec<char> =
+            marks.as_ref().and_then(Value::as_str).unwrap_or_default().chars().collect();
         match marks[..] {
             [open, close] => format!("{open}{text}{close}"),
             _ => text.to_string(),
@@ -36,8 +37,13 @@ pub fn unused_marks(variables: &Map<String, Json>) -> Vec<char> {
         }
     }
     let free = (0..used.len()).filter(|&at| !used[at]);
-    let marks: Vec<char> = free.take(2).filter_map(|at| char::from_u32(0xfdd0 + at as u32)).collect();
-    if marks.len() == 2 { marks } else { Vec::new() }
+    let marks: Vec<char> =
+        free.take(2).filter_map(|at| char::from_u32(0xfdd0 + at as u32)).collect();
+    if marks.len() == 2 {
+        marks
+    } else {
+        Vec::new()
+    }
 }
 
 /// `text` without marks, and the ranges of bytes that stood between them.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use llguidance::api::TopLevelGrammar;
-use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 
 use crate::fault::Fault;
@@ -48,9 +48,13 @@ impl Tokenizer {
             return Ok(Arc::clone(factory));
         }
         let size = self.pieces.size();
-        let Some(&end) = ends.first() else { return Err(Fault::argument("a grammar needs a token that ends the text")) };
+        let Some(&end) = ends.first() else {
+            return Err(Fault::argument("a grammar needs a token that ends the text"));
+        };
         if let Some(wrong) = ends.iter().find(|&&id| self.pieces.kind(id) == Kind::Absent) {
-            return Err(Fault::argument(format!("the token {wrong} that is to end the text is not among the {size} tokens")));
+            return Err(Fault::argument(format!(
+                "the token {wrong} that is to end the text is not among the {size} tokens"
+            )));
         }
         let words: Vec<Vec<u8>> = (0..size as u32).map(|id| self.word(id)).collect();
         let trie = TokTrie::from(&TokRxInfo::new(size as u32, end), &words).with_eos_tokens(ends);
@@ -77,18 +81,32 @@ impl Tokenizer {
 
 impl Grammar {
     /// `kind` is "json_schema", "lark" or "regex".
-    pub fn new(tokenizer: &Tokenizer, ends: &[u32], kind: &str, source: &str) -> Result<Grammar, Fault> {
+    pub fn new(
+        tokenizer: &Tokenizer,
+        ends: &[u32],
+        kind: &str,
+        source: &str,
+    ) -> Result<Grammar, Fault> {
         if source.len() > LONGEST_GRAMMAR {
-            return Err(Fault::argument(format!("the grammar has {} bytes; the most is {LONGEST_GRAMMAR}", source.len())));
+            return Err(Fault::argument(format!(
+                "the grammar has {} bytes; the most is {LONGEST_GRAMMAR}",
+                source.len()
+            )));
         }
         let grammar = match kind {
             "json_schema" => {
                 let schema = serde_json::from_str(source);
-                TopLevelGrammar::from_json_schema(schema.map_err(|error| Fault::argument(format!("the schema is no JSON: {error}")))?)
+                TopLevelGrammar::from_json_schema(
+                    schema.map_err(|error| {
+                        Fault::argument(format!("the schema is no JSON: {error}"))
+                    })?,
+                )
             }
             "lark" => TopLevelGrammar::from_lark(source.to_string()),
             "regex" => TopLevelGrammar::from_regex(source),
-            _ => return Err(Fault::argument(format!("there are no grammars of the kind {kind:?}"))),
+            _ => {
+                return Err(Fault::argument(format!("there are no grammars of the kind {kind:?}")))
+            }
         };
         let factory = tokenizer.grammar_factory(ends)?;
         let start = Matcher::new(factory.create_parser(grammar));
@@ -99,7 +117,13 @@ impl Grammar {
     }
 
     pub fn follower(&self) -> Follower {
-        Follower { matcher: self.start.deep_clone(), size: self.size, ends: Arc::clone(&self.ends), taken: 0, ends_taken: 0 }
+        Follower {
+            matcher: self.start.deep_clone(),
+            size: self.size,
+            ends: Arc::clone(&self.ends),
+            taken: 0,
+            ends_taken: 0,
+        }
     }
 }
 
@@ -111,9 +135,14 @@ impl Follower {
     /// Sets the bit of each token that may come next; where the text is over, of those that end it.
     pub fn mask(&mut self, words: &mut [u32]) -> Result<(), Fault> {
         if words.len() != self.mask_words() {
-            return Err(Fault::argument(format!("the mask has {} words, not {}", words.len(), self.mask_words())));
+            return Err(Fault::argument(format!(
+                "the mask has {} words, not {}",
+                words.len(),
+                self.mask_words()
+            )));
         }
-        let mask = self.matcher.compute_mask_or_eos().map_err(|error| refusal(&error.to_string()))?;
+        let mask =
+            self.matcher.compute_mask_or_eos().map_err(|error| refusal(&error.to_string()))?;
         words.fill(0);
         let given = mask.as_slice();
         let count = words.len().min(given.len());
@@ -136,7 +165,9 @@ impl Follower {
             return Ok(());
         }
         if self.count_accepted(&[token])? == 0 {
-            return Err(Fault::argument(format!("the grammar does not allow the token {token} here")));
+            return Err(Fault::argument(format!(
+                "the grammar does not allow the token {token} here"
+            )));
         }
         self.matcher.consume_token(token).map_err(|error| refusal(&error.to_string()))?;
         self.taken += 1;
@@ -154,7 +185,10 @@ impl Follower {
 
     pub fn rollback(&mut self, count: usize) -> Result<(), Fault> {
         if count > self.taken {
-            return Err(Fault::argument(format!("{count} tokens can't be taken back: there are {}", self.taken)));
+            return Err(Fault::argument(format!(
+                "{count} tokens can't be taken back: there are {}",
+                self.taken
+            )));
         }
         self.taken -= count;
         let ends = count.min(self.ends_taken);

@@ -4,7 +4,12 @@ use minijinja::value::{from_args, Rest, Tuple, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat;
 
-pub fn call(state: &mut State, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+pub fn call(
+    state: &mut State,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
     let own = match value.kind() {
         ValueKind::String => of_text(state, value.as_str().unwrap_or_default(), method, args)?,
         ValueKind::Seq => of_list(value, method, args)?,
@@ -31,7 +36,12 @@ fn of_list(value: &Value, method: &str, args: &[Value]) -> Result<Option<Value>,
         .ok_or_else(|| refusal(format!("{} is not in list", crate::python::represent(wanted))))
 }
 
-fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn of_text(
+    state: &State,
+    text: &str,
+    method: &str,
+    args: &[Value],
+) -> Result<Option<Value>, Error> {
     Ok(Some(match method {
         "rsplit" => {
             let (separator, most): (Option<&str>, Option<i64>) = from_args(args)?;
@@ -47,7 +57,8 @@ fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Op
                 return Err(refusal("empty separator"));
             }
             let is_first = method == "partition";
-            let found = if is_first { text.split_once(separator) } else { text.rsplit_once(separator) };
+            let found =
+                if is_first { text.split_once(separator) } else { text.rsplit_once(separator) };
             Value::from(Tuple::from(match found {
                 Some((before, after)) => [Value::from(before), separator.into(), after.into()],
                 None if is_first => [Value::from(text), "".into(), "".into()],
@@ -104,7 +115,9 @@ fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Op
             for (number, part) in parts.try_iter()?.enumerate() {
                 let Some(part) = part.as_str() else {
                     let kind = type_name(&part);
-                    return Err(refusal(format!("sequence item {number}: expected str instance, {kind} found")));
+                    return Err(refusal(format!(
+                        "sequence item {number}: expected str instance, {kind} found"
+                    )));
                 };
                 if number > 0 {
                     joined.push_str(text);
@@ -117,14 +130,20 @@ fn of_text(state: &State, text: &str, method: &str, args: &[Value]) -> Result<Op
         "capitalize" => {
             let () = from_args(args)?;
             let mut letters = text.chars();
-            Value::from(letters.next().map_or(String::new(), title_case) + &letters.as_str().to_lowercase())
+            Value::from(
+                letters.next().map_or(String::new(), title_case) + &letters.as_str().to_lowercase(),
+            )
         }
         "title" => {
             let () = from_args(args)?;
             let mut is_inside = false;
             let mut titled = String::with_capacity(text.len());
             for c in text.chars() {
-                if is_inside { titled.extend(c.to_lowercase()) } else { titled.push_str(&title_case(c)) }
+                if is_inside {
+                    titled.extend(c.to_lowercase())
+                } else {
+                    titled.push_str(&title_case(c))
+                }
                 is_inside = c.is_alphabetic();
             }
             Value::from(titled)
@@ -144,7 +163,11 @@ fn title_case(c: char) -> String {
             let mut upper = c.to_uppercase();
             let first = upper.next().unwrap_or(c);
             let rest: String = upper.collect();
-            if first.is_uppercase() { format!("{first}{}", rest.to_lowercase()) } else { format!("{first}{rest}") }
+            if first.is_uppercase() {
+                format!("{first}{}", rest.to_lowercase())
+            } else {
+                format!("{first}{rest}")
+            }
         }
     }
 }
@@ -165,7 +188,13 @@ pub fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn padded(state: &State, text: &str, method: &str, width: usize, fill: &str) -> Result<String, Error> {
+fn padded(
+    state: &State,
+    text: &str,
+    method: &str,
+    width: usize,
+    fill: &str,
+) -> Result<String, Error> {
     let missing = width.saturating_sub(text.chars().count());
     state.consume_fuel((missing / 64) as u64)?;
     let left = match method {
@@ -183,9 +212,14 @@ fn find(text: &str, method: &str, args: &[Value]) -> Result<Value, Error> {
     let place = |at: i64| if at < 0 { (at + count).max(0) } else { at.min(count) };
     let start = bounds.first().map_or(0, |&at| place(at));
     let end = bounds.get(1).map_or(count, |&at| place(at)).max(start);
-    let byte = |at: i64| text.char_indices().nth(at as usize).map_or(text.len(), |(offset, _)| offset);
+    let byte =
+        |at: i64| text.char_indices().nth(at as usize).map_or(text.len(), |(offset, _)| offset);
     let (from, to) = (byte(start), byte(end));
-    let found = if method.starts_with('r') { text[from..to].rfind(wanted) } else { text[from..to].find(wanted) };
+    let found = if method.starts_with('r') {
+        text[from..to].rfind(wanted)
+    } else {
+        text[from..to].find(wanted)
+    };
     match found {
         Some(offset) => Ok(Value::from(start + text[from..from + offset].chars().count() as i64)),
         None if method.ends_with("find") => Ok(Value::from(-1)),
@@ -222,7 +256,11 @@ fn rsplit(text: &str, separator: Option<&str>, most: Option<i64>) -> Result<Valu
             let mut parts = Vec::new();
             let mut rest = text.trim_end();
             while !rest.is_empty() {
-                let space = if parts.len() == most { None } else { rest.char_indices().rfind(|(_, c)| c.is_whitespace()) };
+                let space = if parts.len() == most {
+                    None
+                } else {
+                    rest.char_indices().rfind(|(_, c)| c.is_whitespace())
+                };
                 let start = space.map_or(0, |(at, c)| at + c.len_utf8());
                 parts.push(Value::from(&rest[start..]));
                 rest = rest[..start].trim_end();

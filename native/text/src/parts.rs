@@ -41,7 +41,12 @@ impl Parts<'_> {
                 return Err(Fault::format(format!("there are {length} {what} of {count} tokens")));
             }
         }
-        for (what, id) in [("bos", self.bos), ("eos", self.eos), ("unknown", self.unknown), ("separator", self.separator)] {
+        for (what, id) in [
+            ("bos", self.bos),
+            ("eos", self.eos),
+            ("unknown", self.unknown),
+            ("separator", self.separator),
+        ] {
             if let Some(id) = id.filter(|&id| id as usize >= count) {
                 return Err(Fault::format(format!("the {what} token is number {id} of {count}")));
             }
@@ -51,7 +56,9 @@ impl Parts<'_> {
             "llama" => self.sentencepiece(false),
             "t5" => self.sentencepiece(true),
             "bert" => self.words(),
-            model => Err(Fault::unsupported(format!("the tokenizer model is {model:?}; supported are gpt2, llama, t5, bert"))),
+            model => Err(Fault::unsupported(format!(
+                "the tokenizer model is {model:?}; supported are gpt2, llama, t5, bert"
+            ))),
         }
     }
 
@@ -67,17 +74,29 @@ impl Parts<'_> {
     fn byte_level(&self) -> Result<Tokenizer, Fault> {
         let pre = if self.pre.is_empty() { "default" } else { self.pre };
         let row = pre_tokenizers::find(pre);
-        let row = row.ok_or_else(|| Fault::unsupported(format!("the pre-tokenizer is {pre:?}; known are {}", pre_tokenizers::names())))?;
-        let tokens: Vocab = self.tokens.iter().enumerate().map(|(id, token)| (token.to_string(), id as u32)).collect();
+        let row = row.ok_or_else(|| {
+            Fault::unsupported(format!(
+                "the pre-tokenizer is {pre:?}; known are {}",
+                pre_tokenizers::names()
+            ))
+        })?;
+        let tokens: Vocab = self
+            .tokens
+            .iter()
+            .enumerate()
+            .map(|(id, token)| (token.to_string(), id as u32))
+            .collect();
         let mut merges = Vec::with_capacity(self.merges.len());
         for merge in &self.merges {
             // A token may start with a space sign of its own, so that the space between is looked for behind the first letter.
             let start = merge.chars().next().map_or(0, char::len_utf8);
             let at = merge[start..].find(' ').map(|at| start + at);
-            let at = at.ok_or_else(|| Fault::format(format!("the merge {merge:?} has no two parts")))?;
+            let at =
+                at.ok_or_else(|| Fault::format(format!("the merge {merge:?} has no two parts")))?;
             let (left, right) = (&merge[..at], &merge[at + 1..]);
             // What makes no token can't have been meant.
-            if [left, right, &[left, right].concat()].iter().all(|part| tokens.contains_key(*part)) {
+            if [left, right, &[left, right].concat()].iter().all(|part| tokens.contains_key(*part))
+            {
                 merges.push((left.to_string(), right.to_string()));
             }
         }
@@ -94,7 +113,13 @@ impl Parts<'_> {
             added: self.tokens.iter().enumerate().filter_map(special).collect(),
             ..Surroundings::default()
         };
-        let pairs = BytePairs { tokens, merges, unknown: None, byte_fallback: false, ignore_merges: row.ignore_merges };
+        let pairs = BytePairs {
+            tokens,
+            merges,
+            unknown: None,
+            byte_fallback: false,
+            ignore_merges: row.ignore_merges,
+        };
         assemble(pairs.build()?, around)
     }
 
@@ -129,7 +154,9 @@ impl Parts<'_> {
             let token = self.tokens[id];
             match token.strip_prefix(SPACE_SIGN) {
                 Some(first) => first.to_string(),
-                None if self.kind(id) == piece_type::NORMAL && !token.starts_with('[') => format!("##{token}"),
+                None if self.kind(id) == piece_type::NORMAL && !token.starts_with('[') => {
+                    format!("##{token}")
+                }
                 None => token.to_string(),
             }
         };
@@ -140,8 +167,11 @@ impl Parts<'_> {
             .build()
             .map_err(|error| Fault::format(error.to_string()))?;
         let specials = [self.bos, self.eos, self.unknown, self.separator];
-        let is_special = |id: usize| self.kind(id) == piece_type::CONTROL || specials.contains(&Some(id as u32));
-        let special = (0..self.tokens.len()).filter(|&id| is_special(id)).map(|id| added(self.tokens[id], true));
+        let is_special =
+            |id: usize| self.kind(id) == piece_type::CONTROL || specials.contains(&Some(id as u32));
+        let special = (0..self.tokens.len())
+            .filter(|&id| is_special(id))
+            .map(|id| added(self.tokens[id], true));
         let around = Surroundings {
             normalizer: json!({
                 "type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null,

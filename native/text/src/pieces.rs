@@ -54,14 +54,18 @@ impl Pieces {
         let count = vocabulary.len();
         let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
         if size > 16 * count + (1 << 16) {
-            return Err(Fault::format(format!("one of the {count} tokens has the number {}", size - 1)));
+            return Err(Fault::format(format!(
+                "one of the {count} tokens has the number {}",
+                size - 1
+            )));
         }
         let mut names: Vec<Option<String>> = vec![None; size];
         for (name, id) in vocabulary {
             names[id as usize] = Some(name);
         }
         let added = pipeline.get_added_tokens_decoder();
-        let mut pieces = Pieces { scheme, bytes: Vec::new(), starts: vec![0], kinds: Vec::with_capacity(size) };
+        let mut pieces =
+            Pieces { scheme, bytes: Vec::new(), starts: vec![0], kinds: Vec::with_capacity(size) };
         for (id, name) in names.iter_mut().enumerate() {
             // An added token hides what the model calls by its number.
             let special = added.get(&(id as u32));
@@ -76,7 +80,8 @@ impl Pieces {
             if let Some(name) = name {
                 push_bytes(&mut pieces.bytes, name, scheme);
             }
-            let end = u32::try_from(pieces.bytes.len()).map_err(|_| Fault::format("the vocabulary has over 4 GB"))?;
+            let end = u32::try_from(pieces.bytes.len())
+                .map_err(|_| Fault::format("the vocabulary has over 4 GB"))?;
             pieces.starts.push(end);
         }
         Ok(pieces)
@@ -95,7 +100,10 @@ impl Pieces {
     pub fn bytes(&self, id: u32) -> &[u8] {
         match self.kind(id) {
             Kind::Absent => &[],
-            _ => &self.bytes[self.starts[id as usize] as usize..self.starts[id as usize + 1] as usize],
+            _ => {
+                &self.bytes
+                    [self.starts[id as usize] as usize..self.starts[id as usize + 1] as usize]
+            }
         }
     }
 }
@@ -117,7 +125,11 @@ fn push_bytes(bytes: &mut Vec<u8>, name: &str, scheme: Scheme) {
 /// The byte of a token like `<0x41>`.
 fn byte_of(name: &str) -> Option<u8> {
     let digits = name.strip_prefix("<0x")?.strip_suffix('>')?;
-    if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
+    if digits.len() == 2 {
+        u8::from_str_radix(digits, 16).ok()
+    } else {
+        None
+    }
 }
 
 fn scheme_of(decoder: &Json) -> Scheme {

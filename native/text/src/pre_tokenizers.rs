@@ -27,9 +27,32 @@ const fn row(names: &'static [&'static str], patterns: &'static [&'static str]) 
 
 const TABLE: &[PreTokenizer] = &[
     row(&["default"], &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"]),
-    row(&["gpt-2", "phi-2", "mpt", "olmo", "jais", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "roberta-bpe"], &[GPT2]),
+    row(
+        &[
+            "gpt-2",
+            "phi-2",
+            "mpt",
+            "olmo",
+            "jais",
+            "jina-es",
+            "jina-de",
+            "jina-v2-es",
+            "jina-v2-de",
+            "roberta-bpe",
+        ],
+        &[GPT2],
+    ),
     PreTokenizer {
-        names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "lfm2", "midm-2.0"],
+        names: &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "lfm2",
+            "midm-2.0",
+        ],
         patterns: &[CL100K],
         ignore_merges: true,
         add_bos: true,
@@ -39,7 +62,10 @@ const TABLE: &[PreTokenizer] = &[
     row(&["qwen35"], &[QWEN35]),
     row(&["gpt-4o", "o200k", "llama4"], &[O200K]),
     PreTokenizer { names: &["tekken"], patterns: &[TEKKEN], ignore_merges: true, add_bos: true },
-    row(&["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"], &[r"\p{N}", GPT2]),
+    row(
+        &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
+        &[r"\p{N}", GPT2],
+    ),
     row(&["falcon"], &[r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]"]),
     row(
         &["deepseek-llm"],
@@ -52,7 +78,10 @@ const TABLE: &[PreTokenizer] = &[
             r"\p{N}+",
         ],
     ),
-    row(&["deepseek-coder"], &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥\u{0800}-一가-\u{d7ff}]+", r"\p{N}"]),
+    row(
+        &["deepseek-coder"],
+        &[r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", r"[一-龥\u{0800}-一가-\u{d7ff}]+", r"\p{N}"],
+    ),
     row(&["deepseek-v3"], &[r"\p{N}{1,3}", "[一-龥\u{3040}-ゟ゠-ヿ]+", DEEPSEEK3]),
     row(&["poro-chat", "bloom", "gpt3-finnish"], &[BLOOM]),
     row(&["viking"], &[BLOOM, r"\p{N}"]),

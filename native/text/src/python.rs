@@ -1,6 +1,6 @@
 //! Values as Python shows them: templates are written for Jinja2, whose values are Python's.
 
-use minijinja::value::{ValueKind, Kwargs};
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{Error, ErrorKind, State, Value};
 
 /// `str(value)`.
@@ -123,7 +123,12 @@ struct Layout {
 }
 
 /// transformers' `tojson` filter: json.dumps without the escapes that protect HTML.
-pub fn tojson(state: &State, value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+pub fn tojson(
+    state: &State,
+    value: &Value,
+    indent: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
     let ascii: Option<bool> = options.get("ensure_ascii")?;
     let sorted: Option<bool> = options.get("sort_keys")?;
     let separators: Option<Value> = options.get("separators")?;
@@ -160,16 +165,27 @@ pub fn tojson(state: &State, value: &Value, indent: Option<Value>, options: Kwar
 
 const DEEPEST_JSON: usize = 200;
 
-fn write_json(state: &State, text: &mut String, value: &Value, layout: &Layout, depth: usize) -> Result<(), Error> {
+fn write_json(
+    state: &State,
+    text: &mut String,
+    value: &Value,
+    layout: &Layout,
+    depth: usize,
+) -> Result<(), Error> {
     if depth > DEEPEST_JSON {
-        return Err(Error::new(ErrorKind::BadSerialization, format!("tojson: nested deeper than {DEEPEST_JSON}")));
+        return Err(Error::new(
+            ErrorKind::BadSerialization,
+            format!("tojson: nested deeper than {DEEPEST_JSON}"),
+        ));
     }
     state.consume_fuel(1)?;
     match value.kind() {
         ValueKind::None => text.push_str("null"),
         ValueKind::Bool => text.push_str(if value.is_true() { "true" } else { "false" }),
         ValueKind::Number => text.push_str(&json_number(value)),
-        ValueKind::String => write_json_text(text, value.as_str().unwrap_or_default(), layout.ascii),
+        ValueKind::String => {
+            write_json_text(text, value.as_str().unwrap_or_default(), layout.ascii)
+        }
         ValueKind::Seq | ValueKind::Iterable if !is_plain_iterator(value) => {
             let items: Vec<Value> = value.try_iter()?.collect();
             write_items(state, text, layout, depth, ('[', ']'), items.len(), |text, at| {
@@ -185,7 +201,13 @@ fn write_json(state: &State, text: &mut String, value: &Value, layout: &Layout, 
                 let key = &keys[at];
                 let name = match key.kind() {
                     ValueKind::String => key.to_string(),
-                    ValueKind::Bool => if key.is_true() { "true".into() } else { "false".into() },
+                    ValueKind::Bool => {
+                        if key.is_true() {
+                            "true".into()
+                        } else {
+                            "false".into()
+                        }
+                    }
                     ValueKind::None => "null".into(),
                     ValueKind::Number => json_number(key),
                     _ => return Err(not_json(key)),
@@ -201,14 +223,23 @@ fn write_json(state: &State, text: &mut String, value: &Value, layout: &Layout, 
 }
 
 fn not_json(value: &Value) -> Error {
-    Error::new(ErrorKind::BadSerialization, format!("tojson: a value of type {} is not JSON", value.kind()))
+    Error::new(
+        ErrorKind::BadSerialization,
+        format!("tojson: a value of type {} is not JSON", value.kind()),
+    )
 }
 
 fn json_number(value: &Value) -> String {
     match float(value) {
         None => value.to_string(),
         Some(number) if number.is_nan() => "NaN".into(),
-        Some(number) if number.is_infinite() => if number > 0.0 { "Infinity".into() } else { "-Infinity".into() },
+        Some(number) if number.is_infinite() => {
+            if number > 0.0 {
+                "Infinity".into()
+            } else {
+                "-Infinity".into()
+            }
+        }
         Some(number) => show_float(number),
     }
 }

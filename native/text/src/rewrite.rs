@@ -25,7 +25,10 @@ pub fn iterable(value: Value) -> Result<Value, Error> {
 }
 
 pub fn refuse_private(name: &str) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, format!("a namespace can't have the private attribute {name}")))
+    Err(Error::new(
+        ErrorKind::InvalidOperation,
+        format!("a namespace can't have the private attribute {name}"),
+    ))
 }
 
 pub fn percent(state: &mut State, pattern: &Value, operand: &Value) -> Result<Value, Error> {
@@ -79,7 +82,8 @@ pub fn rewritten(source: &str) -> Result<String, Fault> {
             _ => 1,
         };
         let tag = &rest[..length];
-        let is_tag = tag.len() > 3 && tag.starts_with(['{']) && (tag.ends_with("%}") || tag.ends_with("}}"));
+        let is_tag =
+            tag.len() > 3 && tag.starts_with(['{']) && (tag.ends_with("%}") || tag.ends_with("}}"));
         if is_tag && !tag.starts_with("{#") && !statement_is(tag, "raw") {
             write_tag(&mut text, tag)?;
         } else {
@@ -96,7 +100,8 @@ fn end_of(text: &str, mark: &str, from: usize) -> usize {
 
 /// Whether `text` starts with a statement that is this word alone.
 fn statement_is(text: &str, word: &str) -> bool {
-    let inner = text.strip_prefix("{%").map(|inner| inner.trim_start_matches(['-', '+']).trim_start());
+    let inner =
+        text.strip_prefix("{%").map(|inner| inner.trim_start_matches(['-', '+']).trim_start());
     let after = inner.and_then(|inner| inner.strip_prefix(word));
     after.is_some_and(|after| after.trim_start().trim_start_matches(['-', '+']).starts_with("%}"))
 }
@@ -234,14 +239,17 @@ fn write_for(out: &mut String, tokens: &[Token]) {
 }
 
 fn write_set(out: &mut String, tokens: &[Token]) {
-    let solids: Vec<usize> = (0..tokens.len()).filter(|&at| tokens[at].kind != Kind::Space).collect();
+    let solids: Vec<usize> =
+        (0..tokens.len()).filter(|&at| tokens[at].kind != Kind::Space).collect();
     if let [_, dot, name, equals, ..] = solids[..] {
         let private = tokens[name].text;
         if tokens[dot].is(".") && tokens[equals].is("=") && private.starts_with('_') {
             tokens[..=equals].iter().for_each(|token| out.push_str(token.text));
             out.push_str(&format!(" {PRIVATE}({private:?}) "));
             let last = &tokens[tokens.len() - 1];
-            return if last.is("-") || last.is("+") { out.push_str(last.text) };
+            return if last.is("-") || last.is("+") {
+                out.push_str(last.text)
+            };
         }
     }
     write_expression(out, tokens);
@@ -290,7 +298,9 @@ fn operand_end(tokens: &[Token], at: usize) -> usize {
         let next = solid(tokens, end);
         match tokens.get(next).filter(|token| token.kind == Kind::Sign).map(|token| token.text) {
             Some("(" | "[") => end = group_end(tokens, next),
-            Some("." | "|") if solid(tokens, next + 1) < tokens.len() => end = solid(tokens, next + 1) + 1,
+            Some("." | "|") if solid(tokens, next + 1) < tokens.len() => {
+                end = solid(tokens, next + 1) + 1
+            }
             _ => return end,
         }
     }

@@ -46,7 +46,9 @@ impl Vocabulary {
             None => Ok(Vec::new()),
             Some(id) => match self.pieces.get(id as usize) {
                 Some(piece) => Ok(vec![(piece.text.clone(), id)]),
-                None => Err(Fault::format(format!("{what} is token {id} of {}", self.pieces.len()))),
+                None => {
+                    Err(Fault::format(format!("{what} is token {id} of {}", self.pieces.len())))
+                }
             },
         };
         let around = Surroundings {
@@ -58,17 +60,26 @@ impl Vocabulary {
             added: self
                 .pieces
                 .iter()
-                .filter(|piece| [piece_type::UNKNOWN, piece_type::CONTROL, piece_type::USER_DEFINED].contains(&piece.kind))
+                .filter(|piece| {
+                    [piece_type::UNKNOWN, piece_type::CONTROL, piece_type::USER_DEFINED]
+                        .contains(&piece.kind)
+                })
                 .map(|piece| added(&piece.text, piece.kind != piece_type::USER_DEFINED))
                 .collect(),
         };
-        if self.is_unigram { assemble(self.unigram()?, around) } else { assemble(self.byte_pairs().build()?, around) }
+        if self.is_unigram {
+            assemble(self.unigram()?, around)
+        } else {
+            assemble(self.byte_pairs().build()?, around)
+        }
     }
 
     fn normalizer(&self) -> Json {
         let mut steps = Vec::new();
         if !self.character_map.is_empty() {
-            steps.push(json!({"type": "Precompiled", "precompiled_charsmap": base64(&self.character_map)}));
+            steps.push(
+                json!({"type": "Precompiled", "precompiled_charsmap": base64(&self.character_map)}),
+            );
         }
         if self.remove_extra_spaces {
             steps.push(json!({"type": "Strip", "strip_left": true, "strip_right": true}));
@@ -82,7 +93,8 @@ impl Vocabulary {
     }
 
     fn decoder(&self) -> Json {
-        let mut steps = vec![json!({"type": "Replace", "pattern": {"String": SPACE_SIGN}, "content": " "})];
+        let mut steps =
+            vec![json!({"type": "Replace", "pattern": {"String": SPACE_SIGN}, "content": " "})];
         if self.byte_fallback {
             steps.push(json!({"type": "ByteFallback"}));
         }
@@ -99,18 +111,25 @@ impl Vocabulary {
 
     fn unigram(&self) -> Result<Unigram, Fault> {
         let scores = self.pieces.iter().map(|piece| (piece.text.clone(), f64::from(piece.score)));
-        Unigram::from(scores.collect(), self.unknown(), self.byte_fallback).map_err(|error| Fault::format(error.to_string()))
+        Unigram::from(scores.collect(), self.unknown(), self.byte_fallback)
+            .map_err(|error| Fault::format(error.to_string()))
     }
 
     fn byte_pairs(&self) -> BytePairs {
-        let is_made = |piece: &&Piece| [piece_type::NORMAL, piece_type::USER_DEFINED].contains(&piece.kind);
+        let is_made =
+            |piece: &&Piece| [piece_type::NORMAL, piece_type::USER_DEFINED].contains(&piece.kind);
         let mut made: Vec<&Piece> = self.pieces.iter().filter(is_made).collect();
         made.sort_by(|a, b| b.score.total_cmp(&a.score));
         let texts: Vec<&[u8]> = made.iter().map(|piece| piece.text.as_bytes()).collect();
         let pairs = pairs_of(&texts, |_, left, right| (Reverse(left.len()), Reverse(right.len())));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         BytePairs {
-            tokens: self.pieces.iter().enumerate().map(|(id, piece)| (piece.text.clone(), id as u32)).collect(),
+            tokens: self
+                .pieces
+                .iter()
+                .enumerate()
+                .map(|(id, piece)| (piece.text.clone(), id as u32))
+                .collect(),
             merges: pairs.into_iter().map(|(left, right)| (text(left), text(right))).collect(),
             unknown: self.unknown().map(|id| self.pieces[id].text.clone()),
             byte_fallback: self.byte_fallback,
@@ -152,7 +171,8 @@ fn read_piece(bytes: &[u8]) -> Result<Piece, Fault> {
     for field in Fields(bytes) {
         match field? {
             (1, Content::Bytes(text)) => {
-                let text = std::str::from_utf8(text).map_err(|_| Fault::format("a piece is no text in UTF-8"))?;
+                let text = std::str::from_utf8(text)
+                    .map_err(|_| Fault::format("a piece is no text in UTF-8"))?;
                 piece.text = text.to_string();
             }
             (2, Content::Word(bits)) => piece.score = f32::from_bits(bits),
@@ -173,10 +193,18 @@ fn read_trainer(vocabulary: &mut Vocabulary, bytes: &[u8]) -> Result<(), Fault> 
             (3, Content::Number(1)) => vocabulary.is_unigram = true,
             (3, Content::Number(2)) => vocabulary.is_unigram = false,
             (3, Content::Number(kind)) => {
-                let name = match kind { 3 => "word", 4 => "character", _ => "unknown" };
-                return Err(Fault::unsupported(format!("it is a {name} model ({kind}); unigram (1) and BPE (2) are supported")));
+                let name = match kind {
+                    3 => "word",
+                    4 => "character",
+                    _ => "unknown",
+                };
+                return Err(Fault::unsupported(format!(
+                    "it is a {name} model ({kind}); unigram (1) and BPE (2) are supported"
+                )));
             }
-            (24, Content::Number(1)) => return Err(Fault::unsupported("spaces are suffixes in it")),
+            (24, Content::Number(1)) => {
+                return Err(Fault::unsupported("spaces are suffixes in it"))
+            }
             (35, Content::Number(flag)) => vocabulary.byte_fallback = flag != 0,
             (41, Content::Number(number)) => vocabulary.bos = id(number),
             (42, Content::Number(number)) => vocabulary.eos = id(number),
@@ -258,7 +286,9 @@ impl<'a> Iterator for Fields<'a> {
         if field.is_none() {
             self.0 = &[];
         }
-        Some(field.ok_or_else(|| Fault::format(format!("no protocol buffer: the last {left} bytes are no field"))))
+        Some(field.ok_or_else(|| {
+            Fault::format(format!("no protocol buffer: the last {left} bytes are no field"))
+        }))
     }
 }
 

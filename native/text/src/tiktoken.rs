@@ -15,8 +15,12 @@ pub fn from_ranks(text: &str, options: &str) -> Result<Tokenizer, Fault> {
         .map_err(|error| Fault::argument(format!("the options are no JSON: {error}")))?;
     let mut ranks: Vec<(Vec<u8>, u32)> = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row = line.split_once(' ').and_then(|(token, rank)| Some((from_base64(token)?, rank.trim().parse().ok()?)));
-        ranks.push(row.ok_or_else(|| Fault::format(format!("line {} is no token and rank", number + 1)))?);
+        let row = line
+            .split_once(' ')
+            .and_then(|(token, rank)| Some((from_base64(token)?, rank.trim().parse().ok()?)));
+        ranks.push(
+            row.ok_or_else(|| Fault::format(format!("line {} is no token and rank", number + 1)))?,
+        );
     }
     if ranks.is_empty() {
         return Err(Fault::format("there are no ranks in it"));
@@ -24,7 +28,8 @@ pub fn from_ranks(text: &str, options: &str) -> Result<Tokenizer, Fault> {
     ranks.sort_by_key(|(_, rank)| *rank);
 
     let letters = byte_level::characters();
-    let written = |bytes: &[u8]| bytes.iter().map(|&byte| letters[byte as usize]).collect::<String>();
+    let written =
+        |bytes: &[u8]| bytes.iter().map(|&byte| letters[byte as usize]).collect::<String>();
     let pieces: Vec<&[u8]> = ranks.iter().map(|(token, _)| token.as_slice()).collect();
     let pairs = pairs_of(&pieces, |places, left, right| (places[left], places[right]));
     let mut pairs_model = BytePairs {
@@ -37,7 +42,9 @@ pub fn from_ranks(text: &str, options: &str) -> Result<Tokenizer, Fault> {
     let mut around = Surroundings::default();
     for (name, id) in options["special_tokens"].as_object().into_iter().flatten() {
         let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
-        let number = number.ok_or_else(|| Fault::argument(format!("the special token {name:?} has the number {id}")))?;
+        let number = number.ok_or_else(|| {
+            Fault::argument(format!("the special token {name:?} has the number {id}"))
+        })?;
         pairs_model.tokens.insert(name.clone(), number);
         around.added.push(added(name, true));
     }

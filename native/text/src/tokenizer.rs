@@ -21,7 +21,9 @@ pub type Offsets = Vec<(usize, usize)>;
 impl Tokenizer {
     /// Reads the bytes of a `tokenizer.json`.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, Fault> {
-        Tokenizer::new(Pipeline::from_bytes(bytes).map_err(|error| Fault::format(error.to_string()))?)
+        Tokenizer::new(
+            Pipeline::from_bytes(bytes).map_err(|error| Fault::format(error.to_string()))?,
+        )
     }
 
     pub fn new(mut pipeline: Pipeline) -> Result<Tokenizer, Fault> {
@@ -38,7 +40,11 @@ impl Tokenizer {
     }
 
     /// The tokens, and where the bytes of each stand in `text`.
-    pub fn encode_with_offsets(&self, text: &str, add_special: bool) -> Result<(Vec<u32>, Offsets), Fault> {
+    pub fn encode_with_offsets(
+        &self,
+        text: &str,
+        add_special: bool,
+    ) -> Result<(Vec<u32>, Offsets), Fault> {
         let encoding = self.pipeline.encode(text, add_special);
         let encoding = encoding.map_err(|error| Fault::argument(error.to_string()))?;
         Ok((encoding.get_ids().to_vec(), encoding.get_offsets().to_vec()))
