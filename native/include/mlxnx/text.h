@@ -90,9 +90,9 @@ struct DecodeOptions {
 ///     auto text = tokenizer.decode(ids, {.skip_special = true});  // "Hello!"
 class Tokenizer {
  public:
-  /// By the name's end: `.json` (tokenizer.json), `.model` (SentencePiece), `.tiktoken`; with the
-  /// defaults of the functions below. Throws also: ArgumentError for other names and when it can't
-  /// be read; each error names the file.
+  /// By the name's end: `.json` (tokenizer.json), `.model` (SentencePiece's, or tiktoken's ranks),
+  /// `.tiktoken`; with the defaults of the functions below. Throws also: ArgumentError for other
+  /// names and when it can't be read; each error names the file.
   static Tokenizer from_file(const std::filesystem::path& path);
   /// The contents of a `tokenizer.json`.
   static Tokenizer from_json(std::string_view json);

@@ -63,7 +63,12 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& path) {
   const std::string kind = path.extension().string();
   if (kind == ".json") return of_file(path, from_json);
   if (kind == ".model")
-    return of_file(path, [](std::string_view model) { return from_sentencepiece(model); });
+    return of_file(path, [](std::string_view model) {
+      // A protocol buffer of pieces starts with the tag of its first one; ranks start with a
+      // letter.
+      const bool is_ranks = !model.empty() && model.front() != '\n';
+      return is_ranks ? from_tiktoken(model) : from_sentencepiece(model);
+    });
   if (kind == ".tiktoken")
     return of_file(path, [](std::string_view ranks) { return from_tiktoken(ranks); });
   throw ArgumentError(fmt::format("[{}] {}: a tokenizer's file ends in .json, .model or .tiktoken",

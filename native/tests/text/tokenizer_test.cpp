@@ -114,6 +114,13 @@ TEST_F(TextTokenizer, ReadsFilesByTheEndsOfTheirNames) {
   std::ofstream(folder / "broken.json") << byte_level_json().dump().substr(0, 1000);
   std::ofstream(folder / "tokenizer.txt") << "x";
   EXPECT_EQ(Tokenizer::from_file(folder / "tokenizer.json").vocabulary_size(), 263u);
+  std::ofstream(folder / "tokenizer.model")
+      << testing_support::sentencepiece_model(testing_support::byte_fallback_pieces(), 2);
+  EXPECT_EQ(Tokenizer::from_file(folder / "tokenizer.model").vocabulary_size(), 270u);
+  std::ofstream(folder / "ranks.model") << "YQ== 0\nYg== 1\n";
+  std::ofstream(folder / "ranks.tiktoken") << "YQ== 0\nYg== 1\n";
+  EXPECT_EQ(Tokenizer::from_file(folder / "ranks.model").vocabulary_size(), 2u);
+  EXPECT_EQ(Tokenizer::from_file(folder / "ranks.tiktoken").vocabulary_size(), 2u);
   EXPECT_THAT(error_of<FormatError>([&] { Tokenizer::from_file(folder / "broken.json"); }),
               AllOf(StartsWith("[tokenizer] "), HasSubstr("broken.json: EOF")));
   EXPECT_THAT(error_of<ArgumentError>([&] { Tokenizer::from_file(folder / "tokenizer.txt"); }),
@@ -121,6 +128,34 @@ TEST_F(TextTokenizer, ReadsFilesByTheEndsOfTheirNames) {
   EXPECT_THAT(error_of<ArgumentError>([&] { Tokenizer::from_file(folder / "absent.json"); }),
               HasSubstr("absent.json"));
   fs::remove_all(folder);
+}
+
+TEST_F(TextTokenizer, TheHeadersExamplesAreTrue) {
+  const auto ids = tokenizer_.encode("Hello!");
+  EXPECT_EQ(tokenizer_.decode(ids, {.skip_special = true}), "Hello!");
+
+  Detokenizer detokenizer(tokenizer_, {.skip_special = true});
+  std::string text;
+  for (std::uint32_t id : ids) text += detokenizer.push(id);
+  EXPECT_EQ(text + detokenizer.finish(), "Hello!");
+
+  ChatTemplate chat("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+  EXPECT_EQ(chat.render(R"({"messages": [{"role": "user", "content": "Hi"}]})").text, "<user>Hi");
+
+  const std::vector<std::uint32_t> ends = {kEnd};
+  auto grammar = Grammar::json_schema(tokenizer_, ends, R"({"type": "boolean"})");
+  GrammarMatcher matcher(grammar);
+  const auto sample = [](const TokenMask& mask) {
+    std::uint32_t id = 0;
+    while (!mask.allows(id)) ++id;
+    return id;
+  };
+  std::vector<std::uint32_t> sampled;
+  while (!matcher.is_stopped()) {
+    sampled.push_back(sample(matcher.mask()));
+    matcher.accept(sampled.back());
+  }
+  EXPECT_EQ(tokenizer_.decode(sampled), "false");
 }
 
 }  // namespace
