@@ -200,6 +200,7 @@ bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX and
 format: $(SETUP) ## format the C++ and Elixir sources
 	@tools/clang_format.sh fix
 	@if $(HAVE_ELIXIR); then $(MIX_CORE) format; fi
+	@if command -v cargo-fmt >/dev/null; then cargo fmt --manifest-path native/text/Cargo.toml; fi
 
 lint: test-format test-layers ## check formatting, layers and shell scripts
 	@if command -v shellcheck >/dev/null; then shellcheck tools/*.sh .ci/run; else echo "shellcheck is not installed: skipped"; fi
