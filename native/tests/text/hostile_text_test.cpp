@@ -119,6 +119,18 @@ TEST(TextHostile, PartsThatAreNotThereAreErrors) {
   with([](json& j) { j["pre_tokenizer"]["type"] = "Nonsense"; });
 }
 
+TEST(TextHostile, APanicOfTheLibraryIsAnError) {
+  json without = byte_level_json();
+  without["post_processor"]["special_tokens"] = json::object();
+  const auto encode = [&] { Tokenizer::from_json(without.dump()).encode("hello"); };
+  try {
+    encode();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const std::exception& error) {
+    EXPECT_THAT(error.what(), testing::StartsWith("["));
+  }
+}
+
 TEST(TextHostile, TemplatesThatLoopEnd) {
   for (const char* source :
        {"{% for a in range(99999) %}{% for b in range(99999) %}{{ b }}{% endfor %}{% endfor %}",

@@ -103,17 +103,16 @@ fn quiet() {
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> String {
+fn fault_of(kind: Kind, panic: &(dyn Any + Send)) -> Fault {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a text".into())
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Fault { kind, text: format!("it can't be worked with: {text}") }
 }
 
 /// `f`'s answer; a panic is a fault of the kind `of_panic`.
 pub fn caught<T>(of_panic: Kind, f: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
     quiet();
-    catch_unwind(AssertUnwindSafe(f))
-        .unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) }))
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(fault_of(of_panic, &*panic)))
 }
 
 /// Runs `f` on a stack that is large enough for whatever a file's author nested, whatever the caller's own is.
@@ -125,9 +124,7 @@ pub fn on_large_stack<T: Send>(
     std::thread::scope(|scope| {
         let builder = std::thread::Builder::new().stack_size(STACK_BYTES);
         match builder.spawn_scoped(scope, || caught(of_panic, f)) {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|panic| Err(Fault { kind: of_panic, text: panic_text(&*panic) })),
+            Ok(thread) => thread.join().unwrap_or_else(|panic| Err(fault_of(of_panic, &*panic))),
             Err(error) => Err(Fault::argument(format!("no thread could be started: {error}"))),
         }
     })
