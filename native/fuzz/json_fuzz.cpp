@@ -1,3 +1,4 @@
+#include <string>
 #include <string_view>
 
 #include "files/json_values.h"
@@ -9,7 +10,9 @@ namespace {
 // Asks a value for all that it may be.
 void ask(const nlohmann::json& value) {
   const auto asked = [](auto question) { read_or_refuse(question); };
-  require(files::shown(value).size() <= 110);
+  const std::string shown = files::shown(value);
+  require(shown.size() <= 110);
+  (void)nlohmann::json(shown).dump();  // throws unless it is UTF-8
   asked([&] { files::integer<std::int64_t>(value); });
   asked([&] { files::integer<std::uint64_t>(value); });
   asked([&] { files::integer<std::int32_t>(value); });

@@ -168,6 +168,11 @@ std::string gguf_of(std::uint32_t version, std::uint64_t alignment) {
 
 Seeds gguf_seeds() {
   const std::string empty(16, '\0');
+  const std::string one = "GGUF" + little_endian(3, 4) + little_endian(1, 8) + little_endian(1, 8) +
+                          little_endian(1, 8) + "k" + little_endian(8, 4) + little_endian(2, 8) +
+                          "no" + little_endian(1, 8) + "t" + little_endian(1, 4) +
+                          little_endian(32, 8) + little_endian(2, 4) + std::string(8, '\0') +
+                          std::string(7, '\0') + some_bytes(18);
   return {"GGUF" + little_endian(3, 4) + empty, "GGUF" + little_endian(2, 4) + empty,
           gguf_of(3, 32), gguf_of(2, 64)};
 }

@@ -3,13 +3,26 @@
 
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <utility>
 
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
+
+/// `text` for an error's text, which stays short; cut between characters where it is UTF-8.
+inline std::string cut(std::string text) {
+  constexpr std::size_t kMost = 100;
+  constexpr std::size_t kMostInCharacter = 4;
+  if (text.size() <= kMost) return text;
+  std::size_t end = kMost;
+  const auto goes_on = [&] { return (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80; };
+  while (end > kMost - kMostInCharacter && goes_on()) --end;
+  return text.substr(0, end) + "…";
+}
 
 /// `f()`, whose FormatErrors and UnsupportedErrors get what `prefix()` answers in front.
 template <typename Prefix, typename F>

@@ -11,17 +11,13 @@
 #include <string_view>
 #include <utility>
 
+#include "files/file_errors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
 
 /// `value` for an error's text, cut where it is long.
-inline std::string shown(const nlohmann::json& value) {
-  constexpr std::size_t kMost = 100;
-  std::string text = value.dump();
-  if (text.size() > kMost) text = text.substr(0, kMost) + "…";
-  return text;
-}
+inline std::string shown(const nlohmann::json& value) { return cut(value.dump()); }
 
 /// The member of an object.
 inline const nlohmann::json& member(const nlohmann::json& object, const char* key) {

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "files/file_errors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -76,7 +77,8 @@ class HeaderParser {
       } else if (key == "shape" && !shape) {
         shape = tuple();
       } else {
-        refuse(fmt::format("its header has {:?} {}", cut(key), is_key(key) ? "twice" : "besides"));
+        refuse(fmt::format("its header has {:?} {}", cut(std::string(key)),
+                           is_key(key) ? "twice" : "besides"));
       }
       if (!take(',') && peek() != '}') refuse("its header is no dictionary");
     }
@@ -95,23 +97,17 @@ class HeaderParser {
   static bool is_key(std::string_view key) {
     return key == "descr" || key == "fortran_order" || key == "shape";
   }
-  // For an error's text, which should stay short.
-  static std::string cut(std::string_view text) {
-    constexpr std::size_t kMost = 100;
-    return std::string(text.substr(0, kMost)) + (text.size() > kMost ? "…" : "");
-  }
-
   static NpyHeader type_of(std::string_view descr) {
     NpyHeader header;
     const std::string_view name = descr.substr(std::min<std::size_t>(descr.size(), 1));
     if (descr.empty() || std::string_view("<>=|").find(descr[0]) == std::string_view::npos)
-      refuse(fmt::format("{:?} is no element type", cut(descr)));
+      refuse(fmt::format("{:?} is no element type", cut(std::string(descr))));
     if (name.starts_with('O')) refuse("its elements are Python objects, which are never loaded");
     const auto* found = std::find_if(kTypes.begin(), kTypes.end(),
                                      [name](const auto& entry) { return entry.first == name; });
     if (found == kTypes.end())
       throw UnsupportedError(
-          fmt::format("elements of numpy's type {:?} are not supported", cut(descr)));
+          fmt::format("elements of numpy's type {:?} are not supported", cut(std::string(descr))));
     header.type = found->second;
     header.is_big_endian = descr[0] == '>';
     return header;

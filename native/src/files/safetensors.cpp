@@ -14,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "files/file_errors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -155,7 +156,7 @@ class HeaderReader {
   bool scalar(const std::string& what) {
     const bool is_known = key_ == "dtype" || key_ == "shape" || key_ == "data_offsets";
     if (place_ == Place::kTensor && !is_known) return true;
-    misplaced(what.size() > 100 ? what.substr(0, 100) + "…" : what);
+    misplaced(cut(what));
   }
 
   template <typename T>
