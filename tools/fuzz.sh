@@ -33,16 +33,34 @@ cmake --preset fuzz -S native -B "$folder" "-DCMAKE_CXX_COMPILER=$compiler" >"$f
   { tail -n 40 "$folder/configure.log" && exit 1; }
 cmake --build "$folder" -j "${JOBS:-2}" || exit 1
 
+limits=(-rss_limit_mb=$memory -timeout=1)
+
+# The time limit is by the clock: on a busy machine a run can miss it that does not when it is repeated.
+is_repeated() { # TARGET
+  local finding
+  finding=$(sed -n 's/.*Test unit written to //p' "$folder/logs/$1.log" | tail -n 1)
+  case $finding in
+  *-timeout-*) ;;
+  *) return 0 ;;
+  esac
+  "$folder/bin/fuzz_$1" "${limits[@]}" "$finding" >/dev/null 2>&1 || return 0
+  rm "$finding"
+  return 1
+}
+
 passed=0 failed=0
 while read -r target; do
   mkdir -p "$folder/corpus/$target"
   log=$folder/logs/$target.log
-  if "$folder/bin/fuzz_$target" "-max_total_time=$seconds" -rss_limit_mb=$memory -timeout=1 -print_final_stats=1 \
+  verdict=
+  if "$folder/bin/fuzz_$target" "${limits[@]}" "-max_total_time=$seconds" -print_final_stats=1 \
     "-artifact_prefix=$folder/findings/$target-" "$folder/corpus/$target" "$folder/seeds/$target" >"$log" 2>&1; then
-    passed=$((passed + 1)) verdict=
-  else
+    passed=$((passed + 1))
+  elif is_repeated "$target"; then
     failed=$((failed + 1)) verdict=", FAILED"
-    grep -E '^(==[0-9]+==)?ERROR|^SUMMARY|runtime error|Test unit written to' "$log"
+    grep -E '^(==[0-9]+==)? *ERROR|^SUMMARY|runtime error|Test unit written to' "$log"
+  else
+    passed=$((passed + 1)) verdict=", ended early by a busy machine"
   fi
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   printf '%-12s %9s runs in %d s%s\n' "$target" "${runs:-0}" "$seconds" "$verdict"
