@@ -56,14 +56,11 @@ class Stream {
   }
 
   Tensor read() {
+    // No header that says anything is shorter than its start.
     std::vector<std::byte> start = take({}, files::kNpyStart);
     const std::size_t header_size = files::npy_header_size(start);
-    const std::vector<std::byte> bytes = take(std::move(start), header_size);
-    const files::NpyHeader header = files::parse_npy_header(bytes);
-    // A header may be so short that an element stands before kNpyStart.
-    std::vector<std::byte> elements(bytes.begin() + static_cast<std::ptrdiff_t>(header.size),
-                                    bytes.end());
-    elements = take(std::move(elements), header.bytes);
+    const files::NpyHeader header = files::parse_npy_header(take(std::move(start), header_size));
+    std::vector<std::byte> elements = take({}, header.bytes);
     files::check_npy_bytes(header, elements.size());
     if (!take({}, 1).empty()) files::check_npy_bytes(header, header.bytes + 1);
     files::make_native(header, elements);
