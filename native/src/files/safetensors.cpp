@@ -30,6 +30,7 @@ constexpr std::size_t kMostHeaderBytes = 100'000'000;  // as other readers of th
 // A header's text takes little of what its tensors take, which is why they are bounded too.
 constexpr std::size_t kMostTensors = 1 << 20;
 constexpr std::size_t kMostDimensions = 255;
+constexpr std::size_t kMostTextBytes = 1 << 25;
 
 // The format's names of element types. The first one of a type is the one that is written.
 constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
@@ -210,6 +211,20 @@ class HeaderReader {
   std::vector<std::uint64_t>* numbers_ = nullptr;
 };
 
+// How far two quotes are apart at most. The JSON library keeps the text, or the space, that it is
+// in the midst of, and what it makes of it.
+std::size_t longest_text(std::string_view header) {
+  std::size_t longest = 0;
+  std::size_t last = 0;
+  for (std::size_t at = 0; at < header.size(); ++at) {
+    if (header[at] == '\\')
+      ++at;
+    else if (header[at] == '"')
+      longest = std::max(longest, at - std::exchange(last, at));
+  }
+  return std::max(longest, header.size() - last);
+}
+
 // Positions rather than a set of names, which would take as much memory as the tensors.
 void check_names(std::span<const StoredTensor> tensors) {
   std::vector<std::uint32_t> order(tensors.size());
@@ -249,6 +264,9 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file) {
   const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
   SafetensorsHeader header;
   HeaderReader reader(start, file.size() - start, header);
+  if (const std::size_t longest = longest_text({text, static_cast<std::size_t>(length)});
+      longest > kMostTextBytes)
+    refuse(fmt::format("the header: a text or space of {} bytes", longest));
   json::sax_parse(text, text + length, &reader);
   check_names(header.tensors);
   check_places(header.tensors, start, file.size());
@@ -288,6 +306,8 @@ std::string safetensors_header(std::span<const StoredTensor> tensors, const Meta
         fmt::format("{} tensors with a header of {} bytes; {} and {} are the most", tensors.size(),
                     text.size(), kMostTensors, kMostHeaderBytes));
   }
+  if (longest_text(text) > kMostTextBytes)
+    throw UnsupportedError(fmt::format("a text of {} bytes in the header", longest_text(text)));
   const std::uint64_t length = text.size();
   std::string start(kLengthBytes, '\0');
   std::memcpy(start.data(), &length, kLengthBytes);

@@ -274,7 +274,7 @@ double growth_of(const std::string& bytes, const char* why) {
 }
 
 TEST(SafetensorsHeader, TakesLittleMoreMemoryThanTheFile) {
-  constexpr std::size_t kSize = 10'000'000;
+  constexpr std::size_t kSize = 33'000'000;
   EXPECT_THAT(refusal(with_length(100'000'001, std::string(100'000'001, ' '))),
               StartsWith("a header of 100000001 bytes"));
   const std::string rest = entry("last", "[]", 0, 4) + "}";
@@ -284,9 +284,17 @@ TEST(SafetensorsHeader, TakesLittleMoreMemoryThanTheFile) {
   while (shape.size() < kSize) shape += ",1";
   EXPECT_LT(growth_of(file_of(shape), "more than 255 numbers"), 0.1);
   // The JSON library keeps the text that it is in the midst of, and what it made of it.
-  EXPECT_LT(growth_of(file_of("{" + rest + std::string(kSize, ' '), 4), "taken"), 2.0);
-  const std::string text = "{\"__metadata__\":{\"a\":\"" + std::string(kSize, 'x') + "\"}}";
-  EXPECT_LT(growth_of(file_of(text), "taken"), 4.5);
+  const auto text_of = [](const std::string& text) {
+    return file_of("{\"__metadata__\":{\"a\":\"" + text + "\"}}");
+  };
+  EXPECT_LT(growth_of(text_of(std::string(kSize, 'x')), "taken"), 4.0);
+  EXPECT_LT(growth_of(text_of(std::string(kSize + kSize / 10, 'x')), "a text or space of"), 0.1);
+  std::string quotes;
+  while (quotes.size() < kSize + kSize / 10) quotes += "\\\"\\\\";
+  EXPECT_LT(growth_of(text_of(quotes), "a text or space of"), 0.1);
+  EXPECT_THROW(safetensors_header({}, {{"a", quotes}}), UnsupportedError);
+  const std::string space(kSize + kSize / 10, ' ');
+  EXPECT_LT(growth_of(file_of("{" + rest + space, 4), "a text or space of"), 0.1);
 }
 
 TEST(SafetensorsHeader, TakesLittleMoreMemoryThanAHundredMegabytes) {
