@@ -143,12 +143,6 @@ Term list_of(ErlNifEnv* env, const std::vector<T>& items) {
   return encode(env, terms);
 }
 
-Term u64_of(ErlNifEnv* env, std::span<const std::byte> bytes) {
-  std::uint64_t number = 0;
-  std::memcpy(&number, bytes.data(), sizeof number);
-  return enif_make_uint64(env, number);
-}
-
 Term list_of(ErlNifEnv* env, const files::GgufValue& value) {
   using files::GgufType;
   switch (value.item_type()) {
@@ -161,8 +155,11 @@ Term list_of(ErlNifEnv* env, const files::GgufValue& value) {
       return list_of(env, value.as_numbers());
     case GgufType::kU64: {
       std::vector<Term> items;
-      for (auto bytes = value.as_bytes(); !bytes.empty(); bytes = bytes.subspan(8))
-        items.push_back(u64_of(env, bytes));
+      for (auto bytes = value.as_bytes(); !bytes.empty(); bytes = bytes.subspan(8)) {
+        std::uint64_t item = 0;
+        std::memcpy(&item, bytes.data(), sizeof item);
+        items.push_back(enif_make_uint64(env, item));
+      }
       return encode(env, items);
     }
     case GgufType::kBool: {
@@ -188,7 +185,7 @@ Term term_of(ErlNifEnv* env, const files::GgufValue& value) {
     case GgufType::kF64:
       return term_of(env, value.as_number());
     case GgufType::kU64:
-      return u64_of(env, value.encoded());
+      return enif_make_uint64(env, value.as_natural());
     default:
       return encode(env, value.as_integer());
   }
@@ -297,20 +294,48 @@ Term gguf_read_quantized(ErlNifEnv* env, TensorFile file, std::vector<std::strin
   return with_pressure(env, note_built(bytes), encode(env, matrices));
 }
 
-// `metadata`: keys, each with its value behind it.
-void safetensors_write(ErlNifEnv*, std::string path, std::vector<std::string> names,
-                       TensorList tensors, std::vector<std::string> metadata) {
+std::map<std::string, Tensor> by_name(const std::vector<std::string>& names,
+                                      const TensorList& tensors) {
   const std::vector<Tensor> copies = tensors.copies();
-  if (copies.size() != names.size() || metadata.size() % 2 != 0)
-    throw ArgumentError("as many names as tensors are wanted, and keys with values");
+  if (copies.size() != names.size()) throw ArgumentError("as many names as tensors are wanted");
   std::map<std::string, Tensor> named;
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (!named.emplace(names[i], copies[i]).second)
       throw ArgumentError("two tensors are called " + names[i]);
   }
+  return named;
+}
+
+// `metadata`: keys, each with its value behind it.
+void safetensors_write(ErlNifEnv*, std::string path, std::vector<std::string> names,
+                       TensorList tensors, std::vector<std::string> metadata) {
+  if (metadata.size() % 2 != 0) throw ArgumentError("keys with values are wanted");
   std::map<std::string, std::string> texts;
   for (std::size_t i = 0; i < metadata.size(); i += 2) texts.emplace(metadata[i], metadata[i + 1]);
-  save_safetensors(path, named, texts);
+  save_safetensors(path, by_name(names, tensors), texts);
+}
+
+Term npy_read(ErlNifEnv* env, std::string path, Where where) {
+  const WhereScope scope(where);
+  const Tensor tensor = load_npy(path);
+  const std::size_t bytes = tensor.size() * size_bytes(tensor.dtype());
+  return with_pressure(env, note_built(bytes), with_type(env, tensor));
+}
+
+void npy_write(ErlNifEnv*, std::string path, TensorArg tensor) { save_npy(path, *tensor); }
+
+// `{name, {tensor, {type, shape}}}` of each.
+Term npz_read(ErlNifEnv* env, std::string path, Where where) {
+  const WhereScope scope(where);
+  const std::map<std::string, Tensor> tensors = load_npz(path);
+  std::size_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += tensor.size() * size_bytes(tensor.dtype());
+  return with_pressure(env, note_built(bytes), named(env, tensors));
+}
+
+void npz_write(ErlNifEnv*, std::string path, std::vector<std::string> names, TensorList tensors,
+               bool compressed) {
+  save_npz(path, by_name(names, tensors), {.compressed = compressed});
 }
 
 Term checkpoint_config(ErlNifEnv* env, Checkpoint checkpoint) {
@@ -356,6 +381,10 @@ std::span<const ErlNifFunc> file_functions() {
       nif_function<"gguf_metadata", &gguf_metadata, WaitsForFiles{}>(),
       nif_function<"gguf_value", &gguf_value, WaitsForFiles{}>(),
       nif_function<"gguf_read_quantized", &gguf_read_quantized, WaitsForFiles{}>(),
+      nif_function<"npy_read", &npy_read, WaitsForFiles{}>(),
+      nif_function<"npy_write", &npy_write, WaitsForFiles{}>(),
+      nif_function<"npz_read", &npz_read, WaitsForFiles{}>(),
+      nif_function<"npz_write", &npz_write, WaitsForFiles{}>(),
       nif_function<"checkpoint_open", &checkpoint_open, WaitsForFiles{}>(),
       nif_function<"checkpoint_config", &checkpoint_config, NeverQuick{}>(),
       nif_function<"checkpoint_quantization", &checkpoint_quantization>(),

@@ -48,8 +48,9 @@ class GgufValue {
 
   std::string_view as_text() const;  ///< whatever bytes: nothing demands UTF-8 of a value
   bool as_boolean() const;
-  std::int64_t as_integer() const;  ///< of any integer type
-  double as_number() const;         ///< of any float or integer type; integers may be rounded
+  std::int64_t as_integer() const;   ///< of any integer type
+  std::uint64_t as_natural() const;  ///< of any integer type, where it is not negative
+  double as_number() const;          ///< of any float or integer type; integers may be rounded
 
   /// Lists. Items of integer types and floats may be read as those above.
   GgufType item_type() const;

@@ -143,6 +143,17 @@ bool GgufValue::as_boolean() const {
   return bytes_.front() != std::byte{0};
 }
 
+std::uint64_t GgufValue::as_natural() const {
+  std::optional<std::uint64_t> natural;
+  with_number(type_, bytes_, [&](auto number) {
+    if constexpr (std::is_integral_v<decltype(number)>) {
+      if (std::in_range<std::uint64_t>(number)) natural = static_cast<std::uint64_t>(number);
+    }
+  });
+  if (!natural) refuse("an integer that is not negative");
+  return *natural;
+}
+
 std::int64_t GgufValue::as_integer() const {
   const auto integer = integer_at(type_, bytes_);
   if (!integer) refuse("an integer of 64 bits");

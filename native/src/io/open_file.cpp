@@ -30,6 +30,8 @@ std::string text_of(const files::GgufValue& value) {
     case files::GgufType::kF32:
     case files::GgufType::kF64:
       return fmt::format("{}", value.as_number());
+    case files::GgufType::kU64:
+      return std::to_string(value.as_natural());
     default:
       return std::to_string(value.as_integer());
   }

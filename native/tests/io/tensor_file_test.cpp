@@ -16,7 +16,6 @@
 namespace mlxnx {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 namespace gguf = files::testing_support;
@@ -44,6 +43,19 @@ TEST(TensorFile, TellsTheTypesOfWhatItReads) {
     EXPECT_EQ(file.read(tensor.name).type(), (TensorType{tensor.dtype, tensor.shape}));
   EXPECT_EQ(file.find("q8")->type, "Q8_0");
   EXPECT_EQ(file.contents().file.gguf()->tensors.size() + file.tensors().size(), 3u);
+}
+
+TEST(TensorFile, TellsNaturalsOfAnySizeAsTexts) {
+  const testing_support::TempFolder folder;
+  gguf::GgufBytes bytes;
+  bytes.keys = {gguf::key("most", files::GgufType::kU64, gguf::bytes_of(~std::uint64_t{0})),
+                gguf::key("less", files::GgufType::kS8, gguf::bytes_of(std::int8_t{-1}))};
+  folder.write("x.gguf", bytes.file());
+  const TensorFile file(folder / "x.gguf");
+  EXPECT_EQ(file.metadata().at("most"), "18446744073709551615");
+  EXPECT_EQ(file.metadata().at("less"), "-1");
+  EXPECT_EQ(file.contents().file.gguf()->at("most").as_natural(), ~std::uint64_t{0});
+  EXPECT_THROW(file.contents().file.gguf()->at("less").as_natural(), FormatError);
 }
 
 TEST(TensorFile, ReadsBlocksInFewBits) {

@@ -131,6 +131,8 @@ defmodule Mlx.ArgumentsTest do
         {:read!, &Safetensors.read!("x", &1), options, "[read] expected no options but"},
         {:load, &Mlx.IO.load("x.gguf", &1), options, "[load] expected no options but :only"},
         {:save, &Mlx.IO.save(&1, %{}), text, "[save] expected the path of a file"},
+        {:save, &Mlx.IO.save("x.npy", &1), tensor, "[save] expected a tensor"},
+        {:save, &Mlx.IO.save("x.npz", %{}, &1), options, "[save] expected no options but"},
         {:open!, &Checkpoint.open!("x", &1), options, "[open] expected no options but"},
         {:quantization, &Checkpoint.quantization(&1, "p"), none, "expected a checkpoint"},
         {:options, &Quantized.options/1, none, "[options] expected a Mlx.Quantized"},

@@ -234,7 +234,10 @@ defmodule Mlx.SafetensorsTest do
   end
 
   test "the suffix says which format", %{tmp_dir: folder} do
-    assert Mlx.IO.save(path(folder, "x.SafeTensors"), %{"a" => tensor([1])}, %{"k" => "v"}) == :ok
+    assert Mlx.IO.save(path(folder, "x.SafeTensors"), %{"a" => tensor([1])},
+             metadata: %{"k" => "v"}
+           ) == :ok
+
     assert %{"a" => a} = Mlx.IO.load(path(folder, "x.SafeTensors"), only: ["a"])
     assert elements(a) == [1.0]
 
@@ -245,6 +248,60 @@ defmodule Mlx.SafetensorsTest do
     assert_raise ArgumentError, ~r/\[save\] expected a path that ends in/, fn ->
       Mlx.IO.save("x", %{})
     end
+  end
+
+  test "numpy's files come and go by their suffix", %{tmp_dir: folder} do
+    npy = path(folder, "x.npy")
+    assert Mlx.IO.save(npy, tensor([1, 2])) == :ok
+    assert npy |> Mlx.IO.load() |> elements() == [1.0, 2.0]
+    # Numpy's own header in front of two integers, the first one last in memory.
+    header =
+      String.pad_trailing("{'descr': '>i2', 'fortran_order': False, 'shape': (2,), }", 117) <>
+        "\n"
+
+    File.write!(npy, ["\x93NUMPY", 1, 0, <<118::16-little>>, header, <<1::16, -2::16>>])
+    assert npy |> Mlx.IO.load() |> elements() == [1, -2]
+    assert_raise ArgumentError, ~r/no options but/, fn -> Mlx.IO.load(npy, only: []) end
+
+    assert_raise ArgumentError, ~r/no options but/, fn ->
+      Mlx.IO.save(npy, tensor([1]), compressed: true)
+    end
+
+    assert_raise ArgumentError, ~r/\[save\] expected a tensor/, fn -> Mlx.IO.save(npy, %{}) end
+    half = Mlx.Tensor.from_binary(<<0, 0>>, {:bf, 16}, {1})
+    assert_raise Mlx.UnsupportedError, ~r/^\[save\].*x.npy/, fn -> Mlx.IO.save(npy, half) end
+    File.write!(npy, "\x93NUMPY")
+    assert_raise Mlx.FormatError, ~r/^\[load\].*x.npy/, fn -> Mlx.IO.load(npy) end
+
+    pipe = path(folder, "pipe.npy")
+    {_, 0} = System.cmd("mkfifo", [pipe])
+    assert_raise ArgumentError, ~r/\[load\].*no regular file/, fn -> Mlx.IO.load(pipe) end
+    assert_raise File.Error, ~r/none/, fn -> Mlx.IO.load(path(folder, "none.npy")) end
+    assert_raise File.Error, fn -> Mlx.IO.save(path(folder, "none/x.npy"), tensor([1])) end
+  end
+
+  test "numpy's archives come and go by their suffix", %{tmp_dir: folder} do
+    npz = path(folder, "x.npz")
+    tensors = %{"a" => tensor([1, 2]), "b/c" => tensor([3])}
+
+    for options <- [[], [compressed: true]] do
+      assert Mlx.IO.save(npz, tensors, options) == :ok
+      assert %{"a" => a, "b/c" => c} = Mlx.IO.load(npz)
+      assert {elements(a), elements(c)} == {[1.0, 2.0], [3.0]}
+      assert npz |> Mlx.IO.load(only: ["a"]) |> Map.keys() == ["a"]
+    end
+
+    assert_raise ArgumentError, ~r/names among/, fn -> Mlx.IO.load(npz, only: ["d"]) end
+
+    assert_raise ArgumentError, ~r/:compressed to be/, fn ->
+      Mlx.IO.save(npz, tensors, compressed: 1)
+    end
+
+    assert_raise ArgumentError, ~r/UTF-8/, fn -> Mlx.IO.save(npz, %{<<255>> => tensor([1])}) end
+    File.write!(npz, "PK")
+    assert_raise Mlx.FormatError, ~r/^\[load\].*x.npz/, fn -> Mlx.IO.load(npz) end
+  rescue
+    error in Mlx.UnsupportedError -> assert error.message =~ "libzip"
   end
 
   test "many processes read one file, and killed ones leave nothing open", %{tmp_dir: folder} do

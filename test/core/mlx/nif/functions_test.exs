@@ -34,6 +34,10 @@ defmodule Mlx.NIF.FunctionsTest do
     file_tensors: "safetensors_write and file_open keep tensors by name",
     file_metadata: "safetensors_write and file_open keep tensors by name",
     file_read: "safetensors_write and file_open keep tensors by name",
+    npy_read: "numpy's files and archives keep tensors",
+    npy_write: "numpy's files and archives keep tensors",
+    npz_read: "numpy's files and archives keep tensors",
+    npz_write: "numpy's files and archives keep tensors",
     gguf_metadata: "gguf functions tell what only such files have",
     gguf_value: "gguf functions tell what only such files have",
     gguf_read_quantized: "gguf functions tell what only such files have",
@@ -321,6 +325,26 @@ defmodule Mlx.NIF.FunctionsTest do
 
     for other <- [make_ref(), tensor([1]), nil] do
       assert_raise ArgumentError, ~r/expected an open file/, fn -> NIF.file_tensors(other) end
+    end
+  end
+
+  @tag :tmp_dir
+  test "numpy's files and archives keep tensors", %{tmp_dir: folder} do
+    path = Path.join(folder, "x")
+    assert NIF.npy_write(path, tensor([1, 2])) == :ok
+    assert {x, {{:f, 32}, {2}}} = NIF.npy_read(path, nil)
+    assert values(x) == [1.0, 2.0]
+
+    try do
+      for compressed? <- [true, false] do
+        assert NIF.npz_write(path, ["a"], [tensor([3])], compressed?) == :ok
+        assert [{"a", {a, {{:f, 32}, {1}}}}] = NIF.npz_read(path, nil)
+        assert values(a) == [3.0]
+      end
+
+      assert_raise ArgumentError, fn -> NIF.npz_write(path, ["a"], [], true) end
+    rescue
+      error in Mlx.UnsupportedError -> assert error.message =~ "libzip"
     end
   end
 
