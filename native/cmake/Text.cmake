@@ -77,8 +77,10 @@ function(mlxnx_link_text target)
   else()
     cmake_path(GET text_library FILENAME archive)
     target_link_libraries(${target} PRIVATE "${text_library}" m)
-    target_link_options(${target} PRIVATE "LINKER:--exclude-libs,${archive}" LINKER:--gc-sections
-                        # Rust's own runtime comes with what debuggers read.
-                        "$<$<CONFIG:Release>:LINKER:--strip-debug>")
+    target_link_options(${target} PRIVATE "LINKER:--exclude-libs,${archive}")
+    if(NOT MLXNX_SANITIZE)
+      # Rust's own runtime comes with what debuggers read.
+      target_link_options(${target} PRIVATE LINKER:--gc-sections "$<$<CONFIG:Release>:LINKER:--strip-debug>")
+    endif()
   endif()
 endfunction()
