@@ -86,6 +86,16 @@ TEST(TextParts, ByteLevelVocabulariesAreCutByTheNamedPreTokenizer) {
               testing::AllOf(HasSubstr("\"qwen9\""), HasSubstr("qwen2")));
 }
 
+TEST(TextParts, QwensTextsAreComposedFirst) {
+  const auto ids = [](const char* pre) {
+    const TokenizerParts parts{
+        .model = "gpt2", .pre = pre, .tokens = {"e", "Ã", "©", "Ì", "ģ", "Ã©"}, .merges = {"Ã ©"}};
+    return Tokenizer::from_parts(parts).encode("e\u0301");
+  };
+  EXPECT_THAT(ids("qwen2"), ElementsAre(5));
+  EXPECT_THAT(ids("gpt-2"), ElementsAre(0, 3, 4));
+}
+
 TEST(TextParts, EveryPreTokenizerCutsAnyText) {
   for (const char* pre :
        {"default", "gpt-2", "llama-bpe", "dbrx", "qwen2", "qwen35", "gpt-4o", "tekken", "smollm",

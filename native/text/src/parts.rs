@@ -106,6 +106,7 @@ impl Parts<'_> {
             _ => None,
         };
         let around = Surroundings {
+            normalizer: row.normalizer(),
             pre_tokenizer: row.json(),
             decoder: pre_tokenizers::byte_level_decoder(),
             before: self.frame(self.bos, self.add_bos.unwrap_or(row.add_bos)),

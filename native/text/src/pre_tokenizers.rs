@@ -10,6 +10,8 @@ pub struct PreTokenizer {
     pub ignore_merges: bool,
     /// Whether texts begin with a token for that, where the file does not say.
     pub add_bos: bool,
+    /// Whether texts are brought into Unicode's composed form first.
+    pub composes: bool,
 }
 
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
@@ -22,7 +24,7 @@ const DEEPSEEK3: &str = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[
 const BLOOM: &str = r" ?[^(\s|.,!?…。，、।۔،)]+";
 
 const fn row(names: &'static [&'static str], patterns: &'static [&'static str]) -> PreTokenizer {
-    PreTokenizer { names, patterns, ignore_merges: false, add_bos: false }
+    PreTokenizer { names, patterns, ignore_merges: false, add_bos: false, composes: false }
 }
 
 const TABLE: &[PreTokenizer] = &[
@@ -56,12 +58,14 @@ const TABLE: &[PreTokenizer] = &[
         patterns: &[CL100K],
         ignore_merges: true,
         add_bos: true,
+        composes: false,
     },
     row(&["cl100k", "dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], &[CL100K]),
-    row(&["qwen2", "stablelm2", "deepseek-r1-qwen", "megrez"], &[QWEN2]),
-    row(&["qwen35"], &[QWEN35]),
+    PreTokenizer { composes: true, ..row(&["qwen2", "deepseek-r1-qwen"], &[QWEN2]) },
+    row(&["stablelm2", "megrez"], &[QWEN2]),
+    PreTokenizer { composes: true, ..row(&["qwen35"], &[QWEN35]) },
     row(&["gpt-4o", "o200k", "llama4"], &[O200K]),
-    PreTokenizer { names: &["tekken"], patterns: &[TEKKEN], ignore_merges: true, add_bos: true },
+    PreTokenizer { ignore_merges: true, add_bos: true, ..row(&["tekken"], &[TEKKEN]) },
     row(
         &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
         &[r"\p{N}", GPT2],
@@ -88,6 +92,14 @@ const TABLE: &[PreTokenizer] = &[
 ];
 
 impl PreTokenizer {
+    pub fn normalizer(&self) -> Json {
+        if self.composes {
+            json!({"type": "NFC"})
+        } else {
+            Json::Null
+        }
+    }
+
     pub fn json(&self) -> Json {
         of_patterns(self.patterns)
     }

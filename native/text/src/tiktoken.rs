@@ -49,10 +49,13 @@ pub fn from_ranks(text: &str, options: &str) -> Result<Tokenizer, Fault> {
         around.added.push(added(name, true));
     }
     let pattern = options["pattern"].as_str().unwrap_or("cl100k");
-    around.pre_tokenizer = match pre_tokenizers::find(pattern) {
-        Some(row) => row.json(),
-        None => pre_tokenizers::of_patterns(&[pattern]),
-    };
+    match pre_tokenizers::find(pattern) {
+        Some(row) => {
+            around.normalizer = row.normalizer();
+            around.pre_tokenizer = row.json();
+        }
+        None => around.pre_tokenizer = pre_tokenizers::of_patterns(&[pattern]),
+    }
     around.decoder = pre_tokenizers::byte_level_decoder();
     assemble(pairs_model.build()?, around)
 }
