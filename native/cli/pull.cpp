@@ -16,6 +16,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/hub.h"
 #include "output.h"
+#include "progress.h"
 #include "tensor/printable.h"
 
 namespace mlxnx::cli {
@@ -31,13 +32,6 @@ struct Options {
   bool is_json = false;
   bool is_quiet = false;
 };
-
-std::string size_text(double bytes) {
-  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
-  std::size_t unit = 0;
-  for (; bytes >= 999.5 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1000;
-  return unit == 0 ? fmt::format("{:.0f} B", bytes) : fmt::format("{:.3g} {}", bytes, kUnits[unit]);
-}
 
 std::string time_text(double seconds) {
   const auto all = static_cast<long>(seconds + 0.5);
@@ -71,8 +65,7 @@ class Shown {
     files_done_ = progress.files_done;
     clear();
     fmt::print(stderr, "{} ({}), {} of {} files\n", tensors::printable(progress.file),
-               size_text(static_cast<double>(progress.file_size)), progress.files_done,
-               progress.files);
+               bytes_text(progress.file_size), progress.files_done, progress.files);
   }
   void clear() const {
     if (is_terminal_ && !is_quiet_) fmt::print(stderr, "\r\033[K");
@@ -85,8 +78,7 @@ class Shown {
                  : static_cast<int>(100 * static_cast<double>(part) / static_cast<double>(whole));
     };
     return fmt::format("{:3}% {} of {}{}: {:.40} {}%", percent(progress.bytes, progress.size),
-                       size_text(static_cast<double>(progress.bytes)),
-                       size_text(static_cast<double>(progress.size)), pace(progress),
+                       bytes_text(progress.bytes), bytes_text(progress.size), pace(progress),
                        tensors::printable(progress.file),
                        percent(progress.file_bytes, progress.file_size));
   }
@@ -106,7 +98,8 @@ class Shown {
     const double rate = static_cast<double>(progress.file_bytes - before_) / time.count();
     const double left =
         static_cast<double>(progress.size - std::min(progress.bytes, progress.size));
-    return fmt::format(", {}/s, {} left", size_text(rate), time_text(left / rate));
+    return fmt::format(", {}/s, {} left", bytes_text(static_cast<std::uint64_t>(rate)),
+                       time_text(left / rate));
   }
 
   bool is_quiet_, is_terminal_;

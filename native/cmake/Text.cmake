@@ -70,7 +70,10 @@ endif()
 
 # Links the library so that none of its symbols leaves the target, and what of it nothing reaches is left out.
 function(mlxnx_link_text target)
-  add_dependencies(${target} mlxnx_text)
+  # Ninja waits for the library where it is linked; a dependency on the target would hold up every source as well.
+  if(NOT CMAKE_GENERATOR MATCHES "Ninja")
+    add_dependencies(${target} mlxnx_text)
+  endif()
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${text_library}")
   if(APPLE)
     target_link_options(${target} PRIVATE "LINKER:-load_hidden,${text_library}" LINKER:-dead_strip)

@@ -4,9 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "files/file_errors.h"
-#include "files/json_values.h"
-#include "files/mapped_file.h"
+#include "files/json_file.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx {
@@ -78,17 +76,25 @@ struct Reader<std::string> {
 Config::Config() : value_(std::make_shared<Value>()) {}
 Config::Config(std::shared_ptr<const Value> value) : value_(std::move(value)) {}
 
+namespace {
+
+void require_object(const json& value) {
+  if (!value.is_object()) throw FormatError(files::shown(value) + " is no object");
+}
+
+}  // namespace
+
 Config Config::parse(std::string_view text) {
   Value value{files::parse_json(text)};
-  if (!value.json.is_object()) throw FormatError(files::shown(value.json) + " is no object");
+  require_object(value.json);
   return Config(std::make_shared<const Value>(std::move(value)));
 }
 
 Config Config::read(const std::filesystem::path& path) {
-  const files::MappedFile file(path, "config");
-  return files::naming_file("config", path, [&] {
-    return parse({reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()});
-  });
+  constexpr std::uint64_t kMostBytes = 4 << 20;
+  Value value{files::read_json(path, "config", kMostBytes)};
+  files::naming_file("config", path, [&] { require_object(value.json); });
+  return Config(std::make_shared<const Value>(std::move(value)));
 }
 
 bool Config::contains(std::string_view key) const {

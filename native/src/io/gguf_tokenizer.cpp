@@ -9,9 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "files/file_errors.h"
-#include "files/json_values.h"
-#include "files/mapped_file.h"
+#include "files/json_file.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::io {
@@ -107,13 +105,10 @@ std::vector<GgufEntry> entries_of(const json& tokenizer, const Config& config) {
 }  // namespace
 
 std::vector<GgufEntry> gguf_tokenizer(const std::filesystem::path& folder, const Config& config) {
+  constexpr std::uint64_t kMostBytes = 256 << 20;
   const std::filesystem::path path = folder / "tokenizer.json";
-  const files::MappedFile file(path, kOp);
-  return files::naming_file(kOp, path, [&] {
-    const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()),
-                                file.bytes().size());
-    return entries_of(files::parse_json(text), config);
-  });
+  const json tokenizer = files::read_json(path, kOp, kMostBytes);
+  return files::naming_file(kOp, path, [&] { return entries_of(tokenizer, config); });
 }
 
 }  // namespace mlxnx::io

@@ -8,9 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "files/file_errors.h"
-#include "files/json_values.h"
-#include "files/mapped_file.h"
+#include "files/json_file.h"
 #include "io/gguf_model.h"
 #include "mlxnx/error.h"
 
@@ -37,10 +35,11 @@ std::string text_of(const fs::path& path) {
 }
 
 Index read_index(const fs::path& path) {
-  const std::string text = text_of(path);
+  constexpr std::uint64_t kMostBytes = 32 << 20;
+  constexpr int kMostDepth = 8;
+  const json value = files::read_json(path, kOp, kMostBytes, kMostDepth);
   return files::naming_file(kOp, path, [&] {
     Index index;
-    const json value = files::parse_json(text, 8);
     const json& map = files::member(value, "weight_map");
     if (!map.is_object()) throw FormatError("weight_map is no object");
     for (const auto& [name, file] : map.items()) {
@@ -125,8 +124,8 @@ std::optional<std::string> chat_template_of(const fs::path& folder) {
     return text_of(folder / "chat_template.jinja");
   const fs::path settings = folder / "tokenizer_config.json";
   if (!fs::is_regular_file(settings)) return std::nullopt;
-  const json value =
-      files::naming_file(kOp, settings, [&] { return files::parse_json(text_of(settings)); });
+  constexpr std::uint64_t kMostBytes = 32 << 20;
+  const json value = files::read_json(settings, kOp, kMostBytes);
   if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
   const json& templates = value["chat_template"];
   if (templates.is_string()) return templates.get<std::string>();

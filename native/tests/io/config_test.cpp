@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "error_of.h"
+#include "io/temp_folder.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx {
@@ -54,6 +55,21 @@ TEST(Config, NamesWhatIsSomethingElse) {
   EXPECT_THAT(told([&] { Config::parse("[1]"); }), HasSubstr("no object"));
   EXPECT_THAT(told([&] { Config::parse("{\"a\": "); }), HasSubstr("no JSON"));
   EXPECT_THAT(told([&] { Config::parse(std::string(10'000, '[')); }), HasSubstr("nested deeper"));
+}
+
+TEST(Config, IsReadFromAFileThatErrorsName) {
+  const testing_support::TempFolder folder;
+  folder.write("config.json", R"({"a": 1})");
+  EXPECT_EQ(Config::read(folder / "config.json").get<std::int64_t>("a"), 1);
+  const auto told = [&](const std::string& text) {
+    folder.write("config.json", text);
+    return error_of<FormatError>([&] { Config::read(folder / "config.json"); });
+  };
+  EXPECT_THAT(told("[]"), AllOf(HasSubstr("config.json: []"), HasSubstr("no object")));
+  EXPECT_THAT(told("{"), HasSubstr("config.json: no JSON"));
+  EXPECT_THAT(told(std::string(5 << 20, ' ')), HasSubstr("4194304 are the most"));
+  EXPECT_THAT(error_of<ArgumentError>([&] { Config::read(folder / "none"); }),
+              HasSubstr("No such file"));
 }
 
 TEST(Config, ChangesNoCopyOfItself) {
