@@ -77,6 +77,10 @@ int convert(const Options& options) {
       const Converted written = mlxnx::convert(checkpoint, options.output, asked);
       told = fmt::format("{}, {:.3f} bits per weight", bytes_text(written.bytes),
                          written.bits_per_weight());
+      if (!written.has_tokenizer) {
+        line.clear();
+        print_error("the file's tokenizer could not be written as a tokenizer.json");
+      }
     }
     line.clear();
     if (!options.is_quiet) print(fmt::format("{}: {}\n", options.output, told));

@@ -14,6 +14,7 @@
 #include "mlxnx/config.h"
 #include "mlxnx/quantize.h"
 #include "mlxnx/tensor.h"
+#include "mlxnx/text.h"
 
 namespace mlxnx {
 
@@ -85,6 +86,10 @@ class Checkpoint {
 
   /// The chat template of `chat_template.jinja`, `tokenizer_config.json` or the GGUF metadata.
   std::optional<std::string> chat_template() const;
+
+  /// The tokenizer of `tokenizer.json`, `tokenizer.model`, a file of tiktoken's ranks or the GGUF
+  /// metadata. Throws: ArgumentError where there is none, and what making a Tokenizer throws.
+  Tokenizer tokenizer() const;
 
   struct Contents;
   const Contents& contents() const { return *contents_; }  ///< for the layers of this library

@@ -56,6 +56,9 @@ struct ConvertOptions {
 struct Converted {
   std::uint64_t parameters = 0;
   std::uint64_t bytes = 0;
+  /// Whether the folder has the tokenizer that the model had: that of a GGUF file is written as
+  /// `tokenizer.json` by builds that have tokenizers (`has_text`).
+  bool has_tokenizer = true;
   double bits_per_weight() const;
 };
 

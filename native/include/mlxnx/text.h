@@ -122,6 +122,9 @@ class Tokenizer {
   /// In the order of their ids.
   std::vector<AddedToken> added_tokens() const;
 
+  /// The contents of a `tokenizer.json` that says the same.
+  std::string to_json() const;
+
  private:
   friend class Detokenizer;
   friend class Grammar;

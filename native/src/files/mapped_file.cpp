@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -31,8 +32,25 @@ Pages& Pages::operator=(Pages&& other) noexcept {
   return *this;
 }
 
+namespace {
+std::atomic<std::int64_t> count{0};  // of all that are mapped
+}
+
 Pages::~Pages() {
-  if (start_ != nullptr) ::munmap(start_, length_);
+  if (start_ == nullptr) return;
+  ::munmap(start_, length_);
+  count.fetch_sub(1, std::memory_order_relaxed);
+}
+
+bool Pages::have_room() {
+  constexpr std::int64_t kMost = 16384;  // a quarter of what Linux usually allows
+  return count.load(std::memory_order_relaxed) < kMost;
+}
+
+void Pages::take(void* start, std::size_t length) {
+  start_ = start;
+  length_ = length;
+  count.fetch_add(1, std::memory_order_relaxed);
 }
 
 Pages Pages::of_memory(std::size_t size) {
@@ -44,8 +62,7 @@ Pages Pages::of_memory(std::size_t size) {
   void* const memory =
       ::mmap(nullptr, kBefore + size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) throw std::bad_alloc();
-  pages.start_ = memory;
-  pages.length_ = kBefore + size;
+  pages.take(memory, kBefore + size);
   pages.data_ = static_cast<std::byte*>(memory) + kBefore;
   pages.size_ = size;
   return pages;
@@ -91,8 +108,7 @@ Pages MappedFile::pages(std::uint64_t offset, std::uint64_t size) const {
     throw ArgumentError(fmt::format("[{}] {} can't be brought into memory: {}", op_, path_.string(),
                                     std::strerror(errno)));
   }
-  pages.start_ = memory;
-  pages.length_ = length;
+  pages.take(memory, length);
   pages.data_ = static_cast<std::byte*>(memory) + (offset - start);
   pages.size_ = size;
   return pages;

@@ -22,6 +22,9 @@ class Pages {
   /// Throws: std::bad_alloc where there is no room for so many.
   static Pages of_memory(std::size_t size);
 
+  /// Whether the process has room for further ones: the system gives it some ten thousands in all.
+  static bool have_room();
+
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   /// The bytes, and kHeadroom before them, may be written: they are this process' own copy then.
   std::byte* data() { return data_; }
@@ -29,6 +32,7 @@ class Pages {
 
  private:
   friend class MappedFile;
+  void take(void* start, std::size_t length);
   void* start_ = nullptr;
   std::size_t length_ = 0;
   std::byte* data_ = nullptr;

@@ -227,6 +227,21 @@ void copy_others(const fs::path& from, const fs::path& to) {
   }
 }
 
+// What a single file says of texts, in files of its own. Returns: whether that is all it says.
+bool write_texts(const Checkpoint& from, const fs::path& to) {
+  if (const auto text = from.chat_template())
+    files::write_file(to / "chat_template.jinja", *text, kOp);
+  const files::GgufFile* gguf = from.contents().gguf();
+  if (gguf == nullptr || !gguf->find("tokenizer.ggml.model")) return true;
+  if (!has_text()) return false;
+  try {
+    files::write_file(to / "tokenizer.json", from.tokenizer().to_json(), kOp);
+  } catch (const UnsupportedError&) {
+    return false;
+  }
+  return true;
+}
+
 // A folder that is gone unless it is kept.
 class Draft {
  public:
@@ -276,21 +291,22 @@ Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptio
   const fs::path place = to.has_filename() ? to : to.parent_path();
   check_options(place, options);
   Plan plan(from, options);
+  Converted result = plan.result();
   try {
     Draft draft(place);
     write_weights(draft.path(), plan.tensors(), plan.result().parameters, options.write);
     files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kOp);
     if (fs::is_directory(from.path())) {
       copy_others(from.path(), draft.path());
-    } else if (const auto text = from.chat_template()) {
-      files::write_file(draft.path() / "chat_template.jinja", *text, kOp);
+    } else {
+      result.has_tokenizer = write_texts(from, draft.path());
     }
     draft.keep_as(place);
   } catch (const fs::filesystem_error& error) {
     throw ArgumentError(
         fmt::format("[convert] {} can't be written: {}", place.string(), error.code().message()));
   }
-  return plan.result();
+  return result;
 }
 
 }  // namespace mlxnx

@@ -47,7 +47,8 @@ Tensor read_in_place(const files::MappedFile& file, const files::StoredTensor& s
                      const TensorType& type) {
   // A mapping takes longer than copying so few bytes, and a process has only some ten thousands.
   constexpr std::uint64_t kMostCopied = 16384;
-  if (stored.bytes <= kMostCopied) return Tensor::from_bytes(bytes_of(file, stored), type);
+  if (stored.bytes <= kMostCopied || !files::Pages::have_room())
+    return Tensor::from_bytes(bytes_of(file, stored), type);
   return tensors::from_pages(file.pages(stored.offset, stored.bytes), type);
 }
 

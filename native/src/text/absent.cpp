@@ -51,6 +51,8 @@ MLXNX_UNREACHED(int32_t, mlxnx_text_token_of, const mlxnx_text_tokenizer*, uint3
 MLXNX_UNREACHED(int32_t, mlxnx_text_piece_of, const mlxnx_text_tokenizer*, uint32_t,
                 mlxnx_text_bytes*)
 MLXNX_UNREACHED(int32_t, mlxnx_text_is_special, const mlxnx_text_tokenizer*, uint32_t)
+MLXNX_UNREACHED(mlxnx_text_status, mlxnx_text_tokenizer_to_json, const mlxnx_text_tokenizer*,
+                mlxnx_text_bytes*, mlxnx_text_bytes*)
 MLXNX_UNREACHED(mlxnx_text_bytes, mlxnx_text_added_tokens, const mlxnx_text_tokenizer*)
 MLXNX_UNREACHED(mlxnx_text_detokenizer*, mlxnx_text_detokenizer_new, const mlxnx_text_tokenizer*,
                 int32_t)

@@ -162,6 +162,14 @@ std::string Tokenizer::decode(std::span<const std::uint32_t> ids, DecodeOptions 
   return take(text);
 }
 
+std::string Tokenizer::to_json() const {
+  mlxnx_text_bytes json{};
+  call(kOp, [&](mlxnx_text_bytes* error) {
+    return mlxnx_text_tokenizer_to_json(raw(handle_.get()), &json, error);
+  });
+  return take(json);
+}
+
 std::size_t Tokenizer::vocabulary_size() const {
   return mlxnx_text_vocabulary_size(raw(handle_.get()));
 }

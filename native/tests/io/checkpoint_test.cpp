@@ -188,6 +188,23 @@ TEST(Checkpoint, FindsTheChatTemplate) {
   EXPECT_EQ(Checkpoint(folder.path()).chat_template(), "j");
 }
 
+TEST(Checkpoint, HasTheTokenizerOfItsFolder) {
+  const TempFolder folder;
+  write_model(folder, "{}", {});
+  EXPECT_THAT(error_of<ArgumentError>([&] { Checkpoint(folder.path()).tokenizer(); }),
+              HasSubstr("holds no tokenizer"));
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2},
+                                     "merges": [["a", "b"]]}})");
+  if (!has_text()) {
+    EXPECT_THAT(error_of<UnsupportedError>([&] { Checkpoint(folder.path()).tokenizer(); }),
+                HasSubstr("cargo"));
+    return;
+  }
+  const Tokenizer tokenizer = Checkpoint(folder.path()).tokenizer();
+  EXPECT_THAT(tokenizer.encode("aba"), ElementsAre(2u, 0u));
+  EXPECT_THAT(Tokenizer::from_json(tokenizer.to_json()).encode("aba"), ElementsAre(2u, 0u));
+}
+
 TEST(Checkpoint, TellsHowALayerIsQuantized) {
   const TempFolder folder;
   const Tensor dense = random::normal(as_type(tensor({0, 1}), DType::u32), {4, 128});

@@ -50,7 +50,8 @@ std::vector<std::byte> stored(const Given& tensor) {
 }
 
 void write(const std::filesystem::path& path, const std::string& architecture,
-           const std::vector<Given>& tensors, std::vector<files::GgufEntry> more = {}) {
+           const std::vector<Given>& tensors, std::vector<files::GgufEntry> more = {},
+           const std::vector<std::string>& tokens = {"a", "b", "c"}) {
   const auto key = [&](const char* name) { return architecture + "." + name; };
   std::vector<files::GgufEntry> metadata = {
       {"general.architecture", architecture},
@@ -60,7 +61,7 @@ void write(const std::filesystem::path& path, const std::string& architecture,
       {key("attention.head_count_kv"), static_cast<std::uint32_t>(kHeadsKv)},
       {key("attention.layer_norm_rms_epsilon"), 1e-5f},
       {key("rope.freq_base"), 10000.0f},
-      {"tokenizer.ggml.tokens", std::vector<std::string>{"a", "b", "c"}},
+      {"tokenizer.ggml.tokens", tokens},
       {"tokenizer.ggml.eos_token_id", std::uint32_t{2}},
       {"tokenizer.chat_template", std::string("{{ messages }}")},
   };
@@ -200,6 +201,25 @@ TEST(GgufModel, ComesBackFromAFolderBitForBit) {
       EXPECT_EQ(after.read(tensor.name).to_bytes(), before.read(tensor.name).to_bytes());
     }
     EXPECT_EQ(after.metadata().at("llama.embedding_length"), "32");
+  }
+}
+
+TEST(GgufModel, BringsItsTokenizer) {
+  const TempFolder folder;
+  const std::vector<std::string> tokens = {"a", "b", "ab"};
+  write(folder / "m.gguf", "llama",
+        {{"token_embd.weight", StoredType::kF32, random_matrix(1, {3, 4})}},
+        {{"tokenizer.ggml.model", std::string("gpt2")},
+         {"tokenizer.ggml.pre", std::string("gpt-2")},
+         {"tokenizer.ggml.merges", std::vector<std::string>{"a b"}}},
+        tokens);
+  const Converted written = convert(Checkpoint(folder / "m.gguf"), folder / "mlx");
+  EXPECT_EQ(written.has_tokenizer, has_text());
+  if (!has_text()) return;
+  for (const char* path : {"m.gguf", "mlx"}) {
+    const Tokenizer tokenizer = Checkpoint(folder / path).tokenizer();
+    EXPECT_THAT(tokenizer.encode("abba"), ElementsAre(2u, 1u, 0u)) << path;
+    EXPECT_EQ(tokenizer.decode(std::vector<std::uint32_t>{2, 1, 0}), "abba");
   }
 }
 

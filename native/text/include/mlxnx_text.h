@@ -109,6 +109,10 @@ int32_t mlxnx_text_is_special(const mlxnx_text_tokenizer* tokenizer, uint32_t id
 // A JSON list of {"id", "content", "special", "normalized", "single_word", "lstrip", "rstrip"}.
 mlxnx_text_bytes mlxnx_text_added_tokens(const mlxnx_text_tokenizer* tokenizer);
 
+// The contents of a `tokenizer.json` that says the same.
+mlxnx_text_status mlxnx_text_tokenizer_to_json(const mlxnx_text_tokenizer* tokenizer,
+                                               mlxnx_text_bytes* out, mlxnx_text_bytes* error);
+
 // ---- Text from tokens that come one by one ----
 
 typedef struct mlxnx_text_detokenizer mlxnx_text_detokenizer;

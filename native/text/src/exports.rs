@@ -244,6 +244,16 @@ pub unsafe extern "C" fn mlxnx_text_is_special(tokenizer: &SharedTokenizer, id: 
 }
 
 #[no_mangle]
+pub unsafe extern "C" fn mlxnx_text_tokenizer_to_json(
+    tokenizer: &SharedTokenizer,
+    out: *mut Bytes,
+    error: *mut Bytes,
+) -> i32 {
+    let json = caught(Kind::Argument, || tokenizer.to_json());
+    status(json.map(|json| out.write(Bytes::new(json))), error)
+}
+
+#[no_mangle]
 pub unsafe extern "C" fn mlxnx_text_added_tokens(tokenizer: &SharedTokenizer) -> Bytes {
     Bytes::new(
         caught(Kind::Argument, || Ok(tokenizer.added_tokens())).unwrap_or_else(|_| "[]".into()),

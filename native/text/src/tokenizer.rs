@@ -54,6 +54,11 @@ impl Tokenizer {
         self.pipeline.decode(ids, skip_special).map_err(|error| Fault::argument(error.to_string()))
     }
 
+    /// The contents of a `tokenizer.json`.
+    pub fn to_json(&self) -> Result<String, Fault> {
+        self.pipeline.to_string(false).map_err(|error| Fault::argument(error.to_string()))
+    }
+
     /// The added tokens in the order of their ids, as a JSON list.
     pub fn added_tokens(&self) -> String {
         let mut added: Vec<_> = self.pipeline.get_added_tokens_decoder().into_iter().collect();
