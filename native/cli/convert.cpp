@@ -103,6 +103,7 @@ Action add_convert(CLI::App& app) {
       "          mlxnx convert model --gguf-type q8_0 -o model.gguf\n"
       "The folder has mlx-lm's layout. It must not exist, and appears when all is written.");
   app.add_option("MODEL,--model,--hf-path", options->model, "A model folder or a file of tensors")
+      ->type_name("PATH")
       ->required();
   app.add_option("-o,--output,--mlx-path", options->output,
                  "Where the new folder goes, or a GGUF file by its suffix")

@@ -54,6 +54,7 @@ Action add_inspect(CLI::App& app) {
       "Programs are written by Mlx.Compiler.export in Elixir and Program::save in C++.");
   app.add_option("PATH", options->path,
                  "A model folder, a file of tensors (.safetensors, .gguf) or a program (.mlxnx)")
+      ->type_name("FILE")
       ->required();
   const auto* json = app.add_flag("--json", options->json, "Tensors as JSON in place of a table");
   app.add_flag("--dot", options->dot,

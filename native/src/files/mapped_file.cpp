@@ -95,6 +95,15 @@ MappedFile::MappedFile(std::filesystem::path path, std::string_view op)
 
 MappedFile::~MappedFile() { ::close(file_); }
 
+void MappedFile::forget(std::uint64_t offset, std::uint64_t size) const {
+  if (size == 0) return;
+  // Pages at both ends may hold what somebody else looks at; those are few.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<std::uintptr_t>(whole_.bytes().data()) + offset;
+  const std::uintptr_t start = (first + page - 1) / page * page, end = (first + size) / page * page;
+  if (start < end) ::madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED);
+}
+
 Pages MappedFile::pages(std::uint64_t offset, std::uint64_t size) const {
   Pages pages;
   if (size == 0) return pages;

@@ -57,6 +57,8 @@ class MappedFile {
   /// `size` bytes from `offset` on as pages of their own, which outlive this object. The range lies
   /// in the file. Throws: ArgumentError when the system refuses.
   Pages pages(std::uint64_t offset, std::uint64_t size) const;
+  /// Gives back the memory of bytes that are not needed soon; looking at them brings them again.
+  void forget(std::uint64_t offset, std::uint64_t size) const;
 
  private:
   std::filesystem::path path_;

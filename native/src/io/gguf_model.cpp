@@ -71,6 +71,7 @@ std::vector<Tensor> packed(const OpenFile& file, const StoredTensor& tensor) {
   files::pack_blocks(tensor.type, blocks, stored,
                      {reinterpret_cast<std::uint32_t*>(bytes[0].data()), bytes[0].size() / 4},
                      bytes[1], bytes[2]);
+  file.forget(tensor);
   std::vector<Tensor> parts;
   for (std::size_t i = 0; i < types.size(); ++i)
     parts.push_back(Tensor::from_bytes(bytes[i], types[i]));

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -23,17 +24,21 @@ constexpr std::string_view kOp = "convert_to_gguf";
 // As GGUF numbers them.
 constexpr std::int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
 
-// How llama.cpp names the way in which a model type's tokenizer cuts texts into words.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kWords = {{
-    {"llama", "llama-bpe"},
-    {"qwen2", "qwen2"},
-    {"qwen2_moe", "qwen2"},
-    {"qwen3", "qwen2"},
-    {"qwen3_moe", "qwen2"},
-    {"smollm3", "smollm3"},
-    {"starcoder2", "starcoder"},
-    {"olmo2", "olmo"},
-}};
+// How llama.cpp names the ways in which texts are cut into words: by the pre-tokenizers in front of
+// the one of bytes, each its type, and with the expression that it splits by.
+struct Words {
+  std::string_view parts, name;
+};
+constexpr std::array kWords = {
+    Words{"", "gpt-2"},
+    Words{"Digits", "smollm"},
+    Words{
+        R"(Split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+        "llama-bpe"},
+    Words{
+        R"(Split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+        "qwen2"},
+};
 
 class Vocabulary {
  public:
@@ -61,25 +66,40 @@ std::string merge_of(const json& merge) {
   throw FormatError(files::shown(merge) + " is no merge of two tokens");
 }
 
-bool is_byte_level(const json& part) {
-  if (!part.is_object()) return false;
-  if (part.value("type", json()) == "ByteLevel") return true;
-  const auto several = part.find("pretokenizers");
-  if (several == part.end() || !several->is_array()) return false;
-  return std::ranges::any_of(*several, [](const json& each) { return is_byte_level(each); });
+// The pre-tokenizers, one behind the other.
+std::vector<json> parts_of(const json& part) {
+  if (!part.is_object()) return {};
+  if (part.value("type", json()) == "Sequence") return files::optional_list(part, "pretokenizers");
+  return {part};
 }
 
-void require_byte_level_bpe(const json& tokenizer) {
+std::string described(const json& part) {
+  const std::string type = part.is_object() ? files::text_member(part, "type") : "";
+  if (type != "Split") return type;
+  const json& pattern = files::member(part, "pattern");
+  return "Split " + files::text(files::member(pattern, "Regex"));
+}
+
+std::string_view name_of_words(const json& tokenizer) {
   const json& model = files::member(tokenizer, "model");
-  const json* words = tokenizer.contains("pre_tokenizer") ? &tokenizer["pre_tokenizer"] : nullptr;
-  if (files::text_member(model, "type") == "BPE" && words != nullptr && is_byte_level(*words))
-    return;
-  throw UnsupportedError(
-      "its tokenizer is no byte-level BPE, the only one that is written to GGUF");
+  const std::vector<json> parts =
+      parts_of(tokenizer.contains("pre_tokenizer") ? tokenizer["pre_tokenizer"] : json());
+  if (files::text_member(model, "type") != "BPE" || parts.empty() ||
+      described(parts.back()) != "ByteLevel")
+    throw UnsupportedError(
+        "its tokenizer is no byte-level BPE, the only one that is written to GGUF");
+  std::string before;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i)
+    before += (i == 0 ? "" : "; ") + described(parts[i]);
+  const auto* found = std::ranges::find(kWords, before, &Words::parts);
+  if (found != kWords.end()) return found->name;
+  throw UnsupportedError(fmt::format(
+      "its tokenizer cuts texts into words in a way that is not known to have a name in GGUF: {}",
+      before));
 }
 
 std::vector<GgufEntry> entries_of(const json& tokenizer, const Config& config) {
-  require_byte_level_bpe(tokenizer);
+  const std::string_view words = name_of_words(tokenizer);
   Vocabulary vocabulary(static_cast<std::size_t>(config.get<std::int64_t>("vocab_size")));
   const json& model = tokenizer["model"];
   const json& vocab = files::member(model, "vocab");
@@ -92,11 +112,8 @@ std::vector<GgufEntry> entries_of(const json& tokenizer, const Config& config) {
   }
   std::vector<std::string> merges;
   for (const json& merge : files::list_member(model, "merges")) merges.push_back(merge_of(merge));
-  const std::string type = config.get<std::string>("model_type", "");
-  const auto* words =
-      std::ranges::find(kWords, type, &std::pair<std::string_view, std::string_view>::first);
   return {{"tokenizer.ggml.model", std::string("gpt2")},
-          {"tokenizer.ggml.pre", std::string(words == kWords.end() ? "default" : words->second)},
+          {"tokenizer.ggml.pre", std::string(words)},
           {"tokenizer.ggml.tokens", std::move(vocabulary.tokens_)},
           {"tokenizer.ggml.token_type", std::move(vocabulary.types_)},
           {"tokenizer.ggml.merges", std::move(merges)}};

@@ -40,6 +40,10 @@ class OpenFile {
   std::span<const std::byte> bytes(const files::StoredTensor& tensor) const {
     return file_.bytes().subspan(tensor.offset, tensor.bytes);
   }
+  /// Gives back the memory of these bytes, which are read anew if somebody needs them.
+  void forget(const files::StoredTensor& tensor) const {
+    file_.forget(tensor.offset, tensor.bytes);
+  }
   Tensor read(const files::StoredTensor& tensor) const;
   /// The bytes of the elements as if they were of `type`: the last axis is as long as they make it.
   /// Throws: FormatError where they don't fill a row of whole elements.

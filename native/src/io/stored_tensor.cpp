@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "files/blocks.h"
@@ -26,13 +27,17 @@ Tensor read_bools(const files::MappedFile& file, const files::StoredTensor& stor
 Tensor read_small_floats(const files::MappedFile& file, const files::StoredTensor& stored) {
   std::vector<std::uint16_t> elements(stored.bytes);
   files::small_floats_as_bf16(stored.type, bytes_of(file, stored), elements);
+  file.forget(stored.offset, stored.bytes);
   return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::bf16, stored.shape});
 }
 
 Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& stored) {
-  std::vector<float> elements(static_cast<std::size_t>(element_count(stored.shape)));
-  files::decode_blocks(stored.type, bytes_of(file, stored), elements);
-  return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::f32, stored.shape});
+  const auto count = static_cast<std::size_t>(element_count(stored.shape));
+  files::Pages pages = files::Pages::of_memory(count * sizeof(float));
+  files::decode_blocks(stored.type, bytes_of(file, stored),
+                       {reinterpret_cast<float*>(pages.data()), count});
+  file.forget(stored.offset, stored.bytes);
+  return tensors::from_pages(std::move(pages), {DType::f32, stored.shape});
 }
 
 }  // namespace

@@ -167,7 +167,7 @@ TEST_F(CommandLine, WrongCommandLinesAreExplained) {
       {"run a --input", "--input"},
       {"inspect", "PATH is required"},
       {"inspect a --json --dot", "--dot"},
-      {"convert", "MODEL"},
+      {"convert", "--model is required"},
       {"convert a --q-mode int4", "int4"},
       {"convert a --q-bits few", "few"},
       {"inspect a --dto", "--dto"},

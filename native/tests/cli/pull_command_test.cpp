@@ -64,7 +64,7 @@ TEST_F(PullCommand, TellsOfEachFile) {
   const std::string text =
       pull("--exclude 'tok*' --exclude '*.txt' acme/plain", "2>&1 >/dev/null").text;
   EXPECT_THAT(text, HasSubstr("config.json (23 B), 1 of 3 files\n"));
-  EXPECT_THAT(text, HasSubstr("model.safetensors (3 MB), 3 of 3 files\n"));
+  EXPECT_THAT(text, HasSubstr("model.safetensors (3.0 MB), 3 of 3 files\n"));
   EXPECT_THAT(text, Not(HasSubstr("\r")));
   EXPECT_EQ(pull("acme/plain --force --quiet", "2>&1 >/dev/null").text, "");
 }

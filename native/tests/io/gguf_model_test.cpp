@@ -247,7 +247,7 @@ TEST(GgufModel, IsWrittenInBlocksOfAType) {
     EXPECT_EQ(file.read("blk.0.ffn_up.weight").to_vector<float>(), decoded);
     EXPECT_EQ(file.find("blk.0.ffn_down.weight")->type, "f16");
     EXPECT_EQ(file.find("output_norm.weight")->type, "f32");
-    EXPECT_EQ(file.metadata().at("tokenizer.ggml.pre"), "qwen2");
+    EXPECT_EQ(file.metadata().at("tokenizer.ggml.pre"), "gpt-2");
     EXPECT_EQ(file.metadata().at("tokenizer.ggml.eos_token_id"), "2");
   }
 }
@@ -272,6 +272,12 @@ TEST(GgufModel, IsNotWrittenWhereSomethingHasNoNameThere) {
   EXPECT_THAT(
       error_of<FormatError>([&] { convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf"); }),
       HasSubstr("the number 9, and the model knows 4"));
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {}, "merges": []},
+      "pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Whitespace"},
+      {"type": "ByteLevel"}]}})");
+  EXPECT_THAT(error_of<UnsupportedError>(
+                  [&] { convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf"); }),
+              HasSubstr("Whitespace"));
   EXPECT_THAT(error_of<ArgumentError>([&] {
                 convert_to_gguf(Checkpoint(folder.path()), folder / "x.gguf", {.type = "q9"});
               }),
