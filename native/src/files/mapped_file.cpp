@@ -42,6 +42,12 @@ Pages::~Pages() {
   count.fetch_sub(1, std::memory_order_relaxed);
 }
 
+void Pages::expect_writing() {
+#if defined(MADV_POPULATE_WRITE)
+  if (start_ != nullptr) ::madvise(start_, length_, MADV_POPULATE_WRITE);
+#endif
+}
+
 bool Pages::have_room() {
   constexpr std::int64_t kMost = 16384;  // a quarter of what Linux usually allows
   return count.load(std::memory_order_relaxed) < kMost;

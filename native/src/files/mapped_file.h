@@ -22,6 +22,9 @@ class Pages {
   /// Throws: std::bad_alloc where there is no room for so many.
   static Pages of_memory(std::size_t size);
 
+  /// Gives all of them memory at once, where the system can, since each will be written: that takes
+  /// less time than one by one.
+  void expect_writing();
   /// Whether the process has room for further ones: the system gives it some ten thousands in all.
   static bool have_room();
 

@@ -17,6 +17,7 @@
 #include "io/heads.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
+#include "tensor/node.h"
 
 namespace mlxnx::io {
 namespace {
@@ -63,18 +64,23 @@ std::vector<Tensor> packed(const OpenFile& file, const StoredTensor& tensor) {
         file.path().string(), tensor.name, files::row_of(tensor.type).name));
   }
   const StoredType stored = types[1].dtype == DType::f32 ? StoredType::kF32 : *exact;
-  std::array<std::vector<std::byte>, 3> bytes;
+  // Written where they stay: copies of all would be felt.
+  std::array<files::Pages, 3> pages;
   for (std::size_t i = 0; i < types.size(); ++i) {
-    bytes[i].resize(static_cast<std::size_t>(element_count(types[i].shape)) *
-                    size_bytes(types[i].dtype));
+    pages[i] = files::Pages::of_memory(static_cast<std::size_t>(element_count(types[i].shape)) *
+                                       size_bytes(types[i].dtype));
+    pages[i].expect_writing();
   }
+  const auto bytes = [&](std::size_t i) -> std::span<std::byte> {
+    return {pages[i].data(), pages[i].bytes().size()};
+  };
   files::pack_blocks(tensor.type, blocks, stored,
-                     {reinterpret_cast<std::uint32_t*>(bytes[0].data()), bytes[0].size() / 4},
-                     bytes[1], bytes[2]);
+                     {reinterpret_cast<std::uint32_t*>(pages[0].data()), bytes(0).size() / 4},
+                     bytes(1), bytes(2));
   file.forget(tensor);
   std::vector<Tensor> parts;
   for (std::size_t i = 0; i < types.size(); ++i)
-    parts.push_back(Tensor::from_bytes(bytes[i], types[i]));
+    parts.push_back(tensors::from_pages(std::move(pages[i]), types[i]));
   return parts;
 }
 

@@ -34,6 +34,7 @@ Tensor read_small_floats(const files::MappedFile& file, const files::StoredTenso
 Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& stored) {
   const auto count = static_cast<std::size_t>(element_count(stored.shape));
   files::Pages pages = files::Pages::of_memory(count * sizeof(float));
+  pages.expect_writing();
   files::decode_blocks(stored.type, bytes_of(file, stored),
                        {reinterpret_cast<float*>(pages.data()), count});
   file.forget(stored.offset, stored.bytes);
