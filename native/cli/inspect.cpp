@@ -23,9 +23,9 @@ struct Options {
 
 bool is_program(const Options& options) {
   if (options.dot || options.path.ends_with(".mlxnx")) return true;
-  const auto& metadata = TensorFile(options.path).metadata();
-  const auto format = metadata.find("format");
-  return format != metadata.end() && format->second == "mlxnx.program";
+  const TensorFile file(options.path);
+  const auto format = file.metadata().find("format");
+  return format != file.metadata().end() && format->second == "mlxnx.program";
 }
 
 int inspect(const Options& options) {
