@@ -138,7 +138,7 @@ record-programs: build ## record the golden programs anew; Nx comes from NX_PATH
 	@$(NEED_NX)
 	@$(MIX_NX) run tools/record_programs.exs
 
-SECONDS ?= 10
+SECONDS ?= 60
 fuzz: $(SETUP) ## feed each reader of files with what a fuzzer makes up, for SECONDS each; needs clang
 	@JOBS=$(JOBS) tools/fuzz.sh $(BUILD) $(SECONDS)
 

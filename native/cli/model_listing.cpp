@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "mlxnx/error.h"
 #include "progress.h"
 #include "tensor/printable.h"
 
@@ -38,6 +41,7 @@ struct Sums {
   std::uint64_t parameters = 0, bytes = 0;
   std::map<std::string, std::pair<std::size_t, std::uint64_t>> types;  ///< tensors and bytes
   std::map<std::string, std::size_t> forms;                            ///< layers
+  std::set<std::string, std::less<>> unclear;  ///< layers whose form nothing tells
   std::vector<Row> rows;
 
   explicit Sums(const Checkpoint& checkpoint) {
@@ -48,11 +52,21 @@ struct Sums {
   }
 
  private:
+  // A file apart from its settings may not say how its words are meant.
+  std::optional<Quantization> form_of(const Checkpoint& checkpoint, std::string_view layer) {
+    try {
+      return checkpoint.quantization(layer);
+    } catch (const FormatError&) {
+      unclear.emplace(layer);
+      return std::nullopt;
+    }
+  }
+
   void add(const Checkpoint& checkpoint, const CheckpointTensor& tensor) {
     constexpr std::array<std::string_view, 3> kBeside = {".scales", ".biases", ".global_scale"};
     const std::string_view name = tensor.name;
     const std::string_view layer = name.substr(0, std::min(name.rfind('.'), name.size()));
-    const std::optional<Quantization> form = checkpoint.quantization(layer);
+    const std::optional<Quantization> form = form_of(checkpoint, layer);
     const auto elements = static_cast<std::uint64_t>(element_count(tensor.type.shape));
     Row row{&tensor, std::nullopt};
     if (form && name.ends_with(".weight")) {
@@ -91,6 +105,13 @@ std::string to_table(const Checkpoint& checkpoint) {
         fmt::format("  {:<12} {:>6} tensors, {}\n", type, count.first, bytes_text(count.second));
   for (const auto& [form, layers] : sums.forms)
     text += fmt::format("  {} layer{} quantized: {}\n", layers, layers == 1 ? "" : "s", form);
+  if (!sums.unclear.empty()) {
+    text += fmt::format(
+        "  {} layer{} quantized: the bits are not known, words count as parameters; open the "
+        "folder "
+        "with its config.json\n",
+        sums.unclear.size(), sums.unclear.size() == 1 ? "" : "s");
+  }
   std::size_t widest = 0;
   for (const Row& row : sums.rows) widest = std::max(widest, printable(row.tensor->name).size());
   constexpr std::size_t kWidest = 72;
@@ -127,6 +148,7 @@ std::string to_json(const Checkpoint& checkpoint) {
                          {"bits_per_weight", sums.bits_per_weight()},
                          {"types", std::move(types)},
                          {"quantization", sums.forms},
+                         {"unclear_layers", sums.unclear.size()},
                          {"tensors", std::move(tensors)}};
   return result.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

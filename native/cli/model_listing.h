@@ -11,7 +11,7 @@ namespace mlxnx::cli {
 std::string to_table(const Checkpoint& checkpoint);
 
 /// An object: path, format, model_type, parameters, bytes, bits_per_weight, types, quantization,
-/// tensors.
+/// unclear_layers, tensors.
 std::string to_json(const Checkpoint& checkpoint);
 
 }  // namespace mlxnx::cli

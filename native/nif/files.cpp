@@ -388,7 +388,7 @@ std::span<const ErlNifFunc> file_functions() {
       nif_function<"checkpoint_open", &checkpoint_open, WaitsForFiles{}>(),
       nif_function<"checkpoint_config", &checkpoint_config, NeverQuick{}>(),
       nif_function<"checkpoint_quantization", &checkpoint_quantization>(),
-      nif_function<"checkpoint_chat_template", &checkpoint_chat_template>(),
+      nif_function<"checkpoint_chat_template", &checkpoint_chat_template, WaitsForFiles{}>(),
       nif_function<"adapter_read", &adapter_read, WaitsForFiles{}>(),
   };
   return kFunctions;

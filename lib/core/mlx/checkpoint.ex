@@ -162,10 +162,16 @@ defmodule Mlx.Checkpoint do
     end
   end
 
-  @doc "The template of chats, of `chat_template.jinja`, `tokenizer_config.json` or the GGUF metadata; nil where there is none."
+  @doc """
+  The template of chats, of `chat_template.jinja`, `tokenizer_config.json` or the GGUF metadata; nil where there is none.
+
+  Raises `Mlx.FormatError` where `tokenizer_config.json` is no JSON.
+  """
   @spec chat_template(t) :: String.t() | nil
-  def chat_template(checkpoint),
-    do: checkpoint |> source!("chat_template") |> NIF.checkpoint_chat_template()
+  def chat_template(checkpoint) do
+    source = source!(checkpoint, "chat_template")
+    Files.named("chat_template", fn -> NIF.checkpoint_chat_template(source) end)
+  end
 
   @doc """
   A change of a model's weights in a folder of its own, as mlx-lm writes it: `:kind` (`:lora`, `:dora` or `:full`), its `:config`, the

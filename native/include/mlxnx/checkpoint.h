@@ -84,7 +84,14 @@ class Checkpoint {
   /// Throws: FormatError where the settings contradict the shapes, or several answers fit.
   std::optional<Quantization> quantization(std::string_view layer) const;
 
-  /// The chat template of `chat_template.jinja`, `tokenizer_config.json` or the GGUF metadata.
+  /// The matrix of a layer that is quantized, whole; nothing where it is dense. Throws: as
+  /// `quantization` and `read`.
+  ///
+  ///     dequantize(checkpoint.read_quantized("lm_head").value());
+  std::optional<Quantized> read_quantized(std::string_view layer) const;
+
+  /// The chat template of `chat_template.jinja`, `tokenizer_config.json` or the GGUF metadata,
+  /// which is read when it is asked for. Throws: FormatError for settings that are none.
   std::optional<std::string> chat_template() const;
 
   /// The tokenizer of `tokenizer.json`, `tokenizer.model`, a file of tiktoken's ranks or the GGUF

@@ -129,4 +129,9 @@ Pages MappedFile::pages(std::uint64_t offset, std::uint64_t size) const {
   return pages;
 }
 
+std::string read_text(const std::filesystem::path& path, std::string_view op) {
+  const MappedFile file(path, op);
+  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+}
+
 }  // namespace mlxnx::files

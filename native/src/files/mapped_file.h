@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace mlxnx::files {
@@ -70,5 +71,8 @@ class MappedFile {
   std::uint64_t size_ = 0;
   Pages whole_;
 };
+
+/// A whole file as a text. Throws: as MappedFile.
+std::string read_text(const std::filesystem::path& path, std::string_view op);
 
 }  // namespace mlxnx::files

@@ -1,5 +1,7 @@
 #include "files/nearest.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -41,6 +43,11 @@ std::string_view nearest(std::string_view typed, std::span<const std::string_vie
     best = name;
   }
   return best;
+}
+
+std::string nearest_hint(std::string_view typed, std::span<const std::string_view> names) {
+  const std::string_view meant = nearest(typed, names);
+  return meant.empty() ? "" : fmt::format("; the nearest is {:?}", meant);
 }
 
 }  // namespace mlxnx::files

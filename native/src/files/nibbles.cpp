@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mlxnx/error.h"
+
 namespace mlxnx::files {
 namespace {
 
@@ -13,6 +15,8 @@ constexpr std::uint32_t nibble(std::uint32_t word, unsigned at) { return word >>
 
 void unpack_nibbles(std::span<const std::uint32_t> words, const NibbleOrder& order,
                     std::span<float> numbers) {
+  if (numbers.size() != words.size() * kPerWord)
+    throw ArgumentError("[unpack_nibbles] the sizes don't fit each other");
   for (std::size_t i = 0; i < words.size(); ++i) {
     for (std::size_t j = 0; j < kPerWord; ++j)
       numbers[i * kPerWord + j] = static_cast<float>(nibble(words[i], order[j]));
@@ -24,6 +28,8 @@ void transpose_nibbles(std::span<const std::uint32_t> words, std::size_t rows,
   const std::size_t packed_rows = rows / kPerWord;
   if (packed_rows == 0) return;
   const std::size_t packed_columns = words.size() / rows;
+  if (rows % kPerWord != 0 || words.size() % rows != 0 || out.size() != words.size())
+    throw ArgumentError("[transpose_nibbles] the sizes don't fit each other");
   // Both sides are walked in squares, so that what is written stays in the cache.
   constexpr std::size_t kSquare = 16;
   for (std::size_t row_start = 0; row_start < packed_rows; row_start += kSquare) {

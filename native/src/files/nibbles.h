@@ -13,7 +13,8 @@ using NibbleOrder = std::array<std::uint8_t, 8>;
 inline constexpr NibbleOrder kInOrder = {0, 1, 2, 3, 4, 5, 6, 7};
 inline constexpr NibbleOrder kAwqOrder = {0, 4, 1, 5, 2, 6, 3, 7};
 
-/// Words as numbers, eight for each.
+/// Words as numbers, eight for each. Throws here and below: ArgumentError where the sizes don't
+/// fit.
 void unpack_nibbles(std::span<const std::uint32_t> words, const NibbleOrder& order,
                     std::span<float> numbers);
 

@@ -9,6 +9,7 @@
 #include "files/nearest.h"
 #include "io/checkpoint_contents.h"
 #include "io/model_folder.h"
+#include "io/quantization_settings.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 
@@ -35,22 +36,14 @@ Quantization by_shape_of_floats(std::int64_t words, std::int64_t groups, const s
   throw FormatError(text + ": no mode of floats has so many words for each scale");
 }
 
-Quantization as_configured(const Config& entry) {
-  Quantization form;
-  form.mode = quantization_mode(entry.get<std::string>("mode", "affine"));
-  if (entry.contains("bits")) form.bits = entry.get<std::int64_t>("bits");
-  if (entry.contains("group_size")) form.group_size = entry.get<std::int64_t>("group_size");
-  return form;
-}
-
 // What the settings say of a layer: its own entry, else that of all.
 std::optional<Quantization> configured(const Config& config, std::string_view layer) {
   if (!config.contains("quantization")) return std::nullopt;
   const Config settings = config.get<Config>("quantization");
   if (settings.contains(layer) && settings.holds_object(layer))
-    return as_configured(settings.get<Config>(layer));
+    return io::form_of(settings.get<Config>(layer));
   if (!settings.contains("bits") && !settings.contains("group_size")) return std::nullopt;
-  return as_configured(settings);
+  return io::form_of(settings);
 }
 
 Quantization by_shape(std::int64_t words, std::int64_t groups,
@@ -82,33 +75,26 @@ Quantization by_shape(std::int64_t words, std::int64_t groups,
 
 }  // namespace
 
-Checkpoint::Checkpoint(const std::filesystem::path& path, const Options& options) {
-  auto contents = std::make_shared<Contents>();
-  io::Source source = open_source(path, options);
-  contents->path = path;
-  contents->options = options;
-  contents->format = std::move(source.format);
-  contents->config = std::move(source.config);
-  contents->entries = std::move(source.entries);
-  contents->chat_template = std::move(source.chat_template);
-  contents->gguf_file = std::move(source.gguf);
+Checkpoint::Contents::Contents(std::filesystem::path place, io::Source source)
+    : io::Source(std::move(source)), path(std::move(place)) {
   try {
-    io::repack(contents->entries, contents->config);
+    io::repack(entries, config);
   } catch (const FormatError& error) {
     throw FormatError(fmt::format("{} ({})", error.what(), path.string()));
   } catch (const UnsupportedError& error) {
     throw UnsupportedError(fmt::format("{} ({})", error.what(), path.string()));
   }
-  for (const auto& [name, entry] : contents->entries)
-    contents->tensors.push_back({name, entry.type, entry.stored, entry.bytes});
-  contents_ = std::move(contents);
+  for (const auto& [name, entry] : entries)
+    tensors.push_back({name, entry.type, entry.stored, entry.bytes});
 }
+
+Checkpoint::Checkpoint(const std::filesystem::path& path, const Options& options)
+    : contents_(std::make_shared<const Contents>(path, open_source(path, options))) {}
 
 const std::filesystem::path& Checkpoint::path() const { return contents_->path; }
 std::string_view Checkpoint::format() const { return contents_->format; }
 const Config& Checkpoint::config() const { return contents_->config; }
 const std::vector<CheckpointTensor>& Checkpoint::tensors() const { return contents_->tensors; }
-std::optional<std::string> Checkpoint::chat_template() const { return contents_->chat_template; }
 
 const CheckpointTensor* Checkpoint::find(std::string_view name) const {
   const auto& tensors = contents_->tensors;
@@ -121,10 +107,9 @@ Tensor Checkpoint::read(std::string_view name) const {
   if (found != contents_->entries.end()) return found->second.read();
   std::vector<std::string_view> names;
   for (const CheckpointTensor& tensor : tensors()) names.push_back(tensor.name);
-  const std::string_view meant = files::nearest(name, names);
-  throw ArgumentError(
-      fmt::format("[checkpoint] {} has no tensor {:?} among its {}{}", path().string(), name,
-                  names.size(), meant.empty() ? "" : fmt::format("; the nearest is {:?}", meant)));
+  throw ArgumentError(fmt::format("[checkpoint] {} has no tensor {:?} among its {}{}",
+                                  path().string(), name, names.size(),
+                                  files::nearest_hint(name, names)));
 }
 
 std::map<std::string, Tensor> Checkpoint::read(
@@ -149,6 +134,18 @@ std::optional<Quantization> Checkpoint::quantization(std::string_view layer) con
   const std::int64_t words = weight->type.shape.back(), groups = scales->type.shape.back();
   if (scales->type.dtype == DType::u8) return by_shape_of_floats(words, groups, text);
   return by_shape(words, groups, configured(config(), layer), text);
+}
+
+std::optional<Quantized> Checkpoint::read_quantized(std::string_view layer) const {
+  const std::optional<Quantization> form = quantization(layer);
+  if (!form) return std::nullopt;
+  const std::string path = layer.empty() ? "" : std::string(layer) + ".";
+  const auto read_if_there = [&](const char* part) -> std::optional<Tensor> {
+    if (!contains(path + part)) return std::nullopt;
+    return read(path + part);
+  };
+  return Quantized{read(path + "weight"), read(path + "scales"), read_if_there("biases"), *form,
+                   read_if_there("global_scale")};
 }
 
 Adapter Adapter::read(const std::filesystem::path& folder) {

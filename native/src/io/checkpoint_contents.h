@@ -2,25 +2,18 @@
 #pragma once
 
 #include <filesystem>
-#include <memory>
-#include <optional>
-#include <string>
 #include <vector>
 
-#include "io/entries.h"
+#include "io/model_folder.h"
 #include "mlxnx/checkpoint.h"
 
 namespace mlxnx {
 
-struct Checkpoint::Contents {
+struct Checkpoint::Contents : io::Source {
+  Contents(std::filesystem::path path, io::Source source);
+
   std::filesystem::path path;
-  Options options;
-  std::string format;
-  Config config;
-  io::Entries entries;
   std::vector<CheckpointTensor> tensors;
-  std::optional<std::string> chat_template;
-  std::shared_ptr<const io::OpenFile> gguf_file;
 
   /// What a GGUF file says; null of another.
   const files::GgufFile* gguf() const { return gguf_file ? gguf_file->gguf() : nullptr; }

@@ -14,6 +14,7 @@
 
 #include "files/atomic_file.h"
 #include "io/checkpoint_contents.h"
+#include "io/quantization_settings.h"
 #include "io/recipes.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
@@ -43,15 +44,6 @@ std::optional<DType> configured_type(const Config& config) {
                                         : std::nullopt;
 }
 
-Quantized packed(const Checkpoint& from, const std::string& layer, const Quantization& form) {
-  Quantized result{from.read(layer + ".weight"), from.read(layer + ".scales")};
-  if (from.contains(layer + ".biases")) result.biases = from.read(layer + ".biases");
-  if (from.contains(layer + ".global_scale"))
-    result.global_scale = from.read(layer + ".global_scale");
-  result.form = form;
-  return result;
-}
-
 // Decides what becomes of each tensor, and notes it in the settings.
 class Plan {
  public:
@@ -61,7 +53,7 @@ class Plan {
     if (options.quantize) form_ = with_defaults(*options.quantize);
     if (options.recipe) choose_ = recipe_of(*options.recipe);
     // Of a model that is quantized in part, each new layer is noted by itself.
-    if (options.quantize && !config_.contains("quantization")) noted_ = settings_of(form_);
+    if (options.quantize && !config_.contains("quantization")) noted_ = io::settings_of(form_);
     for (const CheckpointTensor& tensor : from.tensors()) add(tensor);
     finish_config();
   }
@@ -87,14 +79,6 @@ class Plan {
     const Config inner =
         config_.contains("text_config") ? config_.get<Config>("text_config") : config_;
     return io::recipe(name, form_, inner.get<std::int64_t>("num_hidden_layers"), names);
-  }
-
-  static Config settings_of(const Quantization& form) {
-    Config settings;
-    settings.set("group_size", *form.group_size);
-    settings.set("bits", *form.bits);
-    settings.set("mode", std::string(name(form.mode)));
-    return settings;
   }
 
   void add(const CheckpointTensor& tensor) {
@@ -151,8 +135,8 @@ class Plan {
     TensorType dense{type, tensor.type.shape};
     dense.shape.back() = dense.shape.back() * 32 / *form.bits;
     result_.parameters += static_cast<std::uint64_t>(element_count(dense.shape));
-    push(tensor.name, dense, [from = from_, layer, form, type] {
-      Quantized own = packed(from, layer, form);
+    push(tensor.name, dense, [from = from_, layer, type] {
+      Quantized own = from.read_quantized(layer).value();
       if (own.biases) {
         own.scales = as_type(own.scales, type);
         own.biases = as_type(*own.biases, type);
@@ -192,11 +176,11 @@ class Plan {
     }
     if (options_.quantize) {
       Config settings = noted_ ? *noted_ : config_.get<Config>("quantization");
-      for (const auto& [layer, form] : own_forms_) settings.set(layer, settings_of(form));
-      config_.set("quantization", settings);
+      for (const auto& [layer, form] : own_forms_) settings.set(layer, io::settings_of(form));
+      io::note_quantization(config_, settings);
+    } else if (config_.contains("quantization")) {
+      io::note_quantization(config_, config_.get<Config>("quantization"));
     }
-    if (config_.contains("quantization"))
-      config_.set_from("quantization_config", config_, "quantization");
     for (const char* key : {"_name_or_path", "vision_config"}) config_.erase(key);
   }
 

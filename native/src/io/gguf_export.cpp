@@ -12,6 +12,7 @@
 
 #include "files/atomic_file.h"
 #include "files/blocks.h"
+#include "files/file_errors.h"
 #include "files/gguf_writer.h"
 #include "files/unpack_blocks.h"
 #include "io/checkpoint_contents.h"
@@ -172,11 +173,10 @@ class Tensors {
     }
   }
 
-  std::int64_t heads_of(const std::string& name) const {
-    const bool is_query = name.find("self_attn.q_proj.") != std::string::npos;
-    const bool is_key = name.find("self_attn.k_proj.") != std::string::npos;
-    if (!architecture_.are_heads_interleaved || (!is_query && !is_key)) return 0;
-    return io::heads(from_.config(), is_key);
+  std::int64_t heads_of(const std::string& name, const Shape& shape) const {
+    return files::naming_file(kOp, from_.path(), [&] {
+      return io::interleaved_heads(architecture_, from_.config(), name, shape);
+    });
   }
 
   StoredType dense_type(const CheckpointTensor& tensor) const {
@@ -199,7 +199,8 @@ class Tensors {
     const StoredType type = dense_type(tensor);
     const bool is_shifted = architecture_.are_norms_shifted && tensor.name.ends_with("norm.weight");
     push(name, type, tensor.type.shape,
-         [from = from_, own = tensor.name, type, heads = heads_of(tensor.name), is_shifted] {
+         [from = from_, own = tensor.name, type, heads = heads_of(tensor.name, tensor.type.shape),
+          is_shifted] {
            Tensor elements = from.read(own);
            if (is_shifted) elements = as_type(elements, DType::f32) + 1.0;
            return as_stored(io::with_heads_interleaved(elements, heads), type);
@@ -219,7 +220,7 @@ class Tensors {
                      const Quantization& form, const std::string& name) {
     Shape dense = tensor.type.shape;
     dense.back() = dense.back() * 32 / *form.bits;
-    const std::int64_t heads = heads_of(tensor.name);
+    const std::int64_t heads = heads_of(tensor.name, dense);
     const bool may_be_kept = !wanted_ && form.mode == QuantizationMode::kAffine &&
                              form.group_size == 32 &&
                              from_.find(layer + ".scales")->type.dtype == DType::f16;
@@ -233,12 +234,9 @@ class Tensors {
     }
     const StoredType type =
         dense_type({.name = tensor.name, .type = {DType::f16, dense}, .stored = ""});
-    push(name, type, dense, [from = from_, layer, form, type, heads] {
-      Quantized own{from.read(layer + ".weight"), from.read(layer + ".scales"), std::nullopt, form};
-      if (from.contains(layer + ".biases")) own.biases = from.read(layer + ".biases");
-      if (from.contains(layer + ".global_scale"))
-        own.global_scale = from.read(layer + ".global_scale");
-      return as_stored(io::with_heads_interleaved(dequantize(own, DType::f32), heads), type);
+    push(name, type, dense, [from = from_, layer, type, heads] {
+      const Tensor own = dequantize(from.read_quantized(layer).value(), DType::f32);
+      return as_stored(io::with_heads_interleaved(own, heads), type);
     });
   }
 

@@ -11,10 +11,12 @@
 #include <vector>
 
 #include "files/blocks.h"
+#include "files/file_errors.h"
 #include "files/gguf.h"
 #include "files/pack_blocks.h"
 #include "io/gguf_names.h"
 #include "io/heads.h"
+#include "io/quantization_settings.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "tensor/node.h"
@@ -27,26 +29,22 @@ using files::GgufValue;
 using files::StoredTensor;
 using files::StoredType;
 
-[[noreturn]] void refuse(const OpenFile& file, const std::string& what) {
-  throw FormatError(fmt::format("[checkpoint] {}: {}", file.path().string(), what));
-}
-
 // Blocks as words, scales and biases --------------------------------------------------------------
 
 constexpr std::size_t kParts = 3;
 
-// What MLX's own types hold exactly, whatever a sane block's scale is.
+// What holds the scales of a sane block exactly: f16 where they are single numbers, not products.
 DType scale_type(StoredType type, const files::PackedForm& form) {
   if (!form.has_biases) return DType::u8;
   return type == StoredType::kQ4_K || type == StoredType::kQ5_K ? DType::f32 : DType::f16;
 }
 
 // Words, scales, and biases where there are any.
-std::vector<TensorType> types_of(const StoredTensor& tensor, const files::PackedForm& form) {
+std::vector<TensorType> types_of(const StoredTensor& tensor, const files::PackedForm& form,
+                                 DType scales) {
   Shape words = tensor.shape, groups = tensor.shape;
   words.back() = words.back() * form.bits / 32;
   groups.back() /= form.group_size;
-  const DType scales = scale_type(tensor.type, form);
   std::vector<TensorType> types = {{DType::u32, words}, {scales, groups}};
   if (form.has_biases) types.push_back({scales, groups});
   return types;
@@ -54,7 +52,7 @@ std::vector<TensorType> types_of(const StoredTensor& tensor, const files::Packed
 
 std::vector<Tensor> packed(const OpenFile& file, const StoredTensor& tensor) {
   const files::PackedForm form = *files::packed_form(tensor.type);
-  const std::vector<TensorType> types = types_of(tensor, form);
+  const std::vector<TensorType> types = types_of(tensor, form, scale_type(tensor.type, form));
   const std::span<const std::byte> blocks = file.bytes(tensor);
   const auto exact = files::packed_scale_type(tensor.type, blocks);
   if (!exact || (types[1].dtype == DType::f16 && *exact != StoredType::kF16)) {
@@ -90,8 +88,7 @@ constexpr files::PackedForm kNearest = {"affine", 8, 32, true};
 std::vector<Tensor> requantized(const OpenFile& file, const StoredTensor& tensor) {
   const Quantized nearest =
       quantize(file.read(tensor), {.bits = kNearest.bits, .group_size = kNearest.group_size});
-  return {nearest.weight, as_type(nearest.scales, DType::f16),
-          as_type(*nearest.biases, DType::f16)};
+  return {nearest.weight, nearest.scales, *nearest.biases};
 }
 
 // Settings ----------------------------------------------------------------------------------------
@@ -196,9 +193,10 @@ class Tensors {
     const auto form = files::packed_form(tensor.type);
     const bool is_matrix = tensor.shape.size() >= 2 && name.ends_with(".weight");
     if (form && is_matrix) {
-      add_parts(name, tensor, *form, [file = file_, &tensor] { return packed(*file, tensor); });
+      add_parts(name, tensor, types_of(tensor, *form, scale_type(tensor.type, *form)),
+                [file = file_, &tensor] { return packed(*file, tensor); });
     } else if (is_matrix && options_.requantize && files::is_block_type(tensor.type)) {
-      add_parts(name, tensor, kNearest,
+      add_parts(name, tensor, types_of(tensor, kNearest, DType::f32),
                 [file = file_, &tensor] { return requantized(*file, tensor); });
     } else {
       Entry entry = entry_of(file_, tensor);
@@ -209,40 +207,33 @@ class Tensors {
         };
         entry.place = nullptr;
       }
-      put(name, tensor, std::move(entry));
+      put(name, std::move(entry));
     }
   }
 
-  void add_parts(const std::string& name, const StoredTensor& tensor, const files::PackedForm& form,
-                 std::function<std::vector<Tensor>()> make) {
+  void add_parts(const std::string& name, const StoredTensor& tensor,
+                 const std::vector<TensorType>& types, std::function<std::vector<Tensor>()> make) {
     constexpr std::array<std::string_view, 3> kNames = {"weight", "scales", "biases"};
     const auto parts = std::make_shared<PartsOnce>(std::move(make));
     const std::string layer = name.substr(0, name.size() - kNames[0].size());
-    const std::vector<TensorType> types = types_of(tensor, form);
     for (std::size_t part = 0; part < types.size(); ++part) {
       Entry entry;
       entry.type = types[part];
       entry.stored = std::string(files::row_of(tensor.type).name);
       entry.bytes = part == 0 ? tensor.bytes : 0;
       entry.read = [parts, part] { return parts->read(part); };
-      put(layer + std::string(kNames[part]), tensor, std::move(entry));
+      put(layer + std::string(kNames[part]), std::move(entry));
     }
   }
 
-  void put(const std::string& name, const StoredTensor& tensor, Entry entry) {
-    const bool is_query = name.find("self_attn.q_proj.") != std::string::npos;
-    const bool is_key = name.find("self_attn.k_proj.") != std::string::npos;
-    if (architecture_.are_heads_interleaved && (is_query || is_key)) {
-      const std::int64_t heads = io::heads(config_, is_key);
-      if (heads < 1 || entry.type.shape.empty() || entry.type.shape[0] % (2 * heads) != 0) {
-        refuse(*file_, fmt::format("tensor {:?} has {} rows for {} heads", tensor.name,
-                                   entry.type.shape.empty() ? 0 : entry.type.shape[0], heads));
-      }
+  void put(const std::string& name, Entry entry) {
+    const std::int64_t heads = interleaved_heads(architecture_, config_, name, entry.type.shape);
+    if (heads > 0) {
       entry.read = [read = entry.read, heads] { return with_heads_apart(read(), heads); };
       entry.place = nullptr;
     }
     if (!entries_.emplace(name, std::move(entry)).second)
-      refuse(*file_, fmt::format("two tensors are {:?}", name));
+      throw FormatError(fmt::format("two tensors are {:?}", name));
   }
 
   std::shared_ptr<const OpenFile> file_;
@@ -252,31 +243,44 @@ class Tensors {
   Entries entries_;
 };
 
-// The form of most layers, for those that ask the settings.
-void note_quantization(const Entries& entries, Config& config) {
+// The form of most layers, and those of others by their names.
+void note_forms(const Entries& entries, Config& config) {
+  constexpr std::string_view kScales = ".scales";
+  const Quantization most = {.bits = 4, .group_size = 32};
+  Config settings = settings_of(most);
   bool has_affine = false;
-  for (const auto& [name, entry] : entries) has_affine = has_affine || name.ends_with(".biases");
-  if (!has_affine) return;
-  Config settings;
-  settings.set("group_size", std::int64_t{32});
-  settings.set("bits", std::int64_t{4});
-  settings.set("mode", std::string("affine"));
   for (const auto& [name, entry] : entries) {
-    constexpr std::string_view kScales = ".scales";
     if (!name.ends_with(kScales)) continue;
     const std::string layer = name.substr(0, name.size() - kScales.size());
-    const Entry& words = entries.at(layer + ".weight");
-    const bool is_affine = entries.contains(layer + ".biases");
-    const std::int64_t group = is_affine ? 32 : entry.stored == "NVFP4" ? 16 : 32;
-    const std::int64_t bits = words.type.shape.back() * 32 / (entry.type.shape.back() * group);
-    if (is_affine && bits == 4) continue;
-    Config own;
-    own.set("group_size", group);
-    own.set("bits", bits);
-    own.set("mode", std::string(is_affine ? "affine" : group == 16 ? "nvfp4" : "mxfp4"));
-    settings.set(layer, own);
+    Quantization own = most;
+    if (!entries.contains(layer + ".biases")) {
+      const bool is_nvfp4 = entry.stored == "NVFP4";
+      own.mode = is_nvfp4 ? QuantizationMode::kNvfp4 : QuantizationMode::kMxfp4;
+      if (is_nvfp4) own.group_size = 16;
+    }
+    has_affine = has_affine || own.mode == QuantizationMode::kAffine;
+    own.bits = entries.at(layer + ".weight").type.shape.back() * 32 /
+               (entry.type.shape.back() * *own.group_size);
+    if (own != most) settings.set(layer, settings_of(own));
   }
-  config.set("quantization", settings);
+  // Other modes are told by the shapes.
+  if (has_affine) note_quantization(config, settings);
+}
+
+Source opened(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Options& options) {
+  const GgufFile& gguf = *file->gguf();
+  const std::string_view name = gguf.at("general.architecture").as_text();
+  const GgufArchitecture* architecture = find_gguf_architecture(name);
+  if (architecture == nullptr) {
+    throw UnsupportedError(fmt::format(
+        "the architecture {:?} is not supported: {} are; its tensors can be read by TensorFile",
+        name, known_gguf_architectures()));
+  }
+  Source source{.format = "gguf", .gguf_file = file};
+  source.config = Settings(*file, gguf, *architecture).read();
+  source.entries = Tensors(file, *architecture, source.config, options).read();
+  note_forms(source.entries, source.config);
+  return source;
 }
 
 }  // namespace
@@ -295,25 +299,7 @@ std::optional<Quantized> read_packed(const OpenFile& file, const StoredTensor& t
 }
 
 Source open_gguf(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Options& options) {
-  const GgufFile& gguf = *file->gguf();
-  const std::string_view name = gguf.at("general.architecture").as_text();
-  const GgufArchitecture* architecture = find_gguf_architecture(name);
-  if (architecture == nullptr) {
-    throw UnsupportedError(
-        fmt::format("[checkpoint] {}: the architecture {:?} is not supported: {} are; its tensors "
-                    "can be read by "
-                    "TensorFile",
-                    file->path().string(), name, known_gguf_architectures()));
-  }
-  Source source;
-  source.format = "gguf";
-  source.gguf = file;
-  source.config = Settings(*file, gguf, *architecture).read();
-  source.entries = Tensors(file, *architecture, source.config, options).read();
-  note_quantization(source.entries, source.config);
-  if (const auto text = gguf.find("tokenizer.chat_template"))
-    source.chat_template = std::string(text->as_text());
-  return source;
+  return files::naming_file("checkpoint", file->path(), [&] { return opened(file, options); });
 }
 
 }  // namespace mlxnx::io

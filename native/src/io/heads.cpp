@@ -1,5 +1,8 @@
 #include "io/heads.h"
 
+#include <fmt/format.h>
+
+#include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::io {
@@ -18,9 +21,18 @@ Tensor turned(const Tensor& rows, std::int64_t heads, std::int64_t outer, std::i
 
 }  // namespace
 
-std::int64_t heads(const Config& config, bool of_keys) {
-  const bool has_own = of_keys && config.contains("num_key_value_heads");
-  return config.get<std::int64_t>(has_own ? "num_key_value_heads" : "num_attention_heads");
+std::int64_t interleaved_heads(const GgufArchitecture& architecture, const Config& config,
+                               std::string_view name, const Shape& shape) {
+  const bool is_query = name.find("self_attn.q_proj.") != std::string_view::npos;
+  const bool is_key = name.find("self_attn.k_proj.") != std::string_view::npos;
+  if (!architecture.are_heads_interleaved || (!is_query && !is_key)) return 0;
+  const bool has_own = is_key && config.contains("num_key_value_heads");
+  const auto heads =
+      config.get<std::int64_t>(has_own ? "num_key_value_heads" : "num_attention_heads");
+  const std::int64_t rows = shape.empty() ? 1 : shape[0];
+  if (heads < 1 || rows % 2 != 0 || rows / 2 % heads != 0)
+    throw FormatError(fmt::format("tensor {:?} has {} rows for {} heads", name, rows, heads));
+  return heads;
 }
 
 Tensor with_heads_apart(const Tensor& rows, std::int64_t heads) {

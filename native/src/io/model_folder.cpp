@@ -29,11 +29,6 @@ bool is_plain(std::string_view name) {
          name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
 }
 
-std::string text_of(const fs::path& path) {
-  const files::MappedFile file(path, kOp);
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
-}
-
 Index read_index(const fs::path& path) {
   constexpr std::uint64_t kMostBytes = 32 << 20;
   constexpr int kMostDepth = 8;
@@ -119,26 +114,6 @@ void add_file(const std::shared_ptr<const OpenFile>& file, const Index& index, E
   }
 }
 
-std::optional<std::string> chat_template_of(const fs::path& folder) {
-  if (fs::is_regular_file(folder / "chat_template.jinja"))
-    return text_of(folder / "chat_template.jinja");
-  const fs::path settings = folder / "tokenizer_config.json";
-  if (!fs::is_regular_file(settings)) return std::nullopt;
-  constexpr std::uint64_t kMostBytes = 32 << 20;
-  const json value = files::read_json(settings, kOp, kMostBytes);
-  if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
-  const json& templates = value["chat_template"];
-  if (templates.is_string()) return templates.get<std::string>();
-  if (!templates.is_array()) return std::nullopt;
-  // Several by name.
-  for (const json& each : templates) {
-    if (each.is_object() && each.value("name", json()) == "default" && each.contains("template") &&
-        each["template"].is_string())
-      return each["template"].get<std::string>();
-  }
-  return std::nullopt;
-}
-
 Config config_of(const fs::path& folder) {
   if (!fs::exists(folder / "config.json")) return {};
   Config config = Config::read(folder / "config.json");
@@ -158,11 +133,7 @@ Config config_of(const fs::path& folder) {
 }  // namespace
 
 Source open_folder(const fs::path& folder) {
-  Source source{.format = "folder",
-                .config = config_of(folder),
-                .entries = {},
-                .chat_template = chat_template_of(folder),
-                .gguf = nullptr};
+  Source source{.format = "folder", .config = config_of(folder)};
   Index index;
   if (fs::exists(folder / kIndex)) index = read_index(folder / kIndex);
   for (const std::string& name : weight_files(folder, index))
@@ -179,8 +150,7 @@ Source open_folder(const fs::path& folder) {
 Source open_file(const fs::path& path, const Checkpoint::Options& options) {
   const auto file = std::make_shared<const OpenFile>(path);
   if (file->gguf() != nullptr) return open_gguf(file, options);
-  Source source{
-      .format = "safetensors", .config = {}, .entries = {}, .chat_template = {}, .gguf = nullptr};
+  Source source{.format = "safetensors"};
   add_file(file, {}, source.entries);
   return source;
 }

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "io/entries.h"
@@ -15,10 +14,9 @@ namespace mlxnx::io {
 /// What a folder or file holds, with names and forms as they stand there.
 struct Source {
   std::string format;
-  Config config;
-  Entries entries;
-  std::optional<std::string> chat_template;
-  std::shared_ptr<const OpenFile> gguf = nullptr;  ///< of a GGUF file
+  Config config = {};
+  Entries entries = {};
+  std::shared_ptr<const OpenFile> gguf_file = nullptr;
 };
 
 /// A folder in the layout of Hugging Face: `config.json`, and the files that

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -89,13 +90,21 @@ class Writer {
   std::uint64_t total_ = 0, done_ = 0;
 };
 
+// "model.safetensors", or "model-00001-of-00002.safetensors".
+bool is_shard(std::string_view name) {
+  constexpr std::string_view kPattern = "model-#####-of-#####.safetensors";
+  if (name == "model.safetensors") return true;
+  return std::ranges::equal(name, kPattern, [](char c, char pattern) {
+    return pattern == '#' ? c >= '0' && c <= '9' : c == pattern;
+  });
+}
+
 // Shards of a model that stood there before.
 void remove_others(const fs::path& folder, const std::set<std::string>& kept) {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("model") && name.ends_with(".safetensors") && !kept.contains(name))
-      fs::remove(entry.path(), ignored);
+    if (is_shard(name) && !kept.contains(name)) fs::remove(entry.path(), ignored);
   }
 }
 

@@ -75,10 +75,9 @@ const files::StoredTensor& OpenFile::at(std::string_view name) const {
   if (const files::StoredTensor* tensor = find(name)) return *tensor;
   std::vector<std::string_view> names;
   for (const files::StoredTensor& tensor : tensors_) names.push_back(tensor.name);
-  const std::string_view meant = files::nearest(name, names);
-  throw ArgumentError(
-      fmt::format("[tensor_file] {} has no tensor {:?} among its {}{}", path().string(), name,
-                  names.size(), meant.empty() ? "" : fmt::format("; the nearest is {:?}", meant)));
+  throw ArgumentError(fmt::format("[tensor_file] {} has no tensor {:?} among its {}{}",
+                                  path().string(), name, names.size(),
+                                  files::nearest_hint(name, names)));
 }
 
 Tensor OpenFile::read(const files::StoredTensor& tensor) const {

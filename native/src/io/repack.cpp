@@ -10,6 +10,7 @@
 
 #include "files/nibbles.h"
 #include "io/entries.h"
+#include "io/quantization_settings.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/quantize.h"
@@ -34,6 +35,12 @@ const Entry& wanted(const Entries& entries, const std::string& name, const std::
 void require_shape(const std::string& name, const Entry& entry, const Shape& shape) {
   if (entry.type.shape == shape) return;
   refuse(fmt::format("{} should have the shape {}", shown(name, entry), to_string(shape)));
+}
+
+// Of 32 bits, whatever their sign.
+void require_words(const std::string& name, const Entry& entry) {
+  if (entry.type.dtype == DType::s32 || entry.type.dtype == DType::u32) return;
+  refuse(fmt::format("{} should be words of 32 bits", shown(name, entry)));
 }
 
 void require_rank(const std::string& name, const Entry& entry, std::size_t rank) {
@@ -73,12 +80,7 @@ void erase_ending(Entries& entries, std::initializer_list<std::string_view> suff
 }
 
 void note(Config& config, const Quantization& form) {
-  Config noted;
-  noted.set("group_size", *form.group_size);
-  noted.set("bits", *form.bits);
-  noted.set("mode", std::string(name(form.mode)));
-  config.set("quantization", noted);
-  config.set("quantization_config", noted);
+  note_quantization(config, settings_of(form));
 }
 
 // AWQ and GPTQ ---------------------------------------------------------------------------------
@@ -138,6 +140,7 @@ FourBits four_bits(const Entries& entries, const std::string& base, std::int64_t
   const Entry& qweight = entries.at(base + ".qweight");
   const Entry& scales = wanted(entries, base + ".scales", base + ".qweight");
   require_rank(base + ".qweight", qweight, 2);
+  require_words(base + ".qweight", qweight);
   require_rank(base + ".scales", scales, 2);
   const std::int64_t groups = scales.type.shape[0], outputs = scales.type.shape[1];
   FourBits form{.inputs = groups * group,
@@ -155,8 +158,11 @@ FourBits four_bits(const Entries& entries, const std::string& base, std::int64_t
   } else {
     require_shape(base + ".qweight", qweight, {form.inputs, outputs / kPerWord});
   }
-  if (form.has_zeros)
-    require_shape(base + ".qzeros", entries.at(base + ".qzeros"), {groups, outputs / kPerWord});
+  if (form.has_zeros) {
+    const Entry& zeros = entries.at(base + ".qzeros");
+    require_words(base + ".qzeros", zeros);
+    require_shape(base + ".qzeros", zeros, {groups, outputs / kPerWord});
+  }
   return form;
 }
 
@@ -168,7 +174,7 @@ void repack_awq(Entries& entries, Config& config, const Config& how) {
     throw UnsupportedError(fmt::format(
         "[checkpoint] weights of {} with {} bits are not supported: 4 are", method, bits));
   }
-  if (group < kPerWord || group % kPerWord != 0) {
+  if (group != 32 && group != 64 && group != 128) {
     throw UnsupportedError(
         fmt::format("[checkpoint] weights of {} in groups of {} are not supported", method, group));
   }
@@ -240,8 +246,10 @@ void check_scales(const std::string& name, const Entry& weight, const Entry& sca
 
 void repack_fp8(Entries& entries, const Config& how, std::string_view suffix) {
   const auto block = how.get<std::vector<std::int64_t>>("weight_block_size", {128, 128});
-  if (block.size() != 2 || block[0] < 1 || block[1] < 1)
-    refuse("weight_block_size should be two positive numbers");
+  constexpr std::int64_t kMost = 1 << 20;
+  const auto fits = [](std::int64_t length) { return length >= 1 && length <= kMost; };
+  if (block.size() != 2 || !fits(block[0]) || !fits(block[1]))
+    refuse(fmt::format("weight_block_size should be two numbers from 1 to {}", kMost));
   for (const std::string& base : bases(entries, suffix)) {
     const std::string name = base + ".weight";
     const Entry weight = wanted(entries, name, base + std::string(suffix));

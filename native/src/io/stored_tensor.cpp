@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "files/blocks.h"
-#include "files/small_floats.h"
+#include "mlxc/host_block.h"
+#include "mlxnx/mlxnx.h"
+#include "mlxnx/quantize.h"
 #include "tensor/node.h"
 
 namespace mlxnx::io {
@@ -24,11 +26,18 @@ Tensor read_bools(const files::MappedFile& file, const files::StoredTensor& stor
   return Tensor::from_bytes(elements, {DType::u8, stored.shape});
 }
 
+// bf16 holds them all: e5m2 is the upper half of an f16, and e8m0 the exponent of a bf16.
 Tensor read_small_floats(const files::MappedFile& file, const files::StoredTensor& stored) {
-  std::vector<std::uint16_t> elements(stored.bytes);
-  files::small_floats_as_bf16(stored.type, bytes_of(file, stored), elements);
-  file.forget(stored.offset, stored.bytes);
-  return Tensor::from_bytes(std::as_bytes(std::span(elements)), {DType::bf16, stored.shape});
+  const Tensor bytes = read_in_place(file, stored, {DType::u8, stored.shape});
+  if (stored.type == files::StoredType::kF8E4M3) return from_fp8(bytes, DType::bf16);
+  const auto u16 = [](std::uint64_t value) { return Tensor(value, DType::u16); };
+  const Tensor bits = as_type(bytes, DType::u16);
+  if (stored.type == files::StoredType::kF8E5M2)
+    return as_type(bitcast(left_shift(bits, u16(8)), DType::f16), DType::bf16);
+  constexpr std::uint64_t kLeast = 0x40, kNan = 0x7fc0;  // the least one is subnormal there
+  const Tensor normal = left_shift(bits, u16(7));
+  const Tensor special = select(equal(bits, u16(0)), u16(kLeast), normal);
+  return bitcast(select(equal(bits, u16(0xff)), u16(kNan), special), DType::bf16);
 }
 
 Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& stored) {
@@ -51,9 +60,8 @@ DType type_of(files::StoredType stored) {
 
 Tensor read_in_place(const files::MappedFile& file, const files::StoredTensor& stored,
                      const TensorType& type) {
-  // A mapping takes longer than copying so few bytes, and a process has only some ten thousands.
-  constexpr std::uint64_t kMostCopied = 16384;
-  if (stored.bytes <= kMostCopied || !files::Pages::have_room())
+  // So few bytes live on the host anyway, and a process has only some ten thousand mappings.
+  if (stored.bytes <= mlxc::HostBlock::kMostBytes || !files::Pages::have_room())
     return Tensor::from_bytes(bytes_of(file, stored), type);
   return tensors::from_pages(file.pages(stored.offset, stored.bytes), type);
 }

@@ -6,11 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "io/temp_folder.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
 #include "run_program.h"
+#include "temp_folder.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -55,6 +55,9 @@ TEST_F(ModelCommands, ConvertQuantizesAndTellsTheSize) {
   EXPECT_THAT(result.text, HasSubstr("bits per weight"));
   EXPECT_THAT(run_program("inspect " + file("q")).text,
               HasSubstr("1 layer quantized: affine 4 bits, groups of 64"));
+  EXPECT_THAT(
+      run_program("inspect " + file("q/model.safetensors")).text,
+      AllOf(HasSubstr("1 layer quantized: the bits are not known"), HasSubstr("u32[32][8]")));
   const Result again = run_program("convert " + file("model") + " -q -o " + file("q"));
   EXPECT_EQ(again.status, 1);
   EXPECT_THAT(again.text, AllOf(HasSubstr("exists"), Not(HasSubstr("writing"))));

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "mlxnx/error.h"
+#include "temp_folder.h"
 
 namespace mlxnx::files {
 namespace {
@@ -20,22 +21,12 @@ namespace fs = std::filesystem;
 
 class AtomicFileTest : public testing::Test {
  protected:
-  AtomicFileTest() : folder_(fs::temp_directory_path() / ("atomic_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~AtomicFileTest() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
   static std::string text_of(const fs::path& path) {
     std::ostringstream text;
     text << std::ifstream(path, std::ios::binary).rdbuf();
     return text.str();
   }
-  std::ptrdiff_t count() const {
-    return std::distance(fs::directory_iterator(folder_), fs::directory_iterator());
-  }
-  fs::path folder_;
+  testing_support::TempFolder folder_;
 };
 
 TEST_F(AtomicFileTest, IsThereWholeOrNotAtAll) {
@@ -46,10 +37,10 @@ TEST_F(AtomicFileTest, IsThereWholeOrNotAtAll) {
     file.write("half of the n");
   }
   EXPECT_EQ(text_of(path), "old");
-  EXPECT_EQ(count(), 1);
+  EXPECT_EQ(folder_.count(), 1);
   write_file(path, "new", "test");
   EXPECT_EQ(text_of(path), "new");
-  EXPECT_EQ(count(), 1);
+  EXPECT_EQ(folder_.count(), 1);
 }
 
 TEST_F(AtomicFileTest, WritesOverWhatIsWrittenAndBehindIt) {
@@ -68,7 +59,7 @@ TEST_F(AtomicFileTest, FollowsSymbolicLinks) {
   write_file(folder_ / "link", "new", "test");
   EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
   EXPECT_EQ(text_of(folder_ / "target"), "new");
-  EXPECT_EQ(count(), 2);
+  EXPECT_EQ(folder_.count(), 2);
 }
 
 TEST_F(AtomicFileTest, WritesIntoWhatCanNotBeReplaced) {
@@ -80,10 +71,10 @@ TEST_F(AtomicFileTest, WritesIntoWhatCanNotBeReplaced) {
   reader.join();
   EXPECT_EQ(text, "into the pipe");
   EXPECT_TRUE(fs::is_fifo(path));
-  EXPECT_EQ(count(), 1);
+  EXPECT_EQ(folder_.count(), 1);
   write_file("/dev/null", "gone", "test");
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
-  EXPECT_THROW(write_file(folder_, "no file", "test"), ArgumentError);
+  EXPECT_THROW(write_file(folder_.path(), "no file", "test"), ArgumentError);
 }
 
 }  // namespace

@@ -12,8 +12,8 @@
 #include "files/block_parts.h"
 #include "files/blocks.h"
 #include "files/recorded_blocks.h"
-#include "files/small_floats.h"
 #include "mlxnx/error.h"
+#include "small_floats.h"
 
 namespace mlxnx::files {
 namespace {
@@ -49,10 +49,10 @@ float scale_at(const Packed& packed, const std::vector<std::byte>& scales, std::
       return f16_at(bytes + 2 * group);
     case StoredType::kF32:
       return std::bit_cast<float>(u32_at(bytes + 4 * group));
-    default: {
-      const std::uint32_t bf16 = small_float_as_bf16(packed.scale_type, bytes[group]);
-      return std::bit_cast<float>(bf16 << 16);
-    }
+    case StoredType::kF8E4M3:
+      return mlxnx::testing_support::e4m3(bytes[group]);
+    default:
+      return mlxnx::testing_support::e8m0(bytes[group]);
   }
 }
 

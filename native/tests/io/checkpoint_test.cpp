@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "error_of.h"
-#include "io/temp_folder.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -35,12 +35,7 @@ std::vector<std::string> names_of(const Checkpoint& checkpoint) {
 }
 
 Tensor weights_of(const Checkpoint& checkpoint, const std::string& layer) {
-  Quantized packed{checkpoint.read(layer + ".weight"), checkpoint.read(layer + ".scales")};
-  if (checkpoint.contains(layer + ".biases")) packed.biases = checkpoint.read(layer + ".biases");
-  if (checkpoint.contains(layer + ".global_scale"))
-    packed.global_scale = checkpoint.read(layer + ".global_scale");
-  packed.form = checkpoint.quantization(layer).value();
-  return dequantize(packed, DType::f32);
+  return dequantize(checkpoint.read_quantized(layer).value(), DType::f32);
 }
 
 // The numbers 0 to 15 of a matrix [inputs, outputs], by their place.
@@ -331,6 +326,46 @@ void write_f8(const fs::path& path, const std::string& name, const Tensor& eleme
   file.write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
   file.write(reinterpret_cast<const char*>(rest.data()), static_cast<std::streamsize>(rest.size()));
+}
+
+TEST(Checkpoint, RefusesWordsOfOtherSizes) {
+  const TempFolder folder;
+  const std::string config =
+      R"({"quantization_config": {"quant_method": "awq", "bits": 4, "group_size": 32}})";
+  const Tensor words = iota({kInputs, kOutputs / 8}),
+               zeros = iota({kInputs / kGroup, kOutputs / 8});
+  for (const DType type : {DType::s64, DType::s16, DType::u8, DType::f32}) {
+    write_model(folder, config, {{"l.qweight", as_type(words, type)}, {"l.scales", scales_f16()}});
+    EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()); }), HasSubstr("l.qweight"))
+        << name(type);
+    write_model(folder, config,
+                {{"l.qweight", as_type(words, DType::s32)},
+                 {"l.qzeros", as_type(zeros, type)},
+                 {"l.scales", scales_f16()}});
+    EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()); }), HasSubstr("l.qzeros"))
+        << name(type);
+  }
+  for (const char* group : {"-1", "0", "48", "4611686018427387904"}) {
+    folder.write("config.json", std::string(R"({"quantization_config": {"quant_method": "gptq",
+                                               "group_size": )") +
+                                    group + "}}");
+    EXPECT_THAT(error_of<UnsupportedError>([&] { Checkpoint(folder.path()); }),
+                HasSubstr(std::string("groups of ") + group));
+  }
+  folder.write("config.json", R"({"quantization_config": {"quant_method": "fp8",
+                                  "weight_block_size": [9223372036854775807, 1]}})");
+  EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()); }),
+              HasSubstr("weight_block_size"));
+}
+
+TEST(Checkpoint, ReadsWhatIsNoModelsTextsOnlyWhenAsked) {
+  const TempFolder folder;
+  write_model(folder, "{}", {});
+  folder.write("tokenizer_config.json", "{");
+  const Checkpoint checkpoint(folder.path());
+  EXPECT_THAT(error_of<FormatError>([&] { checkpoint.chat_template(); }),
+              HasSubstr("tokenizer_config.json"));
+  EXPECT_FALSE(Checkpoint(folder / "model.safetensors").chat_template());
 }
 
 TEST(Checkpoint, ScalesBlocksOfFloatsOfEightBits) {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "error_of.h"
-#include "io/temp_folder.h"
 #include "mlxnx/error.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {

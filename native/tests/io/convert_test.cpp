@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "error_of.h"
-#include "io/temp_folder.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -164,6 +164,26 @@ TEST(Convert, SplitsWhatIsLargeIntoShards) {
     EXPECT_EQ(before.read(tensor.name).to_bytes(), after.read(tensor.name).to_bytes());
   const std::string index = text_of(other / "shards" / "model.safetensors.index.json");
   EXPECT_THAT(index, AllOf(HasSubstr("total_size"), HasSubstr("total_parameters")));
+}
+
+TEST(Convert, TakesAwayShardsOfAModelThatStoodThere) {
+  const TempFolder folder;
+  const auto planned = [](const std::string& name, int value) {
+    return PlannedTensor{name, {DType::s32, {}}, [value] { return Tensor(value); }};
+  };
+  folder.write("model-best.safetensors", "mine");
+  write_weights(folder.path(), {planned("a", 1), planned("b", 2)}, 2, {.most_shard_bytes = 4});
+  EXPECT_TRUE(fs::exists(folder / "model-00002-of-00002.safetensors"));
+  write_weights(folder.path(), {planned("a", 3)}, 1);
+  EXPECT_THAT(listed(folder.path()), ElementsAre("model-best.safetensors", "model.safetensors",
+                                                 "model.safetensors.index.json"));
+  EXPECT_EQ(TensorFile(folder / "model.safetensors").read("a").item<int>(), 3);
+  EXPECT_THAT(
+      error_of<ArgumentError>([&] {
+        write_weights(folder.path(), {{"a", {DType::f32, {}}, [] { return Tensor(1); }}}, 1);
+      }),
+      AllOf(HasSubstr("planned as f32"), HasSubstr("made as s32")));
+  EXPECT_EQ(TensorFile(folder / "model.safetensors").read("a").item<int>(), 3);
 }
 
 TEST(Convert, EndsWithoutATraceWhereItIsAskedTo) {

@@ -10,12 +10,12 @@
 #include "files/atomic_file.h"
 #include "files/blocks.h"
 #include "files/gguf_writer.h"
-#include "io/temp_folder.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/convert.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -35,12 +35,24 @@ Tensor random_matrix(std::int64_t seed, Shape shape) {
 }
 
 struct Given {
+  Given(std::string name, StoredType type, Tensor elements)
+      : name(std::move(name)), type(type), elements(elements), shape(elements.shape()) {}
+  /// As they are stored.
+  Given(std::string name, StoredType type, std::string bytes, Shape shape)
+      : name(std::move(name)), type(type), bytes(std::move(bytes)), shape(std::move(shape)) {}
+
   std::string name;
   StoredType type;
   Tensor elements;
+  std::string bytes;
+  Shape shape;
 };
 
 std::vector<std::byte> stored(const Given& tensor) {
+  if (!tensor.bytes.empty()) {
+    const auto bytes = std::as_bytes(std::span(tensor.bytes));
+    return {bytes.begin(), bytes.end()};
+  }
   const std::vector<std::byte> bytes = tensor.elements.to_bytes();
   if (!files::is_block_type(tensor.type)) return bytes;
   const std::vector<float> elements = tensor.elements.to_vector<float>();
@@ -68,8 +80,7 @@ void write(const std::filesystem::path& path, const std::string& architecture,
   metadata.insert(metadata.end(), more.begin(), more.end());
   std::vector<StoredTensor> descriptions;
   for (const Given& tensor : tensors) {
-    descriptions.push_back(
-        {.name = tensor.name, .type = tensor.type, .shape = tensor.elements.shape()});
+    descriptions.push_back({.name = tensor.name, .type = tensor.type, .shape = tensor.shape});
   }
   files::AtomicFile file(path, "test");
   files::write_gguf(file, metadata, descriptions,
@@ -78,9 +89,7 @@ void write(const std::filesystem::path& path, const std::string& architecture,
 }
 
 Tensor weights_of(const Checkpoint& checkpoint, const std::string& layer) {
-  return dequantize({checkpoint.read(layer + ".weight"), checkpoint.read(layer + ".scales"),
-                     checkpoint.read(layer + ".biases"), checkpoint.quantization(layer).value()},
-                    DType::f32);
+  return dequantize(checkpoint.read_quantized(layer).value(), DType::f32);
 }
 
 // As llama.cpp's converter turns the rows of a head's halves.
@@ -149,6 +158,31 @@ TEST(GgufModel, KeepsTheNumbersOfBlocks) {
   }
 }
 
+TEST(GgufModel, PacksBlocksWithoutAFormIntoEightBitsWhereAsked) {
+  const TempFolder folder;
+  // Scales that an f16 of its own would not hold: the least f16 times numbers of 7 and 6 bits.
+  constexpr std::size_t kBlock = 210, kRows = 4;
+  std::string blocks;
+  for (std::size_t i = 0; i < kRows * kBlock; ++i) {
+    const std::size_t at = i % kBlock;
+    blocks += at < kBlock - 2 ? static_cast<char>(7 * i % 97) : at == kBlock - 2 ? '\1' : '\0';
+  }
+  write(folder / "m.gguf", "qwen3",
+        {{"blk.0.ffn_up.weight", StoredType::kQ6_K, blocks, {kRows, 256}}});
+  const Tensor exact = TensorFile(folder / "m.gguf").read("blk.0.ffn_up.weight");
+  const Checkpoint dense(folder / "m.gguf");
+  EXPECT_EQ(dense.read("model.layers.0.mlp.up_proj.weight").to_bytes(), exact.to_bytes());
+  const Checkpoint packed(folder / "m.gguf", {.requantize = true});
+  EXPECT_EQ(packed.quantization("model.layers.0.mlp.up_proj"),
+            (Quantization{.bits = 8, .group_size = 32}));
+  for (const CheckpointTensor& tensor : packed.tensors())
+    EXPECT_EQ(to_string(packed.read(tensor.name).type()), to_string(tensor.type));
+  const float most = reduce_max(abs(exact)).item<float>();
+  const Tensor difference = abs(weights_of(packed, "model.layers.0.mlp.up_proj") - exact);
+  EXPECT_GT(most, 0);
+  EXPECT_LT(reduce_max(difference).item<float>(), most / 200);
+}
+
 TEST(GgufModel, TakesOneFromTheNormsOfGemma) {
   const TempFolder folder;
   const Tensor norm = as_type(iota({kHidden}), DType::f32);
@@ -173,7 +207,7 @@ TEST(GgufModel, SaysWhatItCantUse) {
   write(folder / "m.gguf", "llama",
         {{"blk.0.attn_q.weight", StoredType::kF32, random_matrix(1, {12, 4})}});
   EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder / "m.gguf"); }),
-              HasSubstr("12 rows for 4 heads"));
+              AllOf(HasSubstr("m.gguf"), HasSubstr("12 rows for 4 heads")));
 }
 
 TEST(GgufModel, ComesBackFromAFolderBitForBit) {

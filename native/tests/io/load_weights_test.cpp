@@ -6,12 +6,12 @@
 #include <string>
 
 #include "error_of.h"
-#include "io/temp_folder.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/embedding.h"
 #include "mlxnx/nn/linear.h"
 #include "mlxnx/nn/weights.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {

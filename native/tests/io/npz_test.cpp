@@ -1,7 +1,6 @@
 // numpy's archives as tensors.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -24,9 +24,6 @@ using testing::ThrowsMessage;
 
 class NpzFile : public testing::Test {
  protected:
-  NpzFile() : folder_(fs::temp_directory_path() / ("npz_file_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-  }
   void SetUp() override {
     try {
       save_npz(path(), {});
@@ -35,17 +32,13 @@ class NpzFile : public testing::Test {
       GTEST_SKIP() << error.what();
     }
   }
-  ~NpzFile() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
   fs::path path() const { return folder_ / "x.npz"; }
   std::string bytes() const {
     std::ostringstream text;
     text << std::ifstream(path(), std::ios::binary).rdbuf();
     return text.str();
   }
-  fs::path folder_;
+  testing_support::TempFolder folder_;
 };
 
 TEST_F(NpzFile, KeepsTensorsOfEveryTypeByTheirNames) {
@@ -106,7 +99,7 @@ TEST_F(NpzFile, ReplacesAFileAtOnceOrLeavesIt) {
       ThrowsMessage<ArgumentError>(HasSubstr("can't be named \"a\\x00b\"")));
   EXPECT_THROW(save_npz(path(), {{"\xff", tensor({1})}}), ArgumentError);
   EXPECT_EQ(bytes(), before);
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()), 1);
+  EXPECT_EQ(folder_.count(), 1);
 #ifdef __linux__
   EXPECT_THAT(
       [&] {

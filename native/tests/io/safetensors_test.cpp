@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -12,6 +11,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/linear.h"
 #include "mlxnx/nn/weights.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -24,21 +24,8 @@ using testing::ThrowsMessage;
 
 class Safetensors : public testing::Test {
  protected:
-  Safetensors() : folder_(fs::temp_directory_path() / ("safetensors_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~Safetensors() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
   fs::path file(const char* name) const { return folder_ / name; }
-  std::size_t count() const {
-    return static_cast<std::size_t>(
-        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path folder_;
+  testing_support::TempFolder folder_;
 };
 
 TEST_F(Safetensors, KeepsTensorsOfEveryTypeByTheirNames) {
@@ -65,7 +52,7 @@ TEST_F(Safetensors, ReplacesAFileAtOnceOrLeavesIt) {
   EXPECT_THAT(load_safetensors(path).at("x").to_vector<std::int32_t>(), ElementsAre(3));
   EXPECT_THROW(save_safetensors(path, {{"\xff", tensor({4})}}), ArgumentError);
   EXPECT_THAT(load_safetensors(path).at("x").to_vector<std::int32_t>(), ElementsAre(3));
-  EXPECT_EQ(count(), 1u);
+  EXPECT_EQ(folder_.count(), 1);
 }
 
 TEST_F(Safetensors, NamesTheFileInErrors) {
@@ -79,7 +66,7 @@ TEST_F(Safetensors, NamesTheFileInErrors) {
   std::ofstream(path) << "no tensors";
   EXPECT_THAT([&] { load_safetensors(path); }, ThrowsMessage<FormatError>(says("a header of")));
   EXPECT_THROW(load_safetensors(fs::temp_directory_path()), ArgumentError);
-  EXPECT_EQ(count(), 1u);
+  EXPECT_EQ(folder_.count(), 1);
 }
 
 TEST_F(Safetensors, HoldsTheWeightsOfAModel) {

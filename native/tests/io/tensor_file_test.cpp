@@ -2,16 +2,22 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "files/gguf_bytes.h"
-#include "io/temp_folder.h"
 #include "io/tensor_file_contents.h"
+#include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/quantize.h"
+#include "small_floats.h"
+#include "temp_folder.h"
 
 namespace mlxnx {
 namespace {
@@ -43,6 +49,73 @@ TEST(TensorFile, TellsTheTypesOfWhatItReads) {
     EXPECT_EQ(file.read(tensor.name).type(), (TensorType{tensor.dtype, tensor.shape}));
   EXPECT_EQ(file.find("q8")->type, "Q8_0");
   EXPECT_EQ(file.contents().file.gguf()->tensors.size() + file.tensors().size(), 3u);
+}
+
+// Large enough to be left in the file.
+const Tensor& large() {
+  static const Tensor tensor = as_type(iota({512, 1024}), DType::f32);
+  return tensor;
+}
+
+TEST(TensorFile, LeavesLargeTensorsInThePagesOfTheFile) {
+  if (is_available(Device::kGpu)) GTEST_SKIP() << "GPUs copy what they read";
+  const testing_support::TempFolder folder;
+  const std::filesystem::path path = folder / "x.safetensors";
+  save_safetensors(path, {{"x", large()}});
+  const TensorFile file(path);
+  const std::size_t before = memory_info().active_bytes;
+  Tensor read = file.read("x");
+  EXPECT_EQ(read.to_bytes(), large().to_bytes());
+  EXPECT_EQ(memory_info().active_bytes, before) << "MLX holds a copy";
+  // What is computed where a dead operand lay leaves the file and its other tensors alone.
+  const Tensor kept = file.read("x");
+  Tensor changed = std::move(read) + 1.0;
+  read = Tensor();
+  eval(changed);
+  EXPECT_EQ(kept.to_bytes(), large().to_bytes());
+  EXPECT_EQ(TensorFile(path).read("x").to_bytes(), large().to_bytes());
+  EXPECT_EQ(changed.to_bytes(), (large() + 1.0).to_bytes());
+}
+
+TEST(TensorFile, CopiesWhereMappingsWouldRunOut) {
+  if (is_available(Device::kGpu)) GTEST_SKIP() << "GPUs copy what they read";
+  const testing_support::TempFolder folder;
+  save_safetensors(folder / "x.safetensors", {{"x", large()}});
+  const TensorFile file(folder / "x.safetensors");
+  std::vector<files::Pages> taken;
+  while (files::Pages::have_room()) taken.push_back(files::Pages::of_memory(1));
+  const std::size_t before = memory_info().active_bytes;
+  const Tensor copied = file.read("x");
+  EXPECT_GE(memory_info().active_bytes, before + large().byte_size());
+  EXPECT_EQ(copied.to_bytes(), large().to_bytes());
+  taken.clear();
+  EXPECT_TRUE(files::Pages::have_room());
+}
+
+TEST(TensorFile, ReadsFloatsOfEightBitsAsBf16) {
+  constexpr std::pair<const char*, float (*)(std::uint8_t)> kTypes[] = {
+      {"F8_E4M3", testing_support::e4m3},
+      {"F8_E5M2", testing_support::e5m2},
+      {"F8_E8M0", testing_support::e8m0}};
+  for (const auto& [type, number] : kTypes) {
+    const std::string header =
+        std::string(R"({"x":{"dtype":")") + type + R"(","shape":[256],"data_offsets":[0,256]}})";
+    const std::uint64_t length = header.size();
+    std::string bytes(sizeof length, '\0');
+    std::memcpy(bytes.data(), &length, sizeof length);
+    bytes += header;
+    for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
+    const testing_support::TempFolder folder;
+    folder.write("x.safetensors", bytes);
+    const Tensor read = TensorFile(folder / "x.safetensors").read("x");
+    EXPECT_EQ(read.type(), (TensorType{DType::bf16, {256}}));
+    const std::vector<float> values = as_type(read, DType::f32).to_vector<float>();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const float expected = number(static_cast<std::uint8_t>(i));
+      EXPECT_TRUE(std::isnan(expected) ? std::isnan(values[i]) : values[i] == expected)
+          << type << " " << i << ": " << values[i] << ", and not " << expected;
+    }
+  }
 }
 
 TEST(TensorFile, TellsNaturalsOfAnySizeAsTexts) {

@@ -1,20 +1,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "error_of.h"
 #include "mlxnx/error.h"
 #include "mlxnx/text.h"
+#include "temp_folder.h"
 #include "text/tiny_tokenizers.h"
 
 namespace mlxnx {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -108,8 +106,7 @@ TEST_F(TextTokenizer, ServesManyThreadsAtOnce) {
 }
 
 TEST_F(TextTokenizer, ReadsFilesByTheEndsOfTheirNames) {
-  const fs::path folder = fs::temp_directory_path() / ("tokenizer_" + std::to_string(getpid()));
-  fs::create_directories(folder);
+  const testing_support::TempFolder folder;
   std::ofstream(folder / "tokenizer.json") << byte_level_json().dump();
   std::ofstream(folder / "broken.json") << byte_level_json().dump().substr(0, 1000);
   std::ofstream(folder / "tokenizer.txt") << "x";
@@ -127,7 +124,6 @@ TEST_F(TextTokenizer, ReadsFilesByTheEndsOfTheirNames) {
               HasSubstr("tokenizer.txt"));
   EXPECT_THAT(error_of<ArgumentError>([&] { Tokenizer::from_file(folder / "absent.json"); }),
               HasSubstr("absent.json"));
-  fs::remove_all(folder);
 }
 
 TEST_F(TextTokenizer, TheHeadersExamplesAreTrue) {

@@ -1,9 +1,13 @@
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "files/json_file.h"
 #include "io/checkpoint_contents.h"
 #include "mlxnx/error.h"
 #include "mlxnx/text.h"
@@ -13,6 +17,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using files::GgufFile;
+using nlohmann::json;
+
+constexpr std::string_view kOp = "checkpoint";
 
 // The pieces of a file's metadata; texts stay where they lie in it.
 class Metadata {
@@ -62,7 +69,10 @@ class Metadata {
   std::optional<std::uint32_t> id(std::string_view key) const {
     const auto value = find(key);
     if (!value) return std::nullopt;
-    return static_cast<std::uint32_t>(value->as_integer());
+    const std::int64_t number = value->as_integer();
+    if (!std::in_range<std::uint32_t>(number))
+      throw FormatError(fmt::format("{} is {}, which is no token", value->key(), number));
+    return static_cast<std::uint32_t>(number);
   }
   std::optional<bool> flag(std::string_view key) const {
     const auto value = find(key);
@@ -73,23 +83,39 @@ class Metadata {
   const GgufFile& gguf_;
 };
 
-std::string text_of(const fs::path& path) {
-  const files::MappedFile file(path, "tokenizer");
-  return {reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size()};
+std::optional<std::string> chat_template_of(const fs::path& folder) {
+  if (fs::is_regular_file(folder / "chat_template.jinja"))
+    return files::read_text(folder / "chat_template.jinja", kOp);
+  const fs::path settings = folder / "tokenizer_config.json";
+  if (!fs::is_regular_file(settings)) return std::nullopt;
+  constexpr std::uint64_t kMostBytes = 32 << 20;
+  const json value = files::read_json(settings, kOp, kMostBytes);
+  if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
+  const json& templates = value["chat_template"];
+  if (templates.is_string()) return templates.get<std::string>();
+  if (!templates.is_array()) return std::nullopt;
+  // Several by name.
+  for (const json& each : templates) {
+    if (each.is_object() && each.value("name", json()) == "default" && each.contains("template") &&
+        each["template"].is_string())
+      return each["template"].get<std::string>();
+  }
+  return std::nullopt;
 }
 
-Tokenizer of_folder(const fs::path& folder) {
+Tokenizer tokenizer_of(const fs::path& folder) {
   if (fs::exists(folder / "tokenizer.json")) return Tokenizer::from_file(folder / "tokenizer.json");
   if (fs::exists(folder / "tokenizer.model")) {
     const fs::path settings = folder / "tokenizer_config.json";
     const Config config = fs::exists(settings) ? Config::read(settings) : Config();
     if (!config.contains("add_bos_token") && !config.contains("add_eos_token"))
       return Tokenizer::from_file(folder / "tokenizer.model");
-    return Tokenizer::from_sentencepiece(text_of(folder / "tokenizer.model"),
+    return Tokenizer::from_sentencepiece(files::read_text(folder / "tokenizer.model", kOp),
                                          {.add_bos = config.get<bool>("add_bos_token", true),
                                           .add_eos = config.get<bool>("add_eos_token", false)});
   }
-  for (const auto& entry : fs::directory_iterator(folder)) {
+  std::error_code is_file;
+  for (const auto& entry : fs::directory_iterator(folder, is_file)) {
     if (entry.path().extension() == ".tiktoken") return Tokenizer::from_file(entry.path());
   }
   throw ArgumentError(fmt::format(
@@ -100,9 +126,19 @@ Tokenizer of_folder(const fs::path& folder) {
 }  // namespace
 
 Tokenizer Checkpoint::tokenizer() const {
-  if (const GgufFile* gguf = contents_->gguf()) return Metadata(*gguf).tokenizer();
-  const fs::path& path = contents_->path;
-  return of_folder(fs::is_directory(path) ? path : path.parent_path());
+  if (const GgufFile* gguf = contents_->gguf())
+    return files::naming_file(kOp, path(), [&] { return Metadata(*gguf).tokenizer(); });
+  return tokenizer_of(path());
+}
+
+std::optional<std::string> Checkpoint::chat_template() const {
+  const GgufFile* gguf = contents_->gguf();
+  if (gguf == nullptr) return chat_template_of(path());
+  return files::naming_file(kOp, path(), [&]() -> std::optional<std::string> {
+    const auto text = gguf->find("tokenizer.chat_template");
+    if (!text) return std::nullopt;
+    return std::string(text->as_text());
+  });
 }
 
 }  // namespace mlxnx
