@@ -253,7 +253,10 @@ class Draft {
 void check_options(const fs::path& to, const ConvertOptions& options) {
   if (options.quantize && options.dequantize)
     throw ArgumentError("[convert] either quantize or dequantize, not both");
-  if (options.dtype && !is_float(*options.dtype)) {
+  const auto is_written = [](DType type) {
+    return type == DType::f16 || type == DType::bf16 || type == DType::f32;
+  };
+  if (options.dtype && !is_written(*options.dtype)) {
     throw ArgumentError(
         fmt::format("[convert] weights of type {} are not supported: take f16, bf16 or f32",
                     name(*options.dtype)));

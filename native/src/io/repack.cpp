@@ -400,7 +400,11 @@ void repack(Entries& entries, Config& config) {
   const std::string method = how.get<std::string>("quant_method", "");
   if (method.empty()) {
     config.set("quantization", how);  // as older versions of mlx-lm wrote it
-  } else if (method == "awq" || method == "gptq") {
+    return;
+  }
+  // What becomes of the weights is noted anew, if they stay quantized.
+  config.erase("quantization_config");
+  if (method == "awq" || method == "gptq") {
     repack_awq(entries, config, how);
   } else if (method == "compressed-tensors") {
     repack_compressed(entries, config, how);

@@ -379,6 +379,7 @@ TEST(Checkpoint, ScalesBlocksOfFloatsOfEightBits) {
            scales.to_bytes());
   const Checkpoint checkpoint(folder.path());
   EXPECT_THAT(names_of(checkpoint), ElementsAre("l.weight"));
+  EXPECT_FALSE(checkpoint.config().contains("quantization_config")) << "they are dense now";
   const Tensor blocks = matrix(
       6, 8,
       [](std::int64_t i, std::int64_t j) {

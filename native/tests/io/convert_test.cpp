@@ -214,6 +214,7 @@ TEST(Convert, RefusesWhatContradictsItself) {
       told({.quantize = Quantization{.mode = QuantizationMode::kMxfp4}, .recipe = "mixed_2_6"}),
       HasSubstr("affine only"));
   EXPECT_THAT(told({.dtype = DType::s32}), HasSubstr("s32"));
+  EXPECT_THAT(told({.dtype = DType::f64}), HasSubstr("f64"));
   EXPECT_THAT(told({.quantize = Quantization{.bits = 7}}), HasSubstr("bits"));
   EXPECT_EQ(other.count(), 0);
   fs::create_directory(other / "x");
