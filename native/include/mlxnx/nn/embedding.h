@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "mlxnx/nn/layer.h"
 #include "mlxnx/nn/weight.h"
@@ -27,6 +28,9 @@ struct Embedding {
   MLXNX_MEMBERS(weight, form)
 
   Embedding(const EmbeddingOptions& options, const Tensor& key);
+  /// The layer of a table that is there already.
+  explicit Embedding(Tensor weight, WeightForm form = {})
+      : weight(std::move(weight)), form(std::move(form)) {}
   /// Negative places count from the last. Throws: TypeError when `x` holds no integers; ValueError
   /// for a place outside of the table where it is known, elsewhere it is the nearest one.
   Tensor operator()(const Tensor& x) const;

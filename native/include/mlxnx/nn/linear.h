@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "mlxnx/nn/layer.h"
 #include "mlxnx/nn/weight.h"
@@ -30,6 +31,9 @@ struct Linear {
   MLXNX_MEMBERS(weight, bias, form)
 
   Linear(const LinearOptions& options, const Tensor& key);
+  /// The layer of a matrix that is there already.
+  explicit Linear(Tensor weight, std::optional<Tensor> bias = std::nullopt, WeightForm form = {})
+      : weight(std::move(weight)), bias(std::move(bias)), form(std::move(form)) {}
   /// Throws: ShapeError when the last axis of `x` has not `input_dims` elements.
   Tensor operator()(const Tensor& x) const;
 };
