@@ -93,12 +93,24 @@ std::size_t replay(std::span<const GoldenCase* const> cases, const KnownDifferen
   return report.counts().failed;
 }
 
-int replay(const Options& options) {
-  const GoldenData data(options.folder,
+// The folder, or those in it that hold models, which come many at a time.
+std::vector<std::filesystem::path> folders(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> models;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    if (std::filesystem::exists(entry.path() / "expected.jsonl", ignored))
+      models.push_back(entry.path());
+  }
+  std::ranges::sort(models);
+  if (models.empty()) models.push_back(folder);
+  return models;
+}
+
+bool replay(const Options& options, const std::filesystem::path& folder, FailureFile& failures) {
+  const GoldenData data(folder,
                         options.grads ? GoldenData::What::kTransforms : GoldenData::What::kCalls);
   const KnownDifferences known = known_differences(options.known);
   const std::vector<const GoldenCase*> cases = selected(data, options);
-  FailureFile failures(options.failures);
   IsolatedRunner::Options run_options;
   run_options.run.check_types = options.check_types;
   run_options.run.fuse = options.fuse;
@@ -111,6 +123,19 @@ int replay(const Options& options) {
     run_options.run.layout = layout;
     failed += replay(cases, known, run_options, failures);
   }
+  return failed == 0;
+}
+
+int replay(const Options& options) {
+  FailureFile failures(options.failures);
+  const std::vector<std::filesystem::path> all = folders(options.folder);
+  std::size_t failed = 0;
+  for (const std::filesystem::path& folder : all) {
+    if (all.size() > 1) print(fmt::format("{}\n", folder.filename().string()));
+    if (!replay(options, folder, failures)) ++failed;
+  }
+  if (all.size() > 1)
+    print(fmt::format("{} of {} folders passed\n", all.size() - failed, all.size()));
   return failed == 0 ? 0 : 1;
 }
 

@@ -18,6 +18,7 @@ using nlohmann::json;
 constexpr const char* kOps = "ops";
 constexpr const char* kPrograms = "programs";
 constexpr const char* kCases = "cases";
+constexpr const char* kExpected = "expected";
 
 class Fnv1a {
  public:
@@ -41,7 +42,10 @@ GoldenData::GoldenData(const std::filesystem::path& folder, What what) : folder_
     return std::filesystem::exists(folder / list, ignored);
   };
   const bool has_programs = what == What::kTransforms || has("programs.jsonl");
-  const std::string kind = has_programs ? kPrograms : has("cases.jsonl") ? kCases : kOps;
+  const std::string kind = has_programs            ? kPrograms
+                           : has("cases.jsonl")    ? kCases
+                           : has("expected.jsonl") ? kExpected
+                                                   : kOps;
   OpenFile data = open_regular(folder / (kind + ".bin"), "golden data");
   bytes_.resize(data.size);
   data.stream.read(reinterpret_cast<char*>(bytes_.data()), static_cast<std::streamsize>(data.size));
@@ -60,7 +64,9 @@ void GoldenData::read_list(const std::filesystem::path& list, const std::string&
     if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       const json value = files::parse_json(text);
-      GoldenCase& golden = cases_.emplace_back(kind == kCases ? read_nn(value) : read_case(value));
+      GoldenCase& golden = cases_.emplace_back(kind == kCases      ? read_nn(value)
+                                               : kind == kExpected ? read_llm(value)
+                                                                   : read_case(value));
       golden.line = line;
       if (kind == kPrograms) golden.program = read_program(value);
       if (what == What::kTransforms) golden.transform = read_transform(value);
@@ -182,6 +188,19 @@ GoldenCase GoldenData::read_nn(const json& value) const {
   }
   golden.outputs = read_tensors(files::optional_list(value, "out"));
   golden.nn = std::move(nn);
+  return golden;
+}
+
+GoldenCase GoldenData::read_llm(const json& value) const {
+  auto llm = std::make_shared<GoldenLlm>();
+  llm->folder = folder_;
+  llm->kind = files::text_member(value, "case");
+  llm->whole = value;
+  llm->data = this;
+  GoldenCase golden;
+  golden.op = folder_.filename().string() + ":" + llm->kind;
+  golden.attrs = value;
+  golden.llm = std::move(llm);
   return golden;
 }
 

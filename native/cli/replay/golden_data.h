@@ -2,7 +2,8 @@
 // ops.bin, the elements that the lines point into; or the same for programs: programs.jsonl,
 // programs.bin, and the program files (docs/program_format.md) that the lines name. Lines of
 // programs may hold gradients, and those of vmap.jsonl and marked.jsonl beside them point into the
-// same bytes. A folder with cases.jsonl and cases.bin holds what mlx.nn and its siblings answer.
+// same bytes. A folder with cases.jsonl and cases.bin holds what mlx.nn and its siblings answer,
+// one with a model, expected.jsonl and expected.bin what mlx-lm does.
 #pragma once
 
 #include <cstddef>
@@ -72,6 +73,16 @@ struct GoldenNn {
   GoldenTree clipped;                        ///< of clip_grad_norm
 };
 
+class GoldenData;
+
+/// What mlx-lm answers with the model in a folder.
+struct GoldenLlm {
+  std::filesystem::path folder;
+  std::string kind;
+  nlohmann::json whole;              ///< the case as it was written
+  const GoldenData* data = nullptr;  ///< that reads its tensors
+};
+
 /// One call: an op, its attributes, its operands and what Nx answered.
 struct GoldenCase {
   std::size_t line = 0;  ///< of the list, counted from 1
@@ -81,7 +92,8 @@ struct GoldenCase {
   std::vector<GoldenTensor> outputs;
   std::shared_ptr<const GoldenProgram> program = nullptr;  ///< in place of the op
   std::shared_ptr<const GoldenTransform> transform = nullptr;
-  std::shared_ptr<const GoldenNn> nn = nullptr;  ///< then `op` is kind:name
+  std::shared_ptr<const GoldenNn> nn = nullptr;    ///< then `op` is kind:name
+  std::shared_ptr<const GoldenLlm> llm = nullptr;  ///< then `op` is the folder and the kind
 };
 
 class GoldenData {
@@ -106,6 +118,7 @@ class GoldenData {
   GoldenTree read_tree(const nlohmann::json& values) const;
   GoldenList read_optional_tensors(const nlohmann::json& values) const;
   GoldenCase read_nn(const nlohmann::json& value) const;
+  GoldenCase read_llm(const nlohmann::json& value) const;
   void read_list(const std::filesystem::path& list, const std::string& kind, What what);
 
   std::filesystem::path folder_;

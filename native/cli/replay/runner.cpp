@@ -12,6 +12,7 @@
 #include "replay/compare.h"
 #include "replay/factorisation.h"
 #include "replay/gradients.h"
+#include "replay/llm.h"
 #include "replay/nn.h"
 
 namespace mlxnx::cli {
@@ -160,6 +161,8 @@ Outcome run(const GoldenCase& golden, const RunOptions& options) {
       outcome = run_transform(golden, options);
     } else if (golden.nn != nullptr) {
       outcome = run_nn(golden, options);
+    } else if (golden.llm != nullptr) {
+      outcome = run_llm(golden);
     } else if (golden.program != nullptr) {
       run_program(golden, options, outcome);
     } else {

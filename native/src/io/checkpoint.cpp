@@ -16,61 +16,8 @@
 namespace mlxnx {
 namespace {
 
-constexpr std::array<std::int64_t, 6> kBits = {2, 3, 4, 5, 6, 8};
-constexpr std::array<std::int64_t, 3> kGroups = {32, 64, 128};
-
 io::Source open_source(const std::filesystem::path& path, const Checkpoint::Options& options) {
   return std::filesystem::is_directory(path) ? io::open_folder(path) : io::open_file(path, options);
-}
-
-// Modes of floats have scales of one byte, and as many words for each as the mode says.
-Quantization by_shape_of_floats(std::int64_t words, std::int64_t groups, const std::string& text) {
-  constexpr std::array kModes = {QuantizationMode::kNvfp4, QuantizationMode::kMxfp4,
-                                 QuantizationMode::kMxfp8};
-  constexpr std::array<std::array<std::int64_t, 2>, 3> kForms = {{{4, 16}, {4, 32}, {8, 32}}};
-  for (std::size_t i = 0; i < kModes.size(); ++i) {
-    const auto [bits, group] = kForms[i];
-    if (words * 32 == groups * group * bits)
-      return {.mode = kModes[i], .bits = bits, .group_size = group};
-  }
-  throw FormatError(text + ": no mode of floats has so many words for each scale");
-}
-
-// What the settings say of a layer: its own entry, else that of all.
-std::optional<Quantization> configured(const Config& config, std::string_view layer) {
-  if (!config.contains("quantization")) return std::nullopt;
-  const Config settings = config.get<Config>("quantization");
-  if (settings.contains(layer) && settings.holds_object(layer))
-    return io::form_of(settings.get<Config>(layer));
-  if (!settings.contains("bits") && !settings.contains("group_size")) return std::nullopt;
-  return io::form_of(settings);
-}
-
-Quantization by_shape(std::int64_t words, std::int64_t groups,
-                      const std::optional<Quantization>& said, const std::string& text) {
-  std::vector<Quantization> fitting;
-  for (const std::int64_t group : kGroups) {
-    for (const std::int64_t bits : kBits) {
-      if (words * 32 != groups * group * bits) continue;
-      const Quantization form{.bits = bits, .group_size = group};
-      if (said && said->mode == QuantizationMode::kAffine && said->bits.value_or(bits) == bits &&
-          said->group_size.value_or(group) == group)
-        return form;
-      fitting.push_back(form);
-    }
-  }
-  if (said && said->bits) {
-    throw FormatError(
-        fmt::format("{}: the settings say {} bits in groups of {}, which does not fit", text,
-                    *said->bits, said->group_size.value_or(64)));
-  }
-  if (fitting.size() == 1) return fitting.front();
-  if (fitting.empty()) throw FormatError(text + ": no bits and groups fit these shapes");
-  std::string forms;
-  for (const Quantization& form : fitting)
-    forms += fmt::format("{}{} bits in groups of {}", forms.empty() ? "" : ", ", *form.bits,
-                         *form.group_size);
-  throw FormatError(fmt::format("{}: {} fit these shapes, and no settings say which", text, forms));
 }
 
 }  // namespace
@@ -125,15 +72,12 @@ std::optional<Quantization> Checkpoint::quantization(std::string_view layer) con
   const std::string path = layer.empty() ? "" : std::string(layer) + ".";
   const CheckpointTensor* weight = find(path + "weight");
   const CheckpointTensor* scales = find(path + "scales");
-  if (weight == nullptr || scales == nullptr || weight->type.dtype != DType::u32)
-    return std::nullopt;
-  const std::string text =
-      fmt::format("[checkpoint] {}: the layer {:?} has weights {} and scales {}",
-                  this->path().string(), layer, to_string(weight->type), to_string(scales->type));
-  if (weight->type.shape.empty() || scales->type.shape.empty()) throw FormatError(text);
-  const std::int64_t words = weight->type.shape.back(), groups = scales->type.shape.back();
-  if (scales->type.dtype == DType::u8) return by_shape_of_floats(words, groups, text);
-  return by_shape(words, groups, configured(config(), layer), text);
+  if (weight == nullptr || scales == nullptr) return std::nullopt;
+  try {
+    return io::quantization_of(config(), layer, weight->type, scales->type);
+  } catch (const FormatError& error) {
+    throw FormatError(fmt::format("[checkpoint] {}: {}", this->path().string(), error.what()));
+  }
 }
 
 std::optional<Quantized> Checkpoint::read_quantized(std::string_view layer) const {

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/quantization_settings.h"
 #include "mlxnx/error.h"
 #include "mlxnx/nn/weights.h"
 
@@ -20,29 +21,32 @@ std::optional<Tensor> find(const Parameters& tensors, const std::string& layer,
 
 }  // namespace
 
-void take_form(Tensor& weight, WeightForm& form, const Checkpoint& checkpoint,
-               const Parameters& given, const std::string& layer) {
-  const std::optional<Quantization> own = checkpoint.quantization(layer);
+void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
+               const std::string& layer) {
+  const std::optional<Tensor> words = find(given, layer, "weight"),
+                              scales = find(given, layer, "scales");
+  if (!words || !scales) return;
+  const std::optional<Quantization> own =
+      io::quantization_of(config, layer, words->type(), scales->type());
   if (!own) return;
-  const std::int64_t rows = weight.shape()[0], columns = columns_of(weight, form);
-  WeightForm quantized;
-  quantized.mode = own->mode;
-  quantized.bits = own->bits;
-  quantized.group_size = own->group_size;
-  quantized.scales = find(given, layer, "scales");
-  quantized.biases = find(given, layer, "biases");
-  quantized.global_scale = find(given, layer, "global_scale");
-  const Tensor words = find(given, layer, "weight").value();
-  const Shape wanted = {rows, columns * *own->bits / 32};
-  if (words.shape() != wanted) {
+  Shape wanted = weight.shape();
+  const std::int64_t columns = columns_of(weight, form);
+  wanted.back() = columns * *own->bits / 32;
+  if (words->shape() != wanted) {
     throw ArgumentError(
-        fmt::format("[load_weights] the layer {:?} has words {}, and its {} by {} weights of {} "
-                    "bits would be {}",
-                    layer, to_string(words.type()), rows, columns, *own->bits,
+        fmt::format("[load_weights] the layer {:?} has words {}, and rows of {} weights of {} bits "
+                    "would be {}",
+                    layer, to_string(words->type()), columns, *own->bits,
                     to_string(TensorType{DType::u32, wanted})));
   }
-  weight = words;
-  form = std::move(quantized);
+  form = WeightForm{};
+  form.mode = own->mode;
+  form.bits = own->bits;
+  form.group_size = own->group_size;
+  form.scales = scales;
+  form.biases = find(given, layer, "biases");
+  form.global_scale = find(given, layer, "global_scale");
+  weight = *words;
 }
 
 void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,

@@ -1,6 +1,9 @@
 // How weights are quantized, as `config.json` says it.
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "mlxnx/config.h"
 #include "mlxnx/quantize.h"
 
@@ -12,6 +15,12 @@ Config settings_of(const Quantization& form);
 /// The inverse; what is absent is left open, but the mode, which is affine then.
 /// Throws: FormatError, ArgumentError for what is no such form.
 Quantization form_of(const Config& settings);
+
+/// How a layer with these tensors is quantized: what the settings of the model say of it, else what
+/// the shapes tell; nothing where its weights are no words.
+/// Throws: FormatError where settings and shapes contradict each other, or several answers fit.
+std::optional<Quantization> quantization_of(const Config& config, std::string_view layer,
+                                            const TensorType& weight, const TensorType& scales);
 
 /// Notes it for the whole model, under both names that are in use.
 void note_quantization(Config& config, const Config& settings);

@@ -29,10 +29,10 @@ Model load_weights(Model model, const std::filesystem::path& path, bool strict =
 
 namespace weights {
 
-/// Gives a matrix the form that the checkpoint has it in, with the tensors of that form, which are
-/// among those given; a dense one is left as it is. `layer` is its name there.
-void take_form(Tensor& weight, WeightForm& form, const Checkpoint& checkpoint,
-               const Parameters& given, const std::string& layer);
+/// Gives a matrix the form that it is given in, with the tensors of that form; a dense one is left
+/// as it is. `layer` is its name there, `config` the model's settings.
+void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
+               const std::string& layer);
 /// Puts the change of low rank beside a matrix for which the adapter has one.
 void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
                  const std::string& layer);
@@ -49,7 +49,7 @@ template <typename Model>
 Model load_weights(Model model, const Checkpoint& checkpoint, bool strict = true) {
   const Parameters given = checkpoint.read();
   weights::visit(model, [&](const std::string& name, Tensor& weight, WeightForm& form) {
-    weights::take_form(weight, form, checkpoint, given, name);
+    weights::take_form(weight, form, checkpoint.config(), given, name);
   });
   return load_parameters(std::move(model), given, strict);
 }

@@ -1,0 +1,84 @@
+// Language models in the folders and files that they are published in.
+//
+//     llm::Model model = llm::Model::load("Llama-3.2-1B-Instruct-4bit");
+//     llm::Cache cache = model.make_cache();
+//     Tensor logits = model.forward(tensor({{1, 15043}}), cache);  // [1][2][vocabulary]
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mlxnx/checkpoint.h"
+#include "mlxnx/config.h"
+#include "mlxnx/llm/cache.h"
+#include "mlxnx/nn/layer.h"
+#include "mlxnx/tensor.h"
+
+namespace mlxnx::llm {
+
+class Module;
+
+/// Options of `Model::load`.
+struct LoadOptions {
+  /// A folder with mlx-lm's `adapter_config.json` and `adapters.safetensors`.
+  std::optional<std::filesystem::path> adapter = std::nullopt;
+  /// See `Checkpoint::Options`.
+  bool requantize = false;
+};
+
+/// A language model: settings and weights. It has no state, copies share the weights, and any
+/// thread may call it.
+class Model {
+ public:
+  /// The model of a folder or a .gguf file, dense, quantized or a mixture.
+  /// Throws: UnsupportedError for a `model_type` that is not known, with the nearest that are, and
+  /// for what a family has not; FormatError and ArgumentError for settings and weights that
+  /// contradict each other, and what `Checkpoint` throws. mlx-lm: load_model
+  static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
+  static Model load(const Checkpoint& checkpoint, const LoadOptions& options = {});
+
+  /// A model by its settings alone, whose weights are drawn by `key` (u32[2]).
+  ///
+  ///     Model::random(Config::parse(R"({"model_type": "llama", …})"), random::key(7));
+  static Model random(const Config& config, const Tensor& key);
+
+  const Config& config() const;
+  /// The name of its family: "llama" for a `model_type` "mistral".
+  std::string_view family() const;
+
+  /// Memory for a batch of texts, empty.
+  Cache make_cache(const CacheOptions& options = {}) const;
+
+  /// The logits after each of these tokens, which follow those that the cache holds; the cache then
+  /// holds them too. Should this throw, the cache is of no use any more.
+  /// Shapes: `tokens` `[batch, length]`, integers; result `[batch, length, vocabulary]`. Types: the
+  /// model's float. Throws: ShapeError, TypeError; ValueError for a token that is not in the
+  /// vocabulary.
+  Tensor forward(const Tensor& tokens, Cache& cache) const;
+
+  /// The weights by mlx-lm's names.
+  nn::NamedTensors named_tensors() const;
+  /// With other weights, of the shapes that `change` keeps.
+  Model with_tensors(
+      const std::function<void(const std::string& name, Tensor& tensor)>& change) const;
+  /// With changes of low rank made part of the matrices that they are beside; quantized ones are
+  /// quantized again, or stay dense. mlx-lm: fuse
+  Model fuse(bool dequantize = false) const;
+
+ private:
+  Model(std::shared_ptr<const Module> module, Config config, std::string_view family);
+
+  std::shared_ptr<const Module> module_;
+  Config config_;
+  std::string_view family_;
+};
+
+/// The families that `Model::load` knows, by name.
+std::vector<std::string_view> family_names();
+
+}  // namespace mlxnx::llm

@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "files/nearest.h"
+#include "llm/models/models.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx::llm {
+namespace {
+
+const Family* const kFamilies[] = {&kLlama};
+
+/// Types that are made as others are.
+struct OtherName {
+  std::string_view name, family;
+};
+constexpr OtherName kOtherNames[] = {
+    {"iquestcoder", "llama"},
+    {"mistral", "llama"},
+    {"xverse", "llama"},
+};
+
+const Family* find(std::string_view name) {
+  const auto* const found = std::ranges::find(kFamilies, name, &Family::name);
+  return found == std::end(kFamilies) ? nullptr : *found;
+}
+
+}  // namespace
+
+std::span<const Family* const> families() { return kFamilies; }
+
+const Family& family_of(std::string_view model_type) {
+  if (const Family* family = find(model_type)) return *family;
+  const auto* const other = std::ranges::find(kOtherNames, model_type, &OtherName::name);
+  if (other != std::end(kOtherNames)) return *find(other->family);
+  std::vector<std::string_view> names;
+  for (const Family* family : kFamilies) names.push_back(family->name);
+  for (const OtherName& row : kOtherNames) names.push_back(row.name);
+  throw UnsupportedError(fmt::format("[load] models of the type {:?} are not known{}", model_type,
+                                     files::nearest_hint(model_type, names)));
+}
+
+}  // namespace mlxnx::llm

@@ -1,0 +1,145 @@
+#include "mlxnx/llm/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "llm/module.h"
+#include "llm/sanitize.h"
+#include "mlxnx/mlxnx.h"
+#include "mlxnx/nn/weights.h"
+
+namespace mlxnx::llm {
+namespace {
+
+// `model_type` of the settings. A model of its own code can't be run.
+const Family& family_in(const Config& config) {
+  if (config.contains("model_file")) {
+    throw UnsupportedError(fmt::format(
+        "[load] the model brings code of its own ({}), which is not run; only known model types "
+        "are",
+        config.get<std::string>("model_file")));
+  }
+  return family_of(config.get<std::string>("model_type"));
+}
+
+void take_weights(Module& module, const nn::Parameters& weights, const Config& config) {
+  module.visit_matrices([&](const std::string& layer, Tensor& weight, nn::WeightForm& form) {
+    nn::weights::take_form(weight, form, config, weights, layer);
+  });
+  nn::naming::Loading loading(weights);
+  module.visit_tensors([&](const std::string& name, Tensor& tensor) { loading(name, tensor); });
+  loading.finish(true);
+}
+
+void take_adapter(Module& module, const Adapter& adapter) {
+  if (adapter.kind != Adapter::Kind::kFull) {
+    module.visit_matrices([&](const std::string& layer, Tensor& weight, nn::WeightForm& form) {
+      nn::weights::take_change(weight, form, adapter, layer);
+    });
+  }
+  nn::Parameters names;
+  nn::naming::Loading loading(adapter.tensors);
+  module.visit_tensors([&](const std::string& name, Tensor& tensor) {
+    names.emplace(name, tensor);
+    loading(name, tensor);
+  });
+  nn::weights::finish_change(adapter, names);
+  loading.finish(false);
+}
+
+}  // namespace
+
+Model::Model(std::shared_ptr<const Module> module, Config config, std::string_view family)
+    : module_(std::move(module)), config_(std::move(config)), family_(family) {}
+
+Model Model::load(const std::filesystem::path& path, const LoadOptions& options) {
+  return load(Checkpoint(path, {.requantize = options.requantize}), options);
+}
+
+Model Model::load(const Checkpoint& checkpoint, const LoadOptions& options) {
+  const Config& config = checkpoint.config();
+  const Family& family = family_in(config);
+  Maker maker;
+  std::unique_ptr<Module> module = family.make(config, maker);
+  nn::Parameters weights = checkpoint.read();
+  if (family.sanitize != nullptr) family.sanitize(weights, config);
+  take_weights(*module, weights, config);
+  if (options.adapter) take_adapter(*module, Adapter::read(*options.adapter));
+  return {std::move(module), config, family.name};
+}
+
+Model Model::random(const Config& config, const Tensor& key) {
+  const Family& family = family_in(config);
+  Maker maker(key);
+  return {family.make(config, maker), config, family.name};
+}
+
+const Config& Model::config() const { return config_; }
+std::string_view Model::family() const { return family_; }
+
+Cache Model::make_cache(const CacheOptions& options) const {
+  std::vector<LayerCache> layers = module_->make_cache();
+  if (options.max_kv_size) {
+    constexpr std::int64_t kKept = 4;
+    if (*options.max_kv_size <= kKept) {
+      throw ArgumentError(fmt::format("[make_cache] max_kv_size is {}, and {} tokens are kept",
+                                      *options.max_kv_size, kKept));
+    }
+    for (LayerCache& layer : layers) {
+      auto* rows = std::get_if<KeyValues>(&layer);
+      if (rows != nullptr && rows->window == 0)
+        *rows = {.window = *options.max_kv_size, .keep = kKept};
+    }
+  }
+  const bool is_padded = std::ranges::any_of(options.left_padding, [](auto n) { return n != 0; });
+  return Cache(std::move(layers), is_padded ? options.left_padding : std::vector<std::int64_t>{});
+}
+
+Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
+  if (tokens.rank() != 2 || tokens.size() == 0) {
+    throw ShapeError(fmt::format("[forward] tokens are {}, and [batch][length] is wanted",
+                                 to_string(tokens.type())));
+  }
+  const std::int64_t batch = tokens.shape()[0];
+  if (!cache.left_padding.empty() && cache.left_padding.size() != static_cast<std::size_t>(batch)) {
+    throw ShapeError(fmt::format("[forward] {} texts, and the cache is of {}", batch,
+                                 cache.left_padding.size()));
+  }
+  Step step(cache, batch, tokens.shape()[1]);
+  Tensor logits = module_->forward(tokens, step);
+  step.finish();
+  return logits;
+}
+
+nn::NamedTensors Model::named_tensors() const {
+  nn::NamedTensors all;
+  module_->clone()->visit_tensors(
+      [&](const std::string& name, Tensor& tensor) { all.emplace_back(name, tensor); });
+  return all;
+}
+
+Model Model::with_tensors(
+    const std::function<void(const std::string& name, Tensor& tensor)>& change) const {
+  std::unique_ptr<Module> module = module_->clone();
+  module->visit_tensors(change);
+  return {std::move(module), config_, family_};
+}
+
+Model Model::fuse(bool dequantize) const {
+  std::unique_ptr<Module> module = module_->clone();
+  module->visit_matrices([&](const std::string&, Tensor& weight, nn::WeightForm& form) {
+    nn::weights::fuse(weight, form);
+    if (dequantize) nn::weights::dequantize(weight, form);
+  });
+  return {std::move(module), config_, family_};
+}
+
+std::vector<std::string_view> family_names() {
+  std::vector<std::string_view> names;
+  for (const Family* family : families()) names.push_back(family->name);
+  return names;
+}
+
+}  // namespace mlxnx::llm

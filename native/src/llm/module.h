@@ -1,0 +1,78 @@
+// A family of models, and a model of it whose type nobody above needs to know.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "llm/maker.h"
+#include "llm/step.h"
+#include "mlxnx/config.h"
+#include "mlxnx/nn/layer.h"
+#include "mlxnx/nn/weight.h"
+
+namespace mlxnx::llm {
+
+class Module {
+ public:
+  using OnTensor = std::function<void(const std::string& name, Tensor& tensor)>;
+  /// For the matrices of linear layers, embeddings and experts.
+  using OnMatrix =
+      std::function<void(const std::string& layer, Tensor& weight, nn::WeightForm& form)>;
+
+  virtual ~Module() = default;
+  virtual std::unique_ptr<Module> clone() const = 0;
+  /// Tokens `[batch, length]` to logits `[batch, length, vocabulary]`.
+  virtual Tensor forward(const Tensor& tokens, Step& step) const = 0;
+  /// One for each layer, in the order that the layers count.
+  virtual std::vector<LayerCache> make_cache() const = 0;
+  virtual void visit_tensors(const OnTensor& visit) = 0;
+  virtual void visit_matrices(const OnMatrix& visit) = 0;
+};
+
+/// A model that is a struct of layers: `Tensor operator()(const Tensor& tokens, Step&) const` and
+/// `std::vector<LayerCache> make_cache() const`, and its members by the names that mlx-lm gives
+/// them.
+template <typename Model>
+class ModuleOf final : public Module {
+ public:
+  explicit ModuleOf(Model model) : model_(std::move(model)) {}
+  std::unique_ptr<Module> clone() const override { return std::make_unique<ModuleOf>(model_); }
+  Tensor forward(const Tensor& tokens, Step& step) const override { return model_(tokens, step); }
+  std::vector<LayerCache> make_cache() const override { return model_.make_cache(); }
+  void visit_tensors(const OnTensor& visit) override { visit_named(model_, visit); }
+  void visit_matrices(const OnMatrix& visit) override { nn::weights::visit(model_, visit); }
+
+ private:
+  Model model_;
+};
+
+/// A row of the table of families: how a `model_type` is read.
+struct Family {
+  std::string_view name;  ///< its `model_type`
+  /// Throws: FormatError for settings that say nothing of something, UnsupportedError for what the
+  /// family has not.
+  std::unique_ptr<Module> (*make)(const Config& config, Maker& maker);
+  /// Brings a checkpoint's names and shapes to the model's: renames, drops, stacks. Null: they are
+  /// the same.
+  void (*sanitize)(nn::Parameters& weights, const Config& config) = nullptr;
+};
+
+template <typename Model>
+std::unique_ptr<Module> make_module(const Config& config, Maker& maker) {
+  return std::make_unique<ModuleOf<Model>>(Model(config, maker));
+}
+
+/// All families, in the order of their names.
+std::span<const Family* const> families();
+
+/// The family of a `model_type`, also by another name of it ("mistral").
+/// Throws: UnsupportedError with the nearest names where there is none.
+const Family& family_of(std::string_view model_type);
+
+}  // namespace mlxnx::llm

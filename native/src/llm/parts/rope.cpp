@@ -1,0 +1,183 @@
+#include "llm/parts/rope.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "mlxnx/fast.h"
+#include "mlxnx/mlxnx.h"
+
+namespace mlxnx::llm {
+namespace {
+
+// The wavelengths of the pairs, over 2 pi.
+std::vector<double> lengths(const RopeSettings& settings, std::int64_t dims) {
+  std::vector<double> result;
+  for (std::int64_t i = 0; i < dims; i += 2) {
+    result.push_back(
+        std::pow(settings.base, static_cast<double>(i) / static_cast<double>(settings.dims)));
+  }
+  return result;
+}
+
+Tensor list(const std::vector<double>& values) {
+  const std::vector<float> floats(values.begin(), values.end());
+  return Tensor::from_span(std::span<const float>(floats),
+                           {static_cast<std::int64_t>(floats.size())});
+}
+
+// Long wavelengths are stretched by a factor, short ones stay, those between by something between.
+std::vector<double> llama3(const RopeSettings& settings, const Config& scaling) {
+  const auto factor = scaling.get<double>("factor");
+  const auto low = scaling.get<double>("low_freq_factor", 1.0);
+  const auto high = scaling.get<double>("high_freq_factor", 4.0);
+  const auto old_length = scaling.get<double>("original_max_position_embeddings", 8192.0);
+  std::vector<double> result = lengths(settings, settings.dims);
+  for (double& length : result) {
+    const double wave = 2 * std::numbers::pi * length;
+    if (wave > old_length / low) {
+      length *= factor;
+    } else if (wave > old_length / high) {
+      const double smooth = (old_length / wave - low) / (high - low);
+      length /= (1 - smooth) / factor + smooth;
+    }
+  }
+  return result;
+}
+
+double yarn_magnitude(double scale, double by) {
+  return scale <= 1 ? 1 : 0.1 * by * std::log(scale) + 1;
+}
+
+struct Yarn {
+  std::vector<double> lengths;
+  double magnitude;
+};
+
+// Between two numbers of turns over the old length, a ramp from stretched to unchanged wavelengths.
+Yarn yarn(const RopeSettings& settings, const Config& scaling) {
+  const auto factor = scaling.get<double>("factor");
+  const auto old_length = scaling.get<double>("original_max_position_embeddings", 4096.0);
+  const auto pair_of = [&](double turns) {
+    return static_cast<double>(settings.dims) *
+           std::log(old_length / (turns * 2 * std::numbers::pi)) / (2 * std::log(settings.base));
+  };
+  const double low = std::max(std::floor(pair_of(scaling.get<double>("beta_fast", 32.0))), 0.0);
+  double high = std::min(std::ceil(pair_of(scaling.get<double>("beta_slow", 1.0))),
+                         static_cast<double>(settings.dims - 1));
+  if (low == high) high += 0.001;  // a ramp of some width
+  std::vector<double> result = lengths(settings, settings.dims);
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    const double stretched = factor * result[i], plain = result[i];
+    result[i] = stretched * plain / (stretched * (1 - ramp) + plain * ramp);
+  }
+  return {result, yarn_magnitude(factor, scaling.get<double>("mscale", 1.0)) /
+                      yarn_magnitude(factor, scaling.get<double>("mscale_all_dim", 0.0))};
+}
+
+// One factor for each pair, always those of long texts, as mlx-lm does.
+std::vector<double> longrope(const RopeSettings& settings, const Config& scaling) {
+  const auto factors = scaling.get<std::vector<double>>("long_factor");
+  std::vector<double> result = lengths(settings, settings.dims);
+  if (factors.size() != result.size() && factors.size() != 1) {
+    throw FormatError(fmt::format("[rope] long_factor has {} numbers, and {} are turned in pairs",
+                                  factors.size(), settings.dims));
+  }
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[factors.size() == 1 ? 0 : i];
+  return result;
+}
+
+double longrope_magnitude(const RopeSettings& settings, const Config& scaling) {
+  const auto old_length = scaling.get<double>("original_max_position_embeddings");
+  const double factor = static_cast<double>(settings.max_positions.value_or(131'072)) / old_length;
+  return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(old_length));
+}
+
+// Only a part of the pairs turns; the others have endless wavelengths.
+std::vector<double> proportional(const RopeSettings& settings, const Config& scaling) {
+  const auto part = scaling.get<double>("partial_rotary_factor", 1.0);
+  const auto turned = static_cast<std::int64_t>(static_cast<double>(settings.dims) * part);
+  if (turned > settings.dims)
+    throw FormatError(fmt::format("[rope] partial_rotary_factor is {}, at most 1 is wanted", part));
+  std::vector<double> result = lengths(settings, turned);
+  for (double& length : result) length *= scaling.get<double>("factor", 1.0);
+  result.resize(static_cast<std::size_t>(settings.dims / 2),
+                std::numeric_limits<double>::infinity());
+  return result;
+}
+
+}  // namespace
+
+std::optional<Config> rope_scaling(const Config& config, std::string_view key) {
+  if (!config.contains(key)) return std::nullopt;
+  return config.get<Config>(key);
+}
+
+Rope::Rope(const RopeSettings& settings)
+    : dims_(settings.dims), base_(settings.base), traditional_(settings.traditional) {
+  if (!settings.scaling) return;
+  const Config& scaling = *settings.scaling;
+  const std::string kind = scaling.contains("type")
+                               ? scaling.get<std::string>("type")
+                               : scaling.get<std::string>("rope_type", "default");
+  if (kind == "default" || kind == "mrope") return;
+  if (kind == "linear") {
+    scale_ = 1 / scaling.get<double>("factor");
+  } else if (kind == "dynamic") {
+    factor_ = scaling.get<double>("factor");
+    if (!settings.max_positions)
+      throw FormatError("[rope] scaling of the kind \"dynamic\" needs max_position_embeddings");
+    max_positions_ = *settings.max_positions;
+  } else if (kind == "llama3") {
+    frequencies_ = list(llama3(settings, scaling));
+  } else if (kind == "yarn" || kind == "deepseek_yarn" || kind == "telechat3-yarn") {
+    const Yarn scaled = yarn(settings, scaling);
+    frequencies_ = list(scaled.lengths);
+    magnitude_ = scaled.magnitude;
+  } else if (kind == "longrope" || kind == "su") {
+    frequencies_ = list(longrope(settings, scaling));
+    magnitude_ = longrope_magnitude(settings, scaling);
+  } else if (kind == "proportional") {
+    frequencies_ = list(proportional(settings, scaling));
+  } else {
+    throw UnsupportedError(fmt::format(
+        "[rope] scaling of the kind {:?} is not known; default, linear, dynamic, llama3, yarn, "
+        "longrope, proportional and mrope are",
+        kind));
+  }
+}
+
+Tensor Rope::operator()(const Tensor& x, const Step& step) const {
+  Tensor turned = x;
+  if (magnitude_ != 1) {
+    const std::int64_t size = x.shape().back();
+    turned = size == dims_ ? x * magnitude_ : [&] {
+      auto [first, rest] = split(x, dims_, {.axis = -1});
+      return concatenate({first * magnitude_, rest}, {.axis = -1});
+    }();
+  }
+  double base = base_;
+  if (factor_ != 0) {
+    if (step.position().rank() != 0) {
+      throw UnsupportedError(
+          "[rope] positions whose base grows with the length can't be told for texts of several "
+          "lengths at once: run them one by one");
+    }
+    const auto most = static_cast<double>(max_positions_);
+    const auto seen = std::max(static_cast<double>(step.offset() + x.shape()[2]), most);
+    base *= std::pow(factor_ * seen / most - (factor_ - 1),
+                     static_cast<double>(dims_) / static_cast<double>(dims_ - 2));
+  }
+  return fast::rope(turned, dims_,
+                    {.traditional = traditional_,
+                     .base = base,
+                     .scale = scale_,
+                     .offset = step.position(),
+                     .frequencies = frequencies_});
+}
+
+}  // namespace mlxnx::llm

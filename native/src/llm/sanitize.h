@@ -1,0 +1,32 @@
+// What the families' `sanitize` is written with: changes of a map from names to tensors.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "mlxnx/config.h"
+#include "mlxnx/nn/layer.h"
+
+namespace mlxnx::llm {
+
+/// Leaves out what is meant.
+void drop(nn::Parameters& weights, const std::function<bool(std::string_view name)>& which);
+/// Leaves out names that end so.
+void drop_suffix(nn::Parameters& weights, std::string_view suffix);
+/// Leaves out `lm_head` where the model has the embedding in its place.
+void drop_tied_head(nn::Parameters& weights, bool is_tied);
+/// Gives each tensor the name that `rename` answers; an empty one leaves it out.
+void rename(nn::Parameters& weights, const std::function<std::string(std::string_view)>& rename);
+/// `from` replaced by `to`, wherever it stands.
+std::string replaced(std::string_view name, std::string_view from, std::string_view to);
+/// Stacks `<prefix>.experts.<0…>.<from>.<part>` to `<prefix>.<to>.<part>`, for weight, scales,
+/// biases and bias, if the first of them is there.
+void stack_experts(nn::Parameters& weights, const std::string& prefix, std::string_view from,
+                   const std::string& to, std::int64_t count);
+
+/// The part of the settings that is about text, in models of more than that.
+Config text_config(const Config& config);
+
+}  // namespace mlxnx::llm
