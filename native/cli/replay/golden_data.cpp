@@ -198,7 +198,7 @@ GoldenCase GoldenData::read_llm(const json& value) const {
   llm->whole = value;
   llm->data = this;
   GoldenCase golden;
-  golden.op = folder_.filename().string() + ":" + llm->kind;
+  golden.op = "llm:" + llm->kind;
   golden.attrs = value;
   golden.llm = std::move(llm);
   return golden;

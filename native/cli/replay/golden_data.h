@@ -93,7 +93,7 @@ struct GoldenCase {
   std::shared_ptr<const GoldenProgram> program = nullptr;  ///< in place of the op
   std::shared_ptr<const GoldenTransform> transform = nullptr;
   std::shared_ptr<const GoldenNn> nn = nullptr;    ///< then `op` is kind:name
-  std::shared_ptr<const GoldenLlm> llm = nullptr;  ///< then `op` is the folder and the kind
+  std::shared_ptr<const GoldenLlm> llm = nullptr;  ///< then `op` is llm:kind
 };
 
 class GoldenData {

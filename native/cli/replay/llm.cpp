@@ -6,6 +6,7 @@
 #include <cmath>
 #include <iterator>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,7 +52,8 @@ class Run {
   }
 
   /// The largest difference over the largest magnitude.
-  void compare(const std::string& what, const json& place, const Tensor& got) {
+  void compare(const std::string& what, const json& place, const Tensor& got,
+               std::optional<double> tolerance = std::nullopt) {
     const GoldenTensor wanted = tensor(place);
     const Tensor expected = as_type(Tensor::from_bytes(wanted.bytes, wanted.type), DType::f32);
     if (got.shape() != expected.shape()) {
@@ -71,7 +73,7 @@ class Run {
     for (const float value : b) {
       if (std::isfinite(value)) largest = std::max(largest, std::abs(double{value}));
     }
-    near(what, difference / largest, tolerance_of(wanted.type.dtype));
+    near(what, difference / largest, tolerance.value_or(tolerance_of(wanted.type.dtype)));
   }
   void near(const std::string& what, double difference, double tolerance) {
     if (difference <= tolerance) return;
@@ -234,21 +236,21 @@ void run_left_padded(Run& run) {
 
 void run_perplexity(Run& run) {
   const llm::Model model = run.load();
-  const std::vector<Tokens> texts = run.lists("tokens");
   std::vector<Tensor> losses;
-  for (const Tokens& text : texts) {
+  DType type = DType::f32;
+  for (const Tokens& text : run.lists("tokens")) {
     llm::Cache cache = model.make_cache();
-    const Tensor logits =
-        as_type(forward(model, Tokens(text.begin(), text.end() - 1), cache), DType::f32);
+    const Tensor logits = forward(model, Tokens(text.begin(), text.end() - 1), cache);
+    type = logits.dtype();
     const Tensor wanted = batch_of({Tokens(text.begin() + 1, text.end())});
-    losses.push_back(nn::cross_entropy(logits, squeeze(wanted, {.axes = Axes{0}})));
+    losses.push_back(
+        nn::cross_entropy(as_type(logits, DType::f32), squeeze(wanted, {.axes = Axes{0}})));
   }
   const Tensor all = stack(losses);
   const double got = std::exp(sum(all).item<double>() / static_cast<double>(all.size()));
   const auto wanted = run.value("perplexity").get<double>();
-  const DType type = run.load().named_tensors().front().second.dtype();
-  run.near("perplexity", std::abs(got - wanted) / wanted,
-           tolerance_of_perplexity(type == DType::u32 ? DType::f32 : type));
+  run.near("perplexity", std::abs(got - wanted) / wanted, tolerance_of_perplexity(type));
+  run.compare("losses", run.value("losses"), all, tolerance_of(type));
 }
 
 void run_fused(Run& run) {

@@ -130,8 +130,8 @@ Model Model::with_tensors(
 Model Model::fuse(bool dequantize) const {
   std::unique_ptr<Module> module = module_->clone();
   module->visit_matrices([&](const std::string&, Tensor& weight, nn::WeightForm& form) {
-    nn::weights::fuse(weight, form);
     if (dequantize) nn::weights::dequantize(weight, form);
+    nn::weights::fuse(weight, form);
   });
   return {std::move(module), config_, family_};
 }
