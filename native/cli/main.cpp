@@ -30,6 +30,7 @@ constexpr std::array kCommands = {
     Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
 #endif
     Command{"convert", "Write a model in another form", mlxnx::cli::add_convert},
+    Command{"generate", "Answer a prompt with a language model", mlxnx::cli::add_generate},
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},
     Command{"inspect", "Show what a file of tensors, a model or a program holds",
             mlxnx::cli::add_inspect},

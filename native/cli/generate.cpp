@@ -1,0 +1,123 @@
+// mlxnx generate: one answer of a language model.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "command.h"
+#include "generation.h"
+#include "interrupt.h"
+#include "mlxnx/error.h"
+#include "output.h"
+
+namespace mlxnx::cli {
+namespace {
+
+struct Options {
+  ModelArguments model;
+  GenerationArguments generation;
+  std::string prompt = "hello", system_prompt, prefill_response, chat_template_config;
+  std::string chat_template;
+  bool ignore_chat_template = false, is_quiet = false, is_json = false;
+};
+
+std::string messages_of(const Options& options, const std::string& prompt) {
+  nlohmann::json messages = nlohmann::json::array();
+  if (!options.system_prompt.empty())
+    messages.push_back({{"role", "system"}, {"content", options.system_prompt}});
+  messages.push_back({{"role", "user"}, {"content", prompt}});
+  if (!options.prefill_response.empty())
+    messages.push_back({{"role", "assistant"}, {"content", options.prefill_response}});
+  return messages.dump();
+}
+
+std::vector<std::uint32_t> prompt_of(const Options& options, const llm::TextModel& model) {
+  std::string prompt = text_or_file(options.prompt);
+  if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
+  if (options.ignore_chat_template || (!model.has_chat_template() && options.chat_template.empty()))
+    return model.prompt(prompt);
+  llm::ChatOptions chat;
+  chat.continue_final_message = !options.prefill_response.empty();
+  chat.variables = options.chat_template_config;
+  if (!options.chat_template.empty()) chat.chat_template = text_or_file(options.chat_template);
+  return model.chat_prompt(messages_of(options, prompt), chat);
+}
+
+nlohmann::json summary(const std::string& text, llm::FinishReason reason,
+                       const llm::GenerationStats& stats) {
+  return {{"text", text},
+          {"finish_reason", llm::name(reason)},
+          {"prompt_tokens", stats.prompt_tokens},
+          {"generation_tokens", stats.generation_tokens},
+          {"prompt_tps", stats.prompt_tps()},
+          {"generation_tps", stats.generation_tps()},
+          {"peak_memory", stats.peak_memory}};
+}
+
+int generate(const Options& options) {
+  const llm::TextModel model = options.model.load();
+  llm::TextOptions asked = options.generation.options(model);
+  const std::vector<std::uint32_t> prompt = prompt_of(options, model);
+  const InterruptNote interrupt;
+  asked.tokens.on_prompt = [&](std::uint64_t, std::uint64_t) {
+    return !interrupt.is_interrupted();
+  };
+  llm::TextGenerator generator(model, prompt, asked);
+  std::string text = options.prefill_response;
+  llm::FinishReason reason = llm::FinishReason::kNone;
+  if (!options.is_json) print(text);
+  while (!interrupt.is_interrupted()) {
+    const auto piece = generator.next();
+    if (!piece) break;
+    text += piece->text;
+    reason = piece->finish_reason;
+    if (options.is_json) continue;
+    print(piece->text);
+    flush_output();
+  }
+  if (options.is_json) {
+    // What a model writes may be no UTF-8.
+    print(summary(text, reason, generator.stats())
+              .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) +
+          "\n");
+  } else {
+    print("\n");
+    flush_output();
+    if (!options.is_quiet) fmt::print(stderr, "==========\n{}\n", statistics(generator.stats()));
+  }
+  interrupt.end_if_interrupted();
+  return 0;
+}
+
+}  // namespace
+
+Action add_generate(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.footer(
+      "Examples: mlxnx generate SmolLM2-135M-Instruct.Q4_1.gguf -p \"What is MLX?\"\n"
+      "          mlxnx generate Qwen3-0.6B-4bit -p - --temp 0.7 --top-p 0.9 < question.txt\n"
+      "          mlxnx generate model -p \"A person\" --json-schema @person.json --json\n"
+      "The answer goes to standard output as it comes, the statistics to standard error.");
+  options->model.add(app);
+  app.add_option("-p,--prompt", options->prompt,
+                 "The question; - reads standard input, @FILE a file")
+      ->capture_default_str();
+  app.add_option("--system-prompt", options->system_prompt, "What the model is told first");
+  app.add_option("--prefill-response", options->prefill_response, "What the answer begins with");
+  app.add_flag("--ignore-chat-template", options->ignore_chat_template,
+               "Takes the prompt as it is");
+  app.add_option("--chat-template", options->chat_template,
+                 "A template in place of the model's own (@FILE: in a file)");
+  app.add_option("--chat-template-config", options->chat_template_config,
+                 "What else the template reads, as a JSON object: {\"enable_thinking\": false}");
+  options->generation.add(app);
+  app.add_flag("--json", options->is_json, "Prints the answer and the statistics as JSON");
+  app.add_flag("--quiet", options->is_quiet, "Prints no statistics");
+  return [options] { return generate(*options); };
+}
+
+}  // namespace mlxnx::cli

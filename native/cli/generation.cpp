@@ -1,0 +1,181 @@
+#include "generation.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <sstream>
+
+#include "files.h"
+#include "mlxnx/error.h"
+#include "mlxnx/hub.h"
+#include "output.h"
+#include "progress.h"
+
+namespace mlxnx::cli {
+namespace {
+
+// What looks like a repository of a hub and is no path here.
+bool is_repository(const std::string& name) {
+  return !std::filesystem::exists(name) && std::ranges::count(name, '/') == 1 &&
+         name.front() != '/' && name.front() != '.' && !name.ends_with(".gguf");
+}
+
+std::filesystem::path pulled(const std::string& repository) {
+  ProgressLine line("downloading " + repository);
+  hub::Options options;
+  options.progress = [&](const hub::Progress& progress) {
+    line.show(progress.bytes, progress.size);
+  };
+  return hub::pull(repository, options);
+}
+
+std::vector<std::uint32_t> ids(const llm::TextModel& model, std::string_view text) {
+  return model.tokenizer().encode(text, {.add_special = false});
+}
+
+}  // namespace
+
+void ModelArguments::add(CLI::App& app) {
+  app.add_option("MODEL,--model", model,
+                 "A model folder, a .gguf file, or the name of a hub's repository")
+      ->type_name("MODEL")
+      ->required();
+  app.add_option("--adapter-path", adapter_path, "A folder with an adapter that mlx-lm has trained")
+      ->type_name("FOLDER");
+  app.add_flag("--requantize", requantize,
+               "Packs GGUF's blocks that MLX has no form for into 8 bits in place of f32");
+}
+
+llm::TextModel ModelArguments::load() const {
+  llm::LoadOptions options;
+  options.requantize = requantize;
+  if (!adapter_path.empty()) options.adapter = adapter_path;
+  return llm::TextModel::load(is_repository(model) ? pulled(model) : std::filesystem::path(model),
+                              options);
+}
+
+void GenerationArguments::add(CLI::App& app) {
+  app.add_option("-m,--max-tokens", max_tokens, "Tokens of the answer at most; -1: any number")
+      ->capture_default_str();
+  app.add_option("--temp", sampler.temp, "Temperature; 0 takes the most probable token")
+      ->capture_default_str();
+  app.add_option("--top-p", sampler.top_p, "Share of the most probable tokens that is kept")
+      ->capture_default_str();
+  app.add_option("--min-p", sampler.min_p, "Least probability beside the most probable token")
+      ->capture_default_str();
+  app.add_option("--min-tokens-to-keep", sampler.min_tokens_to_keep, "Tokens that --min-p leaves")
+      ->capture_default_str();
+  app.add_option("--top-k", sampler.top_k, "Number of most probable tokens kept; 0: all")
+      ->capture_default_str();
+  app.add_option("--xtc-probability", sampler.xtc_probability,
+                 "How often the most probable tokens are left out")
+      ->capture_default_str();
+  app.add_option("--xtc-threshold", sampler.xtc_threshold,
+                 "Probability above which tokens count as most probable")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", processors.repetition_penalty,
+                 "Divides the logits of the last tokens; 0: off")
+      ->capture_default_str();
+  app.add_option("--repetition-context-size", processors.repetition_context_size,
+                 "How many tokens that looks at")
+      ->capture_default_str();
+  app.add_option("--presence-penalty", processors.presence_penalty,
+                 "Subtracted once from tokens that have occurred")
+      ->capture_default_str();
+  app.add_option("--frequency-penalty", processors.frequency_penalty,
+                 "Subtracted for each time that a token has occurred")
+      ->capture_default_str();
+  app.add_option("--seed", seed, "Seed of draws; another one each time unless given");
+  app.add_option("--stop", stop, "Text before which the answer ends (may be repeated)")->take_all();
+  app.add_option("--extra-eos-token", extra_eos_tokens,
+                 "Token that ends the answer beside the model's own (may be repeated)")
+      ->take_all();
+  app.add_option("--max-kv-size", max_kv_size,
+                 "Tokens that attention remembers, the first 4 among them");
+  app.add_option("--kv-bits", kv_bits, "Bits of keys and values in memory; all unless given")
+      ->check(CLI::IsMember({2, 3, 4, 5, 6, 8}));
+  app.add_option("--kv-group-size", kv_group_size, "Numbers that share a scale there")
+      ->check(CLI::IsMember({32, 64, 128}))
+      ->capture_default_str();
+  app.add_option("--quantized-kv-start", quantized_kv_start,
+                 "Tokens in memory from which on they are quantized")
+      ->capture_default_str();
+  app.add_option("--prefill-step-size", prefill_step_size, "Tokens of the prompt at a time")
+      ->capture_default_str();
+  app.add_option("--draft-model", draft_model,
+                 "A smaller model of the same vocabulary that guesses")
+      ->type_name("MODEL");
+  app.add_option("--num-draft-tokens", num_draft_tokens, "How many tokens are guessed at a time")
+      ->capture_default_str();
+  app.add_option("--ngram-draft", ngram_draft,
+                 "Guesses what followed the last N tokens when they occurred before; 0: off")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--json-schema", json_schema,
+                 "The answer is JSON by this schema (@FILE: in a file)");
+  app.add_option("--grammar", grammar,
+                 "The answer follows this grammar in Lark's notation (@FILE)");
+  app.add_option("--regex", regex, "The answer matches this regular expression as a whole");
+  app.add_option("--thinking-budget", thinking_budget,
+                 "Tokens between <think> and </think> at most");
+}
+
+std::string text_or_file(const std::string& text) {
+  if (!text.starts_with('@')) return text;
+  std::ostringstream contents;
+  contents << open_regular(text.substr(1), "generate").stream.rdbuf();
+  return contents.str();
+}
+
+llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const {
+  llm::TextOptions all;
+  all.stop = stop;
+  all.extra_eos_tokens = extra_eos_tokens;
+  llm::GenerateOptions& tokens = all.tokens;
+  tokens.max_tokens = max_tokens;
+  tokens.sampler = sampler;
+  tokens.processors = processors;
+  tokens.seed = seed;
+  tokens.prefill_step_size = prefill_step_size;
+  tokens.max_kv_size = max_kv_size;
+  tokens.quantized_kv_start = quantized_kv_start;
+  if (kv_bits)
+    tokens.kv_quantization = llm::KvQuantization{.bits = *kv_bits, .group_size = kv_group_size};
+  if (!draft_model.empty()) {
+    tokens.speculation = llm::Speculation{.draft_model = llm::Model::load(draft_model),
+                                          .num_draft_tokens = num_draft_tokens};
+  } else if (ngram_draft > 0) {
+    tokens.speculation =
+        llm::Speculation{.num_draft_tokens = num_draft_tokens, .ngram_size = ngram_draft};
+  }
+  if (!json_schema.empty() + !grammar.empty() + !regex.empty() > 1)
+    throw ArgumentError("[generate] --json-schema, --grammar and --regex exclude each other");
+  const auto& ends = model.eos_tokens();
+  if (!json_schema.empty())
+    tokens.grammar = Grammar::json_schema(model.tokenizer(), ends, text_or_file(json_schema));
+  if (!grammar.empty())
+    tokens.grammar = Grammar::lark(model.tokenizer(), ends, text_or_file(grammar));
+  if (!regex.empty()) tokens.grammar = Grammar::regex(model.tokenizer(), ends, regex);
+  if (thinking_budget) {
+    tokens.thinking = llm::ThinkingBudget{.max_tokens = *thinking_budget,
+                                          .start = ids(model, "<think>"),
+                                          .end = ids(model, "</think>")};
+  }
+  return all;
+}
+
+std::string statistics(const llm::GenerationStats& stats) {
+  std::string text = fmt::format(
+      "Prompt: {} tokens, {:.3f} tokens-per-sec\n"
+      "Generation: {} tokens, {:.3f} tokens-per-sec\n"
+      "Peak memory: {:.3f} GB",
+      stats.prompt_tokens, stats.prompt_tps(), stats.generation_tokens, stats.generation_tps(),
+      static_cast<double>(stats.peak_memory) / 1e9);
+  if (stats.accepted_drafts > 0)
+    text += fmt::format("\nGuessed: {} of the tokens", stats.accepted_drafts);
+  return text;
+}
+
+}  // namespace mlxnx::cli

@@ -1,0 +1,88 @@
+// Tokens from a language model, one after the other.
+//
+//     llm::TokenGenerator tokens(model, {1, 15043}, {.max_tokens = 20, .sampler = {.temp = 0.7}});
+//     while (auto token = tokens.next()) use(token->id);
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "mlxnx/llm/cache.h"
+#include "mlxnx/llm/model.h"
+#include "mlxnx/llm/sampling.h"
+#include "mlxnx/tensor.h"
+#include "mlxnx/text.h"
+
+namespace mlxnx::llm {
+
+/// How tokens are guessed before the model has its say, so that it looks at several at once. What
+/// it answers is the same, token by token.
+struct Speculation {
+  std::optional<Model> draft_model = std::nullopt;  ///< a smaller model of the same vocabulary
+  std::int64_t num_draft_tokens = 3;
+  /// Without a draft model: guesses are what followed the last so many tokens when they occurred
+  /// before.
+  std::int64_t ngram_size = 3;
+};
+
+/// How much a model may think before it answers.
+struct ThinkingBudget {
+  std::int64_t max_tokens = 0;       ///< between the start and the end of thinking
+  std::vector<std::uint32_t> start;  ///< what a thought begins with; the prompt may hold it
+  std::vector<std::uint32_t> end;    ///< what is put in where the model has not ended it itself
+};
+
+struct GenerateOptions {
+  std::int64_t max_tokens = 256;  ///< -1: as many as are asked for
+  SamplerOptions sampler = {};
+  ProcessorOptions processors = {};
+  std::optional<std::uint64_t> seed = std::nullopt;  ///< of draws; none: another one every time
+  std::int64_t prefill_step_size = 2048;             ///< tokens of the prompt at a time
+  std::optional<std::int64_t> max_kv_size = std::nullopt;  ///< see CacheOptions
+  std::optional<KvQuantization> kv_quantization = std::nullopt;
+  std::int64_t quantized_kv_start = 0;  ///< tokens in the cache from which on it is quantized
+  std::optional<Speculation> speculation = std::nullopt;
+  std::optional<Grammar> grammar = std::nullopt;  ///< that the text has to be of
+  std::optional<ThinkingBudget> thinking = std::nullopt;
+  /// Told after each part of the prompt; answers whether to go on.
+  Progress on_prompt = {};
+};
+
+struct GeneratedToken {
+  std::uint32_t id = 0;
+  Tensor logprobs;          ///< `[vocabulary]`, after the processors
+  bool from_draft = false;  ///< whether it was guessed
+};
+
+/// A text that grows by tokens. Not for two threads at once; what it has made is there until it is
+/// destroyed, and nothing goes on in the background but the next token on a GPU.
+class TokenGenerator {
+ public:
+  /// `cache` may hold tokens that come before the prompt.
+  /// Throws: ArgumentError for an empty prompt and for options out of their range.
+  /// mlx-lm: generate_step, speculative_generate_step
+  TokenGenerator(Model model, std::vector<std::uint32_t> prompt, GenerateOptions options = {},
+                 std::optional<Cache> cache = std::nullopt);
+  TokenGenerator(TokenGenerator&&) noexcept;
+  TokenGenerator& operator=(TokenGenerator&&) noexcept;
+  ~TokenGenerator();
+
+  /// The next token; none after `max_tokens`, when `on_prompt` has stopped it, or when the grammar
+  /// allows none.
+  std::optional<GeneratedToken> next();
+
+  /// The memory as it is, and how many of the prompt's and the generated tokens it holds.
+  const Cache& cache() const;
+  std::size_t cached_tokens() const;
+  /// The prompt's tokens and those that were answered.
+  const std::vector<std::uint32_t>& tokens() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace mlxnx::llm

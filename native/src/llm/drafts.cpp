@@ -1,0 +1,97 @@
+#include "llm/drafts.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "mlxnx/mlxnx.h"
+#include "mlxnx/random.h"
+
+namespace mlxnx::llm {
+namespace {
+
+using Ids = std::vector<std::uint32_t>;
+
+class ModelDrafts final : public Drafts {
+ public:
+  ModelDrafts(Model model, SamplerOptions sampler, Tensor key)
+      : model_(std::move(model)),
+        sampler_(std::move(sampler)),
+        key_(std::move(key)),
+        cache_(model_.make_cache()) {}
+
+  Ids propose(const Ids& tokens, std::int64_t most) override {
+    before_ = cache_;
+    start_ = seen_;
+    Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(seen_), tokens.end());
+    Ids guesses;
+    while (std::ssize(guesses) < most) {
+      const Tensor logits = model_.forward(
+          Tensor::from_span(std::span<const std::uint32_t>(given), {1, std::ssize(given)}), cache_);
+      seen_ += given.size();
+      const Tensor last = squeeze(slice_along_axis(logits, std::ssize(given) - 1, 1, {.axis = 1}),
+                                  {.axes = Axes{1}});
+      auto [next, mine] = random::split(key_);
+      key_ = next;
+      guesses.push_back(sample(logprobs(last), sampler_, mine).item<std::uint32_t>());
+      given = {guesses.back()};
+    }
+    known_ = tokens;
+    known_.insert(known_.end(), guesses.begin(), guesses.end());
+    proposed_ = guesses.size();
+    return guesses;
+  }
+
+  void accepted(std::size_t count) override {
+    // What has been seen beyond the guesses that hold; the last of them was not seen at all.
+    const std::size_t right = known_.size() - proposed_ + count;
+    if (seen_ <= right) return;
+    if (cache_.can_trim()) {
+      cache_.trim(static_cast<std::int64_t>(seen_ - right));
+      seen_ = right;
+      return;
+    }
+    cache_ = before_;
+    seen_ = start_;
+  }
+
+ private:
+  Model model_;
+  SamplerOptions sampler_;
+  Tensor key_;
+  Cache cache_, before_;
+  std::size_t seen_ = 0, start_ = 0, proposed_ = 0;
+  Ids known_;
+};
+
+// What followed when the text last came by here.
+class NgramDrafts final : public Drafts {
+ public:
+  explicit NgramDrafts(std::int64_t size) : size_(std::max<std::int64_t>(size, 1)) {}
+
+  Ids propose(const Ids& tokens, std::int64_t most) override {
+    for (std::int64_t size = std::min(size_, std::ssize(tokens) - 1); size > 0; --size) {
+      const auto end = tokens.end() - size;
+      const auto found = std::find_end(tokens.begin(), tokens.end() - 1, end, tokens.end());
+      if (found == tokens.end() - 1) continue;
+      const auto from = found + size;
+      return {from, from + std::min<std::int64_t>(most, tokens.end() - from)};
+    }
+    return {};
+  }
+  void accepted(std::size_t) override {}
+
+ private:
+  std::int64_t size_;
+};
+
+}  // namespace
+
+std::unique_ptr<Drafts> make_drafts(const Speculation& how, const SamplerOptions& sampler,
+                                    const Tensor& key) {
+  if (how.num_draft_tokens < 1) throw ArgumentError("[generate] num_draft_tokens is less than 1");
+  if (!how.draft_model) return std::make_unique<NgramDrafts>(how.ngram_size);
+  return std::make_unique<ModelDrafts>(*how.draft_model, sampler, key);
+}
+
+}  // namespace mlxnx::llm

@@ -1,0 +1,27 @@
+// Guesses of the tokens to come.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "mlxnx/llm/generate.h"
+
+namespace mlxnx::llm {
+
+class Drafts {
+ public:
+  virtual ~Drafts() = default;
+  /// Up to `most` tokens that may follow `tokens`.
+  virtual std::vector<std::uint32_t> propose(const std::vector<std::uint32_t>& tokens,
+                                             std::int64_t most) = 0;
+  /// How many of the last proposal it was.
+  virtual void accepted(std::size_t count) = 0;
+};
+
+/// Those of a draft model, or, without one, of what the text has said before.
+std::unique_ptr<Drafts> make_drafts(const Speculation& how, const SamplerOptions& sampler,
+                                    const Tensor& key);
+
+}  // namespace mlxnx::llm

@@ -1,0 +1,264 @@
+#include "mlxnx/llm/generate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <deque>
+#include <random>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "llm/drafts.h"
+#include "mlxnx/device.h"
+#include "mlxnx/mlxnx.h"
+#include "mlxnx/random.h"
+
+namespace mlxnx::llm {
+namespace {
+
+using Ids = std::vector<std::uint32_t>;
+
+Tensor row_of(std::span<const std::uint32_t> ids) {
+  return Tensor::from_span(ids, {1, static_cast<std::int64_t>(ids.size())});
+}
+
+void require(bool holds, std::string_view text) {
+  if (!holds) throw ArgumentError(fmt::format("[generate] {}", text));
+}
+
+bool has_processors(const ProcessorOptions& options) {
+  return !options.logit_bias.empty() || options.repetition_penalty != 0 ||
+         options.presence_penalty != 0 || options.frequency_penalty != 0;
+}
+
+bool ends_with(const Ids& ids, const Ids& end) {
+  return !end.empty() && ids.size() >= end.size() &&
+         std::equal(end.rbegin(), end.rend(), ids.rbegin());
+}
+
+}  // namespace
+
+// A token whose elements may not be computed yet.
+struct Choice {
+  Tensor id;  ///< u32[1]
+  Tensor logprobs;
+};
+
+struct TokenGenerator::State {
+  Model model;
+  GenerateOptions options;
+  Cache cache;
+  Ids tokens;              ///< the prompt's and those answered
+  std::size_t fed = 0;     ///< how many of them the cache holds
+  std::size_t prompt = 0;  ///< how many are the prompt's
+  std::int64_t count = 0;  ///< answered
+  bool is_over = false;
+  bool is_ahead = false;  ///< whether the next step begins before a token is read
+  Tensor key;
+  std::optional<GrammarMatcher> matcher;
+  std::optional<Choice> pending;
+  std::unique_ptr<Drafts> drafts;
+  std::deque<GeneratedToken> ready;  ///< accepted guesses
+  /// Of a thought: whether one is open, where it began, what is being put in to end it.
+  bool is_thinking = false;
+  std::size_t thought_from = 0;
+  std::deque<std::uint32_t> forced;
+
+  State(Model which, Ids all, GenerateOptions how, std::optional<Cache> memory)
+      : model(std::move(which)),
+        options(std::move(how)),
+        cache(memory ? std::move(*memory) : model.make_cache({.max_kv_size = options.max_kv_size})),
+        tokens(std::move(all)),
+        prompt(tokens.size()) {
+    require(!tokens.empty(), "the prompt is empty: it needs a token at least");
+    require(options.max_tokens >= -1, "max_tokens is negative: -1 stands for any number");
+    require(options.prefill_step_size >= 1, "prefill_step_size is less than 1");
+    require(!options.kv_quantization || !options.max_kv_size,
+            "a cache of max_kv_size tokens can't be quantized");
+    require(cache.left_padding.empty(), "the cache is that of a batch");
+    key = random::key(options.seed ? *options.seed : std::random_device()());
+    if (options.grammar) matcher.emplace(*options.grammar);
+    if (options.speculation) drafts = make_drafts(*options.speculation, options.sampler, key);
+    if (options.thinking) watch_thought(tokens.size());
+    is_ahead = !options.grammar && !options.speculation && !options.thinking &&
+               default_device() == Device::kGpu;
+  }
+
+  bool has_room() const { return options.max_tokens < 0 || count < options.max_tokens; }
+
+  void quantize_cache() {
+    if (options.kv_quantization && cache.offset > options.quantized_kv_start)
+      cache.quantize(*options.kv_quantization);
+  }
+
+  /// All of the prompt but its last token. Answers whether to go on.
+  bool prefill() {
+    const auto told = [&](std::size_t done) {
+      return !options.on_prompt || options.on_prompt(done, prompt);
+    };
+    if (!told(0)) return false;
+    while (prompt - fed > 1) {
+      const std::size_t some = std::min<std::size_t>(
+          static_cast<std::size_t>(options.prefill_step_size), prompt - fed - 1);
+      model.forward(row_of(std::span(tokens).subspan(fed, some)), cache);
+      quantize_cache();
+      eval(cache.tensors());
+      fed += some;
+      if (!told(fed)) return false;
+    }
+    return true;
+  }
+
+  Tensor next_key() {
+    auto [next, mine] = random::split(key);
+    key = next;
+    return mine;
+  }
+
+  /// What is chosen by logits `[1, vocabulary]` after the tokens of `history`.
+  Choice choose(Tensor logits, const Tensor* history) {
+    if (history != nullptr && has_processors(options.processors))
+      logits = process_logits(logits, *history, options.processors);
+    if (matcher) logits = mask_logits(logits, std::array{matcher->mask()});
+    const Tensor chances = llm::logprobs(logits);
+    return {sample(chances, options.sampler, next_key()), squeeze(chances, {.axes = Axes{0}})};
+  }
+
+  /// The tokens that processors look at, from the prompt's last one on, with one that may not be
+  /// known yet.
+  Tensor history(const Tensor* unknown) const {
+    const auto known = std::span(tokens).subspan(prompt - 1);
+    const Tensor ids = Tensor::from_span(known, {static_cast<std::int64_t>(known.size())});
+    return unknown == nullptr ? ids : concatenate({ids, *unknown});
+  }
+
+  /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one.
+  Choice step(const Tensor& ids, const Tensor* unknown) {
+    const Tensor logits = squeeze(model.forward(ids, cache), {.axes = Axes{1}});
+    quantize_cache();
+    if (!has_processors(options.processors)) return choose(logits, nullptr);
+    const Tensor seen = history(unknown);
+    return choose(logits, &seen);
+  }
+
+  std::optional<GeneratedToken> next_plain() {
+    if (!pending) {
+      pending = step(row_of(std::span(tokens).subspan(fed, 1)), nullptr);
+      ++fed;
+    }
+    Choice current = std::move(*pending);
+    pending.reset();
+    if (is_ahead && (options.max_tokens < 0 || count + 1 < options.max_tokens)) {
+      async_eval({current.id, current.logprobs});
+      pending = step(reshape(current.id, {1, 1}), &current.id);
+      async_eval({pending->id, pending->logprobs});
+      ++fed;
+    }
+    return GeneratedToken{current.id.item<std::uint32_t>(), current.logprobs};
+  }
+
+  /// Guesses, and what the model says of all of them at once.
+  void speculate() {
+    const std::int64_t room =
+        options.max_tokens < 0
+            ? options.speculation->num_draft_tokens
+            : std::min(options.speculation->num_draft_tokens, options.max_tokens - count - 1);
+    const Ids guesses = room > 0 ? drafts->propose(tokens, room) : Ids{};
+    Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
+    const std::size_t own = given.size();
+    given.insert(given.end(), guesses.begin(), guesses.end());
+    const Cache before = cache;
+    const Tensor logits = model.forward(row_of(given), cache);
+    quantize_cache();
+    Ids told = tokens;
+    std::size_t accepted = 0;
+    for (std::size_t i = 0; i <= guesses.size(); ++i) {
+      const Tensor row =
+          squeeze(slice_along_axis(logits, static_cast<std::int64_t>(own - 1 + i), 1, {.axis = 1}),
+                  {.axes = Axes{1}});
+      const auto seen = std::span<const std::uint32_t>(told).subspan(prompt - 1);
+      const Tensor history = Tensor::from_span(seen, {static_cast<std::int64_t>(seen.size())});
+      const Choice choice = choose(row, &history);
+      const auto id = choice.id.item<std::uint32_t>();
+      if (matcher) matcher->accept(id);
+      const bool is_guessed = i < guesses.size() && guesses[i] == id;
+      ready.push_back({id, choice.logprobs, is_guessed});
+      if (!is_guessed) break;
+      ++accepted;
+      told.push_back(id);
+      if (matcher && matcher->is_stopped()) break;
+    }
+    take_back(before, given, guesses.size() - accepted);
+    fed += own + accepted;
+    drafts->accepted(accepted);
+  }
+
+  /// The cache without the last `count` of the tokens that were given to it.
+  void take_back(const Cache& before, const Ids& given, std::size_t unwanted) {
+    if (unwanted == 0) return;
+    if (cache.can_trim()) {
+      cache.trim(static_cast<std::int64_t>(unwanted));
+      return;
+    }
+    cache = before;
+    if (given.size() > unwanted)
+      model.forward(row_of(std::span(given).first(given.size() - unwanted)), cache);
+  }
+
+  void watch_thought(std::size_t all) {
+    const ThinkingBudget& thinking = *options.thinking;
+    const Ids so_far(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(all));
+    if (ends_with(so_far, thinking.end)) is_thinking = false;
+    if (ends_with(so_far, thinking.start)) {
+      is_thinking = true;
+      thought_from = all;
+    }
+    if (is_thinking && forced.empty() &&
+        static_cast<std::int64_t>(all - thought_from) >= thinking.max_tokens)
+      forced.assign(thinking.end.begin(), thinking.end.end());
+  }
+
+  std::optional<GeneratedToken> next() {
+    if (is_over || !has_room()) return std::nullopt;
+    if (prompt - fed > 1 && count == 0 && !prefill()) {
+      is_over = true;
+      return std::nullopt;
+    }
+    std::optional<GeneratedToken> token;
+    if (drafts == nullptr) {
+      token = next_plain();
+      if (!forced.empty()) {
+        token->id = forced.front();
+        forced.pop_front();
+      }
+      if (matcher) matcher->accept(token->id);
+    } else {
+      if (ready.empty()) speculate();
+      token = std::move(ready.front());
+      ready.pop_front();
+    }
+    if (matcher && ready.empty() && matcher->is_stopped()) is_over = true;
+    if (count == 0 && options.on_prompt) options.on_prompt(prompt, prompt);
+    tokens.push_back(token->id);
+    ++count;
+    if (options.thinking) watch_thought(tokens.size());
+    return token;
+  }
+};
+
+TokenGenerator::TokenGenerator(Model model, std::vector<std::uint32_t> prompt,
+                               GenerateOptions options, std::optional<Cache> cache)
+    : state_(std::make_unique<State>(std::move(model), std::move(prompt), std::move(options),
+                                     std::move(cache))) {}
+TokenGenerator::TokenGenerator(TokenGenerator&&) noexcept = default;
+TokenGenerator& TokenGenerator::operator=(TokenGenerator&&) noexcept = default;
+TokenGenerator::~TokenGenerator() = default;
+
+std::optional<GeneratedToken> TokenGenerator::next() { return state_->next(); }
+const Cache& TokenGenerator::cache() const { return state_->cache; }
+std::size_t TokenGenerator::cached_tokens() const { return state_->fed; }
+const std::vector<std::uint32_t>& TokenGenerator::tokens() const { return state_->tokens; }
+
+}  // namespace mlxnx::llm
