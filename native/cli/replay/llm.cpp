@@ -13,7 +13,9 @@
 
 #include "files/json_values.h"
 #include "mlxnx/error.h"
+#include "mlxnx/llm/generate.h"
 #include "mlxnx/llm/model.h"
+#include "mlxnx/llm/prompt_cache.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 #include "mlxnx/nn/losses.h"
@@ -279,16 +281,96 @@ void run_trim(Run& run) {
   run.compare("logits", run.value("logits"), forward(model, run.tokens("then"), cache));
 }
 
+void run_prompt_cache_file(Run& run) {
+  const llm::Model model = run.load();
+  llm::Cache cache =
+      llm::load_prompt_cache(run.golden().folder / run.value("file").get<std::string>()).cache;
+  if (std::cmp_not_equal(cache.offset, run.tokens("cached_tokens").size()))
+    run.fail(fmt::format("the file has {} tokens", cache.offset));
+  run.compare("logits", run.value("logits"), forward(model, run.tokens("then"), cache));
+}
+
+// Tokens one by one, and the recorded ones as the text goes on.
+void run_generated(Run& run, const llm::GenerateOptions& options) {
+  const std::vector<std::uint32_t> prompt = run.value("prompt").get<std::vector<std::uint32_t>>();
+  llm::GenerateOptions all = options;
+  const Tokens wanted = run.tokens("tokens");
+  all.max_tokens = std::ssize(wanted);
+  llm::TokenGenerator generator(run.load(), prompt, all);
+  Tokens got;
+  std::vector<bool> from_draft;
+  std::vector<Tensor> logprobs;
+  while (auto token = generator.next()) {
+    got.push_back(static_cast<std::int32_t>(token->id));
+    from_draft.push_back(token->from_draft);
+    logprobs.push_back(token->logprobs);
+  }
+  run.same_tokens("tokens", wanted, got, DType::f32);
+  if (got == wanted) run.compare("logprobs", run.value("logprobs"), stack(logprobs));
+  if (run.has("from_draft") && from_draft != run.value("from_draft").get<std::vector<bool>>())
+    run.fail(fmt::format("guessed tokens are {}", json(from_draft).dump()));
+}
+
+llm::ProcessorOptions processors_of(const json& given) {
+  llm::ProcessorOptions options;
+  const auto take = [&](const char* key, auto& value) {
+    if (given.contains(key) && !given[key].is_null()) given[key].get_to(value);
+  };
+  std::map<std::string, double> bias;
+  take("logit_bias", bias);
+  for (const auto& [token, value] : bias)
+    options.logit_bias.emplace(static_cast<std::uint32_t>(std::stoul(token)), value);
+  take("repetition_penalty", options.repetition_penalty);
+  take("repetition_context_size", options.repetition_context_size);
+  take("presence_penalty", options.presence_penalty);
+  take("presence_context_size", options.presence_context_size);
+  take("frequency_penalty", options.frequency_penalty);
+  take("frequency_context_size", options.frequency_context_size);
+  return options;
+}
+
+void run_generate_step(Run& run) {
+  const json& given = run.value("options");
+  llm::GenerateOptions options;
+  options.prefill_step_size = given.value("prefill_step_size", options.prefill_step_size);
+  options.quantized_kv_start = given.value("quantized_kv_start", options.quantized_kv_start);
+  if (given.contains("kv_bits"))
+    options.kv_quantization = llm::KvQuantization{.bits = given["kv_bits"].get<std::int64_t>(),
+                                                  .group_size = given.value("kv_group_size", 64)};
+  if (given.contains("max_kv_size")) options.max_kv_size = given["max_kv_size"].get<std::int64_t>();
+  options.processors = processors_of(
+      given.contains("logits_processors") ? given["logits_processors"] : json::object());
+  run_generated(run, options);
+}
+
+void run_speculative(Run& run) {
+  const std::string draft = run.value("draft").get<std::string>();
+  run_generated(run,
+                {.speculation = llm::Speculation{
+                     .draft_model = llm::Model::load(run.golden().folder.parent_path() / draft),
+                     .num_draft_tokens = run.value("num_draft_tokens").get<std::int64_t>()}});
+}
+
 struct Kind {
   std::string_view name;
   void (*run)(Run&);
 };
 
 constexpr Kind kKinds[] = {
-    {"batch", &run_batch},        {"chunked", &run_chunked},         {"decode", &run_decode},
-    {"fused", &run_fused},        {"left_padded", &run_left_padded}, {"meta", &run_meta},
-    {"one_by_one", &run_chunked}, {"perplexity", &run_perplexity},   {"prefill", &run_prefill},
-    {"trim", &run_trim},          {"without_adapter", &run_prefill},
+    {"batch", &run_batch},
+    {"chunked", &run_chunked},
+    {"decode", &run_decode},
+    {"fused", &run_fused},
+    {"generate_step", &run_generate_step},
+    {"left_padded", &run_left_padded},
+    {"meta", &run_meta},
+    {"one_by_one", &run_chunked},
+    {"perplexity", &run_perplexity},
+    {"prefill", &run_prefill},
+    {"prompt_cache_file", &run_prompt_cache_file},
+    {"speculative", &run_speculative},
+    {"trim", &run_trim},
+    {"without_adapter", &run_prefill},
 };
 
 }  // namespace

@@ -24,6 +24,10 @@ Tensor row_of(std::span<const std::uint32_t> ids) {
   return Tensor::from_span(ids, {1, static_cast<std::int64_t>(ids.size())});
 }
 
+Tensor list_of(std::span<const std::uint32_t> ids) {
+  return Tensor::from_span(ids, {std::ssize(ids)});
+}
+
 void require(bool holds, std::string_view text) {
   if (!holds) throw ArgumentError(fmt::format("[generate] {}", text));
 }
@@ -89,7 +93,7 @@ struct TokenGenerator::State {
   bool has_room() const { return options.max_tokens < 0 || count < options.max_tokens; }
 
   void quantize_cache() {
-    if (options.kv_quantization && cache.offset > options.quantized_kv_start)
+    if (options.kv_quantization && cache.offset >= options.quantized_kv_start)
       cache.quantize(*options.kv_quantization);
   }
 
@@ -126,11 +130,9 @@ struct TokenGenerator::State {
     return {sample(chances, options.sampler, next_key()), squeeze(chances, {.axes = Axes{0}})};
   }
 
-  /// The tokens that processors look at, from the prompt's last one on, with one that may not be
-  /// known yet.
+  /// The tokens that processors look at, with one that may not be known yet.
   Tensor history(const Tensor* unknown) const {
-    const auto known = std::span(tokens).subspan(prompt - 1);
-    const Tensor ids = Tensor::from_span(known, {static_cast<std::int64_t>(known.size())});
+    const Tensor ids = list_of(tokens);
     return unknown == nullptr ? ids : concatenate({ids, *unknown});
   }
 
@@ -164,8 +166,8 @@ struct TokenGenerator::State {
     const std::int64_t room =
         options.max_tokens < 0
             ? options.speculation->num_draft_tokens
-            : std::min(options.speculation->num_draft_tokens, options.max_tokens - count - 1);
-    const Ids guesses = room > 0 ? drafts->propose(tokens, room) : Ids{};
+            : std::min(options.speculation->num_draft_tokens, options.max_tokens - count);
+    const Ids guesses = drafts->propose(tokens, room);
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
     const std::size_t own = given.size();
     given.insert(given.end(), guesses.begin(), guesses.end());
@@ -178,7 +180,7 @@ struct TokenGenerator::State {
       const Tensor row =
           squeeze(slice_along_axis(logits, static_cast<std::int64_t>(own - 1 + i), 1, {.axis = 1}),
                   {.axes = Axes{1}});
-      const auto seen = std::span<const std::uint32_t>(told).subspan(prompt - 1);
+      const auto seen = std::span<const std::uint32_t>(told).subspan(0);
       const Tensor history = Tensor::from_span(seen, {static_cast<std::int64_t>(seen.size())});
       const Choice choice = choose(row, &history);
       const auto id = choice.id.item<std::uint32_t>();

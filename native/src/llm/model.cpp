@@ -52,7 +52,9 @@ void take_adapter(Module& module, const Adapter& adapter) {
 }  // namespace
 
 Model::Model(std::shared_ptr<const Module> module, Config config, std::string_view family)
-    : module_(std::move(module)), config_(std::move(config)), family_(family) {}
+    : module_(std::move(module)), config_(std::move(config)), family_(family) {
+  layers_ = module_->make_cache().size();
+}
 
 Model Model::load(const std::filesystem::path& path, const LoadOptions& options) {
   return load(Checkpoint(path, {.requantize = options.requantize}), options);
@@ -106,6 +108,10 @@ Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
   if (!cache.left_padding.empty() && cache.left_padding.size() != static_cast<std::size_t>(batch)) {
     throw ShapeError(fmt::format("[forward] {} texts, and the cache is of {}", batch,
                                  cache.left_padding.size()));
+  }
+  if (cache.layers.size() != layers_) {
+    throw ArgumentError(fmt::format("[forward] the cache is of {} layers, and the model has {}",
+                                    cache.layers.size(), layers_));
   }
   Step step(cache, batch, tokens.shape()[1]);
   Tensor logits = module_->forward(tokens, step);

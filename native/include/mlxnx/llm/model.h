@@ -76,6 +76,7 @@ class Model {
   std::shared_ptr<const Module> module_;
   Config config_;
   std::string_view family_;
+  std::size_t layers_ = 0;  ///< of caches
 };
 
 /// The families that `Model::load` knows, by name.
