@@ -11,6 +11,8 @@ using Action = std::function<int()>;
 
 /// Each adds its options to `app`; the returned action holds what they were set to.
 Action add_bench(CLI::App& app);
+Action add_cache_prompt(CLI::App& app);
+Action add_chat(CLI::App& app);
 Action add_convert(CLI::App& app);
 Action add_generate(CLI::App& app);
 Action add_info(CLI::App& app);

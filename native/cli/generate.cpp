@@ -2,8 +2,6 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -12,6 +10,7 @@
 #include "generation.h"
 #include "interrupt.h"
 #include "mlxnx/error.h"
+#include "mlxnx/llm/prompt_cache.h"
 #include "output.h"
 
 namespace mlxnx::cli {
@@ -21,7 +20,7 @@ struct Options {
   ModelArguments model;
   GenerationArguments generation;
   std::string prompt = "hello", system_prompt, prefill_response, chat_template_config;
-  std::string chat_template;
+  std::string chat_template, cache_file;
   bool ignore_chat_template = false, is_quiet = false, is_json = false;
 };
 
@@ -35,16 +34,33 @@ std::string messages_of(const Options& options, const std::string& prompt) {
   return messages.dump();
 }
 
+// With a cache the prompt goes on with the message that it holds, whose end is cut off by where the
+// template puts a message.
+std::string cut(const Options& options, const llm::TextModel& model, const llm::ChatOptions& chat,
+                const std::string& prompt) {
+  constexpr std::string_view kMark = "<query>";
+  const std::string text = model.chat_text(messages_of(options, prompt), chat);
+  if (options.cache_file.empty()) return text;
+  return text.substr(model.chat_text(messages_of(options, std::string(kMark)), chat).find(kMark));
+}
+
 std::vector<std::uint32_t> prompt_of(const Options& options, const llm::TextModel& model) {
-  std::string prompt = text_or_file(options.prompt);
-  if (prompt == "-") prompt.assign(std::istreambuf_iterator<char>(std::cin), {});
-  if (options.ignore_chat_template || (!model.has_chat_template() && options.chat_template.empty()))
-    return model.prompt(prompt);
+  const std::string prompt = prompt_text(options.prompt);
+  if (options.ignore_chat_template ||
+      (!model.has_chat_template() && options.chat_template.empty())) {
+    if (options.cache_file.empty()) return model.prompt(prompt);
+    return model.tokenizer().encode(prompt, {.add_special = false});
+  }
   llm::ChatOptions chat;
   chat.continue_final_message = !options.prefill_response.empty();
   chat.variables = options.chat_template_config;
   if (!options.chat_template.empty()) chat.chat_template = text_or_file(options.chat_template);
-  return model.chat_prompt(messages_of(options, prompt), chat);
+  return model.tokenizer().encode(cut(options, model, chat, prompt), {.add_special = false});
+}
+
+std::optional<llm::Cache> cache_of(const Options& options) {
+  if (options.cache_file.empty()) return std::nullopt;
+  return llm::load_prompt_cache(options.cache_file).cache;
 }
 
 nlohmann::json summary(const std::string& text, llm::FinishReason reason,
@@ -66,7 +82,7 @@ int generate(const Options& options) {
   asked.tokens.on_prompt = [&](std::uint64_t, std::uint64_t) {
     return !interrupt.is_interrupted();
   };
-  llm::TextGenerator generator(model, prompt, asked);
+  llm::TextGenerator generator(model, prompt, asked, cache_of(options));
   std::string text = options.prefill_response;
   llm::FinishReason reason = llm::FinishReason::kNone;
   if (!options.is_json) print(text);
@@ -114,6 +130,9 @@ Action add_generate(CLI::App& app) {
                  "A template in place of the model's own (@FILE: in a file)");
   app.add_option("--chat-template-config", options->chat_template_config,
                  "What else the template reads, as a JSON object: {\"enable_thinking\": false}");
+  app.add_option("--prompt-cache-file", options->cache_file,
+                 "What cache-prompt has written; the prompt goes on with it")
+      ->type_name("FILE");
   options->generation.add(app);
   app.add_flag("--json", options->is_json, "Prints the answer and the statistics as JSON");
   app.add_flag("--quiet", options->is_quiet, "Prints no statistics");

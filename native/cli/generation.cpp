@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "files.h"
@@ -56,6 +58,29 @@ llm::TextModel ModelArguments::load() const {
                               options);
 }
 
+void CacheArguments::add(CLI::App& app) {
+  app.add_option("--max-kv-size", max_kv_size,
+                 "Tokens that attention remembers, the first 4 among them");
+  app.add_option("--kv-bits", kv_bits, "Bits of keys and values in memory; all unless given")
+      ->check(CLI::IsMember({2, 3, 4, 5, 6, 8}));
+  app.add_option("--kv-group-size", kv_group_size, "Numbers that share a scale there")
+      ->check(CLI::IsMember({32, 64, 128}))
+      ->capture_default_str();
+  app.add_option("--quantized-kv-start", quantized_kv_start,
+                 "Tokens in memory from which on they are quantized")
+      ->capture_default_str();
+  app.add_option("--prefill-step-size", prefill_step_size, "Tokens of the prompt at a time")
+      ->capture_default_str();
+}
+
+void CacheArguments::apply(llm::GenerateOptions& options) const {
+  options.max_kv_size = max_kv_size;
+  options.quantized_kv_start = quantized_kv_start;
+  options.prefill_step_size = prefill_step_size;
+  if (kv_bits)
+    options.kv_quantization = llm::KvQuantization{.bits = *kv_bits, .group_size = kv_group_size};
+}
+
 void GenerationArguments::add(CLI::App& app) {
   app.add_option("-m,--max-tokens", max_tokens, "Tokens of the answer at most; -1: any number")
       ->capture_default_str();
@@ -92,18 +117,7 @@ void GenerationArguments::add(CLI::App& app) {
   app.add_option("--extra-eos-token", extra_eos_tokens,
                  "Token that ends the answer beside the model's own (may be repeated)")
       ->take_all();
-  app.add_option("--max-kv-size", max_kv_size,
-                 "Tokens that attention remembers, the first 4 among them");
-  app.add_option("--kv-bits", kv_bits, "Bits of keys and values in memory; all unless given")
-      ->check(CLI::IsMember({2, 3, 4, 5, 6, 8}));
-  app.add_option("--kv-group-size", kv_group_size, "Numbers that share a scale there")
-      ->check(CLI::IsMember({32, 64, 128}))
-      ->capture_default_str();
-  app.add_option("--quantized-kv-start", quantized_kv_start,
-                 "Tokens in memory from which on they are quantized")
-      ->capture_default_str();
-  app.add_option("--prefill-step-size", prefill_step_size, "Tokens of the prompt at a time")
-      ->capture_default_str();
+  cache.add(app);
   app.add_option("--draft-model", draft_model,
                  "A smaller model of the same vocabulary that guesses")
       ->type_name("MODEL");
@@ -129,6 +143,11 @@ std::string text_or_file(const std::string& text) {
   return contents.str();
 }
 
+std::string prompt_text(const std::string& text) {
+  if (text != "-") return text_or_file(text);
+  return {std::istreambuf_iterator<char>(std::cin), {}};
+}
+
 llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const {
   llm::TextOptions all;
   all.stop = stop;
@@ -138,11 +157,7 @@ llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const
   tokens.sampler = sampler;
   tokens.processors = processors;
   tokens.seed = seed;
-  tokens.prefill_step_size = prefill_step_size;
-  tokens.max_kv_size = max_kv_size;
-  tokens.quantized_kv_start = quantized_kv_start;
-  if (kv_bits)
-    tokens.kv_quantization = llm::KvQuantization{.bits = *kv_bits, .group_size = kv_group_size};
+  cache.apply(tokens);
   if (!draft_model.empty()) {
     tokens.speculation = llm::Speculation{.draft_model = llm::Model::load(draft_model),
                                           .num_draft_tokens = num_draft_tokens};

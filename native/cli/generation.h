@@ -20,14 +20,22 @@ struct ModelArguments {
   llm::TextModel load() const;
 };
 
+/// How prompts are taken and what is kept of them: `--max-kv-size`, `--kv-bits` and so on.
+struct CacheArguments {
+  std::optional<std::int64_t> max_kv_size, kv_bits;
+  std::int64_t kv_group_size = 64, quantized_kv_start = 5000, prefill_step_size = 2048;
+
+  void add(CLI::App& app);
+  void apply(llm::GenerateOptions& options) const;
+};
+
 /// `--max-tokens`, `--temp` and so on, by mlx-lm's names and defaults.
 struct GenerationArguments {
   std::int64_t max_tokens = 100;
   llm::SamplerOptions sampler = {.temp = 0, .top_p = 1};
   llm::ProcessorOptions processors = {};
   std::optional<std::uint64_t> seed;
-  std::optional<std::int64_t> max_kv_size, kv_bits;
-  std::int64_t kv_group_size = 64, quantized_kv_start = 5000, prefill_step_size = 2048;
+  CacheArguments cache;
   std::vector<std::string> extra_eos_tokens, stop;
   std::string draft_model;
   std::int64_t num_draft_tokens = 3, ngram_draft = 0;
@@ -41,6 +49,8 @@ struct GenerationArguments {
 
 /// `@file` stands for what the file holds.
 std::string text_or_file(const std::string& text);
+/// The same, and `-` for standard input.
+std::string prompt_text(const std::string& text);
 
 /// What mlx-lm prints after a text: tokens, tokens per second, peak memory.
 std::string statistics(const llm::GenerationStats& stats);

@@ -29,6 +29,9 @@ constexpr std::array kCommands = {
 #ifdef MLXNX_WITH_BENCH
     Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
 #endif
+    Command{"cache-prompt", "Keep what a language model makes of a prompt",
+            mlxnx::cli::add_cache_prompt},
+    Command{"chat", "Talk with a language model", mlxnx::cli::add_chat},
     Command{"convert", "Write a model in another form", mlxnx::cli::add_convert},
     Command{"generate", "Answer a prompt with a language model", mlxnx::cli::add_generate},
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},

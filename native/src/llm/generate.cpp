@@ -42,7 +42,47 @@ bool ends_with(const Ids& ids, const Ids& end) {
          std::equal(end.rbegin(), end.rend(), ids.rbegin());
 }
 
+void quantize_cache(Cache& cache, const GenerateOptions& options) {
+  if (options.kv_quantization && cache.offset >= options.quantized_kv_start)
+    cache.quantize(*options.kv_quantization);
+}
+
+// Gives tokens to the model, part by part; `done` counts them on the way to `total`. Answers
+// whether to go on.
+bool feed(const Model& model, std::span<const std::uint32_t> ids, const GenerateOptions& options,
+          Cache& cache, std::size_t& done, std::size_t total) {
+  const auto told = [&] { return !options.on_prompt || options.on_prompt(done, total); };
+  const auto step = static_cast<std::size_t>(options.prefill_step_size);
+  if (!told()) return false;
+  while (!ids.empty()) {
+    const auto some = ids.first(std::min(step, ids.size()));
+    model.forward(row_of(some), cache);
+    quantize_cache(cache, options);
+    eval(cache.tensors());
+    done += some.size();
+    ids = ids.subspan(some.size());
+    if (!told()) return false;
+  }
+  return true;
+}
+
+void check(const GenerateOptions& options) {
+  require(options.max_tokens >= -1, "max_tokens is negative: -1 stands for any number");
+  require(options.prefill_step_size >= 1, "prefill_step_size is less than 1");
+  require(!options.kv_quantization || !options.max_kv_size,
+          "a cache of max_kv_size tokens can't be quantized");
+}
+
 }  // namespace
+
+Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
+              const GenerateOptions& options, std::optional<Cache> cache) {
+  check(options);
+  Cache memory = cache ? std::move(*cache) : model.make_cache({.max_kv_size = options.max_kv_size});
+  std::size_t done = 0;
+  feed(model, tokens, options, memory, done, tokens.size());
+  return memory;
+}
 
 // A token whose elements may not be computed yet.
 struct Choice {
@@ -77,10 +117,7 @@ struct TokenGenerator::State {
         tokens(std::move(all)),
         prompt(tokens.size()) {
     require(!tokens.empty(), "the prompt is empty: it needs a token at least");
-    require(options.max_tokens >= -1, "max_tokens is negative: -1 stands for any number");
-    require(options.prefill_step_size >= 1, "prefill_step_size is less than 1");
-    require(!options.kv_quantization || !options.max_kv_size,
-            "a cache of max_kv_size tokens can't be quantized");
+    check(options);
     require(cache.left_padding.empty(), "the cache is that of a batch");
     key = random::key(options.seed ? *options.seed : std::random_device()());
     if (options.grammar) matcher.emplace(*options.grammar);
@@ -92,27 +129,9 @@ struct TokenGenerator::State {
 
   bool has_room() const { return options.max_tokens < 0 || count < options.max_tokens; }
 
-  void quantize_cache() {
-    if (options.kv_quantization && cache.offset >= options.quantized_kv_start)
-      cache.quantize(*options.kv_quantization);
-  }
-
   /// All of the prompt but its last token. Answers whether to go on.
   bool prefill() {
-    const auto told = [&](std::size_t done) {
-      return !options.on_prompt || options.on_prompt(done, prompt);
-    };
-    if (!told(0)) return false;
-    while (prompt - fed > 1) {
-      const std::size_t some = std::min<std::size_t>(
-          static_cast<std::size_t>(options.prefill_step_size), prompt - fed - 1);
-      model.forward(row_of(std::span(tokens).subspan(fed, some)), cache);
-      quantize_cache();
-      eval(cache.tensors());
-      fed += some;
-      if (!told(fed)) return false;
-    }
-    return true;
+    return feed(model, std::span(tokens).first(prompt - 1), options, cache, fed, prompt);
   }
 
   Tensor next_key() {
@@ -139,7 +158,7 @@ struct TokenGenerator::State {
   /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one.
   Choice step(const Tensor& ids, const Tensor* unknown) {
     const Tensor logits = squeeze(model.forward(ids, cache), {.axes = Axes{1}});
-    quantize_cache();
+    quantize_cache(cache, options);
     if (!has_processors(options.processors)) return choose(logits, nullptr);
     const Tensor seen = history(unknown);
     return choose(logits, &seen);
@@ -173,15 +192,14 @@ struct TokenGenerator::State {
     given.insert(given.end(), guesses.begin(), guesses.end());
     const Cache before = cache;
     const Tensor logits = model.forward(row_of(given), cache);
-    quantize_cache();
+    quantize_cache(cache, options);
     Ids told = tokens;
     std::size_t accepted = 0;
     for (std::size_t i = 0; i <= guesses.size(); ++i) {
       const Tensor row =
           squeeze(slice_along_axis(logits, static_cast<std::int64_t>(own - 1 + i), 1, {.axis = 1}),
                   {.axes = Axes{1}});
-      const auto seen = std::span<const std::uint32_t>(told).subspan(0);
-      const Tensor history = Tensor::from_span(seen, {static_cast<std::int64_t>(seen.size())});
+      const Tensor history = list_of(told);
       const Choice choice = choose(row, &history);
       const auto id = choice.id.item<std::uint32_t>();
       if (matcher) matcher->accept(id);

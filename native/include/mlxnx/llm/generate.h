@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "mlxnx/llm/cache.h"
@@ -50,6 +51,13 @@ struct GenerateOptions {
   /// Told after each part of the prompt; answers whether to go on.
   Progress on_prompt = {};
 };
+
+/// The memory of `cache` after these tokens too, `prefill_step_size` at a time; after fewer where
+/// `on_prompt` stops it. Options: those about the cache and the prompt.
+///
+///     Cache cache = prefill(model, prompt, {.kv_quantization = KvQuantization{.bits = 8}});
+Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
+              const GenerateOptions& options = {}, std::optional<Cache> cache = std::nullopt);
 
 struct GeneratedToken {
   std::uint32_t id = 0;

@@ -1,0 +1,64 @@
+// mlxnx cache-prompt: keeps what a model makes of a prompt.
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "command.h"
+#include "generation.h"
+#include "interrupt.h"
+#include "mlxnx/error.h"
+#include "mlxnx/llm/prompt_cache.h"
+#include "output.h"
+#include "progress.h"
+
+namespace mlxnx::cli {
+namespace {
+
+struct Options {
+  ModelArguments model;
+  std::string prompt, file;
+  CacheArguments cache;
+  bool ignore_chat_template = false;
+};
+
+int cache_prompt(const Options& options) {
+  const llm::TextModel model = options.model.load();
+  const std::string text = prompt_text(options.prompt);
+  const nlohmann::json messages = {{{"role", "user"}, {"content", text}}};
+  const std::vector<std::uint32_t> prompt =
+      options.ignore_chat_template || !model.has_chat_template()
+          ? model.prompt(text)
+          : model.chat_prompt(messages.dump(), {.continue_final_message = true});
+  const InterruptNote interrupt;
+  llm::GenerateOptions asked;
+  options.cache.apply(asked);
+  asked.on_prompt = [&](std::uint64_t, std::uint64_t) { return !interrupt.is_interrupted(); };
+  const llm::Cache cache = llm::prefill(model.model(), prompt, asked);
+  interrupt.end_if_interrupted();
+  llm::save_prompt_cache(options.file, cache, {{"model", options.model.model}});
+  print(fmt::format("{}: {} tokens, {}\n", options.file, prompt.size(),
+                    bytes_text(cache.byte_size())));
+  return 0;
+}
+
+}  // namespace
+
+Action add_cache_prompt(CLI::App& app) {
+  const auto options = std::make_shared<Options>();
+  app.footer(
+      "Examples: mlxnx cache-prompt model -p @book.txt --prompt-cache-file book.safetensors\n"
+      "          mlxnx generate model --prompt-cache-file book.safetensors -p \"Who did it?\"\n"
+      "The file has mlx-lm's layout; its own files are read as well.");
+  options->model.add(app);
+  app.add_option("-p,--prompt", options->prompt, "The text; - reads standard input, @FILE a file")
+      ->required();
+  app.add_option("-o,--prompt-cache-file", options->file, "Where it is written")->required();
+  options->cache.add(app);
+  app.add_flag("--ignore-chat-template", options->ignore_chat_template,
+               "Takes the prompt as it is");
+  return [options] { return cache_prompt(*options); };
+}
+
+}  // namespace mlxnx::cli
