@@ -160,7 +160,27 @@ GoldenList GoldenData::read_optional_tensors(const json& values) const {
   return list;
 }
 
+// A case of choosing tokens: its tensors stand beside its options, and it has no name.
+GoldenCase GoldenData::read_sampling(const json& value) const {
+  auto nn = std::make_shared<GoldenNn>();
+  nn->kind = files::text_member(value, "kind");
+  nn->name = value.value("vector", "logprobs");
+  nn->whole = value;
+  GoldenCase golden;
+  golden.op = nn->kind + ":" + nn->name;
+  golden.attrs = files::member(value, "options");
+  for (const auto& [name, member] : value.items()) {
+    if (!member.is_object() || !member.contains("at")) continue;
+    const GoldenTensor tensor = read_tensor(member);
+    nn->parameters.emplace(name, tensor);
+    (name == "logprobs" || name == "logits" ? golden.inputs : golden.outputs).push_back(tensor);
+  }
+  golden.nn = std::move(nn);
+  return golden;
+}
+
 GoldenCase GoldenData::read_nn(const json& value) const {
+  if (value.is_object() && value.contains("options")) return read_sampling(value);
   auto nn = std::make_shared<GoldenNn>();
   nn->kind = files::text_member(value, "kind");
   nn->name = files::text_member(value, "name");

@@ -3,7 +3,8 @@
 // programs.bin, and the program files (docs/program_format.md) that the lines name. Lines of
 // programs may hold gradients, and those of vmap.jsonl and marked.jsonl beside them point into the
 // same bytes. A folder with cases.jsonl and cases.bin holds what mlx.nn and its siblings answer,
-// one with a model, expected.jsonl and expected.bin what mlx-lm does.
+// or how mlx-lm chooses tokens; one with a model, expected.jsonl and expected.bin what mlx-lm
+// answers with it.
 #pragma once
 
 #include <cstddef>
@@ -119,6 +120,7 @@ class GoldenData {
   GoldenList read_optional_tensors(const nlohmann::json& values) const;
   GoldenCase read_nn(const nlohmann::json& value) const;
   GoldenCase read_llm(const nlohmann::json& value) const;
+  GoldenCase read_sampling(const nlohmann::json& value) const;
   void read_list(const std::filesystem::path& list, const std::string& kind, What what);
 
   std::filesystem::path folder_;

@@ -23,10 +23,10 @@ struct Kind {
   Runner run;
 };
 
-constexpr Kind kKinds[] = {{"init", &run_nn_init},
-                           {"layer", &run_nn_layer},
-                           {"optimizer", &run_nn_optimizer},
-                           {"schedule", &run_nn_schedule}};
+constexpr Kind kKinds[] = {{"draws", &run_llm_draws},        {"init", &run_nn_init},
+                           {"invalid", &run_llm_invalid},    {"layer", &run_nn_layer},
+                           {"optimizer", &run_nn_optimizer}, {"processors", &run_llm_processors},
+                           {"sampler", &run_llm_sampler},    {"schedule", &run_nn_schedule}};
 
 Runner runner_of(const std::string& kind) {
   const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
@@ -69,6 +69,11 @@ void NnJudge::outputs(const std::vector<Tensor>& got) {
 
 void NnJudge::value(const std::string& what, const GoldenTensor& wanted, const Tensor& got) {
   compare(what, wanted, nullptr, got, tolerance_of_values(wanted.type.dtype));
+}
+
+void NnJudge::value(const std::string& what, const GoldenTensor& wanted, const Tensor& got,
+                    double tolerance) {
+  compare(what, wanted, nullptr, got, tolerance);
 }
 
 void NnJudge::gradient(const std::string& what, const GoldenTensor& wanted, const Tensor& got) {

@@ -28,6 +28,9 @@ class NnJudge {
   void outputs(const std::vector<Tensor>& got);
   /// Compares one tensor with what was recorded for it.
   void value(const std::string& what, const GoldenTensor& wanted, const Tensor& got);
+  /// The same within a tolerance that is given.
+  void value(const std::string& what, const GoldenTensor& wanted, const Tensor& got,
+             double tolerance);
   /// The same for gradients, and whatever went through several steps.
   void gradient(const std::string& what, const GoldenTensor& wanted, const Tensor& got);
   void fail(const std::string& fault) {
@@ -61,5 +64,9 @@ void run_nn_optimizer(const GoldenCase& golden, const RunOptions& options, NnJud
 void run_nn_schedule(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_init(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 void run_nn_layer(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_llm_sampler(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_llm_invalid(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_llm_draws(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
+void run_llm_processors(const GoldenCase& golden, const RunOptions& options, NnJudge& judge);
 
 }  // namespace mlxnx::cli
