@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mlxc/row_sort.h"
 #include "ops/axis_views.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
@@ -57,16 +58,25 @@ Array sortable(const Call& call) {
   return half && many ? operand_as(call, 0, DType::f32) : operand(call, 0);
 }
 
+// Along the axis, ascending. From this length on no kernel of the host computes it at once.
+Array sorted(const Array& array, const Shape& shape, std::int64_t axis) {
+  constexpr std::int64_t kLong = 1 << 13;
+  const bool is_last = axis + 1 == static_cast<std::int64_t>(shape.size());
+  if (is_last && shape.back() >= kLong && array.dtype() == DType::f32 && on_cpu())
+    return mlxc::row_sort(array);
+  return mlxc::sort(array, static_cast<int>(axis));
+}
+
 // Descending is ascending backwards; from a reversed operand, so that equals keep their order.
 Array eval_sort(const Call& call) {
   const Shape& shape = call.shape(0);
   if (element_count(shape) == 0) return operand(call, 0);
   const Array array = sortable(call);
   const std::int64_t axis = sorted_axis(call);
-  if (!is_descending(call)) return mlxc::sort(array, static_cast<int>(axis));
+  if (!is_descending(call)) return sorted(array, shape, axis);
   // Only floats have equals that differ: the two zeros.
   const Array backwards = is_float(call.dtype(0)) ? reverse_axis(array, shape, axis) : array;
-  return reverse_axis(mlxc::sort(backwards, static_cast<int>(axis)), shape, axis);
+  return reverse_axis(sorted(backwards, shape, axis), shape, axis);
 }
 
 Array argsort(const Array& array, const Shape& shape, std::int64_t axis, bool descending) {
