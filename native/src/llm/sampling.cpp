@@ -13,6 +13,7 @@
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
+#include "ops/type_rules.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -75,8 +76,11 @@ void require_xtc(double probability, double threshold) {
   }
 }
 
+Tensor as_wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
+
+// With f32 at least.
 Tensor probabilities(const Tensor& rows) {
-  return fast::softmax(as_type(rows, DType::f32), {.axes = Axes{-1}});
+  return fast::softmax(as_wide(rows), {.axes = Axes{-1}});
 }
 
 // The pairs of row and column that `positions` [R, N] stand for, [R * N, 2].
@@ -96,16 +100,15 @@ Tensor with_elements(const Tensor& rows, const Tensor& positions, const Tensor& 
   return indexed_put(rows, places(positions), flatten(values));
 }
 
-// The log probability of the last token that stays within top_p, [R, 1]. Columns are `descending`;
+// The log probability of the last token that stays within top_p, [R, 1]. Columns are `ascending`;
 // their probabilities may be those among more columns.
-Tensor top_p_bound(const Tensor& descending, const Tensor& probabilities, double top_p) {
-  const std::int64_t columns = columns_of(descending);
-  const Tensor sums = cumulative_sum(probabilities, {.axis = 1});
-  const Tensor before =
-      pad(slice_along_axis(sums, 0, columns, {.axis = 1}), 0.0, {{}, {.low = 1, .high = -1}});
-  // The first one has nothing before it.
-  const Tensor kept = sum(less(before, top_p), {.axes = Axes{1}, .keep_axes = true});
-  return elements_at(descending, as_type(kept, DType::s32) - 1);
+Tensor top_p_bound(const Tensor& ascending, const Tensor& probabilities, double top_p) {
+  const std::int64_t columns = columns_of(ascending);
+  const Tensor sums = cumulative_sum(probabilities, {.axis = 1, .reverse = true});
+  const Tensor above = pad(sums, 0.0, {{}, {.low = -1, .high = 1}});
+  // Nothing is above the last one, so that it stays.
+  const Tensor kept = sum(less(above, top_p), {.axes = Axes{1}, .keep_axes = true});
+  return elements_at(ascending, columns - as_type(kept, DType::s32));
 }
 
 Tensor without_less_than(const Tensor& rows, const Tensor& bound) {
@@ -114,8 +117,8 @@ Tensor without_less_than(const Tensor& rows, const Tensor& bound) {
 
 Tensor within_top_p(const Tensor& rows, double top_p) {
   if (top_p == 1) return rows;
-  const Tensor descending = sort(rows, {.axis = 1, .direction = Direction::kDescending});
-  return without_less_than(rows, top_p_bound(descending, probabilities(descending), top_p));
+  const Tensor ascending = sort(rows, {.axis = 1});
+  return without_less_than(rows, top_p_bound(ascending, probabilities(ascending), top_p));
 }
 
 Tensor above_min_p(const Tensor& rows, double min_p, std::int64_t min_tokens_to_keep) {
@@ -178,8 +181,9 @@ Choice choice_of_best(const Tensor& rows, const SamplerOptions& options) {
   const TopKResult best = top_k(rows, options.top_k);
   Tensor kept = best.values;
   if (has_top_p(options)) {
+    const auto ascending = [](const Tensor& x) { return reverse(x, {.axes = Axes{1}}); };
     const Tensor shares = elements_at(probabilities(rows), best.indices);
-    kept = without_less_than(kept, top_p_bound(kept, shares, options.top_p));
+    kept = without_less_than(kept, top_p_bound(ascending(kept), ascending(shares), options.top_p));
   }
   if (options.min_p != 0)
     kept = above_min_p(kept, options.min_p, std::min(options.min_tokens_to_keep, options.top_k));
@@ -328,7 +332,11 @@ Tensor sample(const Tensor& logprobs, const SamplerOptions& options, const Tenso
 
 Tensor logprobs(const Tensor& logits) {
   as_rows("logprobs", logits);
-  return logits - fast::logsumexp(logits, {.axes = Axes{-1}, .keep_axes = true});
+  // The probability of the best is 1 over the sum of exponentials: softmax has a kernel of its own.
+  const ReductionOptions of_row{.axes = Axes{-1}, .keep_axes = true};
+  const Tensor best = reduce_max(probabilities(logits), of_row);
+  const Tensor total = as_wide(reduce_max(logits, of_row)) - log(best);
+  return logits - as_type(total, logits.dtype());
 }
 
 Tensor process_logits(const Tensor& logits, const Tensor& history,
