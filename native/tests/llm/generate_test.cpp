@@ -1,0 +1,166 @@
+#include "mlxnx/llm/generate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "error_of.h"
+#include "llm/tiny_models.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx {
+namespace {
+
+using namespace testing_support;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const Ids kPrompt = {5, 17, 230, 4, 99};
+
+Ids generated(llm::TokenGenerator generator) {
+  Ids ids;
+  while (const auto token = generator.next()) ids.push_back(token->id);
+  return ids;
+}
+
+Ids generated(const llm::Model& model, const llm::GenerateOptions& options) {
+  return generated(llm::TokenGenerator(model, kPrompt, options));
+}
+
+// The most probable token each time, from the whole text anew.
+Ids greedy(const llm::Model& model, std::size_t count) {
+  Ids text = kPrompt;
+  while (text.size() < kPrompt.size() + count) {
+    const Tensor logits = logits_of(model, text);
+    const Tensor last = slice_along_axis(logits, logits.shape()[0] - 1, 1);
+    text.push_back(argmax(last, {.axis = -1}).item<std::uint32_t>());
+  }
+  return {text.begin() + std::ssize(kPrompt), text.end()};
+}
+
+TEST(Generate, TakesTheMostProbableTokens) {
+  const llm::Model model = tiny_llama();
+  const Ids wanted = greedy(model, 12);
+  EXPECT_EQ(generated(model, {.max_tokens = 12}), wanted);
+  EXPECT_EQ(generated(model, {.max_tokens = 12, .prefill_step_size = 2}), wanted);
+}
+
+TEST(Generate, EndsAfterAsManyTokensAsAreWanted) {
+  const llm::Model model = tiny_llama();
+  EXPECT_TRUE(generated(model, {.max_tokens = 0}).empty());
+  llm::TokenGenerator generator(model, kPrompt, {.max_tokens = 2});
+  EXPECT_TRUE(generator.next());
+  EXPECT_TRUE(generator.next());
+  EXPECT_FALSE(generator.next());
+  EXPECT_FALSE(generator.next());
+  EXPECT_EQ(generator.tokens().size(), 7U);
+  EXPECT_EQ(generator.cached_tokens(), 6U);
+  EXPECT_EQ(generator.cache().offset, 6);
+}
+
+TEST(Generate, RepeatsDrawsOfASeed) {
+  const llm::Model model = tiny_llama();
+  llm::GenerateOptions options{.max_tokens = 20, .sampler = {.temp = 1.5}, .seed = 3};
+  const Ids first = generated(model, options);
+  EXPECT_EQ(generated(model, options), first);
+  options.seed = 4;
+  EXPECT_NE(generated(model, options), first);
+}
+
+TEST(Generate, GoesOnWithACache) {
+  const llm::Model model = tiny_llama();
+  llm::Cache cache = llm::prefill(model, std::span(kPrompt).first(3));
+  EXPECT_EQ(cache.offset, 3);
+  EXPECT_EQ(generated(llm::TokenGenerator(model, {kPrompt.begin() + 3, kPrompt.end()},
+                                          {.max_tokens = 5}, cache)),
+            greedy(model, 5));
+}
+
+TEST(Generate, TellsHowFarThePromptIsAndStops) {
+  const llm::Model model = tiny_llama();
+  std::vector<std::uint64_t> told;
+  llm::GenerateOptions options{.max_tokens = 3, .prefill_step_size = 2};
+  options.on_prompt = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_EQ(total, 5U);
+    told.push_back(done);
+    return true;
+  };
+  EXPECT_EQ(generated(model, options).size(), 3U);
+  EXPECT_THAT(told, ElementsAre(0, 2, 4, 5));
+  options.on_prompt = [](std::uint64_t done, std::uint64_t) { return done < 2; };
+  llm::TokenGenerator stopped(model, kPrompt, options);
+  EXPECT_FALSE(stopped.next());
+  EXPECT_FALSE(stopped.next());
+  EXPECT_EQ(stopped.cache().offset, 2);
+}
+
+TEST(Generate, FollowsPenaltiesAndBiases) {
+  const llm::Model model = tiny_llama();
+  llm::GenerateOptions options{.max_tokens = 6};
+  options.processors.logit_bias = {{42, 1000.0}};
+  EXPECT_THAT(generated(model, options), testing::Each(42U));
+  options.processors.presence_penalty = 2000;
+  const Ids ids = generated(model, options);
+  EXPECT_EQ(ids[0], 42U);
+  EXPECT_NE(ids[1], 42U);
+}
+
+class Guesses : public testing::TestWithParam<bool> {};
+
+// A second layer whose window has lost rows can't be trimmed: the cache is restored then.
+TEST_P(Guesses, ChangeNothing) {
+  const char* more =
+      GetParam()
+          ? R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 3)"
+          : "";
+  const llm::Model model = tiny_llama(more);
+  const Ids wanted = greedy(model, 15);
+  for (const llm::Model& draft : {model, tiny_llama(more, 8)}) {
+    llm::GenerateOptions options{.max_tokens = 15};
+    options.speculation = llm::Speculation{.draft_model = draft, .num_draft_tokens = 4};
+    llm::TokenGenerator generator(model, kPrompt, options);
+    Ids ids;
+    std::size_t guessed = 0;
+    while (const auto token = generator.next()) {
+      ids.push_back(token->id);
+      guessed += token->from_draft ? 1 : 0;
+    }
+    EXPECT_EQ(ids, wanted);
+    if (&draft == &model) EXPECT_GE(guessed, 11U);
+  }
+  llm::GenerateOptions options{.max_tokens = 15};
+  options.speculation = llm::Speculation{.num_draft_tokens = 3, .ngram_size = 2};
+  EXPECT_EQ(generated(model, options), wanted);
+}
+
+INSTANTIATE_TEST_SUITE_P(Caches, Guesses, testing::Bool());
+
+TEST(Thinking, EndsWhenItsBudgetIsSpent) {
+  const llm::Model model = tiny_llama();
+  llm::GenerateOptions options{.max_tokens = 12};
+  options.thinking =
+      llm::ThinkingBudget{.max_tokens = 4, .start = {4, 99}, .end = {200, 201}};
+  const Ids ids = generated(model, options);
+  EXPECT_EQ(ids[4], 200U);
+  EXPECT_EQ(ids[5], 201U);
+  EXPECT_EQ(std::ranges::count(ids, 201U), 1);
+  // Nothing is put in where no thought began.
+  options.thinking->start = {298, 297};
+  EXPECT_EQ(generated(model, options), greedy(model, 12));
+}
+
+TEST(Generate, RefusesWhatItCantDo) {
+  const llm::Model model = tiny_llama();
+  const auto refused = [&](Ids prompt, const llm::GenerateOptions& options) {
+    return error_of<ArgumentError>([&] { llm::TokenGenerator(model, prompt, options); });
+  };
+  EXPECT_THAT(refused({}, {}), HasSubstr("the prompt is empty"));
+  EXPECT_THAT(refused({1}, {.max_tokens = -2}), HasSubstr("max_tokens"));
+  EXPECT_THAT(refused({1}, {.prefill_step_size = 0}), HasSubstr("prefill_step_size"));
+  EXPECT_THAT(refused({1}, {.max_kv_size = 8, .kv_quantization = llm::KvQuantization{}}),
+              HasSubstr("can't be quantized"));
+  EXPECT_THROW(generated(llm::TokenGenerator(model, {1, 300, 2})), ValueError);
+  EXPECT_THROW(generated(model, {.sampler = {.temp = -1}}), ArgumentError);
+}
+
+}  // namespace
+}  // namespace mlxnx

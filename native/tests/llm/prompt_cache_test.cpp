@@ -1,0 +1,103 @@
+#include "mlxnx/llm/prompt_cache.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "error_of.h"
+#include "llm/tiny_models.h"
+#include "mlxnx/error.h"
+#include "mlxnx/io.h"
+#include "temp_folder.h"
+
+namespace mlxnx {
+namespace {
+
+using namespace testing_support;
+using testing::HasSubstr;
+
+const Ids kText = {5, 17, 230, 4, 99, 150, 3};
+
+void expect_same_after_file(const llm::Model& model, llm::Cache cache) {
+  const TempFolder folder;
+  llm::save_prompt_cache(folder / "cache.safetensors", cache, {{"model", "tiny"}});
+  llm::SavedCache saved = llm::load_prompt_cache(folder / "cache.safetensors");
+  EXPECT_EQ(saved.metadata.at("model"), "tiny");
+  EXPECT_EQ(saved.cache.offset, cache.offset);
+  for (const std::uint32_t token : {8U, 9U, 10U})
+    EXPECT_EQ(logits_of(model, {token}, saved.cache).to_bytes(),
+              logits_of(model, {token}, cache).to_bytes());
+}
+
+TEST(CacheFiles, HoldAllThatIsNeededToGoOn) {
+  const llm::Model model = tiny_llama(R"("head_dim": 32)");
+  llm::Cache cache = llm::prefill(model, kText);
+  expect_same_after_file(model, cache);
+  cache.quantize({.bits = 4, .group_size = 32});
+  expect_same_after_file(model, cache);
+}
+
+TEST(CacheFiles, HoldWindowsBeforeAndAfterTheyAreFull) {
+  const llm::Model model = tiny_llama(
+      R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4)");
+  llm::Cache cache = model.make_cache();
+  for (const std::uint32_t token : kText) {
+    logits_of(model, {token}, cache);
+    expect_same_after_file(model, cache);
+  }
+}
+
+TEST(CacheFiles, RefuseWhatTheyAreNot) {
+  const TempFolder folder;
+  const auto path = folder / "x.safetensors";
+  const auto refused = [&](const std::map<std::string, Tensor>& tensors,
+                           const std::map<std::string, std::string>& header) {
+    save_safetensors(path, tensors, header);
+    return error_of<FormatError>([&] { llm::load_prompt_cache(path); });
+  };
+  const Tensor rows = zeros({1, 1, 4, 8});
+  EXPECT_THAT(refused({{"a", rows}}, {}), HasSubstr("no cache of mlx-lm's"));
+  EXPECT_THAT(refused({{"0.0", rows}}, {{"1.0", "KVCache"}}), HasSubstr("there is no \"0.1\""));
+  EXPECT_THAT(refused({{"0.0", rows}, {"0.1", rows}, {"0.2", Tensor(9)}}, {{"1.0", "KVCache"}}),
+              HasSubstr("9 tokens, and 4 rows"));
+  EXPECT_THAT(refused({{"0.0", rows}, {"0.1", zeros({1, 1, 5, 8})}, {"0.2", Tensor(4)}},
+                      {{"1.0", "KVCache"}}),
+              HasSubstr("different lengths"));
+  EXPECT_THAT(refused({{"0.0", Tensor(1)}}, {{"1.0", "KVCache"}}), HasSubstr("four axes"));
+  save_safetensors(path, {{"0.0", rows}}, {{"1.0", "NewCache"}});
+  EXPECT_THAT(error_of<UnsupportedError>([&] { llm::load_prompt_cache(path); }),
+              HasSubstr("NewCache"));
+  EXPECT_THROW(llm::save_prompt_cache(path, tiny_llama().make_cache()), ArgumentError);
+}
+
+TEST(PromptCache, GivesTheLongestBeginning) {
+  const llm::Model model = tiny_llama();
+  llm::PromptCache memory(llm::prefill(model, kText), kText);
+  const auto [same, all] = memory.take(model, kText);
+  EXPECT_EQ(all, kText.size() - 1);
+  EXPECT_EQ(same.offset, 6);
+  const auto [part, some] = memory.take(model, {5, 17, 1, 1});
+  EXPECT_EQ(some, 2U);
+  EXPECT_EQ(part.offset, 2);
+  const auto [none, nothing] = memory.take(model, {6});
+  EXPECT_EQ(nothing, 0U);
+  EXPECT_EQ(none.offset, 0);
+}
+
+TEST(PromptCache, GoesOnFromAnEarlierOneWhereTokensCantBeTakenBack) {
+  const llm::Model model =
+      tiny_llama(R"("layer_types": ["sliding_attention", "sliding_attention"], "sliding_window": 2)");
+  llm::PromptCache memory;
+  llm::Cache cache = model.make_cache();
+  for (std::size_t i = 0; i < kText.size(); ++i) {
+    logits_of(model, {kText[i]}, cache);
+    if (i == 3 || i == 6) memory.put(cache, {kText.begin(), kText.begin() + std::ssize(kText) - 6 + static_cast<std::ptrdiff_t>(i)});
+  }
+  Ids other = kText;
+  other.back() = 1;
+  const auto [earlier, known] = memory.take(model, other);
+  EXPECT_EQ(known, 4U);
+  EXPECT_EQ(earlier.offset, 4);
+}
+
+}  // namespace
+}  // namespace mlxnx
