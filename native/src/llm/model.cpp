@@ -61,15 +61,16 @@ Model Model::load(const std::filesystem::path& path, const LoadOptions& options)
 }
 
 Model Model::load(const Checkpoint& checkpoint, const LoadOptions& options) {
-  const Config& config = checkpoint.config();
-  const Family& family = family_in(config);
+  const Family& family = family_in(checkpoint.config());
+  nn::Parameters weights = checkpoint.read();
+  const Config config = family.complete == nullptr ? checkpoint.config()
+                                                   : family.complete(checkpoint.config(), weights);
   Maker maker;
   std::unique_ptr<Module> module = family.make(config, maker);
-  nn::Parameters weights = checkpoint.read();
   if (family.sanitize != nullptr) family.sanitize(weights, config);
   take_weights(*module, weights, config);
   if (options.adapter) take_adapter(*module, Adapter::read(*options.adapter));
-  return {std::move(module), config, family.name};
+  return {std::move(module), checkpoint.config(), family.name};
 }
 
 Model Model::random(const Config& config, const Tensor& key) {

@@ -61,6 +61,9 @@ struct Family {
   /// Brings a checkpoint's names and shapes to the model's: renames, drops, stacks. Null: they are
   /// the same.
   void (*sanitize)(nn::Parameters& weights, const Config& config) = nullptr;
+  /// The settings with what only the names in a checkpoint tell. Null: there is nothing of that
+  /// kind.
+  Config (*complete)(Config config, const nn::Parameters& weights) = nullptr;
 };
 
 template <typename Model>

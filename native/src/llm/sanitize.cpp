@@ -22,6 +22,12 @@ void drop_tied_head(nn::Parameters& weights, bool is_tied) {
   if (is_tied) drop(weights, [](std::string_view name) { return name.starts_with("lm_head."); });
 }
 
+void drop_unused(nn::Parameters& weights, bool is_tied) {
+  drop(weights,
+       [](std::string_view name) { return name.find("inv_freq") != std::string_view::npos; });
+  drop_tied_head(weights, is_tied);
+}
+
 void rename(nn::Parameters& weights, const std::function<std::string(std::string_view)>& rename) {
   nn::Parameters renamed;
   for (auto& [name, tensor] : weights) {

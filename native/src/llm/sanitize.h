@@ -17,6 +17,9 @@ void drop(nn::Parameters& weights, const std::function<bool(std::string_view nam
 void drop_suffix(nn::Parameters& weights, std::string_view suffix);
 /// Leaves out `lm_head` where the model has the embedding in its place.
 void drop_tied_head(nn::Parameters& weights, bool is_tied);
+/// Leaves out the buffers of rotary positions, and a tied head: what checkpoints of most families
+/// hold beside the weights.
+void drop_unused(nn::Parameters& weights, bool is_tied);
 /// Gives each tensor the name that `rename` answers; an empty one leaves it out.
 void rename(nn::Parameters& weights, const std::function<std::string(std::string_view)>& rename);
 /// `from` replaced by `to`, wherever it stands.

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <tuple>
 #include <utility>
 
+#include "llm/parts/decoder.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
@@ -52,10 +54,32 @@ Tensor composed(const Tensor& queries, const Attended& attended, const AttendOpt
   return reshape(product(weights, attended.values, false), {batch, heads, length, -1});
 }
 
+Tensor grown(const QueryGrowth& growth, const Step& step, DType type) {
+  // Padding stands before the first position, where the logarithm has no value.
+  const Tensor turns = floor(max(step.positions(), Tensor(0)) / growth.length);
+  const Tensor factors = as_type(log(turns + 1) * growth.beta + 1, type);
+  // [length, 1] or [batch, 1, length, 1]
+  return factors.rank() == 1 ? new_axis(factors, 1) : new_axis(new_axis(factors, 1), 3);
+}
+
+std::pair<std::optional<Norm>, std::optional<Norm>> head_norms(const AttentionOptions& options,
+                                                               Maker& maker) {
+  if (!options.norm_eps) return {};
+  const std::int64_t size = options.head_dim;
+  return {maker.rms_norm(options.norms_rows ? options.heads * size : size, *options.norm_eps),
+          maker.rms_norm(options.norms_rows ? options.kv_heads * size : size, *options.norm_eps)};
+}
+
 }  // namespace
 
 Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values, Step& step,
               std::size_t layer, const AttendOptions& options) {
+  if (options.wide && queries.dtype() != DType::f32) {
+    AttendOptions others = options;
+    others.wide = false;
+    return as_type(attend(as_type(queries, DType::f32), keys, values, step, layer, others),
+                   values.dtype());
+  }
   const Attended attended = step.attend(layer, keys, values);
   if (attended.keys.quantized || options.softcap != 0) return composed(queries, attended, options);
   return fast::scaled_dot_product_attention(queries, *attended.keys.dense, *attended.values.dense,
@@ -77,9 +101,19 @@ Tensor from_heads(const Tensor& x) {
                  {shape[0], shape[2], shape[1] * shape[3]});
 }
 
+std::vector<Tensor> parts_of(const Tensor& x, const std::vector<std::int64_t>& sizes) {
+  std::vector<Tensor> parts;
+  std::int64_t at = 0;
+  for (const std::int64_t size : sizes) {
+    parts.push_back(slice_along_axis(x, at, size, {.axis = -1}));
+    at += size;
+  }
+  return parts;
+}
+
 AttentionOptions attention_options(const Config& config) {
   AttentionOptions options;
-  options.dims = config.get<std::int64_t>("hidden_size");
+  options.dims = hidden_size(config);
   options.heads = config.get<std::int64_t>("num_attention_heads");
   options.kv_heads = config.get<std::int64_t>("num_key_value_heads", options.heads);
   if (options.heads < 1 || options.kv_heads < 1 || options.heads % options.kv_heads != 0) {
@@ -88,38 +122,87 @@ AttentionOptions attention_options(const Config& config) {
                     options.heads, options.kv_heads));
   }
   options.head_dim = config.get<std::int64_t>("head_dim", options.dims / options.heads);
+  if (options.head_dim < 1) {
+    throw FormatError(
+        fmt::format("[load] heads of attention have {} numbers in the settings", options.head_dim));
+  }
   return options;
 }
 
-Attention::Attention(const AttentionOptions& options, std::optional<Rope> positions, Maker& maker)
-    : q_proj(maker.linear(options.dims, options.heads * options.head_dim, options.bias)),
-      k_proj(maker.linear(options.dims, options.kv_heads * options.head_dim, options.bias)),
-      v_proj(maker.linear(options.dims, options.kv_heads * options.head_dim, options.bias)),
-      o_proj(maker.linear(options.heads * options.head_dim, options.dims,
-                          options.output_bias.value_or(options.bias))),
-      rope(std::move(positions)),
-      heads(options.heads),
-      kv_heads(options.kv_heads) {
-  attending.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(options.head_dim)));
-  attending.softcap = options.softcap;
-  if (options.norm_eps) {
-    q_norm = maker.rms_norm(options.head_dim, *options.norm_eps);
-    k_norm = maker.rms_norm(options.head_dim, *options.norm_eps);
-  }
+std::int64_t rotary_dims(std::int64_t head_dim, double part) {
+  return static_cast<std::int64_t>(static_cast<double>(head_dim) * part);
 }
 
-Tensor Attention::operator()(const Tensor& x, Step& step, std::size_t layer) const {
-  Tensor queries = to_heads(q_proj(x), heads), keys = to_heads(k_proj(x), kv_heads);
-  if (q_norm) {
+AttentionCore::AttentionCore(const AttentionOptions& options, std::optional<Rope> positions)
+    : rope(std::move(positions)),
+      heads(options.heads),
+      kv_heads(options.kv_heads),
+      norms_rows(options.norms_rows) {
+  attending.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(options.head_dim)));
+  attending.softcap = options.softcap;
+  attending.wide = options.wide;
+}
+
+Tensor AttentionCore::operator()(Tensor queries, Tensor keys, const Tensor& values, Step& step,
+                                 std::size_t layer, const std::optional<Norm>& q_norm,
+                                 const std::optional<Norm>& k_norm) const {
+  const auto norm_both = [&](bool is_time) {
+    if (!is_time || !q_norm) return;
     queries = (*q_norm)(queries);
     keys = (*k_norm)(keys);
-  }
+  };
+  norm_both(norms_rows);
+  queries = to_heads(queries, heads);
+  keys = to_heads(keys, kv_heads);
+  norm_both(!norms_rows && !norms_last);
   if (rope) {
     queries = (*rope)(queries, step);
     keys = (*rope)(keys, step);
   }
-  const Tensor values = to_heads(v_proj(x), kv_heads);
-  return o_proj(from_heads(attend(queries, keys, values, step, layer, attending)));
+  norm_both(norms_last);
+  if (growth) queries = queries * grown(*growth, step, queries.dtype());
+  return from_heads(attend(queries, keys, to_heads(values, kv_heads), step, layer, attending));
+}
+
+Attention::Attention(const AttentionOptions& options, std::optional<Rope> positions, Maker& maker)
+    : AttentionCore(options, std::move(positions)),
+      q_proj(maker.linear(options.dims, options.heads * options.head_dim, options.bias)),
+      k_proj(maker.linear(options.dims, options.kv_heads * options.head_dim, options.bias)),
+      v_proj(maker.linear(options.dims, options.kv_heads * options.head_dim, options.bias)),
+      o_proj(maker.linear(options.heads * options.head_dim, options.dims,
+                          options.output_bias.value_or(options.bias))) {
+  std::tie(q_norm, k_norm) = head_norms(options, maker);
+}
+
+Tensor Attention::operator()(const Tensor& x, Step& step, std::size_t layer) const {
+  return o_proj(
+      AttentionCore::operator()(q_proj(x), k_proj(x), v_proj(x), step, layer, q_norm, k_norm));
+}
+
+FusedAttention::FusedAttention(const AttentionOptions& options, std::optional<Rope> positions,
+                               Maker& maker, bool is_by_group)
+    : AttentionCore(options, std::move(positions)),
+      qkv_proj(maker.linear(options.dims, (options.heads + 2 * options.kv_heads) * options.head_dim,
+                            options.bias)),
+      o_proj(maker.linear(options.heads * options.head_dim, options.dims,
+                          options.output_bias.value_or(options.bias))),
+      head_dim(options.head_dim),
+      by_group(is_by_group) {
+  std::tie(q_norm, k_norm) = head_norms(options, maker);
+}
+
+Tensor FusedAttention::operator()(const Tensor& x, Step& step, std::size_t layer) const {
+  Tensor all = qkv_proj(x);
+  std::int64_t groups = 1;
+  if (by_group) {
+    groups = kv_heads;
+    all = reshape(all, {step.batch(), step.length(), groups, -1});
+  }
+  const std::int64_t own = kv_heads * head_dim / groups;
+  std::vector<Tensor> parts = parts_of(all, {heads * head_dim / groups, own, own});
+  for (Tensor& part : parts) part = reshape(part, {step.batch(), step.length(), -1});
+  return o_proj(
+      AttentionCore::operator()(parts[0], parts[1], parts[2], step, layer, q_norm, k_norm));
 }
 
 }  // namespace mlxnx::llm

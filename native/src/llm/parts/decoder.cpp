@@ -5,36 +5,65 @@
 #include <string>
 
 #include "mlxnx/error.h"
+#include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
-namespace {
 
-std::int64_t positive(const Config& config, std::string_view key) {
-  const auto value = config.get<std::int64_t>(key);
+Config with_defaults(Config config, std::string_view defaults) {
+  const Config absent = Config::parse(defaults);
+  for (const std::string& key : absent.keys()) {
+    if (!config.contains(key)) config.set_from(key, absent);
+  }
+  return config;
+}
+
+std::int64_t size_in(const Config& config, std::string_view key,
+                     std::optional<std::int64_t> absent) {
+  const auto value =
+      absent ? config.get<std::int64_t>(key, *absent) : config.get<std::int64_t>(key);
   // What no machine holds is a lie, and sizes are multiplied below.
   constexpr std::int64_t kMost = std::int64_t{1} << 31;
   if (value > 0 && value < kMost) return value;
   throw FormatError(fmt::format("[load] {} is {} in the settings", key, value));
 }
 
-}  // namespace
-
-std::int64_t hidden_size(const Config& config) { return positive(config, "hidden_size"); }
+std::int64_t hidden_size(const Config& config) { return size_in(config, "hidden_size"); }
 double norm_eps(const Config& config) { return config.get<double>("rms_norm_eps"); }
-std::int64_t vocabulary_size(const Config& config) { return positive(config, "vocab_size"); }
+std::int64_t vocabulary_size(const Config& config) { return size_in(config, "vocab_size"); }
 std::size_t layer_count(const Config& config) {
-  return static_cast<std::size_t>(positive(config, "num_hidden_layers"));
+  return static_cast<std::size_t>(size_in(config, "num_hidden_layers"));
 }
 
-RopeSettings rope_settings(const Config& config, std::int64_t dims) {
+bool is_tied(const Config& config, bool absent) {
+  return config.get<bool>("tie_word_embeddings", absent);
+}
+
+Norm rms_norm(const Config& config, Maker& maker) {
+  return maker.rms_norm(hidden_size(config), norm_eps(config));
+}
+Norm layer_norm(const Config& config, Maker& maker, double eps, bool bias) {
+  return maker.layer_norm(hidden_size(config), eps, bias);
+}
+
+RopeSettings rope_settings(const Config& config, std::int64_t dims, double default_base) {
   RopeSettings settings{.dims = dims};
-  settings.base = config.get<double>("rope_theta", settings.base);
+  const std::optional<Config> nested = rope_scaling(config, "rope_parameters");
+  const double base = nested ? nested->get<double>("rope_theta", default_base) : default_base;
+  settings.base = config.get<double>("rope_theta", base);
   settings.traditional = config.get<bool>("rope_traditional", false);
   settings.scaling = rope_scaling(config);
+  if (!settings.scaling) settings.scaling = nested;
   if (config.contains("max_position_embeddings"))
     settings.max_positions = config.get<std::int64_t>("max_position_embeddings");
   return settings;
 }
+
+Tensor learned_positions(const nn::Embedding& table, const Step& step) {
+  // Padding stands before the first one.
+  return table(max(step.positions(), Tensor(0)));
+}
+
+Tensor capped(const Tensor& logits, double most) { return tanh(logits / most) * most; }
 
 std::vector<LayerCache> full_caches(std::size_t layers) {
   return std::vector<LayerCache>(layers, KeyValues{});
@@ -46,14 +75,20 @@ KeyValues windowed_cache(std::int64_t window) {
   return {.window = window};
 }
 
-std::vector<LayerCache> caches_by_layer_types(const Config& config, std::size_t layers) {
-  std::vector<LayerCache> caches = full_caches(layers);
-  if (!config.contains("layer_types")) return caches;
-  const auto types = config.get<std::vector<std::string>>("layer_types");
+std::vector<std::string> layer_types(const Config& config) {
+  auto types = config.get<std::vector<std::string>>("layer_types");
+  const std::size_t layers = layer_count(config);
   if (types.size() != layers) {
     throw FormatError(
         fmt::format("[load] layer_types has {} entries for {} layers", types.size(), layers));
   }
+  return types;
+}
+
+std::vector<LayerCache> caches_by_layer_types(const Config& config, std::size_t layers) {
+  std::vector<LayerCache> caches = full_caches(layers);
+  if (!config.contains("layer_types")) return caches;
+  const std::vector<std::string> types = layer_types(config);
   for (std::size_t layer = 0; layer < layers; ++layer) {
     if (types[layer] == "sliding_attention")
       caches[layer] = windowed_cache(config.get<std::int64_t>("sliding_window"));

@@ -4,55 +4,89 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "llm/maker.h"
+#include "llm/parts/norm.h"
 #include "llm/parts/rope.h"
 #include "llm/step.h"
 #include "mlxnx/config.h"
 #include "mlxnx/nn/embedding.h"
 #include "mlxnx/nn/linear.h"
-#include "mlxnx/nn/normalization.h"
 
 namespace mlxnx::llm {
 
+/// The settings with those of a JSON object where they say nothing.
+Config with_defaults(Config config, std::string_view defaults);
+/// A size or a count among the settings.
+/// Throws: FormatError where it is absent, unless there is an `absent`, less than 1 or absurd.
+std::int64_t size_in(const Config& config, std::string_view key,
+                     std::optional<std::int64_t> absent = std::nullopt);
 /// `hidden_size`, `rms_norm_eps`, `vocab_size` and `num_hidden_layers` of the settings.
 /// Throws: FormatError where they are absent or less than 1.
 std::int64_t hidden_size(const Config& config);
 double norm_eps(const Config& config);
 std::int64_t vocabulary_size(const Config& config);
 std::size_t layer_count(const Config& config);
-/// `rope_theta`, `rope_traditional`, `rope_scaling` and `max_position_embeddings`.
-RopeSettings rope_settings(const Config& config, std::int64_t dims);
+/// Whether the embedding stands for `lm_head` as well: `tie_word_embeddings`.
+bool is_tied(const Config& config, bool absent);
+/// Over `hidden_size` numbers.
+Norm rms_norm(const Config& config, Maker& maker);
+Norm layer_norm(const Config& config, Maker& maker, double eps, bool bias = true);
+/// `rope_theta`, `rope_traditional`, `rope_scaling` and `max_position_embeddings`; the first and
+/// the third also from within `rope_parameters`.
+RopeSettings rope_settings(const Config& config, std::int64_t dims, double default_base = 10'000);
 
 /// Caches of attentions without a window.
 std::vector<LayerCache> full_caches(std::size_t layers);
 /// A cache of an attention with one.
 KeyValues windowed_cache(std::int64_t window);
+/// `layer_types`, one for each layer. Throws: FormatError for another number of them.
+std::vector<std::string> layer_types(const Config& config);
 /// `layer_types`: "sliding_attention" has the window `sliding_window`, others have none.
 std::vector<LayerCache> caches_by_layer_types(const Config& config, std::size_t layers);
 
-/// `Block(config, layer, maker)`, called as `block(x, step, layer)`.
+/// `count` of `Block(config, layer, maker)`, called as `block(x, step, layer)`.
+template <typename Block>
+std::vector<Block> make_layers(const Config& config, std::size_t count, Maker& maker) {
+  std::vector<Block> layers;
+  layers.reserve(count);
+  for (std::size_t layer = 0; layer < count; ++layer) layers.emplace_back(config, layer, maker);
+  return layers;
+}
+
+/// One layer after the other, and the norm at the end.
+template <typename Block>
+Tensor through(const std::vector<Block>& layers, Tensor h, Step& step, const Norm& norm) {
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) h = layers[layer](h, step, layer);
+  return norm(h);
+}
+
+/// The rows of a table of positions that belong to the tokens of a step.
+Tensor learned_positions(const nn::Embedding& table, const Step& step);
+/// Logits that stay below `most`.
+Tensor capped(const Tensor& logits, double most);
+
+/// An embedding, layers and a norm. Families with other names for them derive from it and say them
+/// (`member_names`).
 template <typename Block>
 struct Decoder {
   nn::Embedding embed_tokens;
   std::vector<Block> layers;
-  nn::RMSNorm norm;
+  Norm norm;
   MLXNX_MEMBERS(embed_tokens, layers, norm)
 
-  Decoder(const Config& config, Maker& maker)
+  Decoder(const Config& config, Maker& maker) : Decoder(config, maker, rms_norm(config, maker)) {}
+  Decoder(const Config& config, Maker& maker, Norm norm)
       : embed_tokens(maker.embedding(vocabulary_size(config), hidden_size(config))),
-        norm(maker.rms_norm(hidden_size(config), norm_eps(config))) {
-    const std::size_t count = layer_count(config);
-    layers.reserve(count);
-    for (std::size_t layer = 0; layer < count; ++layer) layers.emplace_back(config, layer, maker);
-  }
+        layers(make_layers<Block>(config, layer_count(config), maker)),
+        norm(std::move(norm)) {}
 
   /// From what the embedding, or something in its place, answers.
-  Tensor run(Tensor h, Step& step) const {
-    for (std::size_t layer = 0; layer < layers.size(); ++layer) h = layers[layer](h, step, layer);
-    return norm(h);
-  }
+  Tensor run(Tensor h, Step& step) const { return through(layers, std::move(h), step, norm); }
   Tensor operator()(const Tensor& tokens, Step& step) const {
     return run(embed_tokens(tokens), step);
   }
@@ -60,13 +94,15 @@ struct Decoder {
 
 /// The same with the layer that answers a number for each word: one of its own, or, tied, the
 /// embedding.
-template <typename Block>
+template <typename Block, typename Body = Decoder<Block>>
 struct CausalLm {
-  Decoder<Block> model;
+  Body model;
   std::optional<nn::Linear> lm_head;
   MLXNX_MEMBERS(model, lm_head)
 
-  CausalLm(const Config& config, Maker& maker, bool is_tied) : model(config, maker) {
+  CausalLm(const Config& config, Maker& maker, bool is_tied)
+      : CausalLm(config, maker, is_tied, Body(config, maker)) {}
+  CausalLm(const Config& config, Maker& maker, bool is_tied, Body body) : model(std::move(body)) {
     if (!is_tied) lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);
   }
 

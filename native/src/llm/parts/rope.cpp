@@ -119,6 +119,10 @@ std::optional<Config> rope_scaling(const Config& config, std::string_view key) {
 
 Rope::Rope(const RopeSettings& settings)
     : dims_(settings.dims), base_(settings.base), traditional_(settings.traditional) {
+  if (dims_ < 2 || dims_ % 2 != 0) {
+    throw FormatError(fmt::format(
+        "[rope] {} numbers of each head are to be turned, and they go in pairs", dims_));
+  }
   if (!settings.scaling) return;
   const Config& scaling = *settings.scaling;
   const std::string kind = scaling.contains("type")

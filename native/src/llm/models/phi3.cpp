@@ -1,0 +1,61 @@
+// Phi-3 and Phi-4. mlx-lm: models/phi3.py
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "llm/models/models.h"
+#include "llm/parts/attention.h"
+#include "llm/parts/block.h"
+#include "llm/parts/decoder.h"
+#include "llm/parts/mlp.h"
+#include "llm/sanitize.h"
+#include "mlxnx/error.h"
+
+namespace mlxnx::llm {
+namespace {
+
+// Factors of long texts are read from within, the length that they begin at from beside them.
+std::optional<Config> scaling(const Config& config) {
+  std::optional<Config> scaling = rope_scaling(config);
+  if (!scaling) return scaling;
+  const std::string kind =
+      scaling->get<std::string>(scaling->contains("type") ? "type" : "rope_type");
+  if (kind != "longrope" && kind != "su" && kind != "linear") {
+    throw UnsupportedError(fmt::format(
+        "[load] rope_scaling of the kind {:?}: this family has longrope, su and linear", kind));
+  }
+  scaling->set("original_max_position_embeddings",
+               config.get<std::int64_t>("original_max_position_embeddings", 4096));
+  return scaling;
+}
+
+FusedAttention attention(const Config& config, Maker& maker) {
+  const AttentionOptions options = attention_options(config);
+  RopeSettings rope = rope_settings(
+      config, rotary_dims(options.head_dim, config.get<double>("partial_rotary_factor", 1)));
+  rope.scaling = scaling(config);
+  return {options, Rope(rope), maker};
+}
+
+struct Block : PreNormBlock<FusedAttention, FusedGatedMlp> {
+  Block(const Config& config, std::size_t, Maker& maker)
+      : PreNormBlock{attention(config, maker), fused_gated_mlp(config, maker),
+                     rms_norm(config, maker), rms_norm(config, maker)} {}
+};
+
+struct Model : CausalLm<Block> {
+  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
+};
+
+void sanitize(nn::Parameters& weights, const Config& config) {
+  drop_unused(weights, is_tied(config, false));
+}
+
+}  // namespace
+
+const Family kPhi3{"phi3", &make_module<Model>, &sanitize};
+
+}  // namespace mlxnx::llm

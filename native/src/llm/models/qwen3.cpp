@@ -1,0 +1,38 @@
+// Qwen3. mlx-lm: models/qwen3.py
+#include <cstddef>
+
+#include "llm/models/models.h"
+#include "llm/parts/attention.h"
+#include "llm/parts/block.h"
+#include "llm/parts/decoder.h"
+#include "llm/parts/mlp.h"
+#include "llm/sanitize.h"
+
+namespace mlxnx::llm {
+namespace {
+
+Attention attention(const Config& config, Maker& maker) {
+  AttentionOptions options = attention_options(config);
+  options.norm_eps = norm_eps(config);
+  return {options, Rope(rope_settings(config, options.head_dim)), maker};
+}
+
+struct Block : PreNormBlock<Attention, GatedMlp> {
+  Block(const Config& config, std::size_t, Maker& maker)
+      : PreNormBlock{attention(config, maker), gated_mlp(config, maker), rms_norm(config, maker),
+                     rms_norm(config, maker)} {}
+};
+
+struct Model : CausalLm<Block> {
+  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
+};
+
+void sanitize(nn::Parameters& weights, const Config& config) {
+  drop_unused(weights, is_tied(config, false));
+}
+
+}  // namespace
+
+const Family kQwen3{"qwen3", &make_module<Model>, &sanitize};
+
+}  // namespace mlxnx::llm
