@@ -12,10 +12,28 @@
 namespace mlxnx::llm {
 namespace {
 
-const Family* const kFamilies[] = {&kCohere2,    &kErnie45, &kExaone4,    &kGemma,    &kGemma2,
-                                   &kGemma3Text, &kGpt2,    &kGptNeoX,    &kGranite,  &kInternLm3,
-                                   &kLlama,      &kMiniCpm, &kMinistral3, &kOlmo2,    &kPhi3,
-                                   &kQwen2,      &kQwen3,   &kSmolLm3,    &kStableLm, &kStarcoder2};
+const Family* const kFamilies[] = {
+    &kCohere2,
+    &kErnie45,
+    &kExaone4,
+    &kGemma,
+    &kGemma2,
+    &kGemma3Text,
+    &kGpt2,
+    &kGptNeoX,
+    &kGranite,
+    &kInternLm3,
+    &kLlama,
+    &kMiniCpm,
+    &kMinistral3,
+    &kOlmo2,
+    &kPhi3,
+    &kQwen2,
+    &kQwen3,
+    &kSmolLm3,
+    &kStableLm,
+    &kStarcoder2,
+};
 
 /// Types that are made as others are.
 struct OtherName {
