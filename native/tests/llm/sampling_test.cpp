@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <limits>
@@ -119,6 +120,17 @@ TEST(MaskedLogprobs, AreThoseOfTheFunctionsInOrder) {
   }
 }
 
+TEST(MaskedLogprobs, KeepAsManyAsMinPHasToLeave) {
+  const Tensor rows = logprobs(noise({3, 50}));
+  for (const std::int64_t least : {1, 5, 12}) {
+    const SamplerOptions options{.min_p = 0.99, .min_tokens_to_keep = least, .top_k = 9};
+    EXPECT_EQ(elements(masked_logprobs(rows, options, kKey)),
+              elements(apply_top_k(apply_min_p(rows, 0.99, least), 9)));
+    EXPECT_EQ(left(masked_logprobs(rows, options, kKey)).size(),
+              static_cast<std::size_t>(std::min<std::int64_t>(least, 9)));
+  }
+}
+
 TEST(MaskedLogprobs, AreThoseThatCameWithoutOptions) {
   EXPECT_EQ(elements(masked_logprobs(row(), {}, kKey)), elements(row()));
   EXPECT_EQ(
@@ -182,6 +194,40 @@ TEST(Sample, NeverDrawsWhatIsLeftOut) {
   for (std::uint64_t seed = 0; seed < 500; ++seed) {
     EXPECT_LT(sample(x, {.temp = 1}, random::key(seed)).item<std::int64_t>(), kLeft);
     EXPECT_EQ(sample(gaps, {.temp = 1}, random::key(seed)).item<std::int64_t>() % 2, 1);
+  }
+}
+
+// Keys whose numbers meet the bounds between tokens.
+TEST(Sample, AtABoundDrawsTheTokenBehindIt) {
+  const Tensor nearly_zero = random::key(840'304'356), half = random::key(13'004'434);
+  ASSERT_LT(random::uniform(nearly_zero, {1, 1}).item<double>(), std::ldexp(1.0, -30));
+  ASSERT_EQ(random::uniform(half, {1, 1}).item<double>(), 0.5);
+  const SamplerOptions options{.temp = 1};
+  EXPECT_EQ(sample(tensor({{-kInf, 0.0}}), options, nearly_zero).item<int>(), 1);
+  EXPECT_EQ(sample(tensor({{0.0, -kInf, 0.0}}), options, half).item<int>(), 2);
+}
+
+// The largest number of all, and sums that are rounded: the running sum of many may end below it.
+TEST(Sample, DrawsTheLastOfWhatIsLeftAtMost) {
+  constexpr std::int64_t kVocabulary = 4000, kLeft = 3000;
+  const Tensor key = random::key(43'287'483);
+  ASSERT_EQ(random::uniform(key, {1, 1}).item<double>(), 1 - std::ldexp(1.0, -24));
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const Tensor x = select(less(iota({1, kVocabulary}, {.axis = 1}), kLeft),
+                            logprobs(noise({1, kVocabulary}, DType::f32, seed)), -kInf);
+    EXPECT_LT(sample(x, {.temp = 1}, key).item<std::int64_t>(), kLeft) << seed;
+  }
+}
+
+// Whether xtc acts says nothing of the token.
+TEST(Sample, SplitsTheKeyForXtc) {
+  const Tensor x = logprobs(noise({2, 60}));
+  const SamplerOptions options{.temp = 1, .xtc_probability = 0.5, .xtc_threshold = 0.05};
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
+    const auto [of_token, of_xtc] = random::split(random::key(seed));
+    EXPECT_EQ(sample(x, options, random::key(seed)).to_vector<std::uint32_t>(),
+              random::categorical(of_token, masked_logprobs(x, options, of_xtc))
+                  .to_vector<std::uint32_t>());
   }
 }
 

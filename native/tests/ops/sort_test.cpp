@@ -44,6 +44,28 @@ TEST(Sort, OrdersAnyAxisBothWays) {
   EXPECT_THAT(elements(sort(mask({1, 0, 1}))), ElementsAre(0, 1, 1));
 }
 
+TEST(Sort, OrdersLongRowsBothWays) {
+  std::mt19937 draw(5);
+  std::vector<float> values(3 * 9'000);
+  for (float& value : values) value = static_cast<float>(static_cast<int>(draw() % 4'001) - 2'000);
+  const Tensor rows = Tensor::from_span(std::span<const float>(values), {3, 9'000});
+  for (auto row = values.begin(); row != values.end(); row += 9'000) std::sort(row, row + 9'000);
+  const std::vector<double> wanted(values.begin(), values.end());
+  std::vector<double> backwards = wanted;
+  for (auto row = backwards.begin(); row != backwards.end(); row += 9'000)
+    std::reverse(row, row + 9'000);
+  const Tensor columns = transpose(rows);
+  const std::vector<Tensor> views = {rows, reverse(rows, {.axes = Axes{1}}),
+                                     transpose(reshape(flatten(columns), {9'000, 3}))};
+  for (const Tensor& view : views) {
+    EXPECT_EQ(elements(sort(view, {.axis = 1})), wanted);
+    EXPECT_EQ(elements(sort(view, {.axis = 1, .direction = kDown})), backwards);
+  }
+  EXPECT_EQ(elements(transpose(sort(columns))), wanted);
+  // Exact in f16 too, which is sorted as f32.
+  EXPECT_EQ(elements(sort(as_type(rows, DType::f16), {.axis = 1})), wanted);
+}
+
 TEST(Sort, PutsNanAboveInfinity) {
   for (const DType type : {DType::f16, DType::bf16, DType::f32, DType::f64}) {
     const Tensor t = numbers(type, {5}, {kNaN, -kInfinity, 0, kInfinity, kNaN});

@@ -39,6 +39,7 @@ struct SamplerOptions {
 /// The tokens drawn, one for each row: u32[…].
 /// Shapes: `logprobs` `[…, V]`. What the options name applies in the order top_p, min_p, xtc,
 /// top_k, and then the temperature; `temp` 0 looks at no other option and at no key.
+/// With xtc the key is split: the first draws the token, the second is for xtc.
 /// Throws: ArgumentError for a negative temperature and as the functions below do.
 /// mlx-lm: make_sampler
 ///
