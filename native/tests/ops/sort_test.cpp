@@ -62,6 +62,7 @@ TEST(Sort, OrdersLongRowsBothWays) {
     EXPECT_EQ(elements(sort(view, {.axis = 1, .direction = kDown})), backwards);
   }
   EXPECT_EQ(elements(transpose(sort(columns))), wanted);
+  EXPECT_EQ(elements(sort(rows)), elements(transpose(sort(columns, {.axis = 1}))));
   // Exact in f16 too, which is sorted as f32.
   EXPECT_EQ(elements(sort(as_type(rows, DType::f16), {.axis = 1})), wanted);
 }
