@@ -42,6 +42,12 @@ void require_batch(std::string_view function, const Tensor& logits) {
       fmt::format("[{}] logits are [B, V], got {}", function, to_string(logits.type())));
 }
 
+void require_token(std::string_view function, std::uint32_t token, std::int64_t vocabulary) {
+  if (token < vocabulary) return;
+  throw ArgumentError(
+      fmt::format("[{}] there is no token {} in a vocabulary of {}", function, token, vocabulary));
+}
+
 void require_top_p(double top_p) {
   if (top_p > 0 && top_p <= 1) return;
   throw ArgumentError(
@@ -144,6 +150,8 @@ Tensor without_top_choices(const Tensor& rows, double probability, double thresh
   const Tensor likely = select(greater(shares, threshold), shares, -kLeftOut);
   const Tensor least = reduce_min(likely, {.axes = Axes{1}, .keep_axes = true});
   Tensor changed = select(greater(shares, least), kLeftOut, rows);
+  for (const std::uint32_t token : special_tokens)
+    require_token("apply_xtc", token, columns_of(rows));
   if (!special_tokens.empty()) {
     const auto count = static_cast<std::int64_t>(special_tokens.size());
     const Tensor tokens =
@@ -268,6 +276,7 @@ Tensor biased(const Tensor& logits, const std::map<std::uint32_t, double>& biase
   std::vector<std::uint32_t> tokens;
   std::vector<double> values;
   for (const auto& [token, bias] : biases) {
+    require_token("process_logits", token, columns_of(logits));
     tokens.push_back(token);
     values.push_back(bias);
   }

@@ -101,8 +101,10 @@ struct ProcessorOptions {
 /// `logits` with biases and with penalties for tokens that occur among the last ones of `history`,
 /// the prompt's included; in the order of the options. A context size of 0 means the whole history.
 /// Shapes: `logits` `[B, V]`; `history` `[L]` for all rows, or `[B, L]`. Types: `history` integers.
-/// Throws: ArgumentError for a negative repetition penalty or context size, and for a token that is
-/// known to be none; ShapeError. mlx-lm: make_logits_processors
+/// A token of the history that is none raises where its value is known, as indices of ops do; else
+/// the nearest one is taken for it.
+/// Throws: ArgumentError for a negative repetition penalty or context size, and for a bias of a
+/// token that is none; ShapeError. mlx-lm: make_logits_processors
 ///
 ///     process_logits(tensor({{2.0, 1.0}}), tensor({0}), {.repetition_penalty = 2});  //
 ///     [[1.0, 1.0]]
