@@ -11,7 +11,7 @@ import re
 import sys
 
 # From the lowest layer up. A layer may include itself, any layer before it, and the public headers.
-LAYERS = ["files", "text", "mlxc", "tensor", "ops", "program", "api", "transforms", "nn", "io", "llm"]
+LAYERS = ["files", "text", "kernels", "mlxc", "tensor", "ops", "program", "api", "transforms", "nn", "io", "llm"]
 
 # Folders of lib/ from the lowest up, each with what has to be there beside those before it.
 ROOMS = [("core", ""), ("nx", "Nx"), ("axon", "Axon")]

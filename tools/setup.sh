@@ -16,6 +16,7 @@ fail() {
   exit 1
 }
 
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; } # VERSION NEEDED
 have_command() { command -v "$1" >/dev/null 2>&1; }
 have_header() { printf '#include <%s>\n' "$1" | "${CXX:-c++}" -std=c++20 -E -x c++ - >/dev/null 2>&1; }
 have_pip() { python3 -m pip --version >/dev/null 2>&1; }
@@ -24,14 +25,14 @@ have_cmake() {
   have_command cmake || return 1
   local version
   version=$(cmake --version | sed -n '1s/[^0-9]*//p')
-  [ "$(printf '%s\n' "$version" "$cmake_needed" | sort -V | head -n 1)" = "$cmake_needed" ]
+  at_least "$version" "$cmake_needed"
 }
 cargo_needed=1.87
 have_cargo() {
   local cargo version
   cargo=$(command -v cargo || command -v "$HOME/.cargo/bin/cargo") || return 1
   version=$("$cargo" --version 2>/dev/null | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
-  [ "$(printf '%s\n' "$version" "$cargo_needed" | sort -V | head -n 1)" = "$cargo_needed" ]
+  at_least "$version" "$cargo_needed"
 }
 have_openblas() { [ "$(uname)" = Darwin ] || ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0'; }
 have_openssl() { [ "$(uname)" = Darwin ] || have_header openssl/evp.h; }
@@ -50,6 +51,7 @@ TABLE
   [ "$scope" = all ] || return 0
   cat <<'TABLE'
 have_header,zip.h                     libzip-dev           libzip-devel           libzip         libzip
+have_header,hwy/highway.h             libhwy-dev           highway-devel          highway        highway
 have_header,curl/curl.h               libcurl4-openssl-dev libcurl-devel          curl           -
 have_openssl                          libssl-dev           openssl-devel          openssl        -
 have_header,CLI/CLI.hpp               libcli11-dev         cli11-devel            cli11          cli11
@@ -82,11 +84,27 @@ install_with_apt() { # PACKAGE...
   fi
 }
 
+candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9.]*[0-9]\).*/\1/p'; } # PACKAGE
+
+# The suite of Debian's security updates, for machines that were set up without it: only that has a cargo which is new
+# enough for Debian 12. Its archive stands beside the machine's own.
+add_security_suite() {
+  local release line file
+  release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+  file=/etc/apt/sources.list.d/$release-security.list
+  line=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
+    sed -n "s|^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*/debian\)/\{0,1\} $release .*|deb \1\2-security $release-security main|p" | head -n 1)
+  [ -n "$line" ] && [ ! -e "$file" ] || return 1
+  printf '%s\n' "$line" >"$file"
+  apt-get update -q >>"$log" 2>&1 || { rm -f "$file"; return 1; }
+}
+
 # Wanted, not needed: without cargo the build lacks tokenizers, chat templates and grammars.
 want_cargo() { # PACKAGE
   have_cargo && return 0
-  if [ "$1" = cargo-web ] && [ "$(id -u)" = 0 ] && ! have_command cargo; then
-    (install_with_apt "$1") 2>/dev/null && return 0
+  if [ "$1" = cargo-web ] && [ "$(id -u)" = 0 ] && have_command apt-get; then
+    at_least "$(candidate "$1")" "$cargo_needed" || add_security_suite || true
+    at_least "$(candidate "$1")" "$cargo_needed" && (install_with_apt "$1") 2>/dev/null && have_cargo && return 0
   fi
   say "tokenizers, chat templates and grammars will be missing: they need cargo $cargo_needed or newer (package $1)"
 }

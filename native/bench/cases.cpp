@@ -167,6 +167,7 @@ const std::vector<Case>& all_cases() {
     for (Case& item : program_cases()) cases.push_back(std::move(item));
     for (Case& item : transform_cases()) cases.push_back(std::move(item));
     for (Case& item : nn_cases()) cases.push_back(std::move(item));
+    for (Case& item : quantized_cases()) cases.push_back(std::move(item));
     for (Case& item : file_cases()) cases.push_back(std::move(item));
     return cases;
   }();

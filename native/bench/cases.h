@@ -35,6 +35,8 @@ std::vector<Case> program_cases();
 std::vector<Case> transform_cases();
 /// Those of networks.
 std::vector<Case> nn_cases();
+/// Those of quantized weights.
+std::vector<Case> quantized_cases();
 /// Those of files.
 std::vector<Case> file_cases();
 

@@ -88,11 +88,12 @@ ops::AttrValue decode_attr(ErlNifEnv* env, ops::AttrKind kind, Term term) {
   throw_unexpected(term, "an attribute that a term can hold");
 }
 
-// Ops whose graph takes long to build, or that look at their operands' elements: not for a normal
-// scheduler when large.
+// Ops whose graph takes long to build, that look at their operands' elements or compute with large
+// ones at once: not for a normal scheduler when large.
 bool is_quick(const ops::OpDef& op, const TensorList& operands) {
   constexpr std::int64_t kMostElements = 1 << 14;
   constexpr std::int64_t kMostMatrixElements = 1 << 8;
+  constexpr std::int64_t kMostWords = 1 << 16;
   std::int64_t most = 0;
   switch (op.group) {
     case ops::Group::kIndexing:
@@ -100,6 +101,9 @@ bool is_quick(const ops::OpDef& op, const TensorList& operands) {
       break;
     case ops::Group::kLinalg:
       most = kMostMatrixElements;
+      break;
+    case ops::Group::kQuantization:
+      most = kMostWords;
       break;
     default:
       return true;

@@ -1,11 +1,13 @@
-// Quantized matrices and products with them, and products of matrices chosen by number. MLX's
-// kernels do the work where they are right: on a CPU they add up in the type of the operands and
-// have no f64, they count elements in 32 bits, and they divide by the sizes of what is empty.
+// Quantized matrices and products with them, and products of matrices chosen by number. On the CPU
+// kernels of our own do the work where the build has them. Elsewhere MLX's do where they are right:
+// on a CPU they add up in the type of the operands and have no f64, they count elements in 32 bits,
+// and they divide by the sizes of what is empty.
 #include <array>
 #include <limits>
 #include <optional>
 #include <vector>
 
+#include "mlxc/packed_kernels.h"
 #include "ops/composed.h"
 #include "ops/index_values.h"
 #include "ops/operands.h"
@@ -123,6 +125,49 @@ Packed packed_operand(const Call& call, const Quantization& form, std::size_t fi
           operand_as(call, first + 2, type)};
 }
 
+// ---- kernels of our own
+
+bool has_kernels() { return on_cpu() && mlxc::has_packed_kernels(); }
+
+bool is_kernel_type(DType type) {
+  return type == DType::f32 || type == DType::f16 || type == DType::bf16;
+}
+
+// The type that a kernel's result has at once.
+DType result_type(const Call& call) {
+  const DType type = call.output().dtype;
+  return is_kernel_type(type) ? type : DType::f32;
+}
+
+// The matrix that begins with operand `first`, its scales as they are where kernels know them.
+Packed kernel_operand(const Call& call, const Quantization& form, std::size_t first) {
+  if (!form.is_affine()) return packed_operand(call, form, first, DType::f32);
+  Packed w{operand(call, first), operand(call, first + 1), operand(call, first + 2)};
+  return mlxc::takes_scales(w.matrices()) ? std::move(w)
+                                          : packed_operand(call, form, first, DType::f32);
+}
+
+Array kernel_rows(const Call& call) {
+  return is_kernel_type(call.dtype(0)) ? operand(call, 0) : operand_as(call, 0, DType::f32);
+}
+
+// The numbers of the matrices of `batch` in order, for each position of `wanted`.
+Array numbers_of(const Shape& batch, const Shape& wanted) {
+  const auto count = static_cast<double>(element_count(batch));
+  return broadcast_to_shape(mlxc::reshape(mlxc::arange(0, count, 1, DType::u32), batch), wanted);
+}
+
+Array kernel_product(const Call& call, const Quantization& form,
+                     const std::optional<mlxc::ChosenMatrices>& chosen) {
+  const Packed w = kernel_operand(call, form, 1);
+  const Array x = kernel_rows(call);
+  const bool is_one_row = chosen && call.rank(0) == 1;
+  return mlxc::packed_product(
+      is_one_row ? mlxc::reshape(x, {1, call.shape(0).back()}) : Array::view(x), w.matrices(),
+      packed_form(form), call.attr<bool>("transpose"), chosen ? &*chosen : nullptr,
+      call.output().shape, result_type(call));
+}
+
 // In f32 or f64, where each weight is exact or rounded as f32 rounds.
 Array unpacked(const Packed& w, const Quantization& form, DType type,
                const Array* global_scale = nullptr) {
@@ -144,8 +189,14 @@ Array eval_dequantize(const Call& call) {
   const DType own = unpacked_type(call, form, 0).dtype;
   const bool is_f64 = own == DType::f64;
   const DType type = is_f64 ? own : DType::f32;
-  const Packed w = packed_operand(call, form, 0, type);
   const std::size_t next = form.operands();
+  if (!is_f64 && has_kernels()) {
+    const Array global = call.size() > next ? operand(call, next) : Array();
+    return mlxc::packed_weights(kernel_operand(call, form, 0).matrices(), packed_form(form),
+                                global.empty() ? nullptr : &global, call.output().shape,
+                                result_type(call));
+  }
+  const Packed w = packed_operand(call, form, 0, type);
   if (call.size() == next) return unpacked(w, form, type);
   const Array global = operand(call, next);
   return unpacked(w, form, type, &global);
@@ -190,6 +241,13 @@ Array eval_quantized_dot(const Call& call) {
   const DType type = inner_type(product_type(call, form));
   const bool is_one = call.rank(1) == 2, is_vector = x_shape.size() == 1;
   const std::int64_t in_all = element_count(x_shape) / x_shape.back();
+  if (type != DType::f64 && has_kernels()) {
+    if (is_one) return kernel_product(call, form, std::nullopt);
+    const Shape batch(output.begin(), output.end() - (is_vector ? 1 : 2));
+    const Array left = numbers_of(is_vector ? Shape{} : leading(x_shape), batch);
+    const Array right = numbers_of(leading(call.shape(1)), batch);
+    return kernel_product(call, form, mlxc::ChosenMatrices{left, right});
+  }
   const std::int64_t rows = is_one ? in_all : is_vector ? 1 : x_shape[x_shape.size() - 2];
   if (type == DType::f64 || are_many_rows(rows, form)) return build_composed(call);
   const bool transpose = call.attr<bool>("transpose");
@@ -248,6 +306,13 @@ Array eval_gather_quantized_dot(const Call& call) {
   const Quantization form = quantization_of(call);
   const Chooser chooser(call, form.operands());
   const DType type = inner_type(product_type(call, form));
+  if (type != DType::f64 && has_kernels()) {
+    const Shape batch = leading(output);
+    const Array left = chooser.lhs ? broadcast_to_shape(*chooser.lhs, batch)
+                                   : numbers_of(leading(call.shape(0)), batch);
+    const Array right = broadcast_to_shape(chooser.rhs, batch);
+    return kernel_product(call, form, mlxc::ChosenMatrices{left, right});
+  }
   const Array x = operand_as(call, 0, type);
   const Packed w = packed_operand(call, form, 1, type);
   if (type == DType::f64 || !are_counted({&x, &w.words}, output)) return build_composed(call);

@@ -114,9 +114,9 @@ TEST_P(Guesses, ChangeNothing) {
           : "";
   const llm::Model model = tiny_llama(more);
   const Ids wanted = greedy(model, 15);
-  for (const llm::Model& draft : {model, tiny_llama(more, 8)}) {
+  for (const bool is_same : {true, false}) {
     llm::GenerateOptions options{.max_tokens = 15};
-    options.speculation = llm::Speculation{.draft_model = draft, .num_draft_tokens = 4};
+    options.speculation = llm::Speculation{.draft_model = is_same ? model : tiny_llama(more, 8), .num_draft_tokens = 4};
     llm::TokenGenerator generator(model, kPrompt, options);
     Ids ids;
     std::size_t guessed = 0;
@@ -125,7 +125,7 @@ TEST_P(Guesses, ChangeNothing) {
       guessed += token->from_draft ? 1 : 0;
     }
     EXPECT_EQ(ids, wanted);
-    if (&draft == &model) EXPECT_GE(guessed, 11U);
+    EXPECT_GE(guessed, is_same ? 11U : 0U);
   }
   llm::GenerateOptions options{.max_tokens = 15};
   options.speculation = llm::Speculation{.num_draft_tokens = 3, .ngram_size = 2};

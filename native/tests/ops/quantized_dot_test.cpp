@@ -8,9 +8,12 @@
 #include <vector>
 
 #include "error_of.h"
+#include "mlxc/host_kernels.h"
+#include "mlxc/packed_kernels.h"
 #include "mlxnx/mlxnx.h"
 #include "ops/quantized_forms.h"
 #include "ops/unknown.h"
+#include "tensor/node.h"
 
 namespace mlxnx {
 namespace {
@@ -89,6 +92,79 @@ TEST(QuantizedDot, AddsUpInF32) {
     const Tensor got =
         gather_quantized_dot(constant(1.0, type, {1, 1, 512}), list, {.rhs_indices = index});
     EXPECT_THAT(as_type(got, DType::f32).to_vector<float>(), Each(512.0F));
+  }
+}
+
+// Where rows are few, where they are many, and on both sides of what is computed at once.
+TEST(QuantizedDot, OfAnyNumberOfRows) {
+  for (const Quantization& form :
+       {Quantization{.bits = 4, .group_size = 32}, Quantization{.bits = 3, .group_size = 64},
+        Quantization{QuantizationMode::kNvfp4, 4, 16}}) {
+    const Quantized w = quantize(weights_for(form, {37}), form);
+    const Tensor dense = dequantize(w, DType::f32);
+    const std::int64_t columns = dense.shape()[1];
+    for (std::int64_t rows = 1; rows <= 40; ++rows) {
+      SCOPED_TRACE(testing::PrintToString(form) + ", rows " + std::to_string(rows));
+      const Tensor x = numbers({rows, columns});
+      const Tensor wanted = exact_product(x, last_two_swapped(dense));
+      expect_near(quantized_dot(x, w), wanted, 1e-5);
+      expect_near(quantized_dot(unknown(x), w), wanted, 1e-5);
+      const Tensor y = numbers({rows, 37});
+      expect_near(quantized_dot(y, w, false), exact_product(y, dense), 1e-5);
+    }
+  }
+  const Quantization form{.bits = 4, .group_size = 64};
+  const Quantized large = quantize(weights_for(form, {9000}), form);
+  const Tensor x = numbers({200, 128});
+  expect_near(quantized_dot(x, large),
+              as_type(dot(x, last_two_swapped(dequantize(large))), DType::f64), 1e-5);
+}
+
+TEST(QuantizedDot, TakesViews) {
+  const Quantization form{.bits = 4, .group_size = 32};
+  const Quantized w = quantize(weights_for(form, {9}), form);
+  const auto part = [](const Tensor& of, std::int64_t columns) {
+    return slice(of, {2, of.shape()[1] - columns}, {7, columns}, {.strides = Axes{3, 1}});
+  };
+  for (const std::int64_t groups : {1, 2}) {
+    const Quantized some{part(w.weight, 4 * groups), part(w.scales, groups),
+                         part(*w.biases, groups), form};
+    const Tensor x = reverse(transpose(numbers({32 * groups, 3})));
+    eval({some.weight, some.scales, *some.biases, x});
+    const Tensor dense = dequantize(some, DType::f32);
+    EXPECT_EQ(dense.to_vector<float>(),
+              part(dequantize(w, DType::f32), 32 * groups).to_vector<float>());
+    expect_near(quantized_dot(x, some), exact_product(x, last_two_swapped(dense)), 1e-5);
+  }
+}
+
+bool is_ready(const Tensor& tensor) { return tensor.node().ready.load(); }
+
+// However many weights there are.
+TEST(QuantizedDot, IsComputedAtOnceWhereRowsAreFew) {
+  if (!mlxc::has_packed_kernels() || !mlxc::AtOnceScope::is_allowed()) GTEST_SKIP();
+  const Quantization form{.bits = 4, .group_size = 32};
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
+    const Quantized w = quantize(as_type(weights_for(form, {2, 5000}), type), form);
+    eval({w.weight, w.scales, *w.biases});
+    const auto first = [&](const Tensor& of) { return take(of, Tensor(0), {.axis = 0}); };
+    const Quantized one{first(w.weight), first(w.scales), first(*w.biases), form};
+    eval({one.weight, one.scales, *one.biases});
+    const Tensor x = numbers({2, 64}, type);
+    eval(x);
+    const Tensor got = quantized_dot(x, one);
+    EXPECT_TRUE(is_ready(got));
+    EXPECT_EQ(got.type(), (TensorType{type, {2, 5000}}));
+    const Tensor graph = quantized_dot(unknown(x), one);
+    EXPECT_FALSE(is_ready(graph));
+    EXPECT_EQ(as_type(got, DType::f32).to_vector<float>(),
+              as_type(graph, DType::f32).to_vector<float>());
+    EXPECT_TRUE(is_ready(gather_quantized_dot(x, w, {.rhs_indices = tensor({1})})));
+    const auto rows = [](const Tensor& of) { return slice(of, {3, 0}, {2, of.shape()[1]}); };
+    const Quantized two{rows(one.weight), rows(one.scales), rows(*one.biases), form};
+    eval({two.weight, two.scales, *two.biases});
+    EXPECT_TRUE(is_ready(dequantize(two)));
+    EXPECT_FALSE(is_ready(dequantize(one)));
   }
 }
 

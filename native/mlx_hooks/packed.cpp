@@ -1,0 +1,101 @@
+// Nodes of MLX's graph with our kernels for quantized matrices.
+#include <memory>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "mlx/allocator.h"
+#include "mlx/array.h"
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/primitives.h"
+#include "mlxc/check.h"
+#include "mlxc/graph.h"
+#include "mlxc/memory.h"
+#include "mlxc/packed_node.h"
+
+namespace {
+
+namespace core = mlx::core;
+
+using mlxnx::mlxc::Array;
+using mlxnx::mlxc::PackedOperand;
+using mlxnx::mlxc::PackedTask;
+
+mlx_dtype type_of(const core::array& array) {
+  // Only the types that kernels tell apart.
+  if (array.dtype() == core::float16) return MLX_FLOAT16;
+  if (array.dtype() == core::bfloat16) return MLX_BFLOAT16;
+  return MLX_FLOAT32;
+}
+
+core::Dtype dtype_of(mlx_dtype type) {
+  if (type == MLX_FLOAT16) return core::float16;
+  return type == MLX_BFLOAT16 ? core::bfloat16 : core::float32;
+}
+
+// An operand's memory, its shape with it: the array may be gone when the kernel begins.
+struct Memory {
+  void* data;
+  mlx_dtype type;
+  std::vector<int> shape;
+
+  explicit Memory(const core::array& array)
+      : data(const_cast<char*>(array.data<char>())),
+        type(type_of(array)),
+        shape(array.shape().begin(), array.shape().end()) {}
+  operator PackedOperand() const { return {data, type, shape}; }
+};
+
+void run_in_memory(const PackedTask& task, const std::vector<Memory>& operands,
+                   const Memory& result) {
+  const std::vector<PackedOperand> all(operands.begin(), operands.end());
+  run(task, all, result);
+}
+
+class Packed : public core::UnaryPrimitive {
+ public:
+  Packed(core::Stream stream, PackedTask task)
+      : core::UnaryPrimitive(stream), task_(std::move(task)) {}
+
+  void eval_cpu(const std::vector<core::array>& inputs, core::array& out) override {
+    out.set_data(core::allocator::malloc(out.nbytes()));
+    auto& encoder = core::cpu::get_command_encoder(stream());
+    std::vector<Memory> operands;
+    for (const core::array& in : inputs) {
+      encoder.set_input_array(in);
+      operands.emplace_back(in);
+    }
+    encoder.set_output_array(out);
+    encoder.dispatch(run_in_memory, task_, std::move(operands), Memory(out));
+  }
+  void eval_gpu(const std::vector<core::array>&, core::array&) override {
+    throw std::runtime_error("kernels for packed matrices run on the CPU");
+  }
+  const char* name() const override { return "Packed"; }
+  bool is_equivalent(const core::Primitive& other) const override {
+    return task_ == static_cast<const Packed&>(other).task_;
+  }
+
+ private:
+  PackedTask task_;
+};
+
+const core::array& node_of(const Array& array) {
+  return *static_cast<const core::array*>(array.raw().ctx);
+}
+
+}  // namespace
+
+Array mlxnx::mlxc::packed_node(const PackedTask& task, std::span<const Array* const> operands,
+                               std::span<const int> shape, mlx_dtype type) {
+  std::vector<core::array> inputs;
+  for (const Array* const operand : operands) inputs.push_back(node_of(contiguous(*operand)));
+  const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
+  ++thread_state.nodes;
+  auto node =
+      std::make_unique<core::array>(core::Shape(shape.begin(), shape.end()), dtype_of(type),
+                                    std::make_shared<Packed>(stream, task), std::move(inputs));
+  Array result = Array::adopt({node.release()});
+  check_fits(result);
+  return result;
+}
