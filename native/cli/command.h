@@ -11,6 +11,7 @@ using Action = std::function<int()>;
 
 /// Each adds its options to `app`; the returned action holds what they were set to.
 Action add_bench(CLI::App& app);
+Action add_benchmark(CLI::App& app);
 Action add_cache_prompt(CLI::App& app);
 Action add_chat(CLI::App& app);
 Action add_convert(CLI::App& app);
@@ -18,6 +19,7 @@ Action add_generate(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_inspect(CLI::App& app);
 Action add_ops(CLI::App& app);
+Action add_perplexity(CLI::App& app);
 Action add_pull(CLI::App& app);
 Action add_replay(CLI::App& app);
 Action add_run(CLI::App& app);

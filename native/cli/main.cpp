@@ -29,6 +29,7 @@ constexpr std::array kCommands = {
 #ifdef MLXNX_WITH_BENCH
     Command{"bench", "Time this build's ops", mlxnx::cli::add_bench},
 #endif
+    Command{"benchmark", "Time a language model", mlxnx::cli::add_benchmark},
     Command{"cache-prompt", "Keep what a language model makes of a prompt",
             mlxnx::cli::add_cache_prompt},
     Command{"chat", "Talk with a language model", mlxnx::cli::add_chat},
@@ -38,6 +39,8 @@ constexpr std::array kCommands = {
     Command{"inspect", "Show what a file of tensors, a model or a program holds",
             mlxnx::cli::add_inspect},
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
+    Command{"perplexity", "Measure how well a language model foretells a text",
+            mlxnx::cli::add_perplexity},
     Command{"pull", "Download a model of a hub into the cache", mlxnx::cli::add_pull},
     Command{"replay", "Run recorded calls of Nx and compare the answers", mlxnx::cli::add_replay},
     Command{"run", "Run a program file", mlxnx::cli::add_run},
