@@ -13,26 +13,51 @@ namespace mlxnx::llm {
 namespace {
 
 const Family* const kFamilies[] = {
+    &kApertus,
+    &kCohere,
     &kCohere2,
     &kErnie45,
+    &kExaone,
     &kExaone4,
     &kGemma,
     &kGemma2,
+    &kGemma3,
     &kGemma3Text,
+    &kGlm,
+    &kGlm4,
     &kGpt2,
+    &kGptBigcode,
     &kGptNeoX,
     &kGranite,
+    &kHelium,
+    &kHunyuanV1Dense,
+    &kInternLm2,
     &kInternLm3,
+    &kLille130m,
     &kLlama,
+    &kMiMo,
     &kMiniCpm,
     &kMinistral3,
+    &kMistral3,
+    &kNanoChat,
+    &kNemotron,
+    &kOlmo,
     &kOlmo2,
+    &kOlmo3,
+    &kOpenElm,
+    &kPhi,
     &kPhi3,
+    &kPlamo,
+    &kQwen,
     &kQwen2,
+    &kQwen2Vl,
     &kQwen3,
+    &kQwen3Vl,
+    &kSeedOss,
     &kSmolLm3,
     &kStableLm,
     &kStarcoder2,
+    &kTeleChat3,
 };
 
 /// Types that are made as others are.
@@ -40,9 +65,8 @@ struct OtherName {
   std::string_view name, family;
 };
 constexpr OtherName kOtherNames[] = {
-    {"iquestcoder", "llama"},
-    {"mistral", "llama"},
-    {"xverse", "llama"},
+    {"iquestcoder", "llama"},   {"llava", "mistral3"}, {"mistral", "llama"},
+    {"qwen2_5_vl", "qwen2_vl"}, {"xverse", "llama"},
 };
 
 const Family* find(std::string_view name) {

@@ -32,6 +32,7 @@ Attention attention(const Config& config, std::size_t layer, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.bias = config.get<bool>("attention_bias");
   options.wide = true;
+  check_heads_fill(options);
   std::optional<Rope> rope;
   if (!is_global(config, layer)) {
     rope.emplace(RopeSettings{

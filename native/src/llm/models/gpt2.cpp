@@ -1,6 +1,4 @@
 // GPT-2. mlx-lm: models/gpt2.py
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -15,22 +13,21 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
 namespace {
 
+Config with_own_names(const Config& config) {
+  return with_names(config, {{"hidden_size", "n_embd"},
+                             {"num_attention_heads", "n_head"},
+                             {"num_hidden_layers", "n_layer"}});
+}
+
 AttentionOptions options_of(const Config& config) {
-  AttentionOptions options;
-  options.dims = size_in(config, "n_embd");
-  options.heads = options.kv_heads = size_in(config, "n_head");
-  if (options.dims % options.heads != 0) {
-    throw FormatError(
-        fmt::format("[load] n_embd is {} in the settings, and n_head, which does not divide it, {}",
-                    options.dims, options.heads));
-  }
-  options.head_dim = options.dims / options.heads;
+  AttentionOptions options = attention_options(config);
+  options.kv_heads = options.heads;
+  check_heads_fill(options);
   options.bias = true;
   return options;
 }
@@ -43,42 +40,32 @@ struct Mlp : PlainMlp {
 };
 
 Norm norm(const Config& config, Maker& maker) {
-  return maker.layer_norm(size_in(config, "n_embd"), config.get<double>("layer_norm_epsilon"));
+  return layer_norm(config, maker, config.get<double>("layer_norm_epsilon"));
 }
 
 struct Block : PreNormBlock<SelfAttention, Mlp> {
   static constexpr const char* member_names() { return "attn, mlp, ln_1, ln_2"; }
 
   Block(const Config& config, std::size_t, Maker& maker)
-      : PreNormBlock{{FusedAttention(options_of(config), std::nullopt, maker)},
-                     {PlainMlp(size_in(config, "n_embd"), 4 * size_in(config, "n_embd"), true,
-                               maker, &nn::gelu_approx)},
-                     norm(config, maker),
-                     norm(config, maker)} {}
-};
-
-struct Body {
-  nn::Embedding wte, wpe;
-  std::vector<Block> h;
-  Norm ln_f;
-  MLXNX_MEMBERS(wte, wpe, h, ln_f)
+      : PreNormBlock{
+            {FusedAttention(options_of(config), std::nullopt, maker)},
+            {PlainMlp(hidden_size(config), 4 * hidden_size(config), true, maker, &nn::gelu_approx)},
+            norm(config, maker),
+            norm(config, maker)} {}
 };
 
 struct Model {
-  Body model;
+  GptBody<Block> model;
   MLXNX_MEMBERS(model)
 
-  Model(const Config& config, Maker& maker)
-      : model{
-            maker.embedding(vocabulary_size(config), size_in(config, "n_embd")),
-            maker.embedding(size_in(config, "n_positions"), size_in(config, "n_embd")),
-            make_layers<Block>(config, static_cast<std::size_t>(size_in(config, "n_layer")), maker),
-            norm(config, maker)} {}
+  Model(const Config& given, Maker& maker) : Model(with_own_names(given), maker, 0) {}
   Tensor operator()(const Tensor& tokens, Step& step) const {
-    const Tensor h = model.wte(tokens) + learned_positions(model.wpe, step);
-    return model.wte.as_linear(through(model.h, h, step, model.ln_f));
+    return model.wte.as_linear(model(tokens, step));
   }
   std::vector<LayerCache> make_cache() const { return full_caches(model.h.size()); }
+
+ private:
+  Model(const Config& config, Maker& maker, int) : model(config, maker, norm(config, maker)) {}
 };
 
 // Published weights are those of convolutions, and stand outside of a `model`.

@@ -12,7 +12,6 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
-#include "mlxnx/error.h"
 #include "mlxnx/operators.h"
 
 namespace mlxnx::llm {
@@ -21,12 +20,7 @@ namespace {
 FusedAttention attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.kv_heads = options.heads;
-  if (options.dims % options.heads != 0) {
-    throw FormatError(
-        fmt::format("[load] hidden_size is {} in the settings, and num_attention_heads, which does "
-                    "not divide it, {}",
-                    options.dims, options.heads));
-  }
+  check_heads_fill(options);
   options.bias = true;
   return {options,
           Rope({.dims = rotary_dims(options.head_dim, config.get<double>("rotary_pct")),

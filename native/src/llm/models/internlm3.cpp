@@ -27,7 +27,9 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 };
 
 struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
+  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {
+    require_rope_scaling(config, {"linear", "dynamic"});
+  }
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {

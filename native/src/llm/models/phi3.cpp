@@ -1,10 +1,7 @@
 // Phi-3 and Phi-4. mlx-lm: models/phi3.py
-#include <fmt/format.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "llm/models/models.h"
 #include "llm/parts/attention.h"
@@ -12,7 +9,6 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
-#include "mlxnx/error.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -21,12 +17,7 @@ namespace {
 std::optional<Config> scaling(const Config& config) {
   std::optional<Config> scaling = rope_scaling(config);
   if (!scaling) return scaling;
-  const std::string kind =
-      scaling->get<std::string>(scaling->contains("type") ? "type" : "rope_type");
-  if (kind != "longrope" && kind != "su" && kind != "linear") {
-    throw UnsupportedError(fmt::format(
-        "[load] rope_scaling of the kind {:?}: this family has longrope, su and linear", kind));
-  }
+  require_rope_scaling(config, {"longrope", "su", "linear"});
   scaling->set("original_max_position_embeddings",
                config.get<std::int64_t>("original_max_position_embeddings", 4096));
   return scaling;

@@ -35,6 +35,7 @@ AttentionOptions options_of(const Config& config) {
   options.bias = config.get<bool>("use_qkv_bias");
   options.output_bias = false;
   options.wide = true;
+  check_heads_fill(options);
   return options;
 }
 

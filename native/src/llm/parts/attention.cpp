@@ -129,6 +129,12 @@ AttentionOptions attention_options(const Config& config) {
   return options;
 }
 
+void check_heads_fill(const AttentionOptions& options) {
+  if (options.heads * options.head_dim == options.dims) return;
+  throw FormatError(fmt::format("[load] {} heads of {} numbers are not the {} of the model",
+                                options.heads, options.head_dim, options.dims));
+}
+
 std::int64_t rotary_dims(std::int64_t head_dim, double part) {
   return static_cast<std::int64_t>(static_cast<double>(head_dim) * part);
 }

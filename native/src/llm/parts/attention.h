@@ -55,6 +55,8 @@ struct AttentionOptions {
 /// `num_attention_heads`, `num_key_value_heads`, `head_dim` and `hidden_size` of the settings.
 /// Throws: FormatError for heads of no size, and those that can't share keys and values.
 AttentionOptions attention_options(const Config& config);
+/// Throws: FormatError unless the heads together have as many numbers as the model.
+void check_heads_fill(const AttentionOptions& options);
 /// How many numbers of a head that part of it is.
 std::int64_t rotary_dims(std::int64_t head_dim, double part);
 

@@ -17,6 +17,14 @@ Config with_defaults(Config config, std::string_view defaults) {
   return config;
 }
 
+Config with_names(Config config,
+                  std::initializer_list<std::pair<std::string_view, std::string_view>> names) {
+  for (const auto& [own, given] : names) {
+    if (config.contains(given)) config.set_from(own, Config(config), given);
+  }
+  return config;
+}
+
 std::int64_t size_in(const Config& config, std::string_view key,
                      std::optional<std::int64_t> absent) {
   const auto value =

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,11 +17,15 @@
 #include "mlxnx/config.h"
 #include "mlxnx/nn/embedding.h"
 #include "mlxnx/nn/linear.h"
+#include "mlxnx/operators.h"
 
 namespace mlxnx::llm {
 
 /// The settings with those of a JSON object where they say nothing.
 Config with_defaults(Config config, std::string_view defaults);
+/// The settings with those of other names under ours: pairs of ours and theirs.
+Config with_names(Config config,
+                  std::initializer_list<std::pair<std::string_view, std::string_view>> names);
 /// A size or a count among the settings.
 /// Throws: FormatError where it is absent, unless there is an `absent`, less than 1 or absurd.
 std::int64_t size_in(const Config& config, std::string_view key,
@@ -92,8 +97,26 @@ struct Decoder {
   }
 };
 
-/// The same with the layer that answers a number for each word: one of its own, or, tied, the
-/// embedding.
+/// The same by GPT's names, with positions from a table.
+template <typename Block>
+struct GptBody {
+  nn::Embedding wte, wpe;
+  std::vector<Block> h;
+  Norm ln_f;
+  MLXNX_MEMBERS(wte, wpe, h, ln_f)
+
+  GptBody(const Config& config, Maker& maker, Norm norm)
+      : wte(maker.embedding(vocabulary_size(config), hidden_size(config))),
+        wpe(maker.embedding(size_in(config, "n_positions"), hidden_size(config))),
+        h(make_layers<Block>(config, layer_count(config), maker)),
+        ln_f(std::move(norm)) {}
+  Tensor operator()(const Tensor& tokens, Step& step) const {
+    return through(h, wte(tokens) + learned_positions(wpe, step), step, ln_f);
+  }
+};
+
+/// An embedding, layers and a norm with the layer that answers a number for each word: one of its
+/// own, or, tied, the embedding.
 template <typename Block, typename Body = Decoder<Block>>
 struct CausalLm {
   Body model;

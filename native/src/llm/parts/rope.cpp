@@ -1,6 +1,7 @@
 #include "llm/parts/rope.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -110,7 +111,21 @@ std::vector<double> proportional(const RopeSettings& settings, const Config& sca
   return result;
 }
 
+std::string kind_of(const Config& scaling) {
+  return scaling.contains("type") ? scaling.get<std::string>("type")
+                                  : scaling.get<std::string>("rope_type", "default");
+}
+
 }  // namespace
+
+void require_rope_scaling(const Config& config, std::initializer_list<std::string_view> kinds) {
+  const std::optional<Config> scaling = rope_scaling(config);
+  if (!scaling) return;
+  const std::string kind = kind_of(*scaling);
+  if (std::ranges::find(kinds, std::string_view(kind)) != kinds.end()) return;
+  throw UnsupportedError(fmt::format("[load] rope_scaling of the kind {:?}: this family has {}",
+                                     kind, fmt::join(kinds, ", ")));
+}
 
 std::optional<Config> rope_scaling(const Config& config, std::string_view key) {
   if (!config.contains(key)) return std::nullopt;
@@ -123,11 +138,15 @@ Rope::Rope(const RopeSettings& settings)
     throw FormatError(fmt::format(
         "[rope] {} numbers of each head are to be turned, and they go in pairs", dims_));
   }
+  if (settings.backwards) {
+    std::vector<double> turned = lengths(settings, settings.dims);
+    for (double& length : turned) length = -length;
+    frequencies_ = list(turned);
+    return;
+  }
   if (!settings.scaling) return;
   const Config& scaling = *settings.scaling;
-  const std::string kind = scaling.contains("type")
-                               ? scaling.get<std::string>("type")
-                               : scaling.get<std::string>("rope_type", "default");
+  const std::string kind = kind_of(scaling);
   if (kind == "default" || kind == "mrope") return;
   if (kind == "linear") {
     scale_ = 1 / scaling.get<double>("factor");

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "llm/step.h"
 #include "mlxnx/config.h"
@@ -15,12 +17,16 @@ struct RopeSettings {
   std::int64_t dims = 0;  ///< how many numbers of each row are turned
   double base = 10'000;
   bool traditional = false;
+  bool backwards = false;                        ///< by the negative angle
   std::optional<Config> scaling = std::nullopt;  ///< `rope_scaling`
   std::optional<std::int64_t> max_positions = std::nullopt;
 };
 
 /// `rope_scaling` of the settings, if it holds anything.
 std::optional<Config> rope_scaling(const Config& config, std::string_view key = "rope_scaling");
+
+/// Throws: UnsupportedError where `rope_scaling` is of another kind than these.
+void require_rope_scaling(const Config& config, std::initializer_list<std::string_view> kinds);
 
 /// Turns queries and keys by their positions: plainly, or scaled by "linear", "dynamic", "llama3",
 /// "yarn", "longrope" or "proportional". mlx-lm: rope_utils.initialize_rope

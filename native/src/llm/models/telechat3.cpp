@@ -1,0 +1,41 @@
+// TeleChat 3. mlx-lm: models/telechat3.py
+#include <cstddef>
+
+#include "llm/models/models.h"
+#include "llm/parts/attention.h"
+#include "llm/parts/block.h"
+#include "llm/parts/decoder.h"
+#include "llm/parts/mlp.h"
+#include "llm/sanitize.h"
+
+namespace mlxnx::llm {
+namespace {
+
+Attention attention(const Config& config, Maker& maker) {
+  AttentionOptions options = attention_options(config);
+  options.bias = config.get<bool>("attention_bias", false);
+  RopeSettings rope = rope_settings(config, options.head_dim);
+  rope.traditional = false;
+  return {options, Rope(rope), maker};
+}
+
+struct Block : PreNormBlock<Attention, GatedMlp> {
+  Block(const Config& config, std::size_t, Maker& maker)
+      : PreNormBlock{attention(config, maker),
+                     gated_mlp(config, maker, config.get<bool>("mlp_bias", false)),
+                     rms_norm(config, maker), rms_norm(config, maker)} {}
+};
+
+struct Model : CausalLm<Block> {
+  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
+};
+
+void sanitize(nn::Parameters& weights, const Config& config) {
+  drop_unused(weights, is_tied(config, false));
+}
+
+}  // namespace
+
+const Family kTeleChat3{"telechat3", &make_module<Model>, &sanitize};
+
+}  // namespace mlxnx::llm
