@@ -1,5 +1,5 @@
-// Values that are made of tensors: tensors, numbers, tuples, arrays, vectors, maps, optionals, and
-// structs that name their members:
+// Values that are made of tensors: tensors, numbers, tuples, arrays, vectors, maps, optionals,
+// variants, and structs that name their members:
 //
 //     struct Layer {
 //       Tensor weights, bias;
@@ -15,6 +15,7 @@
 #include <string>
 #include <tuple>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "mlxnx/tensor.h"
@@ -58,6 +59,10 @@ concept OptionalLike = requires(T& value) {
   *value;
 };
 template <typename T>
+concept VariantLike = requires {
+  std::variant_size<std::remove_cv_t<T>>::value;
+};
+template <typename T>
 inline constexpr bool kUnknown = false;
 
 }  // namespace tree
@@ -81,6 +86,9 @@ void visit_tree(T& value, OnTensor& on_tensor, OnFixed& on_fixed) {
   } else if constexpr (tree::OptionalLike<T>) {
     on_fixed(value.has_value());
     if (value.has_value()) visit_tree(*value, on_tensor, on_fixed);
+  } else if constexpr (tree::VariantLike<T>) {
+    on_fixed(value.index());
+    std::visit(each, value);
   } else {
     static_assert(tree::kUnknown<T>, "name this struct's members with MLXNX_MEMBERS");
   }
@@ -109,7 +117,8 @@ std::string text_of(const Key& key) {
 
 /// Calls `on_tensor` with the name and each tensor of `value`, in the order of `visit_tree`. A name
 /// is the path to the tensor: members by their names, elements of tuples and lists by their number,
-/// those of maps by their key, with dots between: "layers.0.weight". Empty for a tensor alone.
+/// those of maps by their key, with dots between: "layers.0.weight"; what optionals and variants
+/// hold by the name of these. Empty for a tensor alone.
 template <typename T, typename OnTensor>
 void visit_named(T& value, OnTensor& on_tensor, const std::string& path = "") {
   const auto below = [&path](const std::string& name) {
@@ -139,6 +148,8 @@ void visit_named(T& value, OnTensor& on_tensor, const std::string& path = "") {
     std::apply(each, value);
   } else if constexpr (tree::OptionalLike<T>) {
     if (value.has_value()) visit_named(*value, on_tensor, path);
+  } else if constexpr (tree::VariantLike<T>) {
+    std::visit([&](auto& held) { visit_named(held, on_tensor, path); }, value);
   } else {
     static_assert(tree::kUnknown<T>, "name this struct's members with MLXNX_MEMBERS");
   }

@@ -19,6 +19,13 @@ std::optional<Tensor> find(const Parameters& tensors, const std::string& layer,
   return found->second;
 }
 
+// Whether shapes of `lora_a` and `lora_b` are those of a change of one matrix, or of several.
+bool is_change_of(const Shape& whole, const Shape& a, const Shape& b) {
+  if (a.size() != whole.size() || b.size() != whole.size()) return false;
+  if (whole.size() == 2) return a[0] == whole[1] && b[1] == whole[0] && a[1] == b[0];
+  return a == Shape{whole[0], b[2], whole[2]} && b == Shape{whole[0], whole[1], a[1]};
+}
+
 }  // namespace
 
 void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
@@ -55,14 +62,13 @@ void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
                               b = find(adapter.tensors, layer, "lora_b"),
                               m = find(adapter.tensors, layer, "m");
   if (!a && !b) return;
-  const std::int64_t rows = weight.shape()[0], columns = columns_of(weight, form);
-  const bool fits = a && b && a->rank() == 2 && b->rank() == 2 && a->shape()[0] == columns &&
-                    b->shape()[1] == rows && a->shape()[1] == b->shape()[0];
-  if (!fits) {
+  Shape whole = weight.shape();
+  whole.back() = columns_of(weight, form);
+  if (!a || !b || !is_change_of(whole, a->shape(), b->shape())) {
     throw ArgumentError(
-        fmt::format("[load_adapter] the layer {:?} has {} by {} weights, and its change is lora_a "
-                    "{} and lora_b {}",
-                    layer, rows, columns, a ? to_string(a->type()) : "missing",
+        fmt::format("[load_adapter] the layer {:?} has weights {}, and its change is lora_a {} and "
+                    "lora_b {}",
+                    layer, to_string(whole), a ? to_string(a->type()) : "missing",
                     b ? to_string(b->type()) : "missing"));
   }
   form.lora_a = a;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -28,6 +29,17 @@ void drop_unused(nn::Parameters& weights, bool is_tied) {
   drop_tied_head(weights, is_tied);
 }
 
+void drop_layers_past(nn::Parameters& weights, std::size_t count) {
+  constexpr std::string_view kLayers = "model.layers.";
+  drop(weights, [&](std::string_view name) {
+    if (!name.starts_with(kLayers)) return false;
+    std::size_t number = 0;
+    const char* const begin = name.data() + kLayers.size();
+    return std::from_chars(begin, name.data() + name.size(), number).ec == std::errc() &&
+           number >= count;
+  });
+}
+
 void rename(nn::Parameters& weights, const std::function<std::string(std::string_view)>& rename) {
   nn::Parameters renamed;
   for (auto& [name, tensor] : weights) {
@@ -35,6 +47,13 @@ void rename(nn::Parameters& weights, const std::function<std::string(std::string
     if (!other.empty()) renamed.insert_or_assign(std::move(other), std::move(tensor));
   }
   weights = std::move(renamed);
+}
+
+void rename_one(nn::Parameters& weights, const std::string& from, const std::string& to) {
+  auto node = weights.extract(from);
+  if (node.empty()) return;
+  node.key() = to;
+  weights.insert(std::move(node));
 }
 
 std::string replaced(std::string_view name, std::string_view from, std::string_view to) {

@@ -20,8 +20,12 @@ void drop_tied_head(nn::Parameters& weights, bool is_tied);
 /// Leaves out the buffers of rotary positions, and a tied head: what checkpoints of most families
 /// hold beside the weights.
 void drop_unused(nn::Parameters& weights, bool is_tied);
+/// Leaves out `model.layers.<n>.…` from the layer `count` on, which predict several tokens.
+void drop_layers_past(nn::Parameters& weights, std::size_t count);
 /// Gives each tensor the name that `rename` answers; an empty one leaves it out.
 void rename(nn::Parameters& weights, const std::function<std::string(std::string_view)>& rename);
+/// The same with a single one, if it is there.
+void rename_one(nn::Parameters& weights, const std::string& from, const std::string& to);
 /// `from` replaced by `to`, wherever it stands.
 std::string replaced(std::string_view name, std::string_view from, std::string_view to);
 /// Stacks `<prefix>.experts.<0…>.<from>.<part>` to `<prefix>.<to>.<part>`, for weight, scales,

@@ -23,8 +23,10 @@ Quantized packed(const Tensor& weight, const WeightForm& form) {
 // The type that a quantized matrix had or is to have: scales of u8 know none.
 DType dense_type(const WeightForm& form) { return form.biases ? form.biases->dtype() : DType::f32; }
 
-// The change, `[rows, columns]`.
+// The change, `[rows, columns]`, or one for each matrix of several.
 Tensor change_of(const WeightForm& form) {
+  if (form.lora_a->rank() == 3)
+    return dot(*form.lora_b, {2}, {0}, *form.lora_a, {1}, {0}) * form.lora_scale;
   return transpose(dot(*form.lora_a, *form.lora_b)) * form.lora_scale;
 }
 
@@ -57,6 +59,19 @@ Tensor times_weight(const Tensor& x, const Tensor& weight, const WeightForm& for
   const Tensor change = dot(dot(x, *form.lora_a), *form.lora_b) * form.lora_scale;
   const Tensor changed = as_type(product + change, product.dtype());
   return form.m ? as_type(changed * stretch(weight, form), product.dtype()) : changed;
+}
+
+Tensor times_chosen(const Tensor& x, const Tensor& weight, const WeightForm& form,
+                    const Tensor& numbers, bool sorted) {
+  const GatherOptions chosen{.rhs_indices = numbers, .sorted_indices = sorted};
+  const auto times = [&](const Tensor& rows, const Tensor& matrices) {
+    return gather_dot(rows, transpose(matrices, {.axes = Axes{0, 2, 1}}), chosen);
+  };
+  const Tensor product = form.is_quantized() ? gather_quantized_dot(x, packed(weight, form), chosen)
+                                             : times(x, weight);
+  if (!form.is_adapted()) return product;
+  const Tensor change = times(times(x, *form.lora_a), *form.lora_b) * form.lora_scale;
+  return as_type(product + change, product.dtype());
 }
 
 Tensor take_rows(const Tensor& weight, const WeightForm& form, const Tensor& numbers) {
@@ -118,10 +133,17 @@ void adapt(Tensor& weight, WeightForm& form, const LoraOptions& options, bool ha
                         " has a change of low rank already: fuse the model first");
   }
   const Tensor dense = dense_weight(weight, form);
-  const std::int64_t rows = dense.shape()[0], columns = dense.shape()[1];
+  const bool is_of_several = dense.rank() == 3;
+  if (is_of_several && has_lengths) {
+    throw UnsupportedError("[to_dora] the layer " + (name.empty() ? "itself" : name) +
+                           " has several matrices, whose rows have no lengths to learn; to_lora "
+                           "changes it");
+  }
+  const std::int64_t columns = dense.shape().back(), rows = dense.shape()[dense.rank() - 2];
   const double bound = 1 / std::sqrt(static_cast<double>(columns));
-  form.lora_a = random::uniform(key, {columns, rank}, {.low = -bound, .high = bound});
-  form.lora_b = zeros({rank, rows});
+  const Shape a = is_of_several ? Shape{dense.shape()[0], rank, columns} : Shape{columns, rank};
+  form.lora_a = random::uniform(key, a, {.low = -bound, .high = bound});
+  form.lora_b = zeros(is_of_several ? Shape{dense.shape()[0], rows, rank} : Shape{rank, rows});
   form.lora_scale = options.scale;
   if (has_lengths) form.m = lengths_of_rows(as_type(dense, DType::f32));
 }

@@ -97,6 +97,27 @@ TEST(LoadWeights, PutsChangesOfLowRankBesideMatrices) {
   EXPECT_EQ(loaded.first.weight.to_bytes(), base.first.weight.to_bytes());
 }
 
+struct Experts {
+  Tensor weight;
+  nn::WeightForm form = {};
+  MLXNX_MEMBERS(weight, form)
+};
+
+TEST(LoadWeights, PutsAChangeBesideEachOfSeveralMatrices) {
+  const TempFolder folder;
+  folder.write("adapter_config.json", R"({"lora_parameters": {"scale": 3}})");
+  const Experts base{.weight = random::normal(key(1), {3, 32, 64})};
+  const Tensor a = random::normal(key(2), {3, 2, 64}), b = random::normal(key(3), {3, 32, 2});
+  save_safetensors(folder / "adapters.safetensors", {{"lora_a", a}, {"lora_b", b}});
+  const Experts fused = nn::fuse(nn::load_adapter(base, Adapter::read(folder.path())));
+  EXPECT_TRUE(are_close(fused.weight, base.weight + dot(b, {2}, {0}, a, {1}, {0}) * 3));
+  save_safetensors(folder / "adapters.safetensors",
+                   {{"lora_a", reshape(a, {2, 3, 64})}, {"lora_b", b}});
+  EXPECT_THAT(
+      error_of<ArgumentError>([&] { nn::load_adapter(base, Adapter::read(folder.path())); }),
+      AllOf(HasSubstr("weights [3][32][64]"), HasSubstr("lora_a f32[2][3][64]")));
+}
+
 TEST(LoadWeights, RefusesAnAdapterOfAnotherModel) {
   const TempFolder folder;
   const Model base(1);

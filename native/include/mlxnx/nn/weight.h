@@ -14,6 +14,7 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <variant>
 #include <vector>
 
 #include "mlxnx/nn/layer.h"
@@ -23,14 +24,17 @@
 namespace mlxnx::nn {
 
 /// What a layer's `weight` is, beside its elements: nothing of this for a dense matrix `[rows,
-/// columns]`. Tensors have mlx's names and are the layer's own: "scales", "lora_a".
+/// columns]`, or for several, `[matrices, rows, columns]`, of which rows choose one. Tensors have
+/// mlx's names and are the layer's own: "scales", "lora_a".
 struct WeightForm {
   /// Of a quantized matrix, whose `weight` holds words: see `mlxnx::Quantized`.
   std::optional<Tensor> scales, biases, global_scale;
   QuantizationMode mode = QuantizationMode::kAffine;
   std::optional<std::int64_t> bits, group_size;  ///< numbers wherever there are scales
   /// A change of low rank, `lora_scale` times the transposed product of `[columns, rank]` and
-  /// `[rank, rows]`; and for DoRA the length that each row is to have, `[rows]`.
+  /// `[rank, rows]`; and for DoRA the length that each row is to have, `[rows]`. Of several
+  /// matrices it is the product of `lora_b` `[matrices, rows, rank]` and `lora_a` `[matrices, rank,
+  /// columns]`, as mlx-lm has it.
   std::optional<Tensor> lora_a, lora_b, m;
   double lora_scale = 0;
   MLXNX_INLINE_MEMBERS(scales, biases, global_scale, mode, bits, group_size, lora_a, lora_b, m,
@@ -46,6 +50,11 @@ Tensor dense_weight(const Tensor& weight, const WeightForm& form);
 std::int64_t columns_of(const Tensor& weight, const WeightForm& form);
 /// `x` times the transposed matrix: `[…, columns]` as `[…, rows]`.
 Tensor times_weight(const Tensor& x, const Tensor& weight, const WeightForm& form);
+/// The same with several matrices, of which `numbers` chooses: `x` `[…, count, columns]` as `[…,
+/// count, rows]`, where the axes before the last two and those of `numbers` broadcast. `sorted`
+/// says that the numbers are in order, which GPUs make use of.
+Tensor times_chosen(const Tensor& x, const Tensor& weight, const WeightForm& form,
+                    const Tensor& numbers, bool sorted = false);
 /// Rows of the matrix, by their numbers.
 Tensor take_rows(const Tensor& weight, const WeightForm& form, const Tensor& numbers);
 
@@ -98,6 +107,8 @@ void visit(T& value, const Change& change, const std::string& path = "") {
     std::apply(each, value);
   } else if constexpr (tree::OptionalLike<T>) {
     if (value.has_value()) visit(*value, change, path);
+  } else if constexpr (tree::VariantLike<T>) {
+    std::visit([&](auto& held) { visit(held, change, path); }, value);
   }
 }
 
@@ -135,6 +146,7 @@ Model dequantize(Model model, const NamePredicate& which = {}) {
 /// `model` with changes of low rank (Hu and others, 2021) beside the matrices, dense or quantized,
 /// of the layers that `which` means. A new change is zero: `lora_a` is uniform within
 /// 1 / sqrt(columns), drawn by `key` (u32[2]), and `lora_b` zeros.
+/// Layers of several matrices get a change of each.
 /// Throws: ArgumentError for a rank below 1 and a layer that has a change already.
 ///
 ///     nn::to_lora(model, {.rank = 8}, key);
@@ -150,6 +162,7 @@ Model to_lora(Model model, const LoraOptions& options, Tensor key,
 
 /// The same with lengths of rows that are learnt beside their directions (DoRA, Liu and others,
 /// 2024). No gradient goes through the lengths that are divided by.
+/// Throws: as `to_lora`; UnsupportedError for a layer of several matrices.
 ///
 ///     nn::to_dora(model, {.rank = 8}, key);
 template <typename Model>

@@ -11,12 +11,13 @@
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
-namespace {
 
 Tensor mask_of(const Attended& attended, std::int64_t queries, std::int64_t keys) {
   if (attended.mask) return *attended.mask;
   return new_axis(iota({queries}) + (keys - queries), 1) >= new_axis(iota({keys}), 0);
 }
+
+namespace {
 
 // `a · bᵀ` or `a · b` for each head; `a` is `[batch, shared, repeats, rows, …]`.
 Tensor product(const Tensor& a, const CachedRows& b, bool transposed) {
@@ -54,9 +55,26 @@ Tensor composed(const Tensor& queries, const Attended& attended, const AttendOpt
   return reshape(product(weights, attended.values, false), {batch, heads, length, -1});
 }
 
+// Leaves of what is seen the keys of a query's own chunk; the cache is to hold all keys.
+void see_chunks(Attended& attended, const Step& step, std::int64_t chunk) {
+  const std::int64_t length = step.length(), keys = step.offset() + length;
+  if (keys <= chunk) return;
+  // Padding in front shifts the chunks of each text.
+  const auto chunk_of = [&](const Tensor& places) {
+    Tensor positions = reshape(places, {1, 1, 1, -1});
+    if (step.position().rank() != 0)
+      positions = positions + reshape(step.position() - step.offset(), {step.batch(), 1, 1, 1});
+    return quotient(max(positions, Tensor(0)), Tensor(chunk));
+  };
+  const Tensor own = chunk_of(iota({length}) + step.offset()), others = chunk_of(iota({keys}));
+  const Tensor is_same = transpose(own, {.axes = Axes{0, 1, 3, 2}}) == others;
+  attended.mask = logical_and(mask_of(attended, length, keys), is_same);
+  attended.causal = false;
+}
+
 Tensor grown(const QueryGrowth& growth, const Step& step, DType type) {
   // Padding stands before the first position, where the logarithm has no value.
-  const Tensor turns = floor(max(step.positions(), Tensor(0)) / growth.length);
+  const Tensor turns = floor(max(step.positions() + growth.first, Tensor(0)) / growth.length);
   const Tensor factors = as_type(log(turns + 1) * growth.beta + 1, type);
   // [length, 1] or [batch, 1, length, 1]
   return factors.rank() == 1 ? new_axis(factors, 1) : new_axis(new_axis(factors, 1), 3);
@@ -80,7 +98,13 @@ Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values, S
     return as_type(attend(as_type(queries, DType::f32), keys, values, step, layer, others),
                    values.dtype());
   }
-  const Attended attended = step.attend(layer, keys, values);
+  return attend_to(step.attend(layer, keys, values), queries, step, options);
+}
+
+Tensor attend_to(const Attended& given, const Tensor& queries, const Step& step,
+                 const AttendOptions& options) {
+  Attended attended = given;
+  if (options.chunk != 0) see_chunks(attended, step, options.chunk);
   if (attended.keys.quantized || options.softcap != 0) return composed(queries, attended, options);
   return fast::scaled_dot_product_attention(queries, *attended.keys.dense, *attended.values.dense,
                                             {.scale = options.scale,

@@ -19,12 +19,20 @@ struct AttendOptions {
   std::optional<Tensor> sinks = std::nullopt;  ///< one for each head
   double softcap = 0;                          ///< products stay below it; 0: they are free
   bool wide = false;                           ///< products in f32, whatever the types are
+  std::int64_t chunk = 0;  ///< only keys of a query's own so many tokens are seen; 0: any
 };
 
 /// Puts keys and values into the cache of a layer and attends to all that it holds:
 /// `[batch, heads, length, size]` each, where the heads of keys and values divide those of queries.
 Tensor attend(const Tensor& queries, const Tensor& keys, const Tensor& values, Step& step,
               std::size_t layer, const AttendOptions& options);
+
+/// The second half of it, for layers that share what another one remembers.
+Tensor attend_to(const Attended& attended, const Tensor& queries, const Step& step,
+                 const AttendOptions& options);
+
+/// Which keys the queries see: u8, broadcast to `[batch, heads, queries, keys]`.
+Tensor mask_of(const Attended& attended, std::int64_t queries, std::int64_t keys);
 
 /// `[batch, length, heads · size]` to `[batch, heads, length, size]`, and back.
 Tensor to_heads(const Tensor& x, std::int64_t heads);
@@ -36,6 +44,7 @@ std::vector<Tensor> parts_of(const Tensor& x, const std::vector<std::int64_t>& s
 struct QueryGrowth {
   double beta = 0;
   double length = 1;
+  std::int64_t first = 0;  ///< the position of the first token
 };
 
 struct AttentionOptions {

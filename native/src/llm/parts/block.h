@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <variant>
 
 #include "llm/parts/norm.h"
 #include "llm/step.h"
@@ -11,6 +12,16 @@
 #include "mlxnx/tensor_tree.h"
 
 namespace mlxnx::llm {
+
+/// A layer, or whichever of several kinds a variant holds, called.
+template <typename Layer>
+Tensor run(const Layer& layer, const Tensor& x) {
+  if constexpr (tree::VariantLike<Layer>) {
+    return std::visit([&](const auto& held) { return held(x); }, layer);
+  } else {
+    return layer(x);
+  }
+}
 
 /// Both parts get what is normed, and are added to what is not.
 template <typename Attention, typename Mlp>
@@ -23,7 +34,7 @@ struct PreNormBlock {
 
   Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
     const Tensor h = x + scaled(self_attn(input_layernorm(x), step, layer));
-    return h + scaled(mlp(post_attention_layernorm(h)));
+    return h + scaled(run(mlp, post_attention_layernorm(h)));
   }
 
  private:

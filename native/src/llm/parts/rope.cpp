@@ -163,7 +163,7 @@ Rope::Rope(const RopeSettings& settings)
     magnitude_ = scaled.magnitude;
   } else if (kind == "longrope" || kind == "su") {
     frequencies_ = list(longrope(settings, scaling));
-    magnitude_ = longrope_magnitude(settings, scaling);
+    magnitude_ = settings.magnitude ? *settings.magnitude : longrope_magnitude(settings, scaling);
   } else if (kind == "proportional") {
     frequencies_ = list(proportional(settings, scaling));
   } else {

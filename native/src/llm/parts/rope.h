@@ -20,6 +20,8 @@ struct RopeSettings {
   bool backwards = false;                        ///< by the negative angle
   std::optional<Config> scaling = std::nullopt;  ///< `rope_scaling`
   std::optional<std::int64_t> max_positions = std::nullopt;
+  /// Of what "longrope" turns; none: as its lengths have it.
+  std::optional<double> magnitude = std::nullopt;
 };
 
 /// `rope_scaling` of the settings, if it holds anything.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "mlxnx/mlxnx.h"
@@ -151,6 +152,65 @@ TEST(LowRank, TracesKeepTheirScaleApart) {
   const Tensor zero = plain(x), one = call(once, x), two = call(twice, x);
   EXPECT_LT(difference(two - zero, (one - zero) * 2), 1e-5);
   EXPECT_GT(difference(one, zero), 1e-3);
+}
+
+// Matrices of which each row chooses one.
+struct Experts {
+  Tensor weight;
+  WeightForm form;
+  MLXNX_MEMBERS(weight, form)
+  Tensor operator()(const Tensor& x, const Tensor& numbers) const {
+    return times_chosen(x, weight, form, numbers);
+  }
+};
+
+TEST(SeveralMatrices, AreChosenByNumberInAllForms) {
+  const Experts dense{.weight = sin(iota({3, 5, 64})), .form = {}};
+  const Tensor x = cos(iota({2, 1, 1, 64}));
+  const Tensor numbers = tensor({{2, 0}, {1, 2}});
+  const auto alone = [&](const Experts& experts, std::int64_t row, std::int64_t number) {
+    const Tensor matrix = take(dense_weight(experts.weight, experts.form), Tensor(number));
+    return dot(reshape(take(x, Tensor(row)), {1, 64}), {1}, matrix, {1});
+  };
+  for (const Experts& experts : {dense, quantize(dense, {}, {.bits = 8})}) {
+    const Tensor answer = experts(x, numbers);
+    ASSERT_EQ(answer.type(), (TensorType{DType::f32, {2, 2, 1, 5}}));
+    EXPECT_LT(difference(take(take(answer, Tensor(0)), Tensor(0)), alone(experts, 0, 2)), 1e-4);
+    EXPECT_LT(difference(take(take(answer, Tensor(1)), Tensor(0)), alone(experts, 1, 1)), 1e-4);
+  }
+}
+
+TEST(SeveralMatrices, HaveAChangeEach) {
+  const Experts plain{.weight = sin(iota({3, 6, 64})), .form = {}};
+  const Tensor x = cos(iota({2, 1, 1, 64}));
+  const Tensor numbers = tensor({{2, 0}, {1, 2}});
+  Experts changed = to_lora(plain, {.rank = 2, .scale = 3}, key(4));
+  EXPECT_EQ(changed.form.lora_a->shape(), (Shape{3, 2, 64}));
+  EXPECT_EQ(changed.form.lora_b->shape(), (Shape{3, 6, 2}));
+  EXPECT_EQ(difference(changed(x, numbers), plain(x, numbers)), 0);
+  changed.form.lora_b = sin(iota({3, 6, 2}));
+  EXPECT_GT(difference(changed(x, numbers), plain(x, numbers)), 1e-2);
+  const Experts fused = fuse(changed);
+  EXPECT_FALSE(fused.form.is_adapted());
+  EXPECT_LT(difference(fused(x, numbers), changed(x, numbers)), 1e-4);
+  EXPECT_THAT(error_of<UnsupportedError>([&] { to_dora(plain, {.rank = 2}, key(4)); }),
+              HasSubstr("[to_dora] the layer itself has several matrices"));
+}
+
+struct Either {
+  std::variant<Linear, Experts> layer;
+  MLXNX_MEMBERS(layer)
+};
+
+TEST(WeightForms, WhatVariantsHoldHasTheirName) {
+  const Either linear{.layer = Linear({.input_dims = 64, .output_dims = 3, .bias = false}, key(1))};
+  const Either experts{.layer = Experts{.weight = sin(iota({3, 6, 64})), .form = {}}};
+  for (const Either& either : {linear, experts}) {
+    std::vector<std::string> names;
+    for (const auto& [name, tensor] : parameters(quantize(either))) names.push_back(name);
+    EXPECT_THAT(names, ElementsAre("layer.biases", "layer.scales", "layer.weight"));
+    EXPECT_EQ(tensors_of(either).size(), 1U);
+  }
 }
 
 TEST(QuantizedLayers, AreMadeAndRefused) {
