@@ -13,13 +13,16 @@ namespace mlxnx::llm {
 namespace {
 
 const Family* const kFamilies[] = {
+    &kAfmoe,
     &kApertus,
     &kBailingMoe,
     &kCohere,
     &kCohere2,
+    &kDbrx,
     &kDeepseek,
     &kDeepseekV2,
     &kDeepseekV3,
+    &kDeepseekV32,
     &kDots1,
     &kErnie45,
     &kErnie45Moe,
@@ -43,14 +46,18 @@ const Family* const kFamilies[] = {
     &kGranite,
     &kGranitemoe,
     &kHelium,
+    &kHunyuan,
     &kHunyuanV1Dense,
     &kInternLm2,
     &kInternLm3,
+    &kKlear,
     &kLille130m,
     &kLlama,
     &kLlama4,
     &kLlama4Text,
+    &kLongcatFlash,
     &kMiMo,
+    &kMimoV2Flash,
     &kMiniCpm,
     &kMinimax,
     &kMinistral3,
@@ -79,6 +86,7 @@ const Family* const kFamilies[] = {
     &kSmolLm3,
     &kStableLm,
     &kStarcoder2,
+    &kStep3p5,
     &kTeleChat3,
 };
 
@@ -92,8 +100,11 @@ constexpr OtherName kOtherNames[] = {
     {"joyai_llm_flash", "deepseek_v3"},
     {"kimi_k2", "deepseek_v3"},
     {"llava", "mistral3"},
+    {"minimax_m2", "minimax"},
     {"mistral", "llama"},
+    {"phi-msft", "phixtral"},
     {"qwen2_5_vl", "qwen2_vl"},
+    {"solar_open", "glm4_moe"},
     {"xverse", "llama"},
 };
 

@@ -5,13 +5,16 @@
 
 namespace mlxnx::llm {
 
+extern const Family kAfmoe;
 extern const Family kApertus;
 extern const Family kBailingMoe;
 extern const Family kCohere;
 extern const Family kCohere2;
+extern const Family kDbrx;
 extern const Family kDeepseek;
 extern const Family kDeepseekV2;
 extern const Family kDeepseekV3;
+extern const Family kDeepseekV32;
 extern const Family kDots1;
 extern const Family kErnie45;
 extern const Family kErnie45Moe;
@@ -35,14 +38,18 @@ extern const Family kGptOss;
 extern const Family kGranite;
 extern const Family kGranitemoe;
 extern const Family kHelium;
+extern const Family kHunyuan;
 extern const Family kHunyuanV1Dense;
 extern const Family kInternLm2;
 extern const Family kInternLm3;
+extern const Family kKlear;
 extern const Family kLille130m;
 extern const Family kLlama;
 extern const Family kLlama4;
 extern const Family kLlama4Text;
+extern const Family kLongcatFlash;
 extern const Family kMiMo;
+extern const Family kMimoV2Flash;
 extern const Family kMiniCpm;
 extern const Family kMinimax;
 extern const Family kMinistral3;
@@ -71,6 +78,7 @@ extern const Family kSeedOss;
 extern const Family kSmolLm3;
 extern const Family kStableLm;
 extern const Family kStarcoder2;
+extern const Family kStep3p5;
 extern const Family kTeleChat3;
 
 }  // namespace mlxnx::llm

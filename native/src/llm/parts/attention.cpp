@@ -58,6 +58,10 @@ Tensor composed(const Tensor& queries, const Attended& attended, const AttendOpt
 // Leaves of what is seen the keys of a query's own chunk; the cache is to hold all keys.
 void see_chunks(Attended& attended, const Step& step, std::int64_t chunk) {
   const std::int64_t length = step.length(), keys = step.offset() + length;
+  if (attended.keys.dense && attended.keys.dense->shape()[2] != keys) {
+    throw UnsupportedError(
+        "[attend] attention by chunks needs all keys: make the cache without max_kv_size");
+  }
   if (keys <= chunk) return;
   // Padding in front shifts the chunks of each text.
   const auto chunk_of = [&](const Tensor& places) {

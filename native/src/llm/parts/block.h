@@ -71,7 +71,7 @@ struct SandwichBlock {
 
   Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
     const Tensor h = sum(x, post_attention_layernorm(self_attn(input_layernorm(x), step, layer)));
-    return sum(h, post_feedforward_layernorm(mlp(pre_feedforward_layernorm(h))));
+    return sum(h, post_feedforward_layernorm(run(mlp, pre_feedforward_layernorm(h))));
   }
 
  private:

@@ -91,12 +91,17 @@ LatentProjections::LatentProjections(const LatentOptions& sizes, std::optional<R
 }
 
 LatentRows LatentProjections::rows(const Tensor& x, const Step& step) const {
-  const Tensor all = q_proj ? (*q_proj)(x) : (*q_b_proj)((*q_a_layernorm)((*q_a_proj)(x)));
+  std::optional<Tensor> query_latent;
+  if (!q_proj) query_latent = (*q_a_layernorm)((*q_a_proj)(x));
+  Tensor all = q_proj ? (*q_proj)(x) : (*q_b_proj)(*query_latent);
+  if (options.query_factor != 1) all = all * options.query_factor;
   auto [plain, turned] = split(to_heads(all, options.heads), options.plain_dims, {.axis = -1});
   auto [latent, keys] = split(kv_a_proj_with_mqa(x), options.rank, {.axis = -1});
   keys = new_axis(keys, 1);
-  return {plain, rope ? (*rope)(turned, step) : turned, kv_a_layernorm(latent),
-          rope ? (*rope)(keys, step) : keys};
+  latent = kv_a_layernorm(latent);
+  if (options.latent_factor != 1) latent = latent * options.latent_factor;
+  return {plain, rope ? (*rope)(turned, step) : turned, latent, rope ? (*rope)(keys, step) : keys,
+          query_latent};
 }
 
 LatentAttention::LatentAttention(const LatentOptions& sizes, std::optional<Rope> positions,
@@ -106,7 +111,11 @@ LatentAttention::LatentAttention(const LatentOptions& sizes, std::optional<Rope>
       unembed_out(sizes.heads, sizes.rank, sizes.value_dims, maker) {}
 
 Tensor LatentAttention::operator()(const Tensor& x, Step& step, std::size_t layer) const {
-  const LatentRows some = rows(x, step);
+  return attend(rows(x, step), step, layer);
+}
+
+Tensor LatentAttention::attend(const LatentRows& some, Step& step, std::size_t layer,
+                               const std::optional<Tensor>& chosen) const {
   const Attended attended = step.attend(layer, new_axis(some.latent, 1), some.turned_keys);
   if (attended.keys.quantized) {
     throw UnsupportedError("[attend] latent attention takes no quantized cache: leave it dense");
@@ -114,8 +123,9 @@ Tensor LatentAttention::operator()(const Tensor& x, Step& step, std::size_t laye
   const Tensor &latent = *attended.keys.dense, &turned = *attended.values.dense;
   Tensor scores = dot(some.turned_queries * options.scale, {3}, {0},
                       squeeze(turned, {.axes = Axes{1}}), {2}, {0});
-  if (attended.mask || attended.causal) {
-    const Tensor seen = mask_of(attended, step.length(), latent.shape()[2]);
+  if (attended.mask || attended.causal || chosen) {
+    Tensor seen = mask_of(attended, step.length(), latent.shape()[2]);
+    if (chosen) seen = logical_and(seen, *chosen);
     scores = select(broadcast(seen, scores.shape()), scores,
                     constant(least(scores.dtype()), scores.dtype()));
   }

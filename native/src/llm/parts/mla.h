@@ -40,9 +40,8 @@ struct LatentOptions {
   std::int64_t value_dims = 0;
   bool bias = false;
   double scale = 1;
-  double eps = 1e-6;  ///< of the norms
-  /// Whether rows are scaled by the square root of the model's size over theirs.
-  bool is_scaled = false;
+  double eps = 1e-6;                           ///< of the norms
+  double query_factor = 1, latent_factor = 1;  ///< of queries, and of what keys are made of
 };
 
 /// `kv_lora_rank`, `q_lora_rank`, `qk_nope_head_dim` and the like, with the scale of products that
@@ -54,6 +53,7 @@ struct LatentRows {
   Tensor plain_queries, turned_queries;  ///< `[batch, heads, length, …]`
   Tensor latent;                         ///< `[batch, length, rank]`, normalized
   Tensor turned_keys;                    ///< `[batch, 1, length, rope_dims]`
+  std::optional<Tensor> query_latent;    ///< what queries are made of, where they are of few
 };
 
 struct LatentProjections {
@@ -78,6 +78,9 @@ struct LatentAttention : LatentProjections {
 
   LatentAttention(const LatentOptions& options, std::optional<Rope> rope, Maker& maker);
   Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const;
+  /// The same without the keys that `chosen`, u8 `[batch, 1, length, keys]`, leaves out.
+  Tensor attend(const LatentRows& some, Step& step, std::size_t layer,
+                const std::optional<Tensor>& chosen = std::nullopt) const;
 };
 
 /// Remembers the keys and values. mlx-lm: deepseek_v2
