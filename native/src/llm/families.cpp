@@ -32,6 +32,7 @@ const Family* const kFamilies[] = {
     &kGemma,
     &kGemma2,
     &kGemma3,
+    &kGemma3n,
     &kGemma3Text,
     &kGemma4,
     &kGemma4Text,
@@ -59,6 +60,7 @@ const Family* const kFamilies[] = {
     &kMiMo,
     &kMimoV2Flash,
     &kMiniCpm,
+    &kMiniCpm3,
     &kMinimax,
     &kMinistral3,
     &kMistral3,
@@ -88,6 +90,7 @@ const Family* const kFamilies[] = {
     &kStarcoder2,
     &kStep3p5,
     &kTeleChat3,
+    &kYoutuLlm,
 };
 
 /// Types that are made as others are.

@@ -24,6 +24,7 @@ extern const Family kExaoneMoe;
 extern const Family kGemma;
 extern const Family kGemma2;
 extern const Family kGemma3;
+extern const Family kGemma3n;
 extern const Family kGemma3Text;
 extern const Family kGemma4;
 extern const Family kGemma4Text;
@@ -51,6 +52,7 @@ extern const Family kLongcatFlash;
 extern const Family kMiMo;
 extern const Family kMimoV2Flash;
 extern const Family kMiniCpm;
+extern const Family kMiniCpm3;
 extern const Family kMinimax;
 extern const Family kMinistral3;
 extern const Family kMistral3;
@@ -80,5 +82,6 @@ extern const Family kStableLm;
 extern const Family kStarcoder2;
 extern const Family kStep3p5;
 extern const Family kTeleChat3;
+extern const Family kYoutuLlm;
 
 }  // namespace mlxnx::llm
