@@ -132,7 +132,8 @@ struct GatedDeltaOptions {
 /// A linear attention whose state is corrected step by step: with s the state times its gate,
 /// s + beta (v - s k) kᵀ is the next one, and that times q the value of the step.
 /// Shapes: `queries` and `keys` `[batch, length, shared, size]`, `values` `[batch, length, heads,
-/// width]`, `gates` and `beta` `[batch, length, heads]`; `shared` divides the heads.
+/// width]`, `beta` `[batch, length, heads]`, `gates` the same or one for each number of a key,
+/// `[batch, length, heads, size]`; `shared` divides the heads. Many tokens are computed in chunks.
 /// Throws: ShapeError for operands that do not fit.
 ///
 ///     auto [y, state] = gated_delta_update(q, k, v, gates, beta);

@@ -18,6 +18,7 @@ namespace mlxnx {
 namespace {
 
 using OptionalTensor = std::optional<Tensor>;
+using fast::GatedDeltaResult;
 using testing::DoubleNear;
 using testing::Each;
 using testing::ElementsAre;
@@ -319,6 +320,46 @@ TEST(Fast, DeltaRuleKeepsItsStateWhereMasked) {
   expect_near(first(values), short_values);
   EXPECT_EQ(values.shape(), (Shape{1, 3, 2, 5}));
   EXPECT_EQ(state.shape(), (Shape{1, 2, 5, 4}));
+}
+
+// Token by token, each from the state that the one before left.
+GatedDeltaResult delta_by_tokens(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& g,
+                                 const Tensor& beta) {
+  std::vector<Tensor> values;
+  OptionalTensor state;
+  for (std::int64_t at = 0; at < q.shape()[1]; ++at) {
+    const auto token = [&](const Tensor& x) { return slice_along_axis(x, at, 1, {.axis = 1}); };
+    auto [value, next] = fast::gated_delta_update(token(q), token(k), token(v), token(g),
+                                                  token(beta), {.initial_state = state});
+    values.push_back(value);
+    state = next;
+  }
+  return {concatenate(values, {.axis = 1}), *state};
+}
+
+TEST(Fast, DeltaRuleOfManyTokensIsThatOfEachAfterTheOther) {
+  // The last chunk is not full, and gates of 0 forget everything.
+  const Shape keys{2, 150, 2, 4};
+  const Tensor q = random_tensor(keys, DType::f64),
+               v = random_tensor({2, 150, 4, 5}, DType::f64, 3);
+  const Tensor k = random_tensor(keys, DType::f64, 2) * 0.4;
+  const Tensor beta = sigmoid(random_tensor({2, 150, 4}, DType::f64, 4));
+  for (const Shape& shape : {Shape{2, 150, 4}, Shape{2, 150, 4, 4}}) {
+    const Tensor shares = sigmoid(random_tensor(shape, DType::f64, 5));
+    const Tensor gates = select(shares > 0.2, shares, 0);
+    const auto [values, state] = fast::gated_delta_update(q, k, v, gates, beta);
+    const auto [each, last] = delta_by_tokens(q, k, v, gates, beta);
+    expect_near(values, each);
+    expect_near(state, last);
+  }
+}
+
+TEST(Fast, DeltaRuleStaysExactWhereAllTokensAreAlike) {
+  // Each token corrects what the one before wrote: sums of powers of that would lose all digits.
+  const Tensor k = broadcast(tensor({0.6F, 0.8F}), {1, 64, 1, 2});
+  const Tensor v = random_tensor({1, 64, 1, 3}), one = constant(1, DType::f32, {1, 64, 1});
+  const auto [values, state] = fast::gated_delta_update(k, k, v, one, one);
+  expect_near(values, v);
 }
 
 TEST(Fast, TracedAsOneInstruction) {
