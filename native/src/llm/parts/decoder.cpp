@@ -37,6 +37,10 @@ std::int64_t size_in(const Config& config, std::string_view key,
 
 std::int64_t hidden_size(const Config& config) { return size_in(config, "hidden_size"); }
 double norm_eps(const Config& config) { return config.get<double>("rms_norm_eps"); }
+Config with_norm_eps(Config config, std::string_view name) {
+  config.set("rms_norm_eps", config.get<double>(name));
+  return config;
+}
 std::int64_t vocabulary_size(const Config& config) { return size_in(config, "vocab_size"); }
 std::size_t layer_count(const Config& config) {
   return static_cast<std::size_t>(size_in(config, "num_hidden_layers"));

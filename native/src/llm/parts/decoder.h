@@ -34,6 +34,8 @@ std::int64_t size_in(const Config& config, std::string_view key,
 /// Throws: FormatError where they are absent or less than 1.
 std::int64_t hidden_size(const Config& config);
 double norm_eps(const Config& config);
+/// The settings with `rms_norm_eps` by another name of it.
+Config with_norm_eps(Config config, std::string_view name);
 std::int64_t vocabulary_size(const Config& config);
 std::size_t layer_count(const Config& config);
 /// Whether the embedding stands for `lm_head` as well: `tie_word_embeddings`.

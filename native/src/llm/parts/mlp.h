@@ -8,6 +8,7 @@
 #include "mlxnx/nn/activations.h"
 #include "mlxnx/nn/linear.h"
 #include "mlxnx/operators.h"
+#include "mlxnx/ops/shape.h"
 
 namespace mlxnx::llm {
 
