@@ -54,6 +54,8 @@ const Family* const kFamilies[] = {
     &kInternLm2,
     &kInternLm3,
     &kKlear,
+    &kLfm2,
+    &kLfm2Moe,
     &kLille130m,
     &kLlama,
     &kLlama4,

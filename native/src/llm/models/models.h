@@ -46,6 +46,8 @@ extern const Family kHunyuanV1Dense;
 extern const Family kInternLm2;
 extern const Family kInternLm3;
 extern const Family kKlear;
+extern const Family kLfm2;
+extern const Family kLfm2Moe;
 extern const Family kLille130m;
 extern const Family kLlama;
 extern const Family kLlama4;
