@@ -16,6 +16,7 @@ const Family* const kFamilies[] = {
     &kAfmoe,
     &kApertus,
     &kBailingMoe,
+    &kBailingMoeLinear,
     &kCohere,
     &kCohere2,
     &kDbrx,
@@ -53,6 +54,7 @@ const Family* const kFamilies[] = {
     &kHunyuanV1Dense,
     &kInternLm2,
     &kInternLm3,
+    &kJamba,
     &kKimiLinear,
     &kKlear,
     &kLfm2,
@@ -62,6 +64,7 @@ const Family* const kFamilies[] = {
     &kLlama4,
     &kLlama4Text,
     &kLongcatFlash,
+    &kMamba,
     &kMamba2,
     &kMiMo,
     &kMimoV2Flash,
@@ -85,6 +88,7 @@ const Family* const kFamilies[] = {
     &kPhimoe,
     &kPhixtral,
     &kPlamo,
+    &kPlamo2,
     &kQwen,
     &kQwen2,
     &kQwen2Moe,
@@ -94,6 +98,8 @@ const Family* const kFamilies[] = {
     &kQwen3Moe,
     &kQwen3Next,
     &kQwen3Vl,
+    &kRecurrentGemma,
+    &kRwkv7,
     &kSeedOss,
     &kSmolLm3,
     &kStableLm,
@@ -108,6 +114,7 @@ struct OtherName {
   std::string_view name, family;
 };
 constexpr OtherName kOtherNames[] = {
+    {"falcon_mamba", "mamba"},
     {"gemma4_unified", "gemma4"},
     {"iquestcoder", "llama"},
     {"joyai_llm_flash", "deepseek_v3"},
