@@ -115,7 +115,7 @@ TEST(LoadWeights, PutsAChangeBesideEachOfSeveralMatrices) {
                    {{"lora_a", reshape(a, {2, 3, 64})}, {"lora_b", b}});
   EXPECT_THAT(
       error_of<ArgumentError>([&] { nn::load_adapter(base, Adapter::read(folder.path())); }),
-      AllOf(HasSubstr("weights [3][32][64]"), HasSubstr("lora_a f32[2][3][64]")));
+      AllOf(HasSubstr("weights {3, 32, 64}"), HasSubstr("lora_a f32[2][3][64]")));
 }
 
 TEST(LoadWeights, RefusesAnAdapterOfAnotherModel) {

@@ -52,9 +52,9 @@ TEST(Routing, TakesTheLargestAndWeighsThem) {
 }
 
 TEST(Routing, CorrectionsChooseButDontWeigh) {
-  const Routed routed = route_by_scores(tensor({{5.0F, 4.0F, -5.0F}}),
-                                        {.experts = 3, .count = 1, .is_sigmoid = true},
-                                        tensor({0.0F, 0.0F, 2.0F}));
+  const Routed routed =
+      route_by_scores(tensor({{5.0F, 4.0F, -5.0F}}), {.experts = 3, .count = 1, .is_sigmoid = true},
+                      tensor({0.0F, 0.0F, 2.0F}));
   EXPECT_THAT(sorted_numbers(routed.experts), ElementsAre(2));
   EXPECT_NEAR(routed.scores.item<float>(), 0.0066929, 1e-6);
 }

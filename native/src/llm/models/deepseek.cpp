@@ -35,7 +35,7 @@ DeepseekMlp feed_forward(const Config& config, std::size_t layer, Maker& maker) 
   if (!is_layer_of_experts(config, layer)) return gated_mlp(config, maker);
   const std::int64_t hidden = size_in(config, "moe_intermediate_size");
   return CorrectedExperts(hidden_size(config), hidden,
-                          hidden * config.get<std::int64_t>("n_shared_experts", 0), false,
+                          width_of_shared(config, "n_shared_experts", hidden), false,
                           {.experts = size_in(config, "n_routed_experts"),
                            .count = size_in(config, "num_experts_per_tok")},
                           maker);

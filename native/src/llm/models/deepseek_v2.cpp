@@ -39,7 +39,7 @@ DeepseekMlp feed_forward(const Config& config, std::size_t layer, Maker& maker) 
   }
   const std::int64_t hidden = size_in(config, "moe_intermediate_size");
   return CorrectedExperts(hidden_size(config), hidden,
-                          hidden * config.get<std::int64_t>("n_shared_experts", 0), false, routing,
+                          width_of_shared(config, "n_shared_experts", hidden), false, routing,
                           maker);
 }
 

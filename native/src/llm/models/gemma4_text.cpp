@@ -202,7 +202,8 @@ Block::Block(const Config& config, std::size_t layer, Maker& maker)
     post_feedforward_layernorm_1 = post_feedforward_layernorm_2 = pre_feedforward_layernorm_2 =
         rms_norm(config, maker);
   }
-  if (const auto size = config.get<std::int64_t>("hidden_size_per_layer_input"); size != 0) {
+  if (config.get<std::int64_t>("hidden_size_per_layer_input") != 0) {
+    const std::int64_t size = size_in(config, "hidden_size_per_layer_input");
     per_layer_input_gate = maker.linear(dims, size, false);
     per_layer_projection = maker.linear(size, dims, false);
     post_per_layer_input_norm = rms_norm(config, maker);
@@ -268,7 +269,6 @@ TextModel::TextModel(const Config& config, Maker& maker)
     remembers.push_back(place);
   }
   const auto size = config.get<std::int64_t>("hidden_size_per_layer_input");
-  if (size < 0) throw FormatError(fmt::format("[load] hidden_size_per_layer_input is {}", size));
   if (size == 0) return;
   const auto all = static_cast<std::int64_t>(layers.size()) * size;
   embed_tokens_per_layer = maker.embedding(size_in(config, "vocab_size_per_layer_input"), all);

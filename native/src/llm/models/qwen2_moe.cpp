@@ -9,6 +9,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/moe.h"
 #include "mlxnx/error.h"
+#include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -49,6 +50,11 @@ struct Model : CausalLm<Block> {
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {
+  // GGUF files hold the single row of a gate as a list.
+  for (auto& [name, tensor] : weights) {
+    if (name.ends_with("shared_expert_gate.weight") && tensor.rank() == 1)
+      tensor = new_axis(tensor, 0);
+  }
   stack_layers_of_experts(weights, layer_count(config), "mlp", size_in(config, "num_experts"));
 }
 

@@ -185,6 +185,10 @@ Tensor CorrectedExperts::operator()(const Tensor& x) const {
   return shared_experts ? y + (*shared_experts)(x) : y;
 }
 
+std::int64_t width_of_shared(const Config& config, std::string_view key, std::int64_t hidden) {
+  return config.get<std::int64_t>(key, 0) == 0 ? 0 : size_in(config, key) * hidden;
+}
+
 bool is_layer_of_experts(const Config& config, std::size_t layer) {
   const std::int64_t frequency = size_in(config, "moe_layer_freq", 1);
   const auto number = static_cast<std::int64_t>(layer);
@@ -215,7 +219,7 @@ CorrectedExperts deepseek_experts(const Config& config, Maker& maker, double lea
   const std::int64_t hidden = size_in(config, "moe_intermediate_size");
   return {hidden_size(config),
           hidden,
-          hidden * config.get<std::int64_t>("n_shared_experts", 0),
+          width_of_shared(config, "n_shared_experts", hidden),
           true,
           routing,
           maker};

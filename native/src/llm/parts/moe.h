@@ -136,6 +136,10 @@ struct CorrectedExperts {
 /// What stands in a layer's place for the MLP in models like DeepSeek's.
 using DeepseekMlp = std::variant<GatedMlp, CorrectedExperts>;
 
+/// How wide what every token goes through is: the number under `key`, 0 where there is none, times
+/// the width of an expert. Throws: FormatError for less than 0.
+std::int64_t width_of_shared(const Config& config, std::string_view key, std::int64_t hidden);
+
 /// Whether `n_routed_experts`, `first_k_dense_replace` and `moe_layer_freq` give the layer experts.
 bool is_layer_of_experts(const Config& config, std::size_t layer);
 
