@@ -14,6 +14,9 @@ GOLDEN_NN := native/tests/golden_nn
 GOLDEN_GRADS := native/tests/golden_grads
 LARGE_GOLDEN := $(wildcard ../shared/golden/suite ../shared/golden/generated)
 LARGE_GOLDEN_NN := $(wildcard ../shared/golden/nn)
+# What mlx-lm answers with models; quantized ones hold words of MLX 0.32 too.
+GOLDEN_LLM := native/tests/golden_llm
+LARGE_GOLDEN_LLM := $(wildcard ../shared/golden/llm ../shared/golden/llm/sampling)
 BENCH_PEERS := $(BUILD)/deps/bench-peers
 BENCH_JAX := $(BUILD)/deps/bench-jax
 BENCH_LLM := $(BUILD)/deps/bench-llm
@@ -99,11 +102,13 @@ test-layers: $(SETUP) ## check who includes whom
 test-unit: build ## run the unit tests, the examples and the installation test
 	@$(CTEST) --test-dir $(BUILD)
 
-test-docs: build ## check that docs/ops.md is what the registry says, and README's code what the tests run
+test-docs: build ## check that docs/ops.md and docs/models.md are what the tables say, and README's code what the tests run
 	@python3 tools/check_readme.py
-	@$(BUILD)/bin/mlxnx ops --format md > $(BUILD)/ops.md
-	@diff -u docs/ops.md $(BUILD)/ops.md || { echo "docs/ops.md is out of date (make docs)"; exit 1; }
-	@echo "docs/ops.md is up to date"
+	@for page in ops models; do \
+	  $(BUILD)/bin/mlxnx $$page --format md > $(BUILD)/$$page.md; \
+	  diff -u docs/$$page.md $(BUILD)/$$page.md || { echo "docs/$$page.md is out of date (make docs)"; exit 1; }; \
+	  echo "docs/$$page.md is up to date"; \
+	done
 
 test-golden: build ## replay the recorded answers of Nx, with operands in every layout
 	@runs=0; \
@@ -114,12 +119,13 @@ test-golden: build ## replay the recorded answers of Nx, with operands in every 
 	}; \
 	for folder in $(GOLDEN) $(GOLDEN_NN); do replay $$folder --layout all; done; \
 	for folder in $(GOLDEN_GRADS); do replay $$folder --grads --layout all; done; \
-	for folder in $(LARGE_GOLDEN) $(LARGE_GOLDEN_NN); do replay $$folder; done; \
+	for folder in $(LARGE_GOLDEN) $(LARGE_GOLDEN_NN) $(GOLDEN_LLM) $(LARGE_GOLDEN_LLM); do replay $$folder; done; \
 	replay native/tests/golden --layout all --as-program; \
 	echo "-- small tensors left to MLX"; \
 	export MLXNX_AT_ONCE=0; \
 	for folder in $(GOLDEN) $(GOLDEN_NN); do replay $$folder --layout all; done; \
 	for folder in $(GOLDEN_GRADS); do replay $$folder --grads --layout all; done; \
+	replay $(GOLDEN_LLM); \
 	exit $${failed:-0}
 
 test-older: ## run the unit tests and the recorded answers on the older MLX
@@ -233,10 +239,11 @@ format: $(SETUP) ## format the C++ and Elixir sources
 lint: test-format test-layers ## check formatting, layers and shell scripts
 	@if command -v shellcheck >/dev/null; then shellcheck tools/*.sh .ci/run; else echo "shellcheck is not installed: skipped"; fi
 
-docs: build ## write docs/ops.md
+docs: build ## write docs/ops.md and docs/models.md
 	@mkdir -p docs
-	@$(BUILD)/bin/mlxnx ops --format md > docs/ops.md.new
-	@mv docs/ops.md.new docs/ops.md
+	@for page in ops models; do \
+	  $(BUILD)/bin/mlxnx $$page --format md > docs/$$page.md.new && mv docs/$$page.md.new docs/$$page.md; \
+	done
 
 clean: ## remove everything that was built or downloaded
 	rm -rf $(BUILD)

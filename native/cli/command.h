@@ -18,6 +18,7 @@ Action add_convert(CLI::App& app);
 Action add_generate(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_inspect(CLI::App& app);
+Action add_models(CLI::App& app);
 Action add_ops(CLI::App& app);
 Action add_perplexity(CLI::App& app);
 Action add_pull(CLI::App& app);

@@ -38,6 +38,7 @@ constexpr std::array kCommands = {
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},
     Command{"inspect", "Show what a file of tensors, a model or a program holds",
             mlxnx::cli::add_inspect},
+    Command{"models", "List the families of language models", mlxnx::cli::add_models},
     Command{"ops", "List the ops, their operands and attributes", mlxnx::cli::add_ops},
     Command{"perplexity", "Measure how well a language model foretells a text",
             mlxnx::cli::add_perplexity},

@@ -143,10 +143,4 @@ Model Model::fuse(bool dequantize) const {
   return {std::move(module), config_, family_};
 }
 
-std::vector<std::string_view> family_names() {
-  std::vector<std::string_view> names;
-  for (const Family* family : families()) names.push_back(family->name);
-  return names;
-}
-
 }  // namespace mlxnx::llm

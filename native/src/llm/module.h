@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,9 +69,6 @@ template <typename Model>
 std::unique_ptr<Module> make_module(const Config& config, Maker& maker) {
   return std::make_unique<ModuleOf<Model>>(Model(config, maker));
 }
-
-/// All families, in the order of their names.
-std::span<const Family* const> families();
 
 /// The family of a `model_type`, also by another name of it ("mistral").
 /// Throws: UnsupportedError with the nearest names where there is none.

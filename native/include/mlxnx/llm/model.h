@@ -5,6 +5,7 @@
 //     Tensor logits = model.forward(tensor({{1, 15043}}), cache);  // [1][2][vocabulary]
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -79,7 +80,21 @@ class Model {
   std::size_t layers_ = 0;  ///< of caches
 };
 
-/// The families that `Model::load` knows, by name.
-std::vector<std::string_view> family_names();
+/// What `Model::load` knows: a family of models, and how it was checked.
+struct FamilyInfo {
+  enum class Checked : std::uint8_t {
+    kRecorded,  ///< against recorded answers of mlx-lm, in all ways of running it
+    kDrawn,     ///< against mlx-lm once, with random weights
+  };
+  std::string_view name;   ///< its `model_type`
+  std::string_view title;  ///< "Qwen3"
+  std::vector<std::string_view> other_names;  ///< other types that are the same
+  Checked checked = Checked::kDrawn;
+  /// What mlx-lm, and so this, does otherwise than settings or the family's definition say.
+  std::string_view note;
+};
+
+/// In the order of their names.
+const std::vector<FamilyInfo>& families();
 
 }  // namespace mlxnx::llm
