@@ -9,6 +9,7 @@
 
 #include "llm/models/models.h"
 #include "llm/parts/attention.h"
+#include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/largest_experts.h"
 #include "llm/parts/mlp.h"

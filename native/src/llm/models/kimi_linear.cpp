@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "llm/models/models.h"
+#include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/gated_delta.h"
 #include "llm/parts/mla.h"

@@ -88,7 +88,7 @@ Attention full_attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.bias = config.get<bool>("attention_bias");
   options.norm_eps = norm_eps(config);
-  options.norms_whole_rows = true;
+  options.norms_rows = true;
   RopeSettings rope{.dims = options.head_dim, .base = config.get<double>("rope_theta", 10'000.0)};
   if (config.holds_object("rope_parameters"))
     rope.base = config.get<Config>("rope_parameters").get<double>("rope_theta", 10'000.0);
