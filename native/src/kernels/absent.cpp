@@ -18,6 +18,7 @@ void quantized_dot(const QuantizedMatrix&, const Rows&, std::int64_t, std::int64
                    std::int64_t) {
   refuse();
 }
+std::int64_t many_rows() { refuse(); }
 void dequantize_rows(const QuantizedMatrix&, std::int64_t, std::int64_t, float*) { refuse(); }
 void widen(Float, const std::uint16_t*, std::int64_t, float*) { refuse(); }
 void narrow(const float*, std::int64_t, Float, std::uint16_t*) { refuse(); }

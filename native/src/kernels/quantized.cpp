@@ -136,6 +136,9 @@ void QuantizedDot(const QuantizedMatrix& w, const Rows& x, std::int64_t first, s
   WithUnpacker(w, Dot{w, x, first, count, out, out_size});
 }
 
+// By time, against OpenBLAS.
+std::int64_t ManyRows() { return kLanes == 16 ? 192 : 14; }
+
 // A chunk's weights in their order.
 template <typename Unpacker>
 HWY_INLINE void StoreChunk(const V (&weights)[kVectors], float* out) {
@@ -207,6 +210,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace mlxnx::kernels {
 
+HWY_EXPORT(ManyRows);
 HWY_EXPORT(QuantizedDot);
 HWY_EXPORT(DequantizeRows);
 
@@ -231,6 +235,8 @@ void arrange(const QuantizedMatrix& w, const float* from, std::int64_t count, fl
     }
   }
 }
+
+std::int64_t many_rows() { return HWY_DYNAMIC_DISPATCH(ManyRows)(); }
 
 void quantized_dot(const QuantizedMatrix& w, const Rows& x, std::int64_t first, std::int64_t count,
                    float* out, std::int64_t out_size) {

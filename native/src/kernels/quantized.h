@@ -57,6 +57,9 @@ struct Rows {
 void quantized_dot(const QuantizedMatrix& w, const Rows& x, std::int64_t first, std::int64_t count,
                    float* out, std::int64_t out_size);
 
+/// From so many rows of `x` on it is quicker to unpack the matrix and leave the product to a BLAS.
+std::int64_t many_rows();
+
 /// Rows [first, first + count) of the matrix that `w` stands for.
 void dequantize_rows(const QuantizedMatrix& w, std::int64_t first, std::int64_t count, float* out);
 

@@ -92,24 +92,46 @@ HWY_INLINE void Straddling(const std::uint8_t* words, hn::Vec<DI> (&out)[kVector
 }
 #endif
 
-// Numbers of a table of 16.
-struct ShortTable {
+// Numbers of 4 bits as the floats that they are.
+struct E2m1 {
 #if HWY_MAX_BYTES == 64
-  V numbers;
-  HWY_INLINE V operator[](hn::Vec<DI> at) const {
-    return hn::TableLookupLanes(numbers, hn::IndicesFromVec(DF(), at));
+  V table;
+  HWY_INLINE E2m1() : table(hn::LoadU(DF(), kE2m1.data())) {}
+  HWY_INLINE V operator()(hn::Vec<DI> codes) const {
+    return hn::TableLookupLanes(table, hn::IndicesFromVec(DF(), codes));
+  }
+#elif HWY_MAX_BYTES == 32
+  V table;  // without those below 0
+  HWY_INLINE E2m1() : table(hn::LoadU(DF(), kE2m1.data())) {}
+  HWY_INLINE V operator()(hn::Vec<DI> codes) const {
+    const auto at = hn::And(codes, hn::Set(DI(), 7));
+    const V sizes = hn::TableLookupLanes(table, hn::IndicesFromVec(DF(), at));
+    const auto signs = hn::ShiftLeft<31>(hn::ShiftRight<3>(codes));
+    return hn::Xor(sizes, hn::BitCast(DF(), signs));
   }
 #else
-  const float* numbers;
-  HWY_INLINE V operator[](hn::Vec<DI> at) const { return hn::GatherIndex(DF(), numbers, at); }
+  HWY_INLINE V operator()(hn::Vec<DI> codes) const {
+    return hn::GatherIndex(DF(), kE2m1.data(), codes);
+  }
 #endif
 };
 
-HWY_INLINE ShortTable E2m1Table() {
-#if HWY_MAX_BYTES == 64
-  return {hn::LoadU(DF(), kE2m1.data())};
+// Numbers of 8 bits as the floats that they are.
+HWY_INLINE V E4m3(const std::uint8_t* codes) {
+#if HWY_MAX_BYTES >= 32
+  // An f16 of the same digits has an exponent that is smaller by 8.
+  const hn::Rebind<std::uint16_t, DF> d16;
+  const hn::Rebind<std::int16_t, DF> signed16;
+  const hn::Rebind<hwy::float16_t, DF> halves;
+  const auto wide = hn::PromoteTo(d16, hn::LoadU(hn::Rebind<std::uint8_t, DF>(), codes));
+  const auto size = hn::Set(d16, 0x7F);
+  const auto is_nan = hn::VecFromMask(d16, hn::Eq(hn::And(wide, size), size));
+  const auto moved = hn::ShiftRight<1>(hn::BitCast(signed16, hn::ShiftLeft<8>(wide)));
+  const auto digits = hn::And(hn::BitCast(d16, moved), hn::Set(d16, 0xBF80));
+  const auto half = hn::Or(digits, hn::And(is_nan, hn::Set(d16, 0x7C00)));
+  return hn::Mul(hn::PromoteTo(DF(), hn::BitCast(halves, half)), hn::Set(DF(), 256.0F));
 #else
-  return {kE2m1.data()};
+  return hn::GatherIndex(DF(), kE4m3.data(), LoadBytes(codes));
 #endif
 }
 
@@ -153,15 +175,16 @@ struct Affine<4> {
   static constexpr bool kOverread = false, kHasBias = true;
 
   struct Group {
-    ShortTable weights;
+    V weights;
     Group() = default;
     HWY_INLINE Group(const float* s, const float* b)
-        : weights{hn::Add(hn::Mul(hn::Iota(DF(), 0), hn::Set(DF(), *s)), hn::Set(DF(), *b))} {}
+        : weights(hn::Add(hn::Mul(hn::Iota(DF(), 0), hn::Set(DF(), *s)), hn::Set(DF(), *b))) {}
   };
   static HWY_INLINE void Unpack(const Group& group, const std::uint8_t* words, V (&out)[kVectors]) {
     hn::Vec<DI> numbers[kVectors];
     Nibbles(words, numbers);
-    MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) out[i] = group.weights[numbers[i]];
+    MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) out[i] =
+        hn::TableLookupLanes(group.weights, hn::IndicesFromVec(DF(), numbers[i]));
   }
 };
 #endif
@@ -178,9 +201,9 @@ struct Mxfp4 {
   static HWY_INLINE void Unpack(const Group& group, const std::uint8_t* words, V (&out)[kVectors]) {
     hn::Vec<DI> numbers[kVectors];
     Nibbles(words, numbers);
-    const ShortTable table = E2m1Table();
+    const E2m1 floats;
     MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) out[i] =
-        hn::Mul(table[numbers[i]], group.scale);
+        hn::Mul(floats(numbers[i]), group.scale);
   }
 };
 
@@ -200,14 +223,14 @@ struct Nvfp4 {
   static HWY_INLINE void Unpack(const Group& group, const std::uint8_t* words, V (&out)[kVectors]) {
     hn::Vec<DI> numbers[kVectors];
     Nibbles(words, numbers);
-    const ShortTable table = E2m1Table();
+    const E2m1 floats;
     MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) {
 #if HWY_MAX_BYTES == 64
       const V scale = hn::ConcatLowerLower(DF(), group.scale[1], group.scale[0]);
 #else
       const V scale = group.scale[i * kLanes % 16 / 8];
 #endif
-      out[i] = hn::Mul(table[numbers[i]], scale);
+      out[i] = hn::Mul(floats(numbers[i]), scale);
     }
   }
 };
@@ -218,10 +241,8 @@ struct Mxfp8 {
 
   using Group = Mxfp4::Group;
   static HWY_INLINE void Unpack(const Group& group, const std::uint8_t* words, V (&out)[kVectors]) {
-    MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) {
-      const auto numbers = LoadBytes(words + i * kLanes);
-      out[i] = hn::Mul(hn::GatherIndex(DF(), kE4m3.data(), numbers), group.scale);
-    }
+    MLXNX_UNROLL for (int i = 0; i < kVectors; ++i) out[i] =
+        hn::Mul(E4m3(words + i * kLanes), group.scale);
   }
 };
 

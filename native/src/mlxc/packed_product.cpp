@@ -30,6 +30,9 @@ Floats floats(std::int64_t count) {
 // From so many rows of x on it is quicker to unpack the matrix by panels than in each strip of
 // rows.
 constexpr std::int64_t kManyRows = 24;
+// Floats of rows of x that all rows of a matrix are multiplied with before the next ones are: they
+// stay in a core's cache.
+constexpr std::int64_t kBlock = 1 << 16;
 // Floats of a panel: it stays in a core's cache while it is multiplied.
 constexpr std::int64_t kPanel = 1 << 17;
 // Weights that each thread should get to multiply with up to four rows: some 0.1 milliseconds.
@@ -63,11 +66,15 @@ void multiply_few(const QuantizedMatrix& w, const float* x, std::int64_t rows, f
   }
   const double weights = static_cast<double>(w.rows) * static_cast<double>(w.columns);
   const int threads = threads_for(weights * static_cast<double>((rows + 3) / 4));
+  const std::int64_t block = std::max<std::int64_t>(kBlock / w.columns / 4 * 4, 16);
   // More parts than threads, so that a thread which others hold up costs less.
-  share(w.rows, threads == 1 ? 1 : 4 * threads, threads,
-        [&](std::int64_t first, std::int64_t count) {
-          kernels::quantized_dot(w, from, first, count, out + first, w.rows);
-        });
+  share(
+      w.rows, threads == 1 ? 1 : 4 * threads, threads, [&](std::int64_t first, std::int64_t count) {
+        for (std::int64_t i = 0; i < rows; i += block) {
+          const kernels::Rows some{from.data + i * from.size, std::min(block, rows - i), from.size};
+          kernels::quantized_dot(w, some, first, count, out + i * w.rows + first, w.rows);
+        }
+      });
 }
 
 enum Order : int { kRowMajor = 101, kNoTranspose = 111, kTranspose = 112 };
@@ -124,7 +131,8 @@ void multiply_untransposed(const QuantizedMatrix& w, const float* x, std::int64_
 void multiply_one(const QuantizedMatrix& w, bool transpose, const float* x, std::int64_t rows,
                   float* out) {
   if (!transpose) return multiply_untransposed(w, x, rows, out);
-  return rows < kManyRows ? multiply_few(w, x, rows, out) : multiply_many(w, x, rows, out);
+  return rows < kernels::many_rows() ? multiply_few(w, x, rows, out)
+                                     : multiply_many(w, x, rows, out);
 }
 
 // Matrix `number` of those that begin with `w`.

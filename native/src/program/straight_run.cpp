@@ -11,6 +11,7 @@
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/kernel_compiler.h"
+#include "mlxc/packed_kernels.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
@@ -45,6 +46,8 @@ struct Costs {
   bool add(const Instruction& instruction, std::span<const TensorType> types) {
     if (instruction.kind == InstructionKind::kConstant) return true;
     if (!instruction.regions.empty()) return false;
+    if (instruction.op->group == ops::Group::kQuantization)
+      return add_quantized(instruction, types);
     double elements = 0;
     const auto look_at = [&elements](const TensorType& type) {
       elements = std::max(elements, static_cast<double>(element_count(type.shape)));
@@ -80,6 +83,20 @@ struct Costs {
     at_once += now;
     graph += later;
     return true;
+  }
+  // The same kernel serves both, and takes some ten weights in a nanosecond. The left operand has
+  // to be small, or the packed matrix where there is none.
+  bool add_quantized(const Instruction& instruction, std::span<const TensorType> types) {
+    const std::string_view name = instruction.op->name;
+    const bool is_product = name == "fast:quantized_dot" || name == "fast:gather_quantized_dot";
+    if (!mlxc::has_packed_kernels() || (!is_product && name != "fast:dequantize")) return false;
+    const auto size = [&types](ValueId id) {
+      return static_cast<double>(element_count(types[id].shape));
+    };
+    constexpr double kMost = 1 << 14;
+    if (size(instruction.operands[0]) > kMost) return false;
+    const double work = is_product ? size(instruction.operands[1]) : size(instruction.operands[0]);
+    return add(1'500 + work, 5'000 + work);
   }
   bool add_product(const Instruction& instruction, std::span<const TensorType> types) {
     const bool is_f32 = instruction.outputs.front().dtype == DType::f32;

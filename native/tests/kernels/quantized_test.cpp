@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <numeric>
 #include <ostream>
 #include <random>
 #include <vector>
@@ -245,6 +246,31 @@ TEST_F(QuantizedKernels, KeepWhatIsNoNumberInItsRow) {
             dot(sample.matrix(),
                 std::vector<float>(static_cast<std::size_t>(sample.matrix().columns), 1), 1);
         for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(std::isfinite(got[i]), i != 1) << i;
+      }
+    }
+  });
+}
+
+TEST_F(QuantizedKernels, ReadEveryCodeOfEightBits) {
+  std::vector<std::uint8_t> codes(256);
+  std::iota(codes.begin(), codes.end(), std::uint8_t{0});
+  const std::vector<std::uint8_t> ones(8, 127);
+  const QuantizedMatrix w{.packing = Packing::kMxfp8,
+                          .bits = 8,
+                          .group_size = 32,
+                          .rows = 1,
+                          .columns = 256,
+                          .words = codes.data(),
+                          .scales = ones.data()};
+  for_each_kind([&] {
+    std::vector<float> got(256);
+    dequantize_rows(w, 0, 1, got.data());
+    for (std::uint32_t code = 0; code < 256; ++code) {
+      const double wanted = e4m3(code);
+      if (std::isnan(wanted)) {
+        EXPECT_TRUE(std::isnan(got[code])) << code;
+      } else {
+        EXPECT_EQ(got[code], wanted) << code;
       }
     }
   });
