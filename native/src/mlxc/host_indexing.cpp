@@ -69,10 +69,22 @@ void multiply(const Matrices& a, const Matrices& b, float* to) {
 
 #endif
 
+// Of any size: of a table only what is taken is read.
+Source table_of(const Array& array) {
+  Source table(array);
+  if (table || array.size() == 0 || array.rank() > HostBlock::kMostRank) return table;
+  if (!is_computed(array) || !is_row_contiguous(array)) return table;
+  table.data = static_cast<const std::byte*>(data_pointer(array));
+  table.type = array.mlx_type();
+  table.shape = array.shape();
+  table.size = static_cast<std::size_t>(array.size());
+  return table;
+}
+
 }  // namespace
 
 Array take(const Array& a, const Array& indices, int axis) {
-  const Source in(a);
+  const Source in = table_of(a);
   const Source where(indices);
   if (!in || !where || axis_of(axis, in.shape.size()) >= in.shape.size()) return {};
   const std::size_t at = axis_of(axis, in.shape.size());

@@ -165,6 +165,13 @@ TEST(QuantizedDot, IsComputedAtOnceWhereRowsAreFew) {
     eval({two.weight, two.scales, *two.biases});
     EXPECT_TRUE(is_ready(dequantize(two)));
     EXPECT_FALSE(is_ready(dequantize(one)));
+    // As an embedding takes them.
+    const auto taken = [](const Tensor& of) { return take(of, tensor({4999, 3}), {.axis = 0}); };
+    const Tensor embedded =
+        dequantize({taken(one.weight), taken(one.scales), taken(*one.biases), form});
+    EXPECT_TRUE(is_ready(embedded));
+    EXPECT_EQ(as_type(embedded, DType::f32).to_vector<float>(),
+              as_type(taken(dequantize(one)), DType::f32).to_vector<float>());
   }
 }
 
