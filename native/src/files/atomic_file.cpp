@@ -6,12 +6,12 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 #include <utility>
 
+#include "files/descriptors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -22,21 +22,20 @@ AtomicFile::AtomicFile(std::filesystem::path path, std::string_view op)
   const auto kind = std::filesystem::status(path_, unknown).type();
   using std::filesystem::file_type;
   if (kind != file_type::regular && kind != file_type::not_found && kind != file_type::none) {
-    file_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC);
+    file_ = open_descriptor(path_.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
-    static std::atomic<unsigned> number = 0;
     place_ = kind == file_type::regular ? std::filesystem::canonical(path_, unknown) : path_;
     if (place_.empty()) place_ = path_;
-    partial_ = fmt::format("{}.{}-{}.partial", place_.string(), ::getpid(), number.fetch_add(1));
-    file_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    errno = partial_.make(place_, [this](const std::filesystem::path& path) {
+      file_ = open_descriptor(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      return file_ < 0 ? errno : 0;
+    });
   }
   if (file_ < 0) refuse(errno);
 }
 
 AtomicFile::~AtomicFile() {
-  if (file_ < 0) return;
-  ::close(file_);
-  if (!partial_.empty()) ::unlink(partial_.c_str());
+  if (file_ >= 0) ::close(file_);
 }
 
 void AtomicFile::refuse(int error) const {
@@ -77,11 +76,14 @@ void AtomicFile::pad(std::uint64_t alignment) {
 }
 
 void AtomicFile::commit() {
-  if (!partial_.empty() && (::fsync(file_) != 0 || ::rename(partial_.c_str(), place_.c_str()) != 0))
-    refuse(errno);
+  const bool is_moved = partial_.exists();
+  if (is_moved) {
+    if (::fsync(file_) != 0) refuse(errno);
+    if (const int error = partial_.take(place_); error != 0) refuse(error);
+  }
   // What is written into may say only now that it is full.
   const int file = std::exchange(file_, -1);
-  if (::close(file) != 0 && partial_.empty()) refuse(errno);
+  if (::close(file) != 0 && !is_moved) refuse(errno);
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text, std::string_view op) {

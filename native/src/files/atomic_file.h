@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "files/partial.h"
+
 namespace mlxnx::files {
 
 /// Writes beside the place into a file with the suffix `.partial`. Without `commit` nothing is left
@@ -34,7 +36,8 @@ class AtomicFile {
  private:
   [[noreturn]] void refuse(int error) const;
   std::filesystem::path path_;
-  std::filesystem::path place_, partial_;  ///< of the file; none where it is written into
+  std::filesystem::path place_;
+  Partial partial_;  ///< none where the place is written into
   std::string_view op_;
   int file_ = -1;
   std::uint64_t size_ = 0;

@@ -36,11 +36,31 @@ auto prefixing_errors(Prefix prefix, F f) {
   }
 }
 
-/// `f()`, whose FormatErrors and UnsupportedErrors get "[op] path: " in front.
+/// `f()`, whose FormatErrors and UnsupportedErrors get `prefix` in front unless they say `name`.
+template <typename F>
+auto naming(std::string_view name, const std::string& prefix, F f) {
+  const auto named = [&](const std::string& text) {
+    return text.find(name) != std::string::npos ? text : prefix + text;
+  };
+  try {
+    return std::move(f)();
+  } catch (const FormatError& error) {
+    throw FormatError(named(error.what()));
+  } catch (const UnsupportedError& error) {
+    throw UnsupportedError(named(error.what()));
+  }
+}
+
+/// The same with "tensor name: ".
+template <typename F>
+auto naming_tensor(std::string_view name, F f) {
+  return naming(name, fmt::format("tensor {:?}: ", cut(std::string(name))), std::move(f));
+}
+
+/// The same with "[op] path: ".
 template <typename F>
 auto naming_file(std::string_view op, const std::filesystem::path& path, F f) {
-  return prefixing_errors([&] { return fmt::format("[{}] {}: ", op, path.string()); },
-                          std::move(f));
+  return naming(path.string(), fmt::format("[{}] {}: ", op, path.string()), std::move(f));
 }
 
 }  // namespace mlxnx::files

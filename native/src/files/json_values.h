@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -72,6 +73,8 @@ T integer(const nlohmann::json& value) {
   throw FormatError(fmt::format("{} is not an integer of {} bits", shown(value), 8 * sizeof(T)));
 }
 
+constexpr int kMostDepth = 64;
+
 /// How deep the brackets of a JSON text are nested; of any other text, at least as deep as a parser
 /// gets in it.
 inline int json_depth(std::string_view text) {
@@ -94,7 +97,7 @@ inline int json_depth(std::string_view text) {
 
 /// The JSON value of `text`, nested at most `most_depth` deep. The library isn't asked for the
 /// depth: its parser takes quadratic time when it calls back.
-inline nlohmann::json parse_json(std::string_view text, int most_depth = 64) {
+inline nlohmann::json parse_json(std::string_view text, int most_depth = kMostDepth) {
   if (json_depth(text) > most_depth)
     throw FormatError(fmt::format("nested deeper than {}", most_depth));
   try {
@@ -104,6 +107,32 @@ inline nlohmann::json parse_json(std::string_view text, int most_depth = 64) {
   } catch (const nlohmann::json::exception&) {
     throw FormatError("a number in it is larger than any type holds");
   }
+}
+
+/// `text`, whose numbers that JSON has no form for, as Python writes them, are
+/// `{"__float__": "Infinity"}`, as transformers writes them.
+inline std::string with_tagged_floats(std::string_view text) {
+  constexpr std::string_view kWords[] = {"Infinity", "-Infinity", "NaN"};
+  std::string tagged;
+  bool is_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto* word = std::ranges::find_if(
+        kWords, [&](std::string_view each) { return text.substr(i).starts_with(each); });
+    if (!is_string && word != std::end(kWords)) {
+      tagged += fmt::format("{{\"__float__\":\"{}\"}}", *word);
+      i += word->size() - 1;
+      continue;
+    }
+    if (text[i] == '"') is_string = !is_string;
+    tagged += text[i];
+    if (is_string && text[i] == '\\' && i + 1 < text.size()) tagged += text[++i];
+  }
+  return tagged;
+}
+
+/// The same as `parse_json` of JSON as Python writes it. Errors count bytes of what is tagged.
+inline nlohmann::json parse_python_json(std::string_view text, int most_depth = kMostDepth) {
+  return parse_json(with_tagged_floats(text), most_depth);
 }
 
 }  // namespace mlxnx::files

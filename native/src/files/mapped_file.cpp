@@ -14,6 +14,7 @@
 #include <new>
 #include <utility>
 
+#include "files/descriptors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -84,7 +85,7 @@ MappedFile::MappedFile(std::filesystem::path path, std::string_view op)
   };
   const auto refuse_by_system = [&] { refuse(std::strerror(errno), errno); };
   // A pipe would wait here for somebody who writes.
-  file_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  file_ = open_descriptor(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (file_ < 0) refuse_by_system();
   struct stat status;
   if (::fstat(file_, &status) != 0) refuse_by_system();
@@ -117,8 +118,9 @@ Pages MappedFile::pages(std::uint64_t offset, std::uint64_t size) const {
   const std::uint64_t before = offset - std::min<std::uint64_t>(offset, Pages::kHeadroom);
   const std::uint64_t start = before - before % page;
   const std::size_t length = offset - start + size;
-  void* const memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE, file_,
-                              static_cast<off_t>(start));
+  // Hardly any page is ever written, so that files may be larger than memory.
+  void* const memory = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE,
+                              file_, static_cast<off_t>(start));
   if (memory == MAP_FAILED) {
     throw ArgumentError(fmt::format("[{}] {} can't be brought into memory: {}", op_, path_.string(),
                                     std::strerror(errno)));

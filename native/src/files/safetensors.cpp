@@ -279,6 +279,7 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file) {
 }
 
 std::string safetensors_header(std::span<const StoredTensor> tensors, const Metadata& metadata) {
+  check_names(tensors);
   // One at a time, so that many tensors take little memory beside the text.
   std::string text = "{";
   try {

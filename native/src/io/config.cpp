@@ -11,6 +11,7 @@ namespace mlxnx {
 
 struct Config::Value {
   nlohmann::json json = nlohmann::json::object();
+  std::string file = "";  ///< that it was read from, for errors
 };
 
 namespace {
@@ -85,14 +86,16 @@ void require_object(const json& value) {
 }  // namespace
 
 Config Config::parse(std::string_view text) {
-  Value value{files::parse_json(text)};
+  Value value{files::parse_python_json(text)};
   require_object(value.json);
   return Config(std::make_shared<const Value>(std::move(value)));
 }
 
 Config Config::read(const std::filesystem::path& path) {
   constexpr std::uint64_t kMostBytes = 4 << 20;
-  Value value{files::read_json(path, "config", kMostBytes)};
+  Value value{
+      files::read_json(path, "config", kMostBytes, files::kMostDepth, files::parse_python_json),
+      path.string()};
   files::naming_file("config", path, [&] { require_object(value.json); });
   return Config(std::make_shared<const Value>(std::move(value)));
 }
@@ -112,29 +115,41 @@ std::vector<std::string> Config::keys() const {
 
 namespace {
 
-const json& member(const json& object, std::string_view key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null())
-    throw FormatError(fmt::format("[config] {:?} is missing", key));
+// "[config] what is wrong", with the file in between if it is known.
+[[noreturn]] void fail(const std::string& file, const std::string& what) {
+  throw FormatError(fmt::format("[config] {}{}{}", file, file.empty() ? "" : ": ", what));
+}
+
+const json& member(const Config::Value& value, std::string_view key) {
+  const auto found = value.json.find(key);
+  if (found == value.json.end() || found->is_null())
+    fail(value.file, fmt::format("{:?} is missing", key));
   return *found;
 }
 
-[[noreturn]] void refuse(std::string_view key, const json& value, std::string_view wanted) {
-  throw FormatError(
-      fmt::format("[config] {:?} is {}, and {} is wanted", key, files::shown(value), wanted));
-}
+// The member, for whoever wants to know what it is.
+struct Member {
+  Member(const Config::Value& object, std::string_view key)
+      : json(member(object, key)), key(key), file(object.file) {}
+  [[noreturn]] void refuse(const nlohmann::json& part, std::string_view wanted) const {
+    fail(file, fmt::format("{:?} is {}, and {} is wanted", key, files::shown(part), wanted));
+  }
+  const nlohmann::json& json;
+  std::string_view key;
+  const std::string& file;
+};
 
 template <typename T>
-T read_as(std::string_view key, const json& value) {
-  if (!Reader<T>::fits(value)) refuse(key, value, Reader<T>::kWanted);
+T read_as(const Member& member, const json& value) {
+  if (!Reader<T>::fits(value)) member.refuse(value, Reader<T>::kWanted);
   return Reader<T>::read(value);
 }
 
 template <typename T>
-std::vector<T> read_list(std::string_view key, const json& value) {
-  if (!value.is_array()) refuse(key, value, "a list");
+std::vector<T> read_list(const Member& member) {
+  if (!member.json.is_array()) member.refuse(member.json, "a list");
   std::vector<T> values;
-  for (const json& element : value) values.push_back(read_as<T>(key, element));
+  for (const json& element : member.json) values.push_back(read_as<T>(member, element));
   return values;
 }
 
@@ -143,11 +158,12 @@ std::vector<T> read_list(std::string_view key, const json& value) {
 #define MLXNX_CONFIG_TYPE(T)                                                            \
   template <>                                                                           \
   T Config::get<T>(std::string_view key) const {                                        \
-    return read_as<T>(key, member(value_->json, key));                                  \
+    const Member found(*value_, key);                                                   \
+    return read_as<T>(found, found.json);                                               \
   }                                                                                     \
   template <>                                                                           \
   std::vector<T> Config::get<std::vector<T>>(std::string_view key) const {              \
-    return read_list<T>(key, member(value_->json, key));                                \
+    return read_list<T>(Member(*value_, key));                                          \
   }                                                                                     \
   template <>                                                                           \
   void Config::set<T>(std::string_view key, const T& value) {                           \
@@ -165,18 +181,18 @@ MLXNX_CONFIG_TYPE(std::string)
 
 template <>
 Config Config::get<Config>(std::string_view key) const {
-  const json& value = member(value_->json, key);
-  if (!value.is_object()) refuse(key, value, "an object");
-  return Config(std::make_shared<const Value>(Value{value}));
+  const Member found(*value_, key);
+  if (!found.json.is_object()) found.refuse(found.json, "an object");
+  return Config(std::make_shared<const Value>(Value{found.json, value_->file}));
 }
 template <>
 std::vector<Config> Config::get<std::vector<Config>>(std::string_view key) const {
-  const json& value = member(value_->json, key);
-  if (!value.is_array()) refuse(key, value, "a list of objects");
+  const Member found(*value_, key);
+  if (!found.json.is_array()) found.refuse(found.json, "a list of objects");
   std::vector<Config> values;
-  for (const json& element : value) {
-    if (!element.is_object()) refuse(key, value, "a list of objects");
-    values.push_back(Config(std::make_shared<const Value>(Value{element})));
+  for (const json& element : found.json) {
+    if (!element.is_object()) found.refuse(found.json, "a list of objects");
+    values.push_back(Config(std::make_shared<const Value>(Value{element, value_->file})));
   }
   return values;
 }
@@ -186,8 +202,7 @@ void Config::set<Config>(std::string_view key, const Config& value) {
 }
 
 void Config::set_from(std::string_view key, const Config& other, std::string_view from) {
-  const json value =
-      member(other.value_->json, from.empty() ? key : from);  // `other` may be this one
+  const json value = member(*other.value_, from.empty() ? key : from);  // `other` may be this one
   own().json[std::string(key)] = value;
 }
 

@@ -43,6 +43,25 @@ TEST_F(AtomicFileTest, IsThereWholeOrNotAtAll) {
   EXPECT_EQ(folder_.count(), 1);
 }
 
+TEST_F(AtomicFileTest, IsNotDisturbedByWhatOthersHaveLeft) {
+  const fs::path path = folder_ / "x";
+  // As a process of the same number may have called it.
+  constexpr int kMany = 1000;
+  for (int i = 0; i < kMany; ++i)
+    folder_.write("x." + std::to_string(::getpid()) + "-" + std::to_string(i) + ".partial", "");
+  write_file(path, "new", "test");
+  EXPECT_EQ(text_of(path), "new");
+  EXPECT_EQ(folder_.count(), kMany + 1);
+  Partial one, two;
+  const auto make = [](const fs::path& made) { return ::mkdir(made.c_str(), 0700); };
+  EXPECT_EQ(one.make(path, make), 0);
+  EXPECT_EQ(two.make(path, make), 0);
+  EXPECT_NE(one.path(), two.path());
+  EXPECT_EQ(one.take(folder_ / "y"), 0);
+  EXPECT_FALSE(one.exists());
+  EXPECT_TRUE(fs::is_directory(folder_ / "y"));
+}
+
 TEST_F(AtomicFileTest, WritesOverWhatIsWrittenAndBehindIt) {
   AtomicFile file(folder_ / "x", "test");
   file.write_at(4, std::as_bytes(std::span("efgh", 4)));

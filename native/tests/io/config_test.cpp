@@ -41,6 +41,28 @@ TEST(Config, AnswersMembersByTheirTypes) {
   EXPECT_FALSE(config.holds_object("n"));
 }
 
+TEST(Config, TakesNumbersThatOnlyPythonWrites) {
+  const Config config = Config::parse(
+      R"({"most": Infinity, "least": -Infinity, "none": [NaN, 1], "text": "a \"NaN\" \\", "NaN": -1})");
+  EXPECT_EQ(config.get<double>("most"), INFINITY);
+  EXPECT_EQ(config.get<double>("least"), -INFINITY);
+  EXPECT_TRUE(std::isnan(config.get<std::vector<double>>("none")[0]));
+  EXPECT_EQ(config.get<std::string>("text"), R"(a "NaN" \)");
+  EXPECT_EQ(config.get<std::int64_t>("NaN"), -1);
+  EXPECT_THAT(config.to_json(), HasSubstr(R"("most":{"__float__":"Infinity"})"));
+  EXPECT_THROW(Config::parse(R"({"a": Infinit})"), FormatError);
+}
+
+TEST(Config, NamesTheFileThatItIsOf) {
+  const testing_support::TempFolder folder;
+  folder.write("config.json", R"({"a": {"b": 1}})");
+  const Config config = Config::read(folder / "config.json");
+  EXPECT_THAT(error_of<FormatError>([&] { config.get<Config>("a").get<std::string>("b"); }),
+              AllOf(HasSubstr((folder / "config.json").string()), HasSubstr("\"b\" is 1")));
+  EXPECT_THAT(error_of<FormatError>([&] { config.get<bool>("c"); }),
+              HasSubstr((folder / "config.json").string() + ": \"c\" is missing"));
+}
+
 TEST(Config, NamesWhatIsSomethingElse) {
   const Config config = Config::parse(
       R"({"n": 1.5, "big": 18446744073709551615, "l": [1, "x"], "huge": 1e300, "f": "1"})");
