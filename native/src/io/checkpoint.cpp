@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "files/nearest.h"
+#include "files/places.h"
 #include "io/checkpoint_contents.h"
 #include "io/model_folder.h"
 #include "io/quantization_settings.h"
@@ -17,19 +18,26 @@ namespace mlxnx {
 namespace {
 
 io::Source open_source(const std::filesystem::path& path, const Checkpoint::Options& options) {
-  return std::filesystem::is_directory(path) ? io::open_folder(path) : io::open_file(path, options);
+  return files::is_folder(path, "checkpoint") ? io::open_folder(path)
+                                              : io::open_file(path, options);
 }
 
 }  // namespace
 
 Checkpoint::Contents::Contents(std::filesystem::path place, io::Source source)
     : io::Source(std::move(source)), path(std::move(place)) {
+  // Settings that were read from a file name it themselves.
+  const auto named = [&](const std::string& text) {
+    return text.find(path.string()) == std::string::npos
+               ? fmt::format("{} ({})", text, path.string())
+               : text;
+  };
   try {
     io::repack(entries, config);
   } catch (const FormatError& error) {
-    throw FormatError(fmt::format("{} ({})", error.what(), path.string()));
+    throw FormatError(named(error.what()));
   } catch (const UnsupportedError& error) {
-    throw UnsupportedError(fmt::format("{} ({})", error.what(), path.string()));
+    throw UnsupportedError(named(error.what()));
   }
   for (const auto& [name, entry] : entries)
     tensors.push_back({name, entry.type, entry.stored, entry.bytes});

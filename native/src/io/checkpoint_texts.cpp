@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "files/json_file.h"
+#include "files/places.h"
 #include "io/checkpoint_contents.h"
 #include "mlxnx/error.h"
 #include "mlxnx/text.h"
@@ -84,10 +85,10 @@ class Metadata {
 };
 
 std::optional<std::string> chat_template_of(const fs::path& folder) {
-  if (fs::is_regular_file(folder / "chat_template.jinja"))
+  if (files::is_file(folder / "chat_template.jinja", kOp))
     return files::read_text(folder / "chat_template.jinja", kOp);
   const fs::path settings = folder / "tokenizer_config.json";
-  if (!fs::is_regular_file(settings)) return std::nullopt;
+  if (!files::is_file(settings, kOp)) return std::nullopt;
   constexpr std::uint64_t kMostBytes = 32 << 20;
   const json value = files::read_json(settings, kOp, kMostBytes);
   if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
@@ -104,19 +105,21 @@ std::optional<std::string> chat_template_of(const fs::path& folder) {
 }
 
 Tokenizer tokenizer_of(const fs::path& folder) {
-  if (fs::exists(folder / "tokenizer.json")) return Tokenizer::from_file(folder / "tokenizer.json");
-  if (fs::exists(folder / "tokenizer.model")) {
+  if (files::is_there(folder / "tokenizer.json", kOp))
+    return Tokenizer::from_file(folder / "tokenizer.json");
+  if (files::is_there(folder / "tokenizer.model", kOp)) {
     const fs::path settings = folder / "tokenizer_config.json";
-    const Config config = fs::exists(settings) ? Config::read(settings) : Config();
+    const Config config = files::is_there(settings, kOp) ? Config::read(settings) : Config();
     if (!config.contains("add_bos_token") && !config.contains("add_eos_token"))
       return Tokenizer::from_file(folder / "tokenizer.model");
     return Tokenizer::from_sentencepiece(files::read_text(folder / "tokenizer.model", kOp),
                                          {.add_bos = config.get<bool>("add_bos_token", true),
                                           .add_eos = config.get<bool>("add_eos_token", false)});
   }
-  std::error_code is_file;
-  for (const auto& entry : fs::directory_iterator(folder, is_file)) {
-    if (entry.path().extension() == ".tiktoken") return Tokenizer::from_file(entry.path());
+  if (files::is_folder(folder, kOp)) {
+    for (const std::string& name : io::listed_files(folder)) {
+      if (name.ends_with(".tiktoken")) return Tokenizer::from_file(folder / name);
+    }
   }
   throw ArgumentError(fmt::format(
       "[checkpoint] {} holds no tokenizer: no tokenizer.json, tokenizer.model or .tiktoken file",

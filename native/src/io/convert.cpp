@@ -1,7 +1,6 @@
 #include "mlxnx/convert.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -13,7 +12,12 @@
 #include <utility>
 
 #include "files/atomic_file.h"
+#include "files/file_errors.h"
+#include "files/mapped_file.h"
 #include "io/checkpoint_contents.h"
+#include "io/destination.h"
+#include "io/family_rules.h"
+#include "io/model_folder.h"
 #include "io/quantization_settings.h"
 #include "io/recipes.h"
 #include "mlxnx/error.h"
@@ -49,12 +53,18 @@ class Plan {
  public:
   Plan(const Checkpoint& from, const ConvertOptions& options)
       : from_(from), options_(options), config_(from.config()) {
+    model_type_ = config_.get<std::string>("model_type", "");
     type_ = options.dtype ? options.dtype : configured_type(config_);
     if (options.quantize) form_ = with_defaults(*options.quantize);
     if (options.recipe) choose_ = recipe_of(*options.recipe);
     // Of a model that is quantized in part, each new layer is noted by itself.
     if (options.quantize && !config_.contains("quantization")) noted_ = io::settings_of(form_);
-    for (const CheckpointTensor& tensor : from.tensors()) add(tensor);
+    has_tied_head_ = io::has_tied_head(config_) && from.contains("model.embed_tokens.weight");
+    for (const CheckpointTensor& tensor : from.tensors()) {
+      // mlx-lm does not know of a head beside the embedding that is one.
+      if (has_tied_head_ && tensor.name.starts_with("lm_head.")) continue;
+      files::naming_tensor(tensor.name, [&] { add(tensor); });
+    }
     finish_config();
   }
 
@@ -86,9 +96,9 @@ class Plan {
     const std::size_t dot = name.rfind('.');
     const std::string layer = name.substr(0, dot == std::string::npos ? 0 : dot);
     const std::optional<Quantization> form = from_.quantization(layer);
+    const std::string last = name.substr(dot + 1);
     if (form && options_.dequantize) {
       if (name.ends_with(kWeight)) add_dequantized(tensor, layer, *form);
-      const std::string last = name.substr(dot + 1);
       if (last == "weight" || last == "scales" || last == "biases" || last == "global_scale")
         return;
     } else if (form && name.ends_with(kWeight)) {
@@ -96,8 +106,12 @@ class Plan {
                             static_cast<std::uint64_t>(*form->bits);
       add_kept(tensor);
       return;
-    } else if (is_to_quantize(tensor)) {
-      add_quantized(tensor, choose_ ? choose_(layer) : form_);
+    } else if (form && has_scale_of_matrix(layer) && (last == "scales" || last == "global_scale")) {
+      if (last == "scales") add_folded(tensor, layer);
+      return;
+    } else if (const auto own = form_to_be(tensor, layer)) {
+      io::require_own_matrices(model_type_, name);
+      add_quantized(tensor, *own);
       return;
     }
     if (!form || name == layer + ".bias")
@@ -115,17 +129,62 @@ class Plan {
     return is_matrix && shape.back() % *form_.group_size == 0;
   }
 
+  // None for a layer that stays dense.
+  std::optional<Quantization> form_to_be(const CheckpointTensor& tensor,
+                                         const std::string& layer) const {
+    if (!is_to_quantize(tensor)) return std::nullopt;
+    const io::LayerRule rule = io::layer_rule(model_type_, layer);
+    if (rule == io::LayerRule::kDense) return std::nullopt;
+    if (choose_) return choose_(layer);
+    if (rule == io::LayerRule::kUsual) return form_;
+    for (const std::int64_t group : {64, 32}) {
+      if (tensor.type.shape.back() % group == 0)
+        return Quantization{.bits = 8, .group_size = group};
+    }
+    return std::nullopt;
+  }
+
   DType cast(DType type) const { return is_float(type) && type_ ? *type_ : type; }
 
   void push(std::string name, TensorType type, std::function<Tensor()> make) {
+    if (!names_.insert(name).second) {
+      throw FormatError(fmt::format(
+          "[convert] two tensors would be {:?}: the model has parts of a quantized layer beside "
+          "weights that are none",
+          name));
+    }
     result_.bytes += static_cast<std::uint64_t>(element_count(type.shape)) * size_bytes(type.dtype);
     tensors_.push_back({std::move(name), std::move(type), std::move(make)});
   }
 
   void add_kept(const CheckpointTensor& tensor) {
-    const DType type = cast(tensor.type.dtype);
+    const DType type = io::keeps_type(tensor.name) ? tensor.type.dtype : cast(tensor.type.dtype);
     push(tensor.name, {type, tensor.type.shape},
          [from = from_, name = tensor.name, type] { return as_type(from.read(name), type); });
+  }
+
+  // mlx-lm has one for matrices of experts only.
+  bool has_scale_of_matrix(const std::string& layer) const {
+    return from_.contains(layer + ".global_scale") &&
+           from_.find(layer + ".weight")->type.shape.size() == 2;
+  }
+
+  // Scales of groups times that of the matrix.
+  void add_folded(const CheckpointTensor& tensor, const std::string& layer) {
+    const auto wide = [from = from_, name = tensor.name, layer] {
+      constexpr double kLargest = 448.0 * 6.0;  // that nvfp4 reaches without it
+      return from_fp8(from.read(name), DType::f32) *
+             (as_type(from.read(layer + ".global_scale"), DType::f32) / kLargest);
+    };
+    const Tensor exact = wide();
+    if (all(equal(from_fp8(to_fp8(exact), DType::f32), exact)).item<int>() == 0) {
+      throw UnsupportedError(fmt::format(
+          "[convert] the layer {:?} has a scale of the whole matrix, which mlx-lm's linear layers "
+          "have not, and those of its groups don't hold it exactly: dequantize the model "
+          "(--dequantize)",
+          layer));
+    }
+    push(tensor.name, tensor.type, [wide] { return to_fp8(wide()); });
   }
 
   void add_dequantized(const CheckpointTensor& tensor, const std::string& layer,
@@ -166,7 +225,7 @@ class Plan {
     if (is_affine) push(layer + ".biases", {type, groups}, part(2));
     push(layer + ".scales", {is_affine ? type : DType::u8, groups}, part(1));
     push(tensor.name, {DType::u32, words}, part(0));
-    if (choose_ || !noted_) own_forms_.emplace_back(layer, form);
+    if (choose_ || !noted_ || form != form_) own_forms_.emplace_back(layer, form);
   }
 
   void finish_config() {
@@ -187,6 +246,9 @@ class Plan {
   const Checkpoint& from_;
   const ConvertOptions& options_;
   Config config_;
+  std::string model_type_;
+  bool has_tied_head_ = false;
+  std::set<std::string> names_;
   std::optional<DType> type_;
   Quantization form_;
   std::function<Quantization(std::string_view)> choose_;
@@ -198,17 +260,36 @@ class Plan {
 
 bool is_copied(const std::string& name) {
   constexpr std::array<std::string_view, 4> kSuffixes = {".jinja", ".tiktoken", ".model", ".txt"};
-  if (name == "config.json" || name.ends_with(".index.json") || name == "adapter_config.json")
-    return false;
+  // What says how weights were quantized before is not true of those that are written.
+  constexpr std::array<std::string_view, 4> kOwn = {"config.json", "adapter_config.json",
+                                                    "hf_quant_config.json", "quantize_config.json"};
+  if (std::ranges::find(kOwn, name) != kOwn.end() || name.ends_with(".index.json")) return false;
   return name.ends_with(".json") ||
          std::ranges::any_of(kSuffixes, [&](auto suffix) { return name.ends_with(suffix); });
 }
 
 void copy_others(const fs::path& from, const fs::path& to) {
-  for (const auto& entry : fs::directory_iterator(from)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && is_copied(name)) fs::copy_file(entry.path(), to / name);
+  for (const std::string& name : io::listed_files(from)) {
+    if (is_copied(name)) files::write_file(to / name, files::read_text(from / name, kOp), kOp);
   }
+}
+
+// What transformers asks for beside `tokenizer.json`.
+Config tokenizer_settings(const Checkpoint& from, const files::GgufFile& gguf) {
+  Config settings;
+  settings.set("tokenizer_class", std::string("PreTrainedTokenizerFast"));
+  if (const auto text = from.chat_template()) settings.set("chat_template", *text);
+  const auto tokens = gguf.find("tokenizer.ggml.tokens");
+  if (!tokens) return settings;
+  const std::vector<std::string_view> texts = tokens->as_texts();
+  for (const char* token : {"bos_token", "eos_token", "pad_token"}) {
+    const std::string key = fmt::format("{}_id", token);
+    if (!from.config().contains(key)) continue;
+    const auto id = from.config().get<std::int64_t>(key);
+    if (id >= 0 && std::cmp_less(id, texts.size()))
+      settings.set(token, std::string(texts[static_cast<std::size_t>(id)]));
+  }
+  return settings;
 }
 
 // What a single file says of texts, in files of its own. Returns: whether that is all it says.
@@ -223,34 +304,22 @@ bool write_texts(const Checkpoint& from, const fs::path& to) {
   } catch (const UnsupportedError&) {
     return false;
   }
+  files::write_file(to / "tokenizer_config.json", tokenizer_settings(from, *gguf).to_json(2) + "\n",
+                    kOp);
   return true;
 }
 
-// A folder that is gone unless it is kept.
-class Draft {
- public:
-  explicit Draft(const fs::path& place)
-      : path_(fmt::format("{}.{}.partial", place.string(), ::getpid())) {
-    fs::create_directories(path_);
-  }
-  Draft(const Draft&) = delete;
-  Draft& operator=(const Draft&) = delete;
-  ~Draft() {
-    std::error_code ignored;
-    if (!is_kept_) fs::remove_all(path_, ignored);
-  }
-  const fs::path& path() const { return path_; }
-  void keep_as(const fs::path& place) {
-    fs::rename(path_, place);
-    is_kept_ = true;
-  }
+// A change of a model has tensors of a model's folder, and no settings.
+void require_model(const Checkpoint& from) {
+  std::error_code ignored;
+  if (!fs::exists(from.path() / "adapter_config.json", ignored) || !from.config().keys().empty())
+    return;
+  throw ArgumentError(
+      fmt::format("[convert] {} is an adapter, a change of a model: give the model's folder",
+                  from.path().string()));
+}
 
- private:
-  fs::path path_;
-  bool is_kept_ = false;
-};
-
-void check_options(const fs::path& to, const ConvertOptions& options) {
+void check_options(const ConvertOptions& options) {
   if (options.quantize && options.dequantize)
     throw ArgumentError("[convert] either quantize or dequantize, not both");
   const auto is_written = [](DType type) {
@@ -261,10 +330,6 @@ void check_options(const fs::path& to, const ConvertOptions& options) {
         fmt::format("[convert] weights of type {} are not supported: take f16, bf16 or f32",
                     name(*options.dtype)));
   }
-  if (fs::exists(to)) {
-    throw ArgumentError(
-        fmt::format("[convert] {} exists: remove it, or choose another place", to.string()));
-  }
 }
 
 }  // namespace
@@ -274,25 +339,20 @@ double Converted::bits_per_weight() const {
 }
 
 Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptions& options) {
-  // A slash at its end would put what is partial inside.
-  const fs::path place = to.has_filename() ? to : to.parent_path();
-  check_options(place, options);
+  const fs::path place = io::free_place(to, kOp);
+  check_options(options);
+  require_model(from);
   Plan plan(from, options);
   Converted result = plan.result();
-  try {
-    Draft draft(place);
-    write_weights(draft.path(), plan.tensors(), plan.result().parameters, options.write);
-    files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kOp);
-    if (fs::is_directory(from.path())) {
-      copy_others(from.path(), draft.path());
-    } else {
-      result.has_tokenizer = write_texts(from, draft.path());
-    }
-    draft.keep_as(place);
-  } catch (const fs::filesystem_error& error) {
-    throw ArgumentError(
-        fmt::format("[convert] {} can't be written: {}", place.string(), error.code().message()));
+  io::DraftFolder draft(place, kOp);
+  write_weights(draft.path(), plan.tensors(), plan.result().parameters, options.write);
+  files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kOp);
+  if (from.format() == "folder") {
+    copy_others(from.path(), draft.path());
+  } else {
+    result.has_tokenizer = write_texts(from, draft.path());
   }
+  draft.take_place();
   return result;
 }
 

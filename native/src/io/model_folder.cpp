@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "files/json_file.h"
+#include "files/places.h"
 #include "io/gguf_model.h"
 #include "mlxnx/error.h"
 
@@ -20,6 +21,7 @@ using nlohmann::json;
 
 constexpr std::string_view kOp = "checkpoint";
 constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr const char* kModelopt = "hf_quant_config.json";
 
 // The tensors that the index names, each with its file.
 using Index = std::map<std::string, std::string, std::less<>>;
@@ -49,21 +51,6 @@ Index read_index(const fs::path& path) {
   });
 }
 
-// Names of files in the folder, in order.
-std::vector<std::string> listed(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (auto at = fs::directory_iterator(folder, error); !error && at != fs::directory_iterator();
-       at.increment(error))
-    names.push_back(at->path().filename().string());
-  if (error) {
-    throw ArgumentError(
-        fmt::format("[{}] {} can't be read: {}", kOp, folder.string(), error.message()));
-  }
-  std::ranges::sort(names);
-  return names;
-}
-
 [[noreturn]] void refuse_without_weights(const fs::path& folder,
                                          const std::vector<std::string>& names) {
   const auto holds = [&](std::string_view suffix) {
@@ -82,7 +69,7 @@ std::vector<std::string> listed(const fs::path& folder) {
 std::vector<std::string> weight_files(const fs::path& folder, const Index& index) {
   std::set<std::string> chosen;
   for (const auto& [name, file] : index) chosen.insert(file);
-  const std::vector<std::string> names = listed(folder);
+  const std::vector<std::string> names = listed_files(folder);
   std::vector<std::string> others;
   for (const std::string& name : names) {
     if (!name.ends_with(".safetensors")) continue;
@@ -114,28 +101,55 @@ void add_file(const std::shared_ptr<const OpenFile>& file, const Index& index, E
   }
 }
 
+// What modelopt writes beside `config.json`, which need not name it.
+void take_modelopt(const fs::path& path, Config& config) {
+  if (!files::is_file(path, kOp)) return;
+  Config settings = Config::read(path);
+  if (!settings.contains("quant_method")) settings.set("quant_method", std::string("modelopt"));
+  config.set("quantization_config", settings);
+}
+
+bool says_how_quantized(const Config& config) {
+  return config.contains("quantization_config") || config.contains("quantization");
+}
+
 Config config_of(const fs::path& folder) {
-  if (!fs::exists(folder / "config.json")) return {};
+  if (!files::is_there(folder / "config.json", kOp)) return {};
   Config config = Config::read(folder / "config.json");
   const fs::path generation = folder / "generation_config.json";
-  if (fs::is_regular_file(generation)) {
+  if (files::is_file(generation, kOp)) {
     const Config settings = Config::read(generation);
     if (settings.contains("eos_token_id")) config.set_from("eos_token_id", settings);
   }
-  const bool has_own = config.contains("quantization_config") || config.contains("quantization");
-  if (!has_own && config.contains("text_config")) {
+  if (!says_how_quantized(config) && config.contains("text_config")) {
     const Config text = config.get<Config>("text_config");
     if (text.contains("quantization_config")) config.set_from("quantization_config", text);
   }
+  if (!says_how_quantized(config)) take_modelopt(folder / kModelopt, config);
   return config;
 }
 
 }  // namespace
 
+std::vector<std::string> listed_files(const fs::path& folder) {
+  std::vector<std::string> names;
+  std::error_code error, unknown;
+  for (auto at = fs::directory_iterator(folder, error); !error && at != fs::directory_iterator();
+       at.increment(error)) {
+    if (at->is_regular_file(unknown)) names.push_back(at->path().filename().string());
+  }
+  if (error) {
+    throw FileError(fmt::format("[{}] {} can't be read: {}", kOp, folder.string(), error.message()),
+                    "read folder", folder.string(), error.value());
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
 Source open_folder(const fs::path& folder) {
   Source source{.format = "folder", .config = config_of(folder)};
   Index index;
-  if (fs::exists(folder / kIndex)) index = read_index(folder / kIndex);
+  if (files::is_there(folder / kIndex, kOp)) index = read_index(folder / kIndex);
   for (const std::string& name : weight_files(folder, index))
     add_file(std::make_shared<const OpenFile>(folder / name), index, source.entries);
   for (const auto& [name, file] : index) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "io/entries.h"
 #include "mlxnx/checkpoint.h"
@@ -23,6 +24,9 @@ struct Source {
 /// `model.safetensors.index.json` names, besides all that are called `model*.safetensors`.
 /// Throws: see Checkpoint.
 Source open_folder(const std::filesystem::path& folder);
+
+/// The names of the regular files in a folder, in order. Throws: FileError where it can't be read.
+std::vector<std::string> listed_files(const std::filesystem::path& folder);
 
 /// A single file.
 Source open_file(const std::filesystem::path& path, const Checkpoint::Options& options);

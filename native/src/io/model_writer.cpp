@@ -75,7 +75,7 @@ class Writer {
   void write(const PlannedTensor& planned, files::AtomicFile& file) {
     if (options_.progress && !options_.progress(done_, total_))
       throw InterruptedError("[write_weights] ended before all was written; nothing is left of it");
-    const Tensor tensor = planned.make();
+    const Tensor tensor = files::naming_tensor(planned.name, planned.make);
     if (tensor.type() != planned.type) {
       throw ArgumentError(fmt::format("[{}] {:?} was planned as {} and made as {}", kOp,
                                       planned.name, to_string(planned.type),

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "files/file_errors.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::io {
@@ -27,33 +28,40 @@ Quantization by_shape_of_floats(std::int64_t words, std::int64_t groups, const s
   throw FormatError(text + ": no mode of floats has so many words for each scale");
 }
 
+struct Said {
+  Quantization form;
+  bool is_own;  ///< of this layer, not of all
+};
+
 // What the settings say of a layer: its own entry, else that of all.
-std::optional<Quantization> configured(const Config& config, std::string_view layer) {
+std::optional<Said> configured(const Config& config, std::string_view layer) {
   if (!config.contains("quantization")) return std::nullopt;
   const Config settings = config.get<Config>("quantization");
   if (settings.contains(layer) && settings.holds_object(layer))
-    return form_of(settings.get<Config>(layer));
+    return Said{form_of(settings.get<Config>(layer)), true};
   if (!settings.contains("bits") && !settings.contains("group_size")) return std::nullopt;
-  return form_of(settings);
+  return Said{form_of(settings), false};
 }
 
-Quantization by_shape(std::int64_t words, std::int64_t groups,
-                      const std::optional<Quantization>& said, const std::string& text) {
+Quantization by_shape(std::int64_t words, std::int64_t groups, const std::optional<Said>& said,
+                      const std::string& text) {
   std::vector<Quantization> fitting;
   for (const std::int64_t group : kGroups) {
     for (const std::int64_t bits : kBits) {
       if (words * 32 != groups * group * bits) continue;
       const Quantization form{.bits = bits, .group_size = group};
-      if (said && said->mode == QuantizationMode::kAffine && said->bits.value_or(bits) == bits &&
-          said->group_size.value_or(group) == group)
+      // Settings of all layers are those of most: another may have other bits.
+      if (said && said->form.mode == QuantizationMode::kAffine &&
+          (!said->is_own || said->form.bits.value_or(bits) == bits) &&
+          said->form.group_size.value_or(said->form.bits == bits ? group : 0) == group)
         return form;
       fitting.push_back(form);
     }
   }
-  if (said && said->bits) {
+  if (said && said->is_own && said->form.bits) {
     throw FormatError(
         fmt::format("{}: the settings say {} bits in groups of {}, which does not fit", text,
-                    *said->bits, said->group_size.value_or(64)));
+                    *said->form.bits, said->form.group_size.value_or(64)));
   }
   if (fitting.size() == 1) return fitting.front();
   if (fitting.empty()) throw FormatError(text + ": no bits and groups fit these shapes");
@@ -90,8 +98,9 @@ void note_quantization(Config& config, const Config& settings) {
 std::optional<Quantization> quantization_of(const Config& config, std::string_view layer,
                                             const TensorType& weight, const TensorType& scales) {
   if (weight.dtype != DType::u32) return std::nullopt;
-  const std::string text = fmt::format("the layer {:?} has weights {} and scales {}", layer,
-                                       to_string(weight), to_string(scales));
+  const std::string text =
+      fmt::format("the layer {:?} has weights {} and scales {}", files::cut(std::string(layer)),
+                  to_string(weight), to_string(scales));
   if (weight.shape.empty() || scales.shape.empty()) throw FormatError(text);
   const std::int64_t words = weight.shape.back(), groups = scales.shape.back();
   if (scales.dtype == DType::u8) return by_shape_of_floats(words, groups, text);

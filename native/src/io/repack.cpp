@@ -1,6 +1,7 @@
 // Weights as other libraries quantize them, in mlx's forms.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -8,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "files/file_errors.h"
 #include "files/nibbles.h"
 #include "io/entries.h"
 #include "io/quantization_settings.h"
@@ -23,7 +25,7 @@ constexpr std::int64_t kPerWord = 8;  // weights of 4 bits
 [[noreturn]] void refuse(const std::string& what) { throw FormatError("[checkpoint] " + what); }
 
 std::string shown(const std::string& name, const Entry& entry) {
-  return fmt::format("{} ({})", name, to_string(entry.type));
+  return fmt::format("{} ({})", files::cut(name), to_string(entry.type));
 }
 
 const Entry& wanted(const Entries& entries, const std::string& name, const std::string& beside) {
@@ -83,6 +85,22 @@ void note(Config& config, const Quantization& form) {
   note_quantization(config, settings_of(form));
 }
 
+// What a quantizer writes beside the weights of a layer changes what they mean: parts that are not
+// known here must not go by unread.
+void require_known(const Entries& entries, const std::string& base,
+                   std::initializer_list<std::string_view> known) {
+  const std::string path = base + ".";
+  for (auto at = entries.lower_bound(path); at != entries.end() && at->first.starts_with(path);
+       ++at) {
+    const std::string_view part = std::string_view(at->first).substr(path.size());
+    if (part.find('.') != std::string_view::npos || std::ranges::find(known, part) != known.end())
+      continue;
+    throw UnsupportedError(fmt::format(
+        "[checkpoint] {} changes what the weights beside it mean, in a way that is not known",
+        shown(at->first, at->second)));
+  }
+}
+
 // AWQ and GPTQ ---------------------------------------------------------------------------------
 
 // Of a matrix [inputs, outputs] in groups of inputs.
@@ -123,16 +141,16 @@ Tensor awq_biases(const Entry& scales, const Entry* qzeros, const FourBits& form
 }
 
 // Groups in any other order have no form in mlx.
-void check_order(const std::string& base, const Entry& g_idx, std::int64_t group) {
+void check_order(const std::string& name, const Entry& g_idx, std::int64_t group) {
   const Tensor order = g_idx.read();
   const Tensor expected = quotient(iota({order.size()}), static_cast<std::int32_t>(group));
   if (order.rank() == 1 && is_integer(order.dtype()) &&
       all(equal(as_type(order, DType::s32), expected)).item<int>() != 0)
     return;
   throw UnsupportedError(fmt::format(
-      "[checkpoint] {}.g_idx puts inputs into groups in another order than their own (desc_act), "
-      "which mlx has no form for; use weights without it",
-      base));
+      "[checkpoint] {} puts inputs into groups in another order than their own (desc_act, "
+      "actorder), which mlx has no form for; use weights without it",
+      name));
 }
 
 FourBits four_bits(const Entries& entries, const std::string& base, std::int64_t group,
@@ -183,7 +201,8 @@ void repack_awq(Entries& entries, Config& config, const Config& how) {
   for (const std::string& base : bases(entries, ".qweight")) {
     const FourBits form = four_bits(entries, base, group, is_first_version);
     if (const auto g_idx = entries.find(base + ".g_idx"); g_idx != entries.end())
-      check_order(base, g_idx->second, group);
+      check_order(g_idx->first, g_idx->second, group);
+    require_known(entries, base, {"qweight", "qzeros", "scales", "g_idx", "bias"});
     const Entry qweight = entries.at(base + ".qweight"), scales = entries.at(base + ".scales");
     std::optional<Entry> zeros;
     if (form.has_zeros) zeros = entries.at(base + ".qzeros");
@@ -291,6 +310,10 @@ void repack_fp4(Entries& entries, Config& config, const PackedNames& names, Quan
     const std::string name = base + std::string(names.weight);
     const auto scales = entries.find(base + std::string(names.scale));
     if (scales == entries.end() || entries.at(name).type.dtype != DType::u8) continue;
+    require_known(entries, base,
+                  {names.weight.substr(1), names.scale.substr(1),
+                   names.global.substr(names.global.empty() ? 0 : 1), "bias", "weight_shape",
+                   "input_scale", "input_global_scale", "k_scale", "v_scale"});
     const Entry packed = entries.at(name), own = scales->second;
     entries.erase(name);
     entries.erase(base + std::string(names.scale));
@@ -305,6 +328,34 @@ void repack_fp4(Entries& entries, Config& config, const PackedNames& names, Quan
   note(config, {.mode = mode, .bits = 4, .group_size = mode == QuantizationMode::kNvfp4 ? 16 : 32});
 }
 
+// How many inputs share a scale, by the shapes of a packed matrix and its scales.
+std::int64_t group_of(const std::string& base, const Entry& packed, const Entry& scales,
+                      std::int64_t bits) {
+  require_rank(base + ".weight_packed", packed, scales.type.shape.size());
+  require_words(base + ".weight_packed", packed);
+  const std::int64_t inputs = packed.type.shape.back() * 32 / bits;
+  const std::int64_t groups = scales.type.shape.back();
+  const std::int64_t group = groups > 0 && inputs % groups == 0 ? inputs / groups : 0;
+  if (group == 32 || group == 64 || group == 128) return group;
+  throw UnsupportedError(
+      fmt::format("[checkpoint] {} are scales for {} inputs, which are no groups of 32, 64 or 128",
+                  shown(base + ".weight_scale", scales), inputs));
+}
+
+// What is filled up to whole words has no form in mlx.
+void check_shape(const std::string& base, const Entry& packed, std::int64_t bits,
+                 const Entries& entries) {
+  const auto found = entries.find(base + ".weight_shape");
+  if (found == entries.end()) return;
+  Shape dense = packed.type.shape;
+  dense.back() = dense.back() * 32 / bits;
+  const std::vector<std::int64_t> said =
+      as_type(found->second.read(), DType::s64).to_vector<std::int64_t>();
+  if (std::ranges::equal(said, dense)) return;
+  refuse(fmt::format("{} is {{{}}}, and the packed weights are {}", found->first,
+                     fmt::join(said, ", "), to_string(dense)));
+}
+
 // Integers with an offset of half their range, along the inputs.
 void repack_integers(Entries& entries, Config& config, const Config& weights) {
   const auto bits = weights.get<std::int64_t>("num_bits", 4);
@@ -314,11 +365,25 @@ void repack_integers(Entries& entries, Config& config, const Config& weights) {
         "or 8 are",
         bits, weights.get<bool>("symmetric", true) ? "" : " and zero points"));
   }
-  std::int64_t group = weights.get<std::int64_t>("group_size", 32);
+  // Scales of rows have none.
+  std::optional<std::int64_t> group;
+  if (weights.contains("group_size")) group = weights.get<std::int64_t>("group_size");
   for (const std::string& base : bases(entries, ".weight_packed")) {
     const Entry packed = entries.at(base + ".weight_packed");
     const Entry scales = wanted(entries, base + ".weight_scale", base + ".weight_packed");
-    require_rank(base + ".weight_scale", scales, packed.type.shape.size());
+    const std::int64_t own = group_of(base, packed, scales, bits);
+    if (own != group.value_or(own)) {
+      refuse(fmt::format("{} are scales of groups of {}, and those of others are of {}",
+                         shown(base + ".weight_scale", scales), own, *group));
+    }
+    group = own;
+    check_shape(base, packed, bits, entries);
+    require_known(entries, base,
+                  {"weight_packed", "weight_scale", "weight_shape", "weight_g_idx", "bias",
+                   "input_scale", "k_scale", "v_scale"});
+    const std::string order = base + ".weight_g_idx";
+    if (const auto g_idx = entries.find(order); g_idx != entries.end())
+      check_order(order, g_idx->second, own);
     const double middle = bits == 4 ? 8 : 128;
     entries[base + ".weight"] = renamed_as(packed, DType::u32, "compressed-tensors");
     entries[base + ".scales"] = scales;
@@ -328,12 +393,17 @@ void repack_integers(Entries& entries, Config& config, const Config& weights) {
     });
   }
   erase_ending(entries, {".weight_packed", ".weight_scale", ".weight_shape", ".weight_g_idx"});
-  note(config, {.bits = bits, .group_size = group});
+  if (group) note(config, {.bits = bits, .group_size = *group});
 }
 
 void repack_compressed(Entries& entries, Config& config, const Config& how) {
   const std::string format = how.get<std::string>("format", "");
   Config weights;
+  if (!how.get<Config>("transform_config", Config()).keys().empty()) {
+    throw UnsupportedError(
+        "[checkpoint] compressed-tensors with a transform_config are not supported: their weights "
+        "are those of turned inputs");
+  }
   const Config groups = how.get<Config>("config_groups", Config());
   if (groups.keys().size() > 1) {
     throw UnsupportedError(
@@ -354,7 +424,7 @@ void repack_compressed(Entries& entries, Config& config, const Config& how) {
     throw UnsupportedError(fmt::format(
         "[checkpoint] compressed-tensors of the format {:?} are not supported: pack-quantized, "
         "nvfp4-pack-quantized, mxfp4-pack-quantized and float-quantized are",
-        format));
+        files::cut(format)));
   }
   erase_ending(entries, {".input_scale", ".input_global_scale", ".k_scale", ".v_scale"});
 }
@@ -379,15 +449,17 @@ void repack_blocks(Entries& entries, Config& config) {
 }
 
 void repack_modelopt(Entries& entries, Config& config, const Config& how) {
-  const std::string algorithm = how.get<std::string>("quant_algo", "");
+  // A file of its own nests them.
+  const Config settings = how.holds_object("quantization") ? how.get<Config>("quantization") : how;
+  const std::string algorithm = settings.get<std::string>("quant_algo", "");
   if (algorithm == "FP8") {
-    repack_fp8(entries, how, ".weight_scale");
+    repack_fp8(entries, settings, ".weight_scale");
   } else if (algorithm == "NVFP4") {
     repack_fp4(entries, config, {".weight", ".weight_scale", ".weight_scale_2", false},
                QuantizationMode::kNvfp4);
   } else {
-    throw UnsupportedError(
-        fmt::format("[checkpoint] modelopt's {:?} is not supported: FP8 and NVFP4 are", algorithm));
+    throw UnsupportedError(fmt::format(
+        "[checkpoint] modelopt's {:?} is not supported: FP8 and NVFP4 are", files::cut(algorithm)));
   }
   erase_ending(entries, {".input_scale", ".k_scale", ".v_scale"});
 }
@@ -420,7 +492,7 @@ void repack(Entries& entries, Config& config) {
     throw UnsupportedError(fmt::format(
         "[checkpoint] weights quantized by {:?} are not supported: awq, gptq, compressed-tensors, "
         "fp8, mxfp4 and modelopt are",
-        method));
+        files::cut(method)));
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "error_of.h"
+#include "mlxnx/convert.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "mlxnx/mlxnx.h"
@@ -232,7 +233,13 @@ TEST(Checkpoint, TellsHowALayerIsQuantized) {
   folder.write("config.json", "{}");
   EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()).quantization("usual"); }),
               HasSubstr("no settings say which"));
+  // Settings of all layers give the group, and the shape the bits.
   folder.write("config.json", R"({"quantization": {"bits": 5, "group_size": 64}})");
+  EXPECT_EQ(*Checkpoint(folder.path()).quantization("usual"),
+            (Quantization{.bits = 4, .group_size = 64}));
+  EXPECT_EQ(*Checkpoint(folder.path()).quantization("own"),
+            (Quantization{.bits = 3, .group_size = 64}));
+  folder.write("config.json", R"({"quantization": {"usual": {"bits": 5, "group_size": 64}}})");
   EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()).quantization("usual"); }),
               HasSubstr("5 bits in groups of 64"));
 }
@@ -410,6 +417,49 @@ TEST(Checkpoint, TakesIntegersOfCompressedTensors) {
   expect_equal(weights_of(checkpoint, "l"), expected_weights(0, false));
 }
 
+TEST(Checkpoint, RefusesPartsOfQuantizedLayersThatItDoesNotKnow) {
+  const TempFolder folder;
+  const auto config = [](const std::string& more) {
+    return R"({"quantization_config": {"quant_method": "compressed-tensors",
+        "format": "pack-quantized", "config_groups": {"group_0": {"weights":
+        {"num_bits": 4, "group_size": 32, "symmetric": true}}})" +
+           more + "}}";
+  };
+  Tensors tensors{
+      {"l.weight_packed", constant(1, DType::s32, {kOutputs, kInputs / 8})},
+      {"l.weight_scale", transpose(scales_f16())},
+      {"l.weight_g_idx", quotient(iota({kInputs}), 32)},
+  };
+  const auto told = [&] { return error_of<UnsupportedError>([&] { Checkpoint(folder.path()); }); };
+  write_model(folder, config(R"(, "transform_config": {})"), tensors);
+  EXPECT_THAT(names_of(Checkpoint(folder.path())), ElementsAre("l.biases", "l.scales", "l.weight"));
+  write_model(folder, config(R"(, "transform_config": {"config_groups": {"u": {}}})"), tensors);
+  EXPECT_THAT(told(), AllOf(HasSubstr("transform_config"), HasSubstr(folder.path().string())));
+  tensors.insert_or_assign("l.weight_g_idx", remainder(iota({kInputs}), 2));
+  write_model(folder, config(""), tensors);
+  EXPECT_THAT(told(), AllOf(HasSubstr("l.weight_g_idx"), HasSubstr("actorder")));
+  tensors.erase("l.weight_g_idx");
+  const auto contradiction = [&] {
+    return error_of<FormatError>([&] { Checkpoint(folder.path()); });
+  };
+  tensors.emplace("l.weight_shape", tensor({kOutputs, kInputs - 1}));
+  write_model(folder, config(""), tensors);
+  EXPECT_THAT(contradiction(), HasSubstr("l.weight_shape is {16, 63}"));
+  tensors.erase("l.weight_shape");
+  std::string other_groups = config("");
+  other_groups.replace(other_groups.find("\"group_size\": 32"), 16, "\"group_size\": 64");
+  write_model(folder, other_groups, tensors);
+  EXPECT_THAT(contradiction(), HasSubstr("scales of groups of 32, and those of others are of 64"));
+  tensors.emplace("l.weight_zero_point", constant(1, DType::s32, {kOutputs / 8, 2}));
+  write_model(folder, config(""), tensors);
+  EXPECT_THAT(told(), HasSubstr("l.weight_zero_point"));
+  write_model(folder, R"({"quantization_config": {"quant_method": "awq", "group_size": 32}})",
+              {{"l.qweight", constant(1, DType::s32, {kInputs, kOutputs / 8})},
+               {"l.scales", scales_f16()},
+               {"l.rotation", scales_f16()}});
+  EXPECT_THAT(told(), HasSubstr("l.rotation"));
+}
+
 TEST(Checkpoint, TakesFloatsOfFourBitsWithAScaleOfTheWhole) {
   const TempFolder folder;
   const Tensor dense = random::normal(as_type(tensor({0, 1}), DType::u32), {4, 32});
@@ -432,6 +482,57 @@ TEST(Checkpoint, TakesFloatsOfFourBitsWithAScaleOfTheWhole) {
   expect_equal(checkpoint.read("l.scales"), packed.scales);
   const Tensor halved = dequantize(packed, DType::f32) / 2.0;
   EXPECT_TRUE(all_close(weights_of(checkpoint, "l"), halved).item<bool>());
+}
+
+// Of modelopt, whose settings are nested where they stand in a file of their own.
+void write_modelopt(const TempFolder& folder, const Tensor& words, const Tensor& scales,
+                    float whole) {
+  const Tensor bytes = Tensor::from_bytes(words.to_bytes(), {DType::u8, {4, 16}});
+  const std::vector<std::byte> whole_bytes = tensor({whole}).to_bytes();
+  std::vector<std::byte> rest = bytes.to_bytes();
+  rest.insert(rest.end(), whole_bytes.begin(), whole_bytes.end());
+  write_f8(folder / "model.safetensors", "l.weight_scale", scales,
+           R"(, "l.weight": {"dtype": "U8", "shape": [4, 16], "data_offsets": [8, 72]},
+               "l.weight_scale_2": {"dtype": "F32", "shape": [1], "data_offsets": [72, 76]})",
+           rest);
+}
+
+TEST(Checkpoint, ReadsTheSettingsOfModeloptWhereverTheyStand) {
+  const TempFolder folder, other;
+  const Tensor dense = random::normal(as_type(tensor({0, 1}), DType::u32), {4, 32});
+  const Quantized packed = quantize(dense, {.mode = QuantizationMode::kNvfp4});
+  write_modelopt(folder, packed.weight, packed.scales, 0.5f);
+  const std::string nested = R"({"quantization": {"quant_algo": "NVFP4", "group_size": 16}})";
+  folder.write("config.json", R"({"quantization_config": {"quant_method": "modelopt",
+                                  "quantization": {"quant_algo": "NVFP4"}}})");
+  const Tensor halved = dequantize(packed, DType::f32) / 2.0;
+  EXPECT_TRUE(all_close(weights_of(Checkpoint(folder.path()), "l"), halved).item<bool>());
+  folder.write("config.json", "{}");
+  folder.write("hf_quant_config.json", nested);
+  const Checkpoint checkpoint(folder.path());
+  EXPECT_TRUE(all_close(weights_of(checkpoint, "l"), halved).item<bool>());
+  // mlx-lm's linear layers have scales of groups only.
+  convert(checkpoint, other / "folded");
+  EXPECT_THAT(names_of(Checkpoint(other / "folded")), ElementsAre("l.scales", "l.weight"));
+  expect_equal(weights_of(Checkpoint(other / "folded"), "l"), halved);
+  EXPECT_FALSE(fs::exists(other / "folded/hf_quant_config.json"));
+  write_modelopt(folder, packed.weight, packed.scales, 0.3f);
+  EXPECT_THAT(
+      error_of<UnsupportedError>([&] { convert(Checkpoint(folder.path()), other / "inexact"); }),
+      AllOf(HasSubstr("\"l\""), HasSubstr("--dequantize")));
+  convert(Checkpoint(folder.path()), other / "dense", {.dequantize = true});
+  EXPECT_THAT(names_of(Checkpoint(other / "dense")), ElementsAre("l.weight"));
+}
+
+TEST(Checkpoint, NamesWhatCantBeLookedAt) {
+  const TempFolder folder;
+  fs::create_symlink("circle", folder / "circle");
+  EXPECT_THAT(error_of<FileError>([&] { Checkpoint(folder / "circle"); }),
+              AllOf(HasSubstr((folder / "circle").string()), HasSubstr("symbolic links")));
+  write_model(folder, R"({"quantization_config": 5})", {});
+  EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()); }),
+              AllOf(HasSubstr("config.json: \"quantization_config\" is 5"),
+                    HasSubstr((folder / "config.json").string())));
 }
 
 TEST(Checkpoint, LoadsTheRecordedModels) {

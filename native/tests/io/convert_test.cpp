@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "error_of.h"
@@ -51,6 +53,7 @@ void write_model(const TempFolder& folder, const std::string& settings = "") {
   }
   save_safetensors(folder / "model.safetensors", tensors);
   folder.write("config.json", R"({"model_type": "llama", "num_hidden_layers": 8, "kept": {"a": 1},
+                                  "tie_word_embeddings": false,
                                   "_name_or_path": "x")" +
                                   settings + "}");
   folder.write("tokenizer.json", "{}");
@@ -198,6 +201,117 @@ TEST(Convert, EndsWithoutATraceWhereItIsAskedTo) {
                   [&] { convert(Checkpoint(folder.path()), other / "none", options); }),
               HasSubstr("ended before all was written"));
   EXPECT_EQ(other.count(), 0);
+}
+
+TEST(Convert, LeavesOutAHeadThatIsTheEmbedding) {
+  const TempFolder folder, other;
+  const auto has_head = [&](const std::string& settings) {
+    write_model(folder);
+    folder.write("config.json", settings);
+    fs::remove_all(other / "x");
+    convert(Checkpoint(folder.path()), other / "x", {.quantize = Quantization{.group_size = 32}});
+    return Checkpoint(other / "x").contains("lm_head.scales");
+  };
+  EXPECT_FALSE(has_head(R"({"model_type": "llama"})"));  // its default
+  EXPECT_TRUE(has_head(R"({"model_type": "qwen3"})"));
+  EXPECT_FALSE(has_head(R"({"model_type": "qwen3", "tie_word_embeddings": true})"));
+  EXPECT_TRUE(has_head(R"({"model_type": "llama", "tie_word_embeddings": false})"));
+  EXPECT_TRUE(has_head(R"({"model_type": "deepseek_v3", "tie_word_embeddings": true})"));
+}
+
+TEST(Convert, QuantizesRoutersAsTheirFamiliesDo) {
+  const TempFolder folder, other;
+  const auto forms = [&](const std::string& model_type) {
+    save_safetensors(folder / "model.safetensors",
+                     {{"model.layers.0.mlp.gate.weight", random_matrix(1, {8, 64})},
+                      {"model.layers.0.mlp.down_proj.weight", random_matrix(2, {64, 64})}});
+    folder.write("config.json", R"({"model_type": ")" + model_type + "\"}");
+    fs::remove_all(other / "x");
+    convert(Checkpoint(folder.path()), other / "x", {.quantize = Quantization{.group_size = 32}});
+    const Checkpoint checkpoint(other / "x");
+    return std::pair(checkpoint.quantization("model.layers.0.mlp.gate"),
+                     checkpoint.quantization("model.layers.0.mlp.down_proj"));
+  };
+  const Quantization usual{.bits = 4, .group_size = 32}, eight{.bits = 8, .group_size = 64};
+  EXPECT_EQ(forms("deepseek_v3"), std::pair(std::optional<Quantization>(), std::optional(usual)));
+  EXPECT_EQ(forms("qwen3_moe"), std::pair(std::optional(eight), std::optional(usual)));
+  EXPECT_EQ(forms("olmoe"), std::pair(std::optional(usual), std::optional(usual)));
+  EXPECT_EQ(forms("granite"), std::pair(std::optional<Quantization>(), std::optional(eight)));
+}
+
+TEST(Convert, RefusesToQuantizeMatricesThatBecomeOthers) {
+  const TempFolder folder, other;
+  const auto told = [&](const std::string& model_type, const std::string& name) {
+    save_safetensors(folder / "model.safetensors", {{name, random_matrix(1, {8, 64})}});
+    folder.write("config.json", R"({"model_type": ")" + model_type + "\"}");
+    return error_of<UnsupportedError>(
+        [&] { convert(Checkpoint(folder.path()), other / "x", {.quantize = Quantization{}}); });
+  };
+  EXPECT_THAT(told("gpt2", "h.0.attn.c_attn.weight"),
+              AllOf(HasSubstr("\"gpt2\""), HasSubstr("h.0.attn.c_attn.weight")));
+  EXPECT_THAT(told("qwen3_moe", "model.layers.0.mlp.experts.3.up_proj.weight"),
+              HasSubstr("experts.3"));
+  EXPECT_EQ(other.count(), 0);
+}
+
+TEST(Convert, KeepsTheTypeOfWhatLosesTooMuch) {
+  const TempFolder folder, other;
+  save_safetensors(folder / "model.safetensors",
+                   {{"l.gate.e_score_correction_bias", random_matrix(1, {8})},
+                    {"l.mixer.A_log", random_matrix(2, {8})},
+                    {"l.bias", random_matrix(3, {8})}});
+  folder.write("config.json", R"({"torch_dtype": "bfloat16"})");
+  convert(Checkpoint(folder.path()), other / "x");
+  const Checkpoint checkpoint(other / "x");
+  EXPECT_EQ(checkpoint.find("l.gate.e_score_correction_bias")->type.dtype, DType::f32);
+  EXPECT_EQ(checkpoint.find("l.mixer.A_log")->type.dtype, DType::f32);
+  EXPECT_EQ(checkpoint.find("l.bias")->type.dtype, DType::bf16);
+}
+
+TEST(Convert, WritesNoNameTwice) {
+  const TempFolder folder, other;
+  save_safetensors(folder / "model.safetensors", {{"l.weight", random_matrix(1, {8, 64})},
+                                                  {"l.scales", random_matrix(2, {8, 1})},
+                                                  {"l.biases", random_matrix(3, {8, 1})}});
+  folder.write("config.json", "{}");
+  EXPECT_THAT(error_of<FormatError>([&] {
+                convert(Checkpoint(folder.path()), other / "x", {.quantize = Quantization{}});
+              }),
+              AllOf(HasSubstr("two tensors would be"), HasSubstr("l.biases")));
+  const PlannedTensor planned{"a", {DType::s32, {}}, [] { return Tensor(1); }};
+  EXPECT_THAT(error_of<FormatError>([&] {
+                write_weights(folder.path(), {planned, planned}, 2);
+              }),
+              HasSubstr("\"a\" stands twice"));
+}
+
+TEST(Convert, LooksAtThePlaceFirstAndLeavesNothingThere) {
+  const TempFolder folder, other;
+  write_model(folder);
+  const Checkpoint checkpoint(folder.path());
+  const auto told = [&](const fs::path& place) {
+    return error_of<ArgumentError>([&] { convert(checkpoint, place); });
+  };
+  EXPECT_THAT(told(""), HasSubstr("no name"));
+  fs::create_symlink("nowhere", other / "link");
+  EXPECT_THAT(told(other / "link"), HasSubstr("exists"));
+  EXPECT_THAT(error_of<ArgumentError>([&] { convert_to_gguf(checkpoint, other / "link"); }),
+              HasSubstr("exists"));
+  convert(checkpoint, other / "new/.");
+  EXPECT_TRUE(fs::exists(other / "new/config.json"));
+  const auto stop = [](std::uint64_t, std::uint64_t) { return false; };
+  EXPECT_THROW(convert(checkpoint, other / "a/b/c", {.write = {.progress = stop}}),
+               InterruptedError);
+  EXPECT_FALSE(fs::exists(other / "a"));
+  EXPECT_EQ(other.count(), 2);
+}
+
+TEST(Convert, TakesNoAdapterForAModel) {
+  const TempFolder folder, other;
+  save_safetensors(folder / "adapters.safetensors", {{"l.lora_a", random_matrix(1, {8, 4})}});
+  folder.write("adapter_config.json", "{}");
+  EXPECT_THAT(error_of<ArgumentError>([&] { convert(Checkpoint(folder.path()), other / "x"); }),
+              HasSubstr("is an adapter"));
 }
 
 TEST(Convert, RefusesWhatContradictsItself) {
