@@ -5,7 +5,7 @@
 #include <array>
 #include <functional>
 #include <optional>
-#include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +14,16 @@
 #include "files/blocks.h"
 #include "files/file_errors.h"
 #include "files/gguf_writer.h"
+#include "files/places.h"
 #include "files/unpack_blocks.h"
 #include "io/checkpoint_contents.h"
+#include "io/destination.h"
+#include "io/family_rules.h"
 #include "io/gguf_names.h"
+#include "io/gguf_settings.h"
 #include "io/gguf_tokenizer.h"
 #include "io/heads.h"
+#include "io/rope_settings.h"
 #include "mlxnx/convert.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
@@ -32,6 +37,7 @@ using files::StoredType;
 using io::GgufArchitecture;
 
 constexpr std::string_view kOp = "convert_to_gguf";
+constexpr std::string_view kFrequencies = "rope_freqs.weight";
 
 struct Wanted {
   std::string_view name;
@@ -47,62 +53,6 @@ std::span<const T> elements(const TensorView& view) {
   return {reinterpret_cast<const T*>(view.bytes().data()), view.bytes().size() / sizeof(T)};
 }
 
-// Settings as the file names them.
-class Settings {
- public:
-  Settings(const Checkpoint& from, const GgufArchitecture& architecture)
-      : config_(from.config()), architecture_(architecture) {}
-
-  std::vector<GgufEntry> write() {
-    entries_.push_back({"general.architecture", std::string(architecture_.name)});
-    entries_.push_back({"general.quantization_version", std::uint32_t{2}});
-    for (const auto& [key, own] : io::gguf_integers()) put_integer(key, own);
-    for (const auto& [key, own] : io::gguf_numbers()) put_number(key, own);
-    if (config_.contains("head_dim")) {
-      put_integer("rope.dimension_count", "head_dim");
-      put_integer("attention.value_length", "head_dim");
-    }
-    put_rope_scaling();
-    return std::move(entries_);
-  }
-
- private:
-  std::string full(std::string_view key) const {
-    return fmt::format("{}.{}", architecture_.name, key);
-  }
-  void put_integer(std::string_view key, std::string_view own) {
-    if (config_.contains(own))
-      entries_.push_back({full(key), static_cast<std::uint32_t>(config_.get<std::int64_t>(own))});
-  }
-  void put_number(std::string_view key, std::string_view own) {
-    if (config_.contains(own))
-      entries_.push_back({full(key), static_cast<float>(config_.get<double>(own))});
-  }
-  void put_rope_scaling() {
-    if (!config_.contains("rope_scaling")) return;
-    const Config scaling = config_.get<Config>("rope_scaling");
-    const std::string kind =
-        scaling.get<std::string>("rope_type", scaling.get<std::string>("type", "default"));
-    if (kind == "default") return;
-    if (kind != "linear" && kind != "yarn") {
-      throw UnsupportedError(
-          fmt::format("[{}] rope_scaling of the type {:?} is not written to GGUF", kOp, kind));
-    }
-    entries_.push_back({full("rope.scaling.type"), kind});
-    entries_.push_back(
-        {full("rope.scaling.factor"), static_cast<float>(scaling.get<double>("factor"))});
-    if (scaling.contains("original_max_position_embeddings")) {
-      entries_.push_back({full("rope.scaling.original_context_length"),
-                          static_cast<std::uint32_t>(
-                              scaling.get<std::int64_t>("original_max_position_embeddings"))});
-    }
-  }
-
-  const Config& config_;
-  const GgufArchitecture& architecture_;
-  std::vector<GgufEntry> entries_;
-};
-
 // All that a file says, but for what is about how it is written.
 std::vector<GgufEntry> copied(const files::GgufFile& gguf) {
   constexpr std::array<std::string_view, 2> kOwn = {files::kGgufAlignmentKey, "general.file_type"};
@@ -115,17 +65,26 @@ std::vector<GgufEntry> copied(const files::GgufFile& gguf) {
   return entries;
 }
 
-std::vector<GgufEntry> tokenizer_of(const Checkpoint& from) {
-  std::vector<GgufEntry> entries;
-  if (!std::filesystem::exists(from.path() / "tokenizer.json")) return entries;
-  entries = io::gguf_tokenizer(from.path(), from.config());
-  const auto put = [&](std::string_view own, const char* key) {
-    if (!from.config().contains(own)) return;
+// Nothing for what is no number of a token: some settings have -1 for none.
+std::optional<std::uint32_t> token_of(const Config& config, const char* key) {
+  if (!config.contains(key)) return std::nullopt;
+  std::vector<std::int64_t> ids;
+  if (config.holds_list(key)) {
     // Of several ends the first is the one that models write.
-    const std::int64_t id = from.config().holds_list(own)
-                                ? from.config().get<std::vector<std::int64_t>>(own).at(0)
-                                : from.config().get<std::int64_t>(own);
-    entries.push_back({key, static_cast<std::uint32_t>(id)});
+    ids = config.get<std::vector<std::int64_t>>(key);
+  } else {
+    ids = {config.get<std::int64_t>(key)};
+  }
+  if (ids.empty() || ids[0] < 0) return std::nullopt;
+  if (std::in_range<std::uint32_t>(ids[0])) return static_cast<std::uint32_t>(ids[0]);
+  throw FormatError(fmt::format("{} is {}, which is no token", key, ids[0]));
+}
+
+std::vector<GgufEntry> tokenizer_of(const Checkpoint& from, std::int64_t rows) {
+  if (!files::is_there(from.path() / "tokenizer.json", kOp)) return {};
+  std::vector<GgufEntry> entries = io::gguf_tokenizer(from.path(), rows);
+  const auto put = [&](const char* own, const char* key) {
+    if (const auto id = token_of(from.config(), own)) entries.push_back({key, *id});
   };
   put("bos_token_id", "tokenizer.ggml.bos_token_id");
   put("eos_token_id", "tokenizer.ggml.eos_token_id");
@@ -134,10 +93,21 @@ std::vector<GgufEntry> tokenizer_of(const Checkpoint& from) {
   return entries;
 }
 
+// Of the embedding, which has one for each token; without one what the settings say.
+std::int64_t vocabulary_rows(const Checkpoint& from) {
+  constexpr std::int64_t kMost = 1 << 24;
+  const CheckpointTensor* embedding = from.find("model.embed_tokens.weight");
+  if (embedding != nullptr && !embedding->type.shape.empty()) return embedding->type.shape[0];
+  const auto size = from.config().get<std::int64_t>("vocab_size", 0);
+  if (size >= 0 && size <= kMost) return size;
+  throw FormatError(fmt::format("vocab_size is {}, and {} are the most", size, kMost));
+}
+
 std::vector<GgufEntry> metadata_of(const Checkpoint& from, const GgufArchitecture& architecture) {
   if (const files::GgufFile* gguf = from.contents().gguf()) return copied(*gguf);
-  std::vector<GgufEntry> metadata = Settings(from, architecture).write();
-  for (GgufEntry& entry : tokenizer_of(from)) metadata.push_back(std::move(entry));
+  const std::int64_t rows = vocabulary_rows(from);
+  std::vector<GgufEntry> metadata = io::gguf_settings(from.config(), architecture, rows);
+  for (GgufEntry& entry : tokenizer_of(from, rows)) metadata.push_back(std::move(entry));
   return metadata;
 }
 
@@ -149,7 +119,16 @@ class Tensors {
   Tensors(const Checkpoint& from, const GgufArchitecture& architecture,
           std::optional<StoredType> wanted)
       : from_(from), architecture_(architecture), wanted_(wanted) {
-    for (const CheckpointTensor& tensor : from.tensors()) add(tensor);
+    const bool has_tied_head = from.format() == "folder" && io::has_tied_head(from.config()) &&
+                               from.contains("model.embed_tokens.weight");
+    for (const CheckpointTensor& tensor : from.tensors()) {
+      // Frequencies follow from the settings, and so does a head that is the embedding.
+      if (tensor.name.ends_with("rotary_emb.inv_freq") ||
+          (has_tied_head && tensor.name.starts_with("lm_head.")))
+        continue;
+      add(tensor);
+    }
+    if (from.format() == "folder") add_frequencies();
   }
 
   std::vector<StoredTensor> descriptions;
@@ -160,23 +139,39 @@ class Tensors {
     const std::string layer =
         tensor.name.substr(0, std::min(tensor.name.rfind('.'), tensor.name.size()));
     const std::optional<Quantization> form = from_.quantization(layer);
-    if (form && !tensor.name.ends_with(".weight") && tensor.name != layer + ".bias") return;
+    const bool is_words = form && tensor.name.ends_with(".weight");
+    if (form && !is_words && tensor.name != layer + ".bias") return;
     const auto name = io::gguf_name(architecture_, tensor.name);
-    if (!name && tensor.name != "rope_freqs.weight") {
-      throw UnsupportedError(fmt::format("[{}] the tensor {:?} has no name in GGUF's {}", kOp,
-                                         tensor.name, architecture_.name));
+    if (!name && tensor.name != kFrequencies) {
+      throw UnsupportedError(fmt::format("the tensor {:?} has no name in GGUF's {}",
+                                         files::cut(tensor.name), architecture_.name));
     }
-    if (form) {
+    if (is_words) {
       add_quantized(tensor, layer, *form, *name);
     } else {
       add_dense(tensor, name.value_or(tensor.name));
     }
   }
 
+  // What llama 3's scaling makes of frequencies has no settings there.
+  void add_frequencies() {
+    const io::RopeSettings rope = io::rope_settings(from_.config());
+    if (rope.kind != "llama3" || !architecture_.has_frequencies) return;
+    const Config& config = from_.config();
+    const auto dim = config.get<std::int64_t>(
+        "head_dim", config.get<std::int64_t>("hidden_size") /
+                        std::max<std::int64_t>(config.get<std::int64_t>("num_attention_heads"), 1));
+    const std::vector<float> factors =
+        io::llama3_factors(rope.scaling, rope.base.value_or(10000), dim);
+    push(std::string(kFrequencies), StoredType::kF32, {static_cast<std::int64_t>(factors.size())},
+         [factors] {
+           const auto bytes = std::as_bytes(std::span(factors));
+           return std::vector<std::byte>(bytes.begin(), bytes.end());
+         });
+  }
+
   std::int64_t heads_of(const std::string& name, const Shape& shape) const {
-    return files::naming_file(kOp, from_.path(), [&] {
-      return io::interleaved_heads(architecture_, from_.config(), name, shape);
-    });
+    return io::interleaved_heads(architecture_, from_.config(), name, shape);
   }
 
   StoredType dense_type(const CheckpointTensor& tensor) const {
@@ -286,7 +281,7 @@ const GgufArchitecture& architecture_of(const Checkpoint& from) {
   const GgufArchitecture* found = io::find_gguf_architecture_of(type);
   if (found != nullptr) return *found;
   throw UnsupportedError(fmt::format("[{}] {}: the model type {:?} has no GGUF form here: {} have",
-                                     kOp, from.path().string(), type,
+                                     kOp, from.path().string(), files::cut(type),
                                      io::known_gguf_architectures()));
 }
 
@@ -294,17 +289,17 @@ const GgufArchitecture& architecture_of(const Checkpoint& from) {
 
 void convert_to_gguf(const Checkpoint& from, const std::filesystem::path& to,
                      const GgufOptions& options) {
+  const std::filesystem::path place = io::free_place(to, kOp);
   const std::optional<StoredType> wanted = wanted_type(options.type);
   const GgufArchitecture& architecture = architecture_of(from);
-  if (std::filesystem::exists(to)) {
-    throw ArgumentError(
-        fmt::format("[{}] {} exists: remove it, or choose another place", kOp, to.string()));
-  }
-  std::vector<GgufEntry> metadata = metadata_of(from, architecture);
-  const Tensors tensors(from, architecture, wanted);
+  const auto prepared = files::naming_file(kOp, from.path(), [&] {
+    return std::pair(metadata_of(from, architecture), Tensors(from, architecture, wanted));
+  });
+  const std::vector<GgufEntry>& metadata = prepared.first;
+  const Tensors& tensors = prepared.second;
   std::uint64_t total = 0, done = 0;
   for (const StoredTensor& tensor : tensors.descriptions) total += tensor.bytes;
-  files::AtomicFile file(to, kOp);
+  files::AtomicFile file(place, kOp);
   files::write_gguf(
       file, metadata, tensors.descriptions, [&](std::size_t i, const files::GgufSink& sink) {
         if (options.progress && !options.progress(done, total)) {

@@ -17,6 +17,7 @@
 #include "io/gguf_names.h"
 #include "io/heads.h"
 #include "io/quantization_settings.h"
+#include "io/rope_settings.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "tensor/node.h"
@@ -28,6 +29,8 @@ using files::GgufFile;
 using files::GgufValue;
 using files::StoredTensor;
 using files::StoredType;
+
+constexpr std::string_view kFrequencies = "rope_freqs.weight";
 
 // Blocks as words, scales and biases --------------------------------------------------------------
 
@@ -116,7 +119,12 @@ class Settings {
     set_rope_scaling();
     config_.set("tie_word_embeddings", file_.find("output.weight") == nullptr);
     config_.set("attention_bias", file_.find("blk.0.attn_q.bias") != nullptr);
+    config_.set("mlp_bias", file_.find("blk.0.ffn_up.bias") != nullptr);
     adapt();
+    set_frequencies();
+    set_rope_part();
+    set_pattern();
+    set_score_scale();
     return config_;
   }
 
@@ -149,7 +157,48 @@ class Settings {
     if (const auto factor = find("rope.scaling.factor")) scaling.set("factor", factor->as_number());
     if (const auto length = find("rope.scaling.original_context_length"))
       scaling.set("original_max_position_embeddings", length->as_integer());
+    for (const auto& [key, own] : gguf_yarn_numbers()) {
+      if (const auto value = find(key)) scaling.set(own, value->as_number());
+    }
     config_.set("rope_scaling", scaling);
+  }
+
+  // The settings whose frequencies a tensor divides.
+  void set_frequencies() {
+    const StoredTensor* stored = file_.find(kFrequencies);
+    if (stored == nullptr || !architecture_.has_frequencies) return;
+    const std::vector<float> factors = as_type(file_.read(*stored), DType::f32).to_vector<float>();
+    if (factors.empty()) return;
+    if (const auto scaling = llama3_scaling(factors, config_.get<double>("rope_theta", 10000)))
+      config_.set("rope_scaling", *scaling);
+  }
+
+  // Which part of a head is turned.
+  void set_rope_part() {
+    const auto turned = find("rope.dimension_count");
+    const auto size = config_.get<std::int64_t>("head_dim", 0);
+    if (!turned || size < 1 || turned->as_integer() == size) return;
+    config_.set("partial_rotary_factor",
+                static_cast<double>(turned->as_integer()) / static_cast<double>(size));
+  }
+
+  void set_pattern() {
+    if (architecture_.name != "gemma3") return;
+    constexpr std::int64_t kUsual = 6;
+    const auto pattern = find("attention.sliding_window_pattern");
+    const bool is_number = pattern && pattern->type() != files::GgufType::kList;
+    config_.set("sliding_window_pattern", is_number ? pattern->as_integer() : kUsual);
+    if (const auto base = find("rope.freq_base_swa"))
+      config_.set("rope_local_base_freq", base->as_number());
+  }
+
+  void set_score_scale() {
+    const auto scale =
+        gguf_score_scale(architecture_, config_.get<std::int64_t>("num_hidden_layers", 0),
+                         config_.get<std::int64_t>("hidden_size", 0),
+                         config_.get<std::int64_t>("num_attention_heads", 0),
+                         config_.get<std::int64_t>("head_dim", 0));
+    if (scale && *scale > 0) config_.set("query_pre_attn_scalar", *scale);
   }
 
   // What one model type says otherwise than others.
@@ -159,8 +208,11 @@ class Settings {
       config_.set("model_type", std::string("mixtral"));
       config_.set_from("num_local_experts", config_, "num_experts");
     }
-    if (type == "qwen3_moe") config_.set("norm_topk_prob", true);
-    if (type == "qwen2_moe") config_.set("norm_topk_prob", false);
+    if (type == "qwen3_moe" || type == "qwen2_moe") {
+      config_.set("norm_topk_prob", type == "qwen3_moe");
+      config_.set("decoder_sparse_step", std::int64_t{1});
+      config_.set("mlp_only_layers", std::vector<std::int64_t>());
+    }
     if (!config_.contains("head_dim")) {
       const auto heads = config_.get<std::int64_t>("num_attention_heads", 0);
       const auto size = config_.get<std::int64_t>("hidden_size", 0);
@@ -183,7 +235,11 @@ class Tensors {
       : file_(std::move(file)), architecture_(architecture), config_(config), options_(options) {}
 
   Entries read() {
-    for (const StoredTensor& tensor : file_->tensors()) add(tensor);
+    for (const StoredTensor& tensor : file_->tensors()) {
+      // What it says stands in the settings.
+      if (tensor.name == kFrequencies && architecture_.has_frequencies) continue;
+      add(tensor);
+    }
     return std::move(entries_);
   }
 
@@ -274,7 +330,7 @@ Source opened(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Opt
   if (architecture == nullptr) {
     throw UnsupportedError(fmt::format(
         "the architecture {:?} is not supported: {} are; its tensors can be read by TensorFile",
-        name, known_gguf_architectures()));
+        files::cut(std::string(name)), known_gguf_architectures()));
   }
   Source source{.format = "gguf", .gguf_file = file};
   source.config = Settings(*file, gguf, *architecture).read();

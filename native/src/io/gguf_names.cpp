@@ -49,7 +49,7 @@ constexpr std::array kMixtral = {
     GgufName{"ffn_down_exps", "block_sparse_moe.switch_mlp.down_proj"}};
 
 constexpr std::array kArchitectures = {
-    GgufArchitecture{"llama", "llama", kMixtral, true},
+    GgufArchitecture{"llama", "llama", kMixtral, true, false, true},
     GgufArchitecture{"qwen2", "qwen2", {}},
     GgufArchitecture{"qwen3", "qwen3", {}},
     GgufArchitecture{"qwen2moe", "qwen2_moe", kExperts},
@@ -61,7 +61,7 @@ constexpr std::array kArchitectures = {
     GgufArchitecture{"smollm3", "smollm3", {}, true},
     GgufArchitecture{"starcoder2", "starcoder2", kTwoMatrices},
     GgufArchitecture{"olmo2", "olmo2", kPostNorms},
-    GgufArchitecture{"granite", "granite", {}, true},
+    GgufArchitecture{"granite", "granite", {}, true, false, true},
 };
 
 constexpr std::array kIntegers = {
@@ -90,6 +90,11 @@ constexpr std::array kNumbers = {
     GgufName{"embedding_scale", "embedding_multiplier"},
     GgufName{"residual_scale", "residual_multiplier"},
     GgufName{"logit_scale", "logits_scaling"},
+};
+
+constexpr std::array kYarnNumbers = {
+    GgufName{"rope.scaling.yarn_beta_fast", "beta_fast"},
+    GgufName{"rope.scaling.yarn_beta_slow", "beta_slow"},
 };
 
 // A name without its last part, and that part.
@@ -166,5 +171,18 @@ std::optional<std::string> gguf_name(const GgufArchitecture& architecture, std::
 
 std::span<const GgufName> gguf_integers() { return kIntegers; }
 std::span<const GgufName> gguf_numbers() { return kNumbers; }
+std::span<const GgufName> gguf_yarn_numbers() { return kYarnNumbers; }
+
+std::optional<double> gguf_score_scale(const GgufArchitecture& architecture, std::int64_t layers,
+                                       std::int64_t hidden_size, std::int64_t heads,
+                                       std::int64_t head_dim) {
+  // The largest of each is told by its layers.
+  constexpr std::int64_t kOfGemma2 = 46, kOfGemma3 = 62;
+  const bool is_gemma2 = architecture.name == "gemma2", is_gemma3 = architecture.name == "gemma3";
+  if (!is_gemma2 && !is_gemma3) return std::nullopt;
+  const bool is_largest = layers == (is_gemma2 ? kOfGemma2 : kOfGemma3);
+  if (is_largest && heads > 0) return static_cast<double>(hidden_size / heads);
+  return static_cast<double>(head_dim);
+}
 
 }  // namespace mlxnx::io

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@ struct GgufArchitecture {
   bool are_heads_interleaved = false;
   /// Weights of norms are one more.
   bool are_norms_shifted = false;
+  /// A tensor may divide the frequencies of rotary positions.
+  bool has_frequencies = false;
 };
 
 /// Null where it is not known.
@@ -42,5 +45,13 @@ std::optional<std::string> gguf_name(const GgufArchitecture& architecture, std::
 /// Settings whose GGUF keys stand behind "{architecture}.", with their names in `config.json`.
 std::span<const GgufName> gguf_integers();
 std::span<const GgufName> gguf_numbers();
+/// Those of yarn, in `rope_scaling`.
+std::span<const GgufName> gguf_yarn_numbers();
+
+/// Scores are divided by the root of what `query_pre_attn_scalar` says: what it is to the readers
+/// of files of an architecture, which has no key for it; nothing where there is no such setting.
+std::optional<double> gguf_score_scale(const GgufArchitecture& architecture, std::int64_t layers,
+                                       std::int64_t hidden_size, std::int64_t heads,
+                                       std::int64_t head_dim);
 
 }  // namespace mlxnx::io

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,19 +25,22 @@ constexpr std::string_view kOp = "convert_to_gguf";
 // As GGUF numbers them.
 constexpr std::int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
 
-// How llama.cpp names the ways in which texts are cut into words: by the pre-tokenizers in front of
-// the one of bytes, each its type, and with the expression that it splits by.
+// How llama.cpp names the ways in which texts are cut into words: by the expressions that split
+// them one after the other.
+constexpr std::string_view kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 struct Words {
-  std::string_view parts, name;
+  std::array<std::string_view, 2> patterns;
+  std::string_view name;
 };
 constexpr std::array kWords = {
-    Words{"", "gpt-2"},
-    Words{"Digits", "smollm"},
+    Words{{kGpt2}, "gpt-2"},
+    Words{{R"(\p{N})", kGpt2}, "smollm"},
     Words{
-        R"(Split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+        {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
         "llama-bpe"},
     Words{
-        R"(Split (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+        {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)"},
         "qwen2"},
 };
 
@@ -73,11 +77,19 @@ std::vector<json> parts_of(const json& part) {
   return {part};
 }
 
-std::string described(const json& part) {
-  const std::string type = part.is_object() ? files::text_member(part, "type") : "";
-  if (type != "Split") return type;
-  const json& pattern = files::member(part, "pattern");
-  return "Split " + files::text(files::member(pattern, "Regex"));
+bool is_type(const json& part, std::string_view type) {
+  return part.is_object() && files::text_member(part, "type") == type;
+}
+
+// What a pre-tokenizer splits by; its type where it does something else.
+std::string pattern_of(const json& part) {
+  if (is_type(part, "Split")) {
+    const json& pattern = files::member(part, "pattern");
+    return files::text(files::member(pattern, "Regex"));
+  }
+  const bool takes_each = part.is_object() && part.value("individual_digits", json()) == json(true);
+  if (is_type(part, "Digits") && takes_each) return R"(\p{N})";
+  return part.is_object() ? files::text_member(part, "type") : "";
 }
 
 std::string_view name_of_words(const json& tokenizer) {
@@ -85,22 +97,26 @@ std::string_view name_of_words(const json& tokenizer) {
   const std::vector<json> parts =
       parts_of(tokenizer.contains("pre_tokenizer") ? tokenizer["pre_tokenizer"] : json());
   if (files::text_member(model, "type") != "BPE" || parts.empty() ||
-      described(parts.back()) != "ByteLevel")
+      !is_type(parts.back(), "ByteLevel"))
     throw UnsupportedError(
         "its tokenizer is no byte-level BPE, the only one that is written to GGUF");
-  std::string before;
-  for (std::size_t i = 0; i + 1 < parts.size(); ++i)
-    before += (i == 0 ? "" : "; ") + described(parts[i]);
-  const auto* found = std::ranges::find(kWords, before, &Words::parts);
+  std::vector<std::string> patterns;
+  for (std::size_t i = 0; i + 1 < parts.size(); ++i) patterns.push_back(pattern_of(parts[i]));
+  // Unless it is told not to, it splits as GPT-2 does.
+  if (parts.back().value("use_regex", json()) != json(false)) patterns.emplace_back(kGpt2);
+  const auto* found = std::ranges::find_if(kWords, [&](const Words& words) {
+    const auto end = std::ranges::find(words.patterns, "");
+    return std::ranges::equal(std::ranges::subrange(words.patterns.begin(), end), patterns);
+  });
   if (found != kWords.end()) return found->name;
   throw UnsupportedError(fmt::format(
       "its tokenizer cuts texts into words in a way that is not known to have a name in GGUF: {}",
-      before));
+      files::cut(fmt::format("{}", fmt::join(patterns, "; ")))));
 }
 
-std::vector<GgufEntry> entries_of(const json& tokenizer, const Config& config) {
+std::vector<GgufEntry> entries_of(const json& tokenizer, std::int64_t size) {
   const std::string_view words = name_of_words(tokenizer);
-  Vocabulary vocabulary(static_cast<std::size_t>(config.get<std::int64_t>("vocab_size")));
+  Vocabulary vocabulary(static_cast<std::size_t>(size));
   const json& model = tokenizer["model"];
   const json& vocab = files::member(model, "vocab");
   if (!vocab.is_object()) throw FormatError("the model's vocab is no object");
@@ -121,11 +137,11 @@ std::vector<GgufEntry> entries_of(const json& tokenizer, const Config& config) {
 
 }  // namespace
 
-std::vector<GgufEntry> gguf_tokenizer(const std::filesystem::path& folder, const Config& config) {
+std::vector<GgufEntry> gguf_tokenizer(const std::filesystem::path& folder, std::int64_t size) {
   constexpr std::uint64_t kMostBytes = 256 << 20;
   const std::filesystem::path path = folder / "tokenizer.json";
   const json tokenizer = files::read_json(path, kOp, kMostBytes);
-  return files::naming_file(kOp, path, [&] { return entries_of(tokenizer, config); });
+  return files::naming_file(kOp, path, [&] { return entries_of(tokenizer, size); });
 }
 
 }  // namespace mlxnx::io

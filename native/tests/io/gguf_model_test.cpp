@@ -111,7 +111,7 @@ TEST(GgufModel, HasTheSettingsAndNamesOfHuggingFace) {
          {"blk.0.attn_k.weight", StoredType::kF16,
           as_type(with_heads_interleaved(key, kHeadsKv), DType::f16)},
          {"blk.0.ffn_up.weight", StoredType::kQ4_1, random_matrix(5, {64, kHidden})},
-         {"rope_freqs.weight", StoredType::kF32, norm}});
+         {"rope_freqs.weight", StoredType::kF32, constant(1.0, DType::f32, {kHeadDim / 2})}});
   const Checkpoint checkpoint(folder / "m.gguf");
   EXPECT_EQ(checkpoint.format(), "gguf");
   EXPECT_EQ(checkpoint.chat_template(), "{{ messages }}");
@@ -131,10 +131,75 @@ TEST(GgufModel, HasTheSettingsAndNamesOfHuggingFace) {
                                  "model.embed_tokens.weight", layer + "input_layernorm.weight",
                                  layer + "mlp.up_proj.biases", layer + "mlp.up_proj.scales",
                                  layer + "mlp.up_proj.weight", layer + "self_attn.k_proj.weight",
-                                 layer + "self_attn.q_proj.weight", "rope_freqs.weight"));
+                                 layer + "self_attn.q_proj.weight"));
   EXPECT_EQ(checkpoint.read(layer + "self_attn.q_proj.weight").to_bytes(), query.to_bytes());
   EXPECT_EQ(checkpoint.read(layer + "self_attn.k_proj.weight").to_bytes(),
             as_type(key, DType::f16).to_bytes());
+}
+
+TEST(GgufModel, GivesTheSettingsThatItsTensorsAndKeysSay) {
+  const TempFolder folder;
+  const Tensor norm = random_matrix(3, {kHidden});
+  const auto config = [&](const char* architecture, const std::vector<Given>& tensors,
+                          std::vector<files::GgufEntry> more = {}) {
+    write(folder / "m.gguf", architecture, tensors, std::move(more));
+    return Checkpoint(folder / "m.gguf").config();
+  };
+  // As llama 3 scales frequencies of base 10000 and heads of 8.
+  const Config llama =
+      config("llama", {{"rope_freqs.weight", StoredType::kF32, tensor({1.0, 1.0, 1.0, 8.0})},
+                       {"blk.0.ffn_up.bias", StoredType::kF32, norm}});
+  EXPECT_TRUE(llama.get<bool>("mlp_bias"));
+  EXPECT_EQ(llama.get<Config>("rope_scaling").get<std::string>("rope_type"), "llama3");
+  EXPECT_EQ(llama.get<Config>("rope_scaling").get<double>("factor"), 8);
+  const Config moe = config("qwen3moe", {});
+  EXPECT_EQ(moe.get<std::int64_t>("decoder_sparse_step"), 1);
+  EXPECT_TRUE(moe.get<std::vector<std::int64_t>>("mlp_only_layers").empty());
+  EXPECT_EQ(config("gemma2", {}).get<double>("query_pre_attn_scalar"), kHeadDim);
+  EXPECT_EQ(config("gemma3", {}).get<std::int64_t>("sliding_window_pattern"), 6);
+  const Config phi =
+      config("phi3", {}, {{"phi3.rope.dimension_count", std::uint32_t{kHeadDim / 2}}});
+  EXPECT_EQ(phi.get<double>("partial_rotary_factor"), 0.5);
+  const Config yarn = config("llama", {},
+                             {{"llama.rope.scaling.type", std::string("yarn")},
+                              {"llama.rope.scaling.factor", 4.0f},
+                              {"llama.rope.scaling.yarn_beta_fast", 16.0f}});
+  EXPECT_EQ(yarn.get<Config>("rope_scaling").get<double>("beta_fast"), 16);
+  EXPECT_FALSE(config("granite", {}).get<bool>("mlp_bias"));
+}
+
+TEST(GgufModel, HasWhatAQuantizedFolderWithBiasesHas) {
+  const TempFolder folder;
+  const Tensor query = random_matrix(1, {kHeads * kHeadDim, kHidden}),
+               bias = random_matrix(2, {kHeads * kHeadDim}), head = random_matrix(3, {4, kHidden});
+  const Quantized packed = quantize(query, {.bits = 4, .group_size = 32});
+  save_safetensors(folder / "model.safetensors",
+                   {{"model.layers.0.self_attn.q_proj.weight", packed.weight},
+                    {"model.layers.0.self_attn.q_proj.scales", packed.scales},
+                    {"model.layers.0.self_attn.q_proj.biases", *packed.biases},
+                    {"model.layers.0.self_attn.q_proj.bias", bias},
+                    {"model.layers.0.self_attn.rotary_emb.inv_freq", random_matrix(4, {4})},
+                    {"model.embed_tokens.weight", head},
+                    {"lm_head.weight", head}});
+  folder.write("config.json", R"({"model_type": "llama", "hidden_size": 32, "head_dim": 8,
+      "num_attention_heads": 4, "vocab_size": 1000000000000, "pad_token_id": -1,
+      "eos_token_id": [], "rope_theta": 500000.0, "rope_scaling": {"rope_type": "llama3",
+      "factor": 8}, "quantization": {"bits": 4, "group_size": 32}})");
+  folder.write("tokenizer.json", R"({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []},
+                                     "pre_tokenizer": {"type": "ByteLevel"}})");
+  convert_to_gguf(Checkpoint(folder.path()), folder / "m.gguf", {.type = "f32"});
+  const TensorFile file(folder / "m.gguf");
+  EXPECT_EQ(file.read("blk.0.attn_q.bias").to_bytes(),
+            reshape(with_heads_interleaved(reshape(bias, {kHeads * kHeadDim, 1}), kHeads),
+                    {kHeads * kHeadDim})
+                .to_bytes());
+  EXPECT_EQ(file.find("output.weight"), nullptr);
+  EXPECT_EQ(file.metadata().at("llama.vocab_size"), "4");
+  EXPECT_FALSE(file.metadata().contains("tokenizer.ggml.padding_token_id"));
+  EXPECT_FALSE(file.metadata().contains("tokenizer.ggml.eos_token_id"));
+  EXPECT_EQ(file.read("rope_freqs.weight").shape(), (Shape{4}));
+  const Config back = Checkpoint(folder / "m.gguf").config();
+  EXPECT_EQ(back.get<Config>("rope_scaling").get<double>("factor"), 8);
 }
 
 TEST(GgufModel, KeepsTheNumbersOfBlocks) {
@@ -250,6 +315,12 @@ TEST(GgufModel, BringsItsTokenizer) {
   const Converted written = convert(Checkpoint(folder / "m.gguf"), folder / "mlx");
   EXPECT_EQ(written.has_tokenizer, has_text());
   if (!has_text()) return;
+  const Config settings = Config::read(folder / "mlx/tokenizer_config.json");
+  EXPECT_EQ(settings.get<std::string>("eos_token"), "ab");
+  EXPECT_EQ(settings.get<std::string>("chat_template"), "{{ messages }}");
+  // And its own spelling of how texts are cut into words goes back.
+  convert_to_gguf(Checkpoint(folder / "mlx"), folder / "back.gguf");
+  EXPECT_EQ(TensorFile(folder / "back.gguf").metadata().at("tokenizer.ggml.pre"), "gpt-2");
   for (const char* path : {"m.gguf", "mlx"}) {
     const Tokenizer tokenizer = Checkpoint(folder / path).tokenizer();
     EXPECT_THAT(tokenizer.encode("abba"), ElementsAre(2u, 1u, 0u)) << path;
