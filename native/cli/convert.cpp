@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "command.h"
 #include "interrupt.h"
@@ -24,9 +25,8 @@ struct Options {
   std::string output = "mlx_model";
   bool quantize = false, dequantize = false, is_quiet = false;
   std::optional<std::int64_t> group_size, bits;
-  std::string mode = "affine";
+  std::optional<std::string> mode, gguf_type;
   std::string recipe, dtype;
-  std::string gguf_type = "keep";
 };
 
 const std::map<std::string, DType> kTypes = {
@@ -37,20 +37,35 @@ ConvertOptions as_asked(const Options& options) {
   asked.dequantize = options.dequantize;
   if (!options.dtype.empty()) asked.dtype = kTypes.at(options.dtype);
   if (options.quantize) {
-    asked.quantize = Quantization{.mode = quantization_mode(options.mode),
+    asked.quantize = Quantization{.mode = quantization_mode(options.mode.value_or("affine")),
                                   .bits = options.bits,
                                   .group_size = options.group_size};
-  } else if (options.bits || options.group_size || !options.recipe.empty()) {
+  } else if (options.bits || options.group_size || options.mode || !options.recipe.empty()) {
     throw ArgumentError(
-        "[convert] --q-bits, --q-group-size and --quant-predicate say how to "
+        "[convert] --q-bits, --q-group-size, --q-mode and --quant-predicate say how to "
         "quantize: add -q");
   }
   if (!options.recipe.empty()) asked.recipe = options.recipe;
   return asked;
 }
 
-// A GGUF file is asked for by other options.
-void require_no_others(const ConvertOptions& asked) {
+bool is_gguf(const Options& options) { return options.output.ends_with(".gguf"); }
+
+// A GGUF file is asked for by other options than a folder.
+void require_fitting(const Options& options, const ConvertOptions& asked) {
+  if (!is_gguf(options)) {
+    if (options.gguf_type) {
+      throw ArgumentError(fmt::format(
+          "[convert] --gguf-type is for .gguf files, and the output is {}", options.output));
+    }
+    if (options.output.ends_with(".safetensors")) {
+      throw ArgumentError(
+          fmt::format("[convert] the output is a folder, with model.safetensors in it, or a .gguf "
+                      "file, not {}",
+                      options.output));
+    }
+    return;
+  }
   if (asked.quantize || asked.dequantize || asked.dtype) {
     throw ArgumentError(
         "[convert] a .gguf file takes --gguf-type in place of -q, --dequantize and --dtype");
@@ -59,8 +74,9 @@ void require_no_others(const ConvertOptions& asked) {
 
 int convert(const Options& options) {
   ConvertOptions asked = as_asked(options);
+  require_fitting(options, asked);
   const Checkpoint checkpoint(options.model);
-  const InterruptNote interrupt;
+  const InterruptNote interrupt(InterruptNote::Of::kEverySignal);
   ProgressLine line("writing", options.is_quiet);
   asked.write.progress = [&](std::uint64_t done, std::uint64_t total) {
     line.show(done, total);
@@ -68,10 +84,10 @@ int convert(const Options& options) {
   };
   try {
     std::string told;
-    if (options.output.ends_with(".gguf")) {
-      require_no_others(asked);
-      convert_to_gguf(checkpoint, options.output,
-                      {.type = options.gguf_type, .progress = asked.write.progress});
+    if (is_gguf(options)) {
+      convert_to_gguf(
+          checkpoint, options.output,
+          {.type = options.gguf_type.value_or("keep"), .progress = asked.write.progress});
       told = bytes_text(std::filesystem::file_size(options.output));
     } else {
       const Converted written = mlxnx::convert(checkpoint, options.output, asked);
@@ -84,7 +100,8 @@ int convert(const Options& options) {
     }
     line.clear();
     if (!options.is_quiet) print(fmt::format("{}: {}\n", options.output, told));
-  } catch (const InterruptedError&) {
+  } catch (...) {
+    // Whatever fails after a signal fails because of it: standard error may be gone.
     line.clear();
     interrupt.end_if_interrupted();
     throw;
@@ -115,9 +132,8 @@ Action add_convert(CLI::App& app) {
   app.add_option("--q-group-size", options->group_size,
                  "Weights that share a scale; the mode's default is usual (affine: 64)")
       ->type_name("N");
-  app.add_option("--q-mode", options->mode, "How weights are quantized")
-      ->check(CLI::IsMember({"affine", "mxfp4", "nvfp4", "mxfp8"}))
-      ->capture_default_str();
+  app.add_option("--q-mode", options->mode, "How weights are quantized; affine unless given")
+      ->check(CLI::IsMember({"affine", "mxfp4", "nvfp4", "mxfp8"}));
   app.add_option("--quant-predicate", options->recipe, "More bits for the layers that need them")
       ->check(CLI::IsMember({"mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"}));
   app.add_option("-d,--dtype", options->dtype,
@@ -126,9 +142,9 @@ Action add_convert(CLI::App& app) {
   app.add_flag("--dequantize", options->dequantize, "Make quantized matrices dense");
   app.add_option(
          "--gguf-type", options->gguf_type,
-         "Where the output ends in .gguf: what matrices become; keep leaves them as they are")
-      ->check(CLI::IsMember({"keep", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}))
-      ->capture_default_str();
+         "Where the output ends in .gguf: what matrices become; keep, unless given, leaves them as "
+         "they are")
+      ->check(CLI::IsMember({"keep", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}));
   app.add_flag("--quiet", options->is_quiet, "Print errors only");
   return [options] { return convert(*options); };
 }

@@ -42,6 +42,7 @@ struct Sums {
   std::map<std::string, std::pair<std::size_t, std::uint64_t>> types;  ///< tensors and bytes
   std::map<std::string, std::size_t> forms;                            ///< layers
   std::set<std::string, std::less<>> unclear;  ///< layers whose form nothing tells
+  std::string why_unclear;                     ///< of the first of them
   std::vector<Row> rows;
 
   explicit Sums(const Checkpoint& checkpoint) {
@@ -56,7 +57,8 @@ struct Sums {
   std::optional<Quantization> form_of(const Checkpoint& checkpoint, std::string_view layer) {
     try {
       return checkpoint.quantization(layer);
-    } catch (const FormatError&) {
+    } catch (const FormatError& error) {
+      if (unclear.empty()) why_unclear = error.what();
       unclear.emplace(layer);
       return std::nullopt;
     }
@@ -85,8 +87,15 @@ struct Sums {
   }
 };
 
+// Shown whatever it is: nothing is done by it here.
 std::string model_type_of(const Config& config) {
-  return config.get<std::string>("model_type", "");
+  try {
+    return config.get<std::string>("model_type", "");
+  } catch (const FormatError&) {
+    Config own;
+    own.set_from("model_type", config);
+    return own.to_json();
+  }
 }
 
 }  // namespace
@@ -107,10 +116,10 @@ std::string to_table(const Checkpoint& checkpoint) {
     text += fmt::format("  {} layer{} quantized: {}\n", layers, layers == 1 ? "" : "s", form);
   if (!sums.unclear.empty()) {
     text += fmt::format(
-        "  {} layer{} quantized: the bits are not known, words count as parameters; open the "
-        "folder "
-        "with its config.json\n",
-        sums.unclear.size(), sums.unclear.size() == 1 ? "" : "s");
+        "  {} layer{} quantized: the bits are not known, words count as parameters; {}\n",
+        sums.unclear.size(), sums.unclear.size() == 1 ? "" : "s",
+        checkpoint.format() == "safetensors" ? "open the folder with its config.json"
+                                             : printable(sums.why_unclear));
   }
   std::size_t widest = 0;
   for (const Row& row : sums.rows) widest = std::max(widest, printable(row.tensor->name).size());

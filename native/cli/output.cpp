@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <string>
 
 #include "mlxnx/error.h"
 #include "tensor/printable.h"
@@ -45,8 +46,10 @@ void flush_output() {
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0 || !std::cout) fail(errno);
 }
 
+// Nobody could be told that standard error is gone.
 void print_error(std::string_view text) {
-  fmt::print(stderr, "mlxnx: {}\n", tensors::printable(text));
+  const std::string line = fmt::format("mlxnx: {}\n", tensors::printable(text));
+  std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
 }  // namespace mlxnx::cli

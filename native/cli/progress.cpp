@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -41,7 +42,8 @@ void ProgressLine::show(std::uint64_t done, std::uint64_t total) {
   if (now - shown_ < kBetween) return;
   shown_ = now;
   is_shown_ = true;
-  fmt::print(stderr, "\r\033[K{}", line(done, total));
+  const std::string text = "\r\033[K" + line(done, total);
+  std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
 std::string ProgressLine::line(std::uint64_t done, std::uint64_t total) const {
@@ -58,7 +60,7 @@ std::string ProgressLine::line(std::uint64_t done, std::uint64_t total) const {
 }
 
 void ProgressLine::clear() {
-  if (std::exchange(is_shown_, false)) fmt::print(stderr, "\r\033[K");
+  if (std::exchange(is_shown_, false)) std::fputs("\r\033[K", stderr);
 }
 
 }  // namespace mlxnx::cli

@@ -3,8 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
+#include <tuple>
 
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/io.h"
@@ -75,6 +79,77 @@ TEST_F(ModelCommands, ConvertWritesGgufByTheSuffix) {
               HasSubstr("--gguf-type"));
   EXPECT_THAT(run_program("convert " + file("model") + " --q-bits 8 -o " + file("n")).text,
               HasSubstr("add -q"));
+}
+
+TEST_F(ModelCommands, RefusesOptionsThatWouldMeanNothing) {
+  const auto told = [&](const std::string& options) {
+    const Result result = run_program("convert " + file("model") + " " + options);
+    EXPECT_EQ(result.status, 1) << options;
+    return result.text;
+  };
+  EXPECT_THAT(told("--gguf-type q8_0 -o " + file("n")), HasSubstr("is for .gguf files"));
+  EXPECT_THAT(told("--q-mode mxfp4 -o " + file("n")), HasSubstr("add -q"));
+  EXPECT_THAT(told("-o " + file("n.safetensors")), HasSubstr("the output is a folder"));
+  EXPECT_THAT(told("-o ''"), HasSubstr("no name"));
+  EXPECT_EQ(folder_.count(), 1);
+}
+
+TEST_F(ModelCommands, InspectShowsWhatItCantUse) {
+  folder_.write("model/config.json", R"({"model_type": 5})");
+  EXPECT_THAT(run_program("inspect " + file("model")).text, HasSubstr(R"({"model_type":5})"));
+  folder_.write("model/config.json", R"({"quantization": {"model.layers.0.mlp.down_proj":
+                                         {"bits": 2, "group_size": 64}}})");
+  const Quantized packed =
+      quantize(constant(1.0, DType::f32, {32, 64}), {.bits = 8, .group_size = 64});
+  save_safetensors(folder_ / "model/model.safetensors",
+                   {{"model.layers.0.mlp.down_proj.weight", packed.weight},
+                    {"model.layers.0.mlp.down_proj.scales", packed.scales}});
+  EXPECT_THAT(run_program("inspect " + file("model")).text,
+              HasSubstr("the settings say 2 bits in groups of 64"));
+}
+
+// How a conversion ends that gets signals once it has begun to write.
+class InterruptedConversion : public ModelCommands {
+ protected:
+  InterruptedConversion() {
+    std::map<std::string, Tensor> tensors;
+    const Tensor weight = random::normal(as_type(tensor({0, 1}), DType::u32), {1024, 1024});
+    constexpr int kMany = 40;
+    for (int i = 0; i < kMany; ++i) tensors.emplace("l" + std::to_string(i) + ".weight", weight);
+    save_safetensors(folder_ / "model/model.safetensors", tensors);
+  }
+
+  Result ended(const std::string& kills, const std::string& options) const {
+    const std::string process = file("process");
+    return run_shell("( until ls '" + folder_.path().string() +
+                     "'/*.partial >/dev/null 2>&1; do sleep 0.01; done; p=$(cat '" + process +
+                     "'); " + kills + " ) & env --default-signal=INT sh -c 'echo $$ >\"" + process +
+                     "\"; exec \"" MLXNX_PROGRAM "\" convert --quiet " + file("model") + " " +
+                     options + "' 2>&1");
+  }
+};
+
+TEST_F(InterruptedConversion, LeavesNothing) {
+  const std::string folder = "-q -o " + file("out");
+  const std::tuple<std::string, std::string, int> cases[] = {
+      {"kill -TERM $p", folder, 143},
+      {"kill -HUP $p", folder, 129},
+      {"kill -INT $p", folder, 130},
+      {"kill -INT $p; kill -INT $p", folder, 130}};
+  for (const auto& [kills, options, status] : cases) {
+    EXPECT_EQ(ended(kills, options).status, status) << kills << ", " << options;
+    EXPECT_EQ(folder_.count(), 2) << kills << ", " << options;
+  }
+}
+
+TEST_F(InterruptedConversion, LeavesNothingWhereNobodyListens) {
+  run_shell("{ '" MLXNX_PROGRAM "' convert " + file("model") + " -q -o " + file("out") +
+            " ; echo $? > '" + file("status") + "'; } 2>&1 | true");
+  std::ifstream status(file("status"));
+  int number = 0;
+  status >> number;
+  EXPECT_EQ(number, 141);
+  EXPECT_EQ(folder_.count(), 2);
 }
 
 }  // namespace
