@@ -158,7 +158,8 @@ class Plan {
   }
 
   void add_kept(const CheckpointTensor& tensor) {
-    const DType type = io::keeps_type(tensor.name) ? tensor.type.dtype : cast(tensor.type.dtype);
+    const DType type =
+        io::keeps_type(model_type_, tensor.name) ? tensor.type.dtype : cast(tensor.type.dtype);
     push(tensor.name, {type, tensor.type.shape},
          [from = from_, name = tensor.name, type] { return as_type(from.read(name), type); });
   }

@@ -22,6 +22,8 @@ constexpr std::array kRules = {
     Rule{"qwen3_next", "shared_expert_gate", kEightBits},
     Rule{"qwen3_5_moe", "mlp.gate", kEightBits},
     Rule{"qwen3_5_moe", "shared_expert_gate", kEightBits},
+    Rule{"qwen3_5_moe_text", "mlp.gate", kEightBits},
+    Rule{"qwen3_5_moe_text", "shared_expert_gate", kEightBits},
     Rule{"Klear", "mlp.gate", kEightBits},
     Rule{"kimi_linear", "mlp.gate", kEightBits},
     Rule{"mellum", "mlp.gate", kEightBits},
@@ -53,8 +55,21 @@ constexpr std::array<std::string_view, 9> kRouters = {
     "mlp.gate",    "block_sparse_moe.gate", "feed_forward.gate", "mixer.gate",        "router",
     "router.proj", "router.layer",          "router.classifier", "shared_expert_gate"};
 
-constexpr std::array<std::string_view, 4> kOfWideType = {"A_log", "e_score_correction_bias",
-                                                         "expert_bias", "router_bias"};
+struct WideName {
+  std::string_view model_type, name;  ///< of all families without one
+};
+constexpr std::array kOfWideType = {
+    WideName{"", "e_score_correction_bias"},
+    WideName{"", "expert_bias"},
+    WideName{"", "router_bias"},
+    WideName{"nemotron_h", "A_log"},
+    WideName{"qwen3_5", "A_log"},
+    WideName{"qwen3_5_text", "A_log"},
+    WideName{"qwen3_5_moe", "A_log"},
+    WideName{"qwen3_5_moe_text", "A_log"},
+    WideName{"kimi_linear", "A_log"},
+    WideName{"kimi_linear", "dt_bias"},
+};
 
 // Where nothing is said of the head.
 constexpr std::array<std::string_view, 19> kTied = {
@@ -109,9 +124,11 @@ LayerRule layer_rule(std::string_view model_type, std::string_view layer) {
   return is_router ? kDense : kUsual;
 }
 
-bool keeps_type(std::string_view name) {
-  return std::ranges::any_of(kOfWideType,
-                             [&](std::string_view part) { return ends_with_part(name, part); });
+bool keeps_type(std::string_view model_type, std::string_view name) {
+  return std::ranges::any_of(kOfWideType, [&](const WideName& wide) {
+    return (wide.model_type.empty() || wide.model_type == model_type) &&
+           ends_with_part(name, wide.name);
+  });
 }
 
 bool has_tied_head(const Config& config) {
@@ -130,8 +147,7 @@ void require_own_matrices(std::string_view model_type, std::string_view name) {
   if (!is_changed) return;
   throw UnsupportedError(fmt::format(
       "[convert] models of the type {:?} can't be quantized from these files: mlx-lm makes other "
-      "matrices of those like {:?} when it loads them; write them with mlx_lm.convert without "
-      "-q first",
+      "matrices of those like {:?} when it loads them; quantize them with mlx_lm.convert",
       model_type, name));
 }
 

@@ -19,9 +19,9 @@ enum class LayerRule : std::uint8_t {
 /// How a layer of the family `model_type` is quantized.
 LayerRule layer_rule(std::string_view model_type, std::string_view layer);
 
-/// Whether a tensor of this name stays in its type: what a router adds to its scores, and the decay
-/// of state spaces, lose too much in 16 bits.
-bool keeps_type(std::string_view name);
+/// Whether a tensor of the family stays in its type: what a router adds to its scores, and the
+/// decay of some state spaces, lose too much in 16 bits.
+bool keeps_type(std::string_view model_type, std::string_view name);
 
 /// Whether the model's head is its embedding, whatever else its files hold. What settings don't say
 /// is the family's default.

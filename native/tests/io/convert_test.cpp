@@ -260,7 +260,7 @@ TEST(Convert, KeepsTheTypeOfWhatLosesTooMuch) {
                    {{"l.gate.e_score_correction_bias", random_matrix(1, {8})},
                     {"l.mixer.A_log", random_matrix(2, {8})},
                     {"l.bias", random_matrix(3, {8})}});
-  folder.write("config.json", R"({"torch_dtype": "bfloat16"})");
+  folder.write("config.json", R"({"model_type": "nemotron_h", "torch_dtype": "bfloat16"})");
   convert(Checkpoint(folder.path()), other / "x");
   const Checkpoint checkpoint(other / "x");
   EXPECT_EQ(checkpoint.find("l.gate.e_score_correction_bias")->type.dtype, DType::f32);
