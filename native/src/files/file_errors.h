@@ -51,10 +51,19 @@ auto naming(std::string_view name, const std::string& prefix, F f) {
   }
 }
 
-/// The same with "tensor name: ".
+/// The same with "tensor name: ", for what makes something of a file's tensor: where an op refuses
+/// its arguments, the file is what is wrong.
 template <typename F>
 auto naming_tensor(std::string_view name, F f) {
-  return naming(name, fmt::format("tensor {:?}: ", cut(std::string(name))), std::move(f));
+  return naming(name, fmt::format("tensor {:?}: ", cut(std::string(name))), [&f] {
+    try {
+      return std::move(f)();
+    } catch (const FileError&) {
+      throw;
+    } catch (const ArgumentError& error) {
+      throw FormatError(error.what());
+    }
+  });
 }
 
 /// The same with "[op] path: ".

@@ -181,7 +181,7 @@ class HeaderReader {
                                      [&](const auto& entry) { return entry.second == *dtype_; });
     if (named == kNames.end()) {
       throw UnsupportedError(
-          fmt::format("tensor {:?}: element type {} is not supported", name_, *dtype_));
+          fmt::format("tensor {:?}: element type {} is not supported", name_, cut(*dtype_)));
     }
     StoredTensor tensor{.name = name_, .type = named->first};
     for (const std::uint64_t dimension : *shape_) {
@@ -198,7 +198,7 @@ class HeaderReader {
     }
     if (first > last || last > data_size_ || last - first != tensor.bytes) {
       refuse_tensor(fmt::format("{}{} lies at {} to {} of {} bytes", row_of(tensor.type).name,
-                                to_string(tensor.shape), first, last, data_size_));
+                                cut(to_string(tensor.shape)), first, last, data_size_));
     }
     tensor.offset = data_start_ + first;
     if (header_.tensors.size() == kMostTensors)

@@ -148,10 +148,10 @@ class Plan {
 
   void push(std::string name, TensorType type, std::function<Tensor()> make) {
     if (!names_.insert(name).second) {
-      throw FormatError(fmt::format(
-          "[convert] two tensors would be {:?}: the model has parts of a quantized layer beside "
-          "weights that are none",
-          name));
+      throw FormatError(
+          fmt::format("two tensors would be {:?}: the model has parts of a quantized layer beside "
+                      "weights that are none",
+                      name));
     }
     result_.bytes += static_cast<std::uint64_t>(element_count(type.shape)) * size_bytes(type.dtype);
     tensors_.push_back({std::move(name), std::move(type), std::move(make)});
@@ -180,7 +180,7 @@ class Plan {
     const Tensor exact = wide();
     if (all(equal(from_fp8(to_fp8(exact), DType::f32), exact)).item<int>() == 0) {
       throw UnsupportedError(fmt::format(
-          "[convert] the layer {:?} has a scale of the whole matrix, which mlx-lm's linear layers "
+          "the layer {:?} has a scale of the whole matrix, which mlx-lm's linear layers "
           "have not, and those of its groups don't hold it exactly: dequantize the model "
           "(--dequantize)",
           layer));
@@ -333,16 +333,7 @@ void check_options(const ConvertOptions& options) {
   }
 }
 
-}  // namespace
-
-double Converted::bits_per_weight() const {
-  return parameters == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
-}
-
-Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptions& options) {
-  const fs::path place = io::free_place(to, kOp);
-  check_options(options);
-  require_model(from);
+Converted write(const Checkpoint& from, const fs::path& place, const ConvertOptions& options) {
   Plan plan(from, options);
   Converted result = plan.result();
   io::DraftFolder draft(place, kOp);
@@ -355,6 +346,19 @@ Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptio
   }
   draft.take_place();
   return result;
+}
+
+}  // namespace
+
+double Converted::bits_per_weight() const {
+  return parameters == 0 ? 0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(parameters);
+}
+
+Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptions& options) {
+  const fs::path place = io::free_place(to, kOp);
+  check_options(options);
+  require_model(from);
+  return files::naming_file(kOp, from.path(), [&] { return write(from, place, options); });
 }
 
 }  // namespace mlxnx

@@ -146,7 +146,7 @@ void require_own_matrices(std::string_view model_type, std::string_view name) {
   });
   if (!is_changed) return;
   throw UnsupportedError(fmt::format(
-      "[convert] models of the type {:?} can't be quantized from these files: mlx-lm makes other "
+      "models of the type {:?} can't be quantized from these files: mlx-lm makes other "
       "matrices of those like {:?} when it loads them; quantize them with mlx_lm.convert",
       model_type, name));
 }

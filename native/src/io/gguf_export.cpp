@@ -126,7 +126,7 @@ class Tensors {
       if (tensor.name.ends_with("rotary_emb.inv_freq") ||
           (has_tied_head && tensor.name.starts_with("lm_head.")))
         continue;
-      add(tensor);
+      files::naming_tensor(tensor.name, [&] { add(tensor); });
     }
     if (from.format() == "folder") add_frequencies();
   }
@@ -300,15 +300,19 @@ void convert_to_gguf(const Checkpoint& from, const std::filesystem::path& to,
   std::uint64_t total = 0, done = 0;
   for (const StoredTensor& tensor : tensors.descriptions) total += tensor.bytes;
   files::AtomicFile file(place, kOp);
-  files::write_gguf(
-      file, metadata, tensors.descriptions, [&](std::size_t i, const files::GgufSink& sink) {
-        if (options.progress && !options.progress(done, total)) {
-          throw InterruptedError(
-              fmt::format("[{}] ended before all was written; nothing is left of it", kOp));
-        }
-        sink(tensors.makers[i]());
-        done += tensors.descriptions[i].bytes;
-      });
+  const auto make = [&](std::size_t i) {
+    if (options.progress && !options.progress(done, total)) {
+      throw InterruptedError(
+          fmt::format("[{}] ended before all was written; nothing is left of it", kOp));
+    }
+    const StoredTensor& tensor = tensors.descriptions[i];
+    done += tensor.bytes;
+    return files::naming_tensor(tensor.name, tensors.makers[i]);
+  };
+  files::naming_file(kOp, from.path(), [&] {
+    files::write_gguf(file, metadata, tensors.descriptions,
+                      [&](std::size_t i, const files::GgufSink& sink) { sink(make(i)); });
+  });
   file.commit();
   if (options.progress) options.progress(total, total);
 }

@@ -84,7 +84,12 @@ Config settings_of(const Quantization& form) {
 
 Quantization form_of(const Config& settings) {
   Quantization form;
-  form.mode = quantization_mode(settings.get<std::string>("mode", "affine"));
+  const auto mode = settings.get<std::string>("mode", "affine");
+  try {
+    form.mode = quantization_mode(mode);
+  } catch (const ArgumentError&) {
+    throw FormatError(fmt::format("weights can't be quantized by {:?}", files::cut(mode)));
+  }
   if (settings.contains("bits")) form.bits = settings.get<std::int64_t>("bits");
   if (settings.contains("group_size")) form.group_size = settings.get<std::int64_t>("group_size");
   return form;

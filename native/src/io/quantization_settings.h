@@ -13,7 +13,7 @@ namespace mlxnx::io {
 Config settings_of(const Quantization& form);
 
 /// The inverse; what is absent is left open, but the mode, which is affine then.
-/// Throws: FormatError, ArgumentError for what is no such form.
+/// Throws: FormatError for what is no such form.
 Quantization form_of(const Config& settings);
 
 /// How a layer with these tensors is quantized: what the settings of the model say of it, else what

@@ -233,8 +233,10 @@ void repack_awq(Entries& entries, Config& config, const Config& how) {
 
 // `scales` are one number, or one for each block of rows and columns.
 Tensor scaled(const Tensor& weight, const Tensor& scales, const std::vector<std::int64_t>& block) {
-  if (scales.size() == 1 || scales.rank() < 2)
-    return as_type(as_type(weight, DType::f32) * as_type(scales, DType::f32), DType::bf16);
+  if (scales.size() == 1 || scales.rank() < 2) {
+    const Tensor factors = scales.size() == 1 ? reshape(scales, Shape{}) : scales;
+    return as_type(as_type(weight, DType::f32) * as_type(factors, DType::f32), DType::bf16);
+  }
   const std::int64_t rows = weight.shape()[0], columns = weight.shape()[1];
   const auto places = [](std::int64_t count, std::int64_t length) {
     return quotient(iota({count}), static_cast<std::int32_t>(length));

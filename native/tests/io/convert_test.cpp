@@ -285,6 +285,23 @@ TEST(Convert, WritesNoNameTwice) {
               HasSubstr("\"a\" stands twice"));
 }
 
+TEST(Convert, NamesTheModelAndTheTensorThatAnOpRefuses) {
+  const TempFolder folder, other;
+  save_safetensors(folder / "model.safetensors",
+                   {{"model.layers.0.mlp.up_proj.weight", constant(1, DType::u32, {4, 8})},
+                    {"model.layers.0.mlp.up_proj.scales", constant(1, DType::f16, {4, 2})},
+                    {"model.layers.0.mlp.up_proj.biases", constant(1, DType::f16, {3})}});
+  folder.write("config.json",
+               R"({"model_type": "llama", "quantization": {"bits": 4, "group_size": 32}})");
+  const Checkpoint checkpoint(folder.path());
+  EXPECT_THAT(
+      error_of<FormatError>([&] { convert(checkpoint, other / "x", {.dequantize = true}); }),
+      AllOf(HasSubstr(folder.path().string()), HasSubstr("up_proj.weight")));
+  EXPECT_THAT(error_of<FormatError>([&] { convert_to_gguf(checkpoint, other / "x.gguf"); }),
+              AllOf(HasSubstr(folder.path().string()), HasSubstr("blk.0.ffn_up.weight")));
+  EXPECT_EQ(other.count(), 0);
+}
+
 TEST(Convert, LooksAtThePlaceFirstAndLeavesNothingThere) {
   const TempFolder folder, other;
   write_model(folder);
