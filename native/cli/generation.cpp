@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
@@ -18,12 +17,6 @@
 namespace mlxnx::cli {
 namespace {
 
-// What looks like a repository of a hub and is no path here.
-bool is_repository(const std::string& name) {
-  return !std::filesystem::exists(name) && std::ranges::count(name, '/') == 1 &&
-         name.front() != '/' && name.front() != '.' && !name.ends_with(".gguf");
-}
-
 std::filesystem::path pulled(const std::string& repository) {
   ProgressLine line("downloading " + repository);
   hub::Options options;
@@ -31,10 +24,6 @@ std::filesystem::path pulled(const std::string& repository) {
     line.show(progress.bytes, progress.size);
   };
   return hub::pull(repository, options);
-}
-
-std::vector<std::uint32_t> ids(const llm::TextModel& model, std::string_view text) {
-  return model.tokenizer().encode(text, {.add_special = false});
 }
 
 }  // namespace
@@ -54,8 +43,8 @@ llm::TextModel ModelArguments::load() const {
   llm::LoadOptions options;
   options.requantize = requantize;
   if (!adapter_path.empty()) options.adapter = adapter_path;
-  return llm::TextModel::load(is_repository(model) ? pulled(model) : std::filesystem::path(model),
-                              options);
+  return llm::TextModel::load(
+      hub::is_repository(model) ? pulled(model) : std::filesystem::path(model), options);
 }
 
 void CacheArguments::add(CLI::App& app) {
@@ -165,19 +154,9 @@ llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const
     tokens.speculation =
         llm::Speculation{.num_draft_tokens = num_draft_tokens, .ngram_size = ngram_draft};
   }
-  if (!json_schema.empty() + !grammar.empty() + !regex.empty() > 1)
-    throw ArgumentError("[generate] --json-schema, --grammar and --regex exclude each other");
-  const auto& ends = model.eos_tokens();
-  if (!json_schema.empty())
-    tokens.grammar = Grammar::json_schema(model.tokenizer(), ends, text_or_file(json_schema));
-  if (!grammar.empty())
-    tokens.grammar = Grammar::lark(model.tokenizer(), ends, text_or_file(grammar));
-  if (!regex.empty()) tokens.grammar = Grammar::regex(model.tokenizer(), ends, regex);
-  if (thinking_budget) {
-    tokens.thinking = llm::ThinkingBudget{.max_tokens = *thinking_budget,
-                                          .start = ids(model, "<think>"),
-                                          .end = ids(model, "</think>")};
-  }
+  tokens.grammar = model.grammar(
+      {.json_schema = text_or_file(json_schema), .grammar = text_or_file(grammar), .regex = regex});
+  if (thinking_budget) tokens.thinking = model.thinking_budget(*thinking_budget);
   return all;
 }
 

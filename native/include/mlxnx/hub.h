@@ -44,6 +44,10 @@ struct Options {
   std::function<bool()> stop = {};  ///< asked some times a second; true ends the download
 };
 
+/// Whether a name that may mean a model on disk or one of a hub means the latter: it looks like
+/// `owner/name`, and no such path is here.
+bool is_repository(const std::string& name);
+
 /// What a model needs: weights, configuration, tokenizer, templates; no code. mlx-lm downloads
 /// these.
 const std::vector<std::string>& default_patterns();

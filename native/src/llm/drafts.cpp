@@ -67,7 +67,7 @@ class ModelDrafts final : public Drafts {
 // What followed when the text last came by here.
 class NgramDrafts final : public Drafts {
  public:
-  explicit NgramDrafts(std::int64_t size) : size_(std::max<std::int64_t>(size, 1)) {}
+  explicit NgramDrafts(std::int64_t size) : size_(size) {}
 
   Ids propose(const Ids& tokens, std::int64_t most) override {
     for (std::int64_t size = std::min(size_, std::ssize(tokens) - 1); size > 0; --size) {
@@ -90,8 +90,9 @@ class NgramDrafts final : public Drafts {
 std::unique_ptr<Drafts> make_drafts(const Speculation& how, const SamplerOptions& sampler,
                                     const Tensor& key) {
   if (how.num_draft_tokens < 1) throw ArgumentError("[generate] num_draft_tokens is less than 1");
-  if (!how.draft_model) return std::make_unique<NgramDrafts>(how.ngram_size);
-  return std::make_unique<ModelDrafts>(*how.draft_model, sampler, key);
+  if (how.draft_model) return std::make_unique<ModelDrafts>(*how.draft_model, sampler, key);
+  if (how.ngram_size < 1) throw ArgumentError("[generate] ngram_size is less than 1");
+  return std::make_unique<NgramDrafts>(how.ngram_size);
 }
 
 }  // namespace mlxnx::llm

@@ -47,28 +47,26 @@ void quantize_cache(Cache& cache, const GenerateOptions& options) {
     cache.quantize(*options.kv_quantization);
 }
 
-// Gives tokens to the model, part by part; `done` counts them on the way to `total`. Answers
-// whether to go on.
-bool feed(const Model& model, std::span<const std::uint32_t> ids, const GenerateOptions& options,
-          Cache& cache, std::size_t& done, std::size_t total) {
-  const auto told = [&] { return !options.on_prompt || options.on_prompt(done, total); };
+// Gives the first of these tokens to the model. Answers how many.
+std::size_t feed_part(const Model& model, std::span<const std::uint32_t> ids,
+                      const GenerateOptions& options, Cache& cache) {
   const auto step = static_cast<std::size_t>(options.prefill_step_size);
-  if (!told()) return false;
-  while (!ids.empty()) {
-    const auto some = ids.first(std::min(step, ids.size()));
-    model.forward(row_of(some), cache);
-    quantize_cache(cache, options);
-    eval(cache.tensors());
-    done += some.size();
-    ids = ids.subspan(some.size());
-    if (!told()) return false;
-  }
-  return true;
+  const auto some = ids.first(std::min(step, ids.size()));
+  model.forward(row_of(some), cache);
+  quantize_cache(cache, options);
+  eval(cache.tensors());
+  return some.size();
+}
+
+bool go_on(const GenerateOptions& options, std::size_t done, std::size_t total) {
+  return !options.on_prompt || options.on_prompt(done, total);
 }
 
 void check(const GenerateOptions& options) {
   require(options.max_tokens >= -1, "max_tokens is negative: -1 stands for any number");
   require(options.prefill_step_size >= 1, "prefill_step_size is less than 1");
+  require(!options.thinking || options.thinking->max_tokens >= 0,
+          "the thinking budget is negative");
   require(!options.kv_quantization || !options.max_kv_size,
           "a cache of max_kv_size tokens can't be quantized");
 }
@@ -80,7 +78,8 @@ Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
   check(options);
   Cache memory = cache ? std::move(*cache) : model.make_cache({.max_kv_size = options.max_kv_size});
   std::size_t done = 0;
-  feed(model, tokens, options, memory, done, tokens.size());
+  while (go_on(options, done, tokens.size()) && done < tokens.size())
+    done += feed_part(model, tokens.subspan(done), options, memory);
   return memory;
 }
 
@@ -131,7 +130,16 @@ struct TokenGenerator::State {
 
   /// All of the prompt but its last token. Answers whether to go on.
   bool prefill() {
-    return feed(model, std::span(tokens).first(prompt - 1), options, cache, fed, prompt);
+    if (!go_on(options, fed, prompt)) return false;
+    while (prefill_part())
+      if (!go_on(options, fed, prompt)) return false;
+    return true;
+  }
+
+  std::optional<PromptProgress> prefill_part() {
+    if (count > 0 || is_over || !has_room() || prompt - fed <= 1) return std::nullopt;
+    fed += feed_part(model, std::span(tokens).first(prompt - 1).subspan(fed), options, cache);
+    return PromptProgress{fed, prompt};
   }
 
   Tensor next_key() {
@@ -276,6 +284,7 @@ TokenGenerator::TokenGenerator(TokenGenerator&&) noexcept = default;
 TokenGenerator& TokenGenerator::operator=(TokenGenerator&&) noexcept = default;
 TokenGenerator::~TokenGenerator() = default;
 
+std::optional<PromptProgress> TokenGenerator::prefill_part() { return state_->prefill_part(); }
 std::optional<GeneratedToken> TokenGenerator::next() { return state_->next(); }
 const Cache& TokenGenerator::cache() const { return state_->cache; }
 std::size_t TokenGenerator::cached_tokens() const { return state_->fed; }

@@ -105,6 +105,9 @@ TextGenerator::TextGenerator(TextGenerator&&) noexcept = default;
 TextGenerator& TextGenerator::operator=(TextGenerator&&) noexcept = default;
 TextGenerator::~TextGenerator() = default;
 
+std::optional<PromptProgress> TextGenerator::prefill_part() {
+  return state_->tokens.prefill_part();
+}
 std::optional<TextPiece> TextGenerator::next() { return state_->next(); }
 const GenerationStats& TextGenerator::stats() const { return state_->stats; }
 const TokenGenerator& TextGenerator::tokens() const { return state_->tokens; }

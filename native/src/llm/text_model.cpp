@@ -124,6 +124,26 @@ std::string TextModel::chat_text(std::string_view messages, const ChatOptions& o
   return ChatTemplate(*source).render(variables.dump()).text;
 }
 
+std::optional<Grammar> TextModel::grammar(const Constraint& constraint) const {
+  const auto& [schema, lark, regex] = constraint;
+  if (!schema.empty() + !lark.empty() + !regex.empty() > 1) {
+    throw ArgumentError(
+        "[generate] a JSON schema, a grammar and a regular expression exclude each other: give "
+        "one");
+  }
+  if (!schema.empty()) return Grammar::json_schema(tokenizer_, eos_tokens_, schema);
+  if (!lark.empty()) return Grammar::lark(tokenizer_, eos_tokens_, lark);
+  if (!regex.empty()) return Grammar::regex(tokenizer_, eos_tokens_, regex);
+  return std::nullopt;
+}
+
+ThinkingBudget TextModel::thinking_budget(std::int64_t max_tokens) const {
+  const auto ids = [this](std::string_view text) {
+    return tokenizer_.encode(text, {.add_special = false});
+  };
+  return {.max_tokens = max_tokens, .start = ids("<think>"), .end = ids("</think>")};
+}
+
 Ids TextModel::chat_prompt(std::string_view messages, const ChatOptions& options) const {
   return tokenizer_.encode(chat_text(messages, options), {.add_special = false});
 }

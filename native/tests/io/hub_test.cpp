@@ -514,6 +514,19 @@ TEST_F(Hub, TwoAtOnceDownloadOnce) {
   EXPECT_EQ(incomplete("slow"), "");
 }
 
+TEST_F(Hub, TellsRepositoriesFromPaths) {
+  for (const char* name : {"owner/name", "mlx-community/Qwen3-0.6B_4bit"})
+    EXPECT_TRUE(is_repository(name)) << name;
+  for (const char* name : {"", "name", "/name", "owner/", "./name", "../name", "a/b/c",
+                           "owner/name.gguf", "owner/na me", "/no/such/folder"})
+    EXPECT_FALSE(is_repository(name)) << name;
+  const fs::path before = fs::current_path();
+  fs::create_directories(cache_.path / "owner" / "name");
+  fs::current_path(cache_.path);
+  EXPECT_FALSE(is_repository("owner/name"));
+  fs::current_path(before);
+}
+
 TEST_F(Hub, ComputesChecksums) {
   const auto sum = [](Digest::Kind kind) {
     Digest digest(kind);

@@ -59,6 +59,11 @@ struct GenerateOptions {
 Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
               const GenerateOptions& options = {}, std::optional<Cache> cache = std::nullopt);
 
+/// How much of a prompt the model has seen. Its last token goes in with the first answer.
+struct PromptProgress {
+  std::size_t done = 0, total = 0;
+};
+
 struct GeneratedToken {
   std::uint32_t id = 0;
   Tensor logprobs;          ///< `[vocabulary]`, after the processors
@@ -78,8 +83,14 @@ class TokenGenerator {
   TokenGenerator& operator=(TokenGenerator&&) noexcept;
   ~TokenGenerator();
 
-  /// The next token; none after `max_tokens`, when `on_prompt` has stopped it, or when the grammar
-  /// allows none.
+  /// Gives the model the next part of the prompt, `prefill_step_size` tokens of it, for those who
+  /// want to see to other things in between. Returns: nothing where `next` has no part left to
+  /// give.
+  ///
+  ///     while (auto progress = tokens.prefill_part()) show(progress->done, progress->total);
+  std::optional<PromptProgress> prefill_part();
+  /// The next token, after what is left of the prompt; none after `max_tokens`, when `on_prompt`
+  /// has stopped it, or when the grammar allows none.
   std::optional<GeneratedToken> next();
 
   /// The memory as it is, and how many of the prompt's and the generated tokens it holds.

@@ -30,6 +30,13 @@ struct ChatOptions {
   std::optional<std::string> chat_template = std::nullopt;  ///< in place of the model's own
 };
 
+/// What an answer has to be, by one of these; all empty: anything.
+struct Constraint {
+  std::string json_schema = {};  ///< JSON by this schema
+  std::string grammar = {};      ///< a text of this grammar, in Lark's notation
+  std::string regex = {};        ///< what this regular expression matches as a whole
+};
+
 /// A model, its tokenizer, its chat template and the tokens that end a text. Copies share all of
 /// it; any thread may use it.
 class TextModel {
@@ -58,6 +65,12 @@ class TextModel {
                                          const ChatOptions& options = {}) const;
   /// The text of it.
   std::string chat_text(std::string_view messages, const ChatOptions& options = {}) const;
+
+  /// The grammar for `GenerateOptions`, if any. Throws: ArgumentError for more than one constraint
+  /// and for one that is wrong.
+  std::optional<Grammar> grammar(const Constraint& constraint) const;
+  /// That for a model which thinks between `<think>` and `</think>`.
+  ThinkingBudget thinking_budget(std::int64_t max_tokens) const;
 
  private:
   Model model_;
@@ -115,6 +128,8 @@ class TextGenerator {
   TextGenerator& operator=(TextGenerator&&) noexcept;
   ~TextGenerator();
 
+  /// See `TokenGenerator::prefill_part`.
+  std::optional<PromptProgress> prefill_part();
   /// The next piece, one for each token; the last one has a reason. Nothing after that.
   /// mlx-lm: stream_generate
   std::optional<TextPiece> next();

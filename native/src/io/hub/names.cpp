@@ -4,8 +4,11 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "mlxnx/error.h"
+#include "mlxnx/hub.h"
 #include "tensor/printable.h"
 
 namespace mlxnx::hub {
@@ -33,6 +36,15 @@ bool is_repo_part(std::string_view part) {
 }
 
 }  // namespace
+
+bool is_repository(const std::string& name) {
+  const std::string_view text = name;
+  const std::size_t slash = text.find('/');
+  std::error_code error;
+  return slash != text.npos && is_repo_part(text.substr(0, slash)) &&
+         is_repo_part(text.substr(slash + 1)) && !text.ends_with(".gguf") &&
+         !std::filesystem::exists(name, error);
+}
 
 void check_repo(std::string_view repo) {
   const std::size_t slash = repo.find('/');
