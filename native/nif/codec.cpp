@@ -1,8 +1,10 @@
 #include "nif/codec.h"
 
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "mlxnx/error.h"
 
@@ -31,6 +33,13 @@ std::int64_t Codec<std::int64_t>::decode(ErlNifEnv* env, Term term) {
   ErlNifSInt64 value = 0;
   if (!enif_get_int64(env, term, &value)) throw_unexpected(term, "an integer of at most 64 bits");
   return value;
+}
+
+std::uint32_t Codec<std::uint32_t>::decode(ErlNifEnv* env, Term term) {
+  ErlNifUInt64 value = 0;
+  if (!enif_get_uint64(env, term, &value) || !std::in_range<std::uint32_t>(value))
+    throw_unexpected(term, "a non-negative integer of at most 32 bits");
+  return static_cast<std::uint32_t>(value);
 }
 
 bool Codec<bool>::decode(ErlNifEnv*, Term term) {
@@ -75,6 +84,11 @@ double Codec<double>::decode(ErlNifEnv* env, Term term) {
   double value = 0;
   if (!get_double(env, term, value)) throw_unexpected(term, "a number");
   return value;
+}
+
+Term Codec<double>::encode(ErlNifEnv* env, double value) {
+  if (std::isfinite(value)) return enif_make_double(env, value);
+  return std::isnan(value) ? atoms.nan : value > 0 ? atoms.infinity : atoms.neg_infinity;
 }
 
 Number Codec<Number>::decode(ErlNifEnv* env, Term term) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,14 +62,22 @@ struct Codec<std::int64_t> {
 };
 
 template <>
+struct Codec<std::uint32_t> {
+  static std::uint32_t decode(ErlNifEnv* env, Term term);
+  static Term encode(ErlNifEnv* env, std::uint32_t value) { return enif_make_uint(env, value); }
+};
+
+template <>
 struct Codec<bool> {
   static bool decode(ErlNifEnv* env, Term term);
   static Term encode(ErlNifEnv*, bool value) { return value ? atoms.true_ : atoms.false_; }
 };
 
+/// A number, `:nan`, `:infinity` or `:neg_infinity`.
 template <>
 struct Codec<double> {
   static double decode(ErlNifEnv* env, Term term);
+  static Term encode(ErlNifEnv* env, double value);
 };
 
 /// A number of any kind: integer, float, `:nan`, `:infinity`, `:neg_infinity`, `%Complex{}`.
@@ -120,6 +129,17 @@ struct Codec<Device> {
   static Device decode(ErlNifEnv* env, Term term);
   static Term encode(ErlNifEnv*, Device device) {
     return device == Device::kCpu ? atoms.cpu : atoms.gpu;
+  }
+};
+
+/// `nil` for nothing.
+template <typename T>
+struct Codec<std::optional<T>> {
+  static std::optional<T> decode(ErlNifEnv* env, Term term) {
+    return term == atoms.nil ? std::nullopt : std::optional(nif::decode<T>(env, term));
+  }
+  static Term encode(ErlNifEnv* env, const std::optional<T>& value) {
+    return value ? nif::encode(env, *value) : atoms.nil;
   }
 };
 

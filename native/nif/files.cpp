@@ -1,8 +1,6 @@
 // Files of tensors and model folders, opened, read by names, and written. What reads or writes runs
 // where it may wait for a disk.
-#include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -11,13 +9,13 @@
 #include <vector>
 
 #include "files/gguf.h"
-#include "files/json_values.h"
 #include "io/tensor_file_contents.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
 #include "nif/function.h"
 #include "nif/functions.h"
+#include "nif/json_term.h"
 #include "nif/pressure.h"
 #include "nif/resource.h"
 #include "nif/stream.h"
@@ -53,52 +51,10 @@ struct Codec<Checkpoint> {
 
 namespace {
 
-using nlohmann::json;
-
-// How deep it nests was bounded when it was parsed.
-Term term_of(ErlNifEnv* env, const json& value) {
-  switch (value.type()) {
-    case json::value_t::boolean:
-      return encode(env, value.get<bool>());
-    case json::value_t::number_integer:
-      return enif_make_int64(env, value.get<std::int64_t>());
-    case json::value_t::number_unsigned:
-      return enif_make_uint64(env, value.get<std::uint64_t>());
-    case json::value_t::number_float:
-      return enif_make_double(env, value.get<double>());
-    case json::value_t::string:
-      return encode(env, value.get_ref<const std::string&>());
-    case json::value_t::array: {
-      std::vector<Term> items;
-      for (const json& item : value) items.push_back(term_of(env, item));
-      return encode(env, items);
-    }
-    case json::value_t::object: {
-      std::vector<Term> keys, values;
-      for (const auto& [key, member] : value.items()) {
-        keys.push_back(encode(env, key));
-        values.push_back(term_of(env, member));
-      }
-      Term map;
-      enif_make_map_from_arrays(env, keys.data(), values.data(), keys.size(), &map);
-      return map;
-    }
-    default:
-      return atoms.nil;
-  }
-}
-
-Term term_of(ErlNifEnv* env, const Config& config) {
-  return term_of(env, files::parse_json(config.to_json()));
-}
-
 // `{mode, bits, group_size}`
 Term term_of(ErlNifEnv* env, const Quantization& form) {
-  const auto number = [env](const std::optional<std::int64_t>& value) {
-    return value ? encode(env, *value) : atoms.nil;
-  };
-  return enif_make_tuple3(env, encode(env, std::string(name(form.mode))), number(form.bits),
-                          number(form.group_size));
+  return enif_make_tuple3(env, encode(env, std::string(name(form.mode))), encode(env, form.bits),
+                          encode(env, form.group_size));
 }
 
 Term with_type(ErlNifEnv* env, const Tensor& tensor) {
@@ -119,11 +75,6 @@ Term pairs(ErlNifEnv* env, const std::map<std::string, std::string>& texts) {
   return encode(env, pairs);
 }
 
-Term term_of(ErlNifEnv* env, double number) {
-  if (std::isfinite(number)) return enif_make_double(env, number);
-  return std::isnan(number) ? atoms.nan : number > 0 ? atoms.infinity : atoms.neg_infinity;
-}
-
 // The parser allows four lists within each other.
 Term term_of(ErlNifEnv* env, const files::GgufValue& value);
 
@@ -132,7 +83,7 @@ Term list_of(ErlNifEnv* env, const std::vector<T>& items) {
   std::vector<Term> terms;
   terms.reserve(items.size());
   for (const T& item : items) {
-    if constexpr (std::is_same_v<T, double> || std::is_same_v<T, files::GgufValue>) {
+    if constexpr (std::is_same_v<T, files::GgufValue>) {
       terms.push_back(term_of(env, item));
     } else {
       terms.push_back(
@@ -183,7 +134,7 @@ Term term_of(ErlNifEnv* env, const files::GgufValue& value) {
       return encode(env, value.as_boolean());
     case GgufType::kF32:
     case GgufType::kF64:
-      return term_of(env, value.as_number());
+      return encode(env, value.as_number());
     case GgufType::kU64:
       return enif_make_uint64(env, value.as_natural());
     default:
@@ -339,7 +290,7 @@ void npz_write(ErlNifEnv*, std::string path, std::vector<std::string> names, Ten
 }
 
 Term checkpoint_config(ErlNifEnv* env, Checkpoint checkpoint) {
-  return term_of(env, checkpoint.config());
+  return encode(env, checkpoint.config());
 }
 
 // `{mode, bits, group_size}`, or nil where the layer is not quantized.
@@ -348,9 +299,8 @@ Term checkpoint_quantization(ErlNifEnv* env, Checkpoint checkpoint, std::string 
   return form ? term_of(env, *form) : atoms.nil;
 }
 
-Term checkpoint_chat_template(ErlNifEnv* env, Checkpoint checkpoint) {
-  const std::optional<std::string> text = checkpoint.chat_template();
-  return text ? encode(env, *text) : atoms.nil;
+std::optional<std::string> checkpoint_chat_template(ErlNifEnv*, Checkpoint checkpoint) {
+  return checkpoint.chat_template();
 }
 
 // `{kind, config, scale, [{name, {tensor, {type, shape}}}]}`
@@ -359,7 +309,7 @@ Term adapter_read(ErlNifEnv* env, std::string path, Where where) {
   const Adapter adapter = Adapter::read(path);
   constexpr const char* kKinds[] = {"lora", "dora", "full"};
   return enif_make_tuple4(env, enif_make_atom(env, kKinds[static_cast<int>(adapter.kind)]),
-                          term_of(env, adapter.config), enif_make_double(env, adapter.scale),
+                          encode(env, adapter.config), enif_make_double(env, adapter.scale),
                           named(env, adapter.tensors));
 }
 

@@ -85,36 +85,30 @@ void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
   static_cast<DownloadTerm*>(object)->download->stop();
 }
 
-template <typename T>
-std::optional<T> optional(ErlNifEnv* env, Term term) {
-  return term == atoms.nil ? std::nullopt : std::optional(decode<T>(env, term));
-}
-
 hub::Options options_of(ErlNifEnv* env, Term term) {
   const auto fields = decode_tuple(env, term, 8, "the options of a hub");
   return {.revision = decode<std::string>(env, fields[0]),
           .include = decode<std::vector<std::string>>(env, fields[1]),
           .exclude = decode<std::vector<std::string>>(env, fields[2]),
-          .token = optional<std::string>(env, fields[3]),
+          .token = decode<std::optional<std::string>>(env, fields[3]),
           .endpoint = decode<std::string>(env, fields[4]),
           .cache = decode<std::string>(env, fields[5]),
-          .offline = optional<bool>(env, fields[6]),
+          .offline = decode<std::optional<bool>>(env, fields[6]),
           .force = decode<bool>(env, fields[7])};
 }
 
 // NIF functions
 
-Term hub_pull(ErlNifEnv* env, Term ref, std::string repo, Term file, Term options,
-              bool wants_progress) {
+Term hub_pull(ErlNifEnv* env, Term ref, std::string repo, std::optional<std::string> file,
+              Term options, bool wants_progress) {
   ErlNifPid owner;
   if (enif_self(env, &owner) == nullptr) throw BackendError("[pull] no process is calling");
   auto download = std::make_shared<Download>(owner, ref);
   const Term term = Resource<DownloadTerm>::make(env, download);
   // When this fails the process is already going, and its heap, with the term, as well.
   enif_monitor_process(env, Resource<DownloadTerm>::find(env, term), &owner, nullptr);
-  std::thread([download = std::move(download), repo = std::move(repo),
-               file = optional<std::string>(env, file), options = options_of(env, options),
-               wants_progress] {
+  std::thread([download = std::move(download), repo = std::move(repo), file = std::move(file),
+               options = options_of(env, options), wants_progress] {
     download->run(repo, file, options, wants_progress);
   }).detach();
   return term;
@@ -124,12 +118,14 @@ void hub_stop(ErlNifEnv* env, Term download) {
   Resource<DownloadTerm>::get(env, download, "a download").download->stop();
 }
 
-Term hub_find(ErlNifEnv* env, std::string repo, Term file, Term options) {
-  const auto name = optional<std::string>(env, file);
+std::optional<std::string> hub_find(ErlNifEnv* env, std::string repo,
+                                    std::optional<std::string> file, Term options) {
   const hub::Options wanted = options_of(env, options);
-  const auto path = name ? hub::find_file(repo, *name, wanted) : hub::find(repo, wanted);
-  return path ? encode(env, path->string()) : atoms.nil;
+  const auto path = file ? hub::find_file(repo, *file, wanted) : hub::find(repo, wanted);
+  return path ? std::optional(path->string()) : std::nullopt;
 }
+
+bool hub_is_repository(ErlNifEnv*, std::string name) { return hub::is_repository(name); }
 
 std::vector<std::string> hub_default_patterns(ErlNifEnv*) { return hub::default_patterns(); }
 
@@ -143,6 +139,7 @@ std::span<const ErlNifFunc> hub_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"hub_pull", &hub_pull>(),
       nif_function<"hub_stop", &hub_stop>(),
+      nif_function<"hub_is_repository", &hub_is_repository, NeverQuick{}>(),
       nif_function<"hub_find", &hub_find, NeverQuick{}>(),
       nif_function<"hub_default_patterns", &hub_default_patterns>(),
   };

@@ -69,7 +69,8 @@ int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   enif_set_option(env, ERL_NIF_OPT_ON_HALT, &on_halt);
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
                       open_callback_resource(env, flags) && open_hub_resource(env, flags) &&
-                      open_program_resource(env, flags) && open_file_resources(env, flags);
+                      open_program_resource(env, flags) && open_file_resources(env, flags) &&
+                      open_llm_resources(env, flags);
   return opened ? 0 : 1;
 }
 
@@ -87,7 +88,7 @@ std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
   for (const auto& table : {tensor_functions(), op_functions(), callback_functions(),
                             stream_functions(), device_functions(), program_functions(),
-                            nn_functions(), file_functions(), hub_functions()}) {
+                            nn_functions(), file_functions(), hub_functions(), llm_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

@@ -1,4 +1,4 @@
-for file <- ["handles.exs", "calls.exs", "gguf_files.exs", "vm.exs"] do
+for file <- ["handles.exs", "calls.exs", "gguf_files.exs", "vm.exs", "tiny_model.exs"] do
   Code.require_file("support/#{file}", __DIR__)
 end
 

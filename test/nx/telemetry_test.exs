@@ -5,13 +5,14 @@ defmodule Mlx.Backend.TelemetryTest do
   @events for event <- [:eval, :to_binary],
               step <- [:start, :stop, :exception],
               do: [:mlx, event, step]
+  @generate for step <- [:start, :stop, :exception], do: [:mlx, :llm, :generate, step]
 
   defmodule State do
     defstruct [:params]
   end
 
   setup do
-    events = [[:mlx, :memory, :collect], [:mlx, :f64_on_cpu] | @events]
+    events = [[:mlx, :memory, :collect], [:mlx, :f64_on_cpu] | @events ++ @generate]
     :telemetry.attach_many(__MODULE__, events, &__MODULE__.handle/4, self())
     on_exit(fn -> :telemetry.detach(__MODULE__) end)
   end
@@ -98,5 +99,32 @@ defmodule Mlx.Backend.TelemetryTest do
              :limit_bytes,
              :peak_bytes
            ]
+  end
+
+  if reason = Mlx.TinyModel.missing() do
+    @tag skip: reason
+  end
+
+  @tag :tmp_dir
+  test "texts of language models tell how they went", %{tmp_dir: folder} do
+    model = folder |> Mlx.TinyModel.write!() |> Mlx.LLM.load!()
+    stream = Mlx.LLM.stream(model, "Hello", max_tokens: 3)
+    refute_received {[:mlx, :llm, :generate, _], _, _}
+    Enum.to_list(stream)
+    assert_received {[:mlx, :llm, :generate, :start], %{system_time: _}, metadata}
+    assert %{family: "llama", telemetry_span_context: span} = metadata
+    assert_received {[:mlx, :llm, :generate, :stop], measured, metadata}
+    assert %{family: "llama", telemetry_span_context: ^span, finish_reason: :length} = metadata
+    assert %{prompt_tokens: 5, generation_tokens: 3, duration: duration} = measured
+    assert is_integer(duration) and measured.prompt_seconds > 0
+
+    Enum.take(stream, 1)
+    assert_received {[:mlx, :llm, :generate, :stop], %{generation_tokens: 0}, metadata}
+    assert %{finish_reason: :halted} = metadata
+
+    assert_raise ArgumentError, fn -> Mlx.LLM.generate(model, [300]) end
+    assert_received {[:mlx, :llm, :generate, :exception], %{duration: _}, metadata}
+    assert %{kind: :error, reason: %ArgumentError{}, stacktrace: [_ | _]} = metadata
+    refute_received {[:mlx, :llm, :generate, :stop], _, _}
   end
 end

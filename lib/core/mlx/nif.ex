@@ -88,7 +88,23 @@ defmodule Mlx.NIF do
   def hub_pull(_ref, _repo, _file, _options, _progress?), do: stub()
   def hub_stop(_download), do: stub()
   def hub_find(_repo, _file, _options), do: stub()
+  def hub_is_repository(_name), do: stub()
   def hub_default_patterns, do: stub()
+
+  # Language models: native/nif/llm.cpp tells what a prompt is
+  def llm_available, do: stub()
+  def llm_load(_path, _adapter, _requantize, _where), do: stub()
+  def llm_config(_model), do: stub()
+  def llm_info(_model), do: stub()
+  def llm_encode(_model, _text, _add_special), do: stub()
+  def llm_decode(_model, _tokens, _skip_special), do: stub()
+  def llm_chat_prompt(_model, _messages, _options, _tokenize), do: stub()
+  def llm_request(_model, _prompt, _options, _chat?, _where), do: stub()
+  def llm_start(_request, _where), do: stub()
+  def llm_next(_generation), do: stub()
+  def llm_stats(_generation), do: stub()
+  def llm_close(_generation), do: stub()
+  def llm_cache_prompt(_model, _prompt, _options, _path, _where), do: stub()
 
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()

@@ -49,7 +49,21 @@ defmodule Mlx.NIF.FunctionsTest do
     hub_pull: "hub_pull, hub_stop and hub_find bring files of hubs",
     hub_stop: "hub_pull, hub_stop and hub_find bring files of hubs",
     hub_find: "hub_pull, hub_stop and hub_find bring files of hubs",
+    hub_is_repository: "hub_pull, hub_stop and hub_find bring files of hubs",
     hub_default_patterns: "hub_pull, hub_stop and hub_find bring files of hubs",
+    llm_available: "llm functions load a model, ask it, and follow its texts",
+    llm_load: "llm functions load a model, ask it, and follow its texts",
+    llm_config: "llm functions load a model, ask it, and follow its texts",
+    llm_info: "llm functions load a model, ask it, and follow its texts",
+    llm_encode: "llm functions load a model, ask it, and follow its texts",
+    llm_decode: "llm functions load a model, ask it, and follow its texts",
+    llm_chat_prompt: "llm functions load a model, ask it, and follow its texts",
+    llm_request: "llm functions load a model, ask it, and follow its texts",
+    llm_start: "llm functions load a model, ask it, and follow its texts",
+    llm_next: "llm functions load a model, ask it, and follow its texts",
+    llm_stats: "llm functions load a model, ask it, and follow its texts",
+    llm_close: "llm functions load a model, ask it, and follow its texts",
+    llm_cache_prompt: "llm functions load a model, ask it, and follow its texts",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -430,6 +444,8 @@ defmodule Mlx.NIF.FunctionsTest do
     options =
       {"main", NIF.hub_default_patterns(), [], nil, "http://127.0.0.1:9", "/none", true, false}
 
+    assert NIF.hub_is_repository("owner/name")
+    refute NIF.hub_is_repository("./owner/name")
     assert NIF.hub_find("owner/name", nil, options) == nil
     assert NIF.hub_find("owner/name", "config.json", options) == nil
     ref = make_ref()
@@ -440,6 +456,48 @@ defmodule Mlx.NIF.FunctionsTest do
     assert_raise ArgumentError, ~r/a download, got/, fn -> NIF.hub_stop(make_ref()) end
     assert_raise ArgumentError, ~r/options of a hub/, fn -> NIF.hub_find("a/b", nil, {}) end
     assert_raise ArgumentError, ~r/name of a repo/, fn -> NIF.hub_find("", nil, options) end
+  end
+
+  @tag :tmp_dir
+  test "llm functions load a model, ask it, and follow its texts", %{tmp_dir: folder} do
+    Mlx.TinyModel.write!(folder)
+
+    if NIF.llm_available() do
+      model = NIF.llm_load(folder, nil, false, nil) |> Mlx.Memory.collected()
+      assert NIF.llm_config(model)["model_type"] == "llama"
+      assert NIF.llm_info(model) == {"llama", [257]}
+      assert NIF.llm_encode(model, "ab", true) == ~c"ab"
+      assert NIF.llm_decode(model, ~c"ab", false) == "ab"
+      chat = &NIF.llm_chat_prompt(model, [%{role: "user", content: "a"}], [], &1)
+      assert NIF.llm_encode(model, chat.(false), false) == chat.(true)
+
+      request = NIF.llm_request(model, {:tokens, ~c"abc"}, [max_tokens: 1], false, nil)
+      generation = NIF.llm_start(request, nil)
+      assert NIF.llm_next(generation) == {:prompt, 2, 3}
+      assert {:piece, token, _text, :length, nil, nil} = NIF.llm_next(generation)
+      assert token in 0..257
+      assert NIF.llm_next(generation) == nil
+      assert %{prompt_tokens: 3, generation_tokens: 1} = NIF.llm_stats(generation)
+      assert NIF.llm_close(generation) == :ok
+      assert NIF.llm_close(generation) == :ok
+      assert NIF.llm_stats(generation) == nil
+      path = Path.join(folder, "cache.safetensors")
+      assert NIF.llm_cache_prompt(model, {:text, "abc"}, [], path, nil) == 3
+
+      for {prompt, text} <- [{{:song, ""}, ~r/a prompt/}, {:text, ~r/a prompt/}] do
+        assert_raise ArgumentError, text, fn ->
+          NIF.llm_request(model, prompt, [], false, nil)
+        end
+      end
+    else
+      assert_raise Mlx.UnsupportedError, ~r/cargo/, fn ->
+        NIF.llm_load(folder, nil, false, nil)
+      end
+    end
+
+    assert_raise ArgumentError, ~r/a language model, got/, fn -> NIF.llm_config(make_ref()) end
+    assert_raise ArgumentError, ~r/a request, got/, fn -> NIF.llm_start(nil, nil) end
+    assert_raise ArgumentError, ~r/a generation, got/, fn -> NIF.llm_next(make_ref()) end
   end
 
   test "nn_rows tells what there is by name" do
