@@ -14,9 +14,10 @@ using Ids = std::vector<std::uint32_t>;
 
 class ModelDrafts final : public Drafts {
  public:
-  ModelDrafts(Model model, SamplerOptions sampler, Tensor key)
-      : model_(std::move(model)),
-        sampler_(std::move(sampler)),
+  ModelDrafts(const GenerateOptions& options, Tensor key)
+      : model_(*options.speculation->draft_model),
+        sampler_(options.sampler),
+        prefill_step_size_(options.prefill_step_size),
         key_(std::move(key)),
         cache_(model_.make_cache()) {}
 
@@ -24,6 +25,7 @@ class ModelDrafts final : public Drafts {
     before_ = cache_;
     start_ = seen_;
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(seen_), tokens.end());
+    take_prompt(given);
     Ids guesses;
     while (std::ssize(guesses) < most) {
       const Tensor logits = model_.forward(
@@ -56,8 +58,21 @@ class ModelDrafts final : public Drafts {
   }
 
  private:
+  /// Takes all but the last token out of many, of which only the memory is wanted, and not the
+  /// logits of each.
+  void take_prompt(Ids& given) {
+    constexpr std::size_t kFew = 32;
+    if (given.size() <= kFew) return;
+    const std::size_t count = given.size() - 1;
+    cache_ = prefill(model_, std::span(given).first(count),
+                     {.prefill_step_size = prefill_step_size_}, std::move(cache_));
+    seen_ += count;
+    given = {given.back()};
+  }
+
   Model model_;
   SamplerOptions sampler_;
+  std::int64_t prefill_step_size_;
   Tensor key_;
   Cache cache_, before_;
   std::size_t seen_ = 0, start_ = 0, proposed_ = 0;
@@ -87,10 +102,10 @@ class NgramDrafts final : public Drafts {
 
 }  // namespace
 
-std::unique_ptr<Drafts> make_drafts(const Speculation& how, const SamplerOptions& sampler,
-                                    const Tensor& key) {
+std::unique_ptr<Drafts> make_drafts(const GenerateOptions& options, const Tensor& key) {
+  const Speculation& how = *options.speculation;
   if (how.num_draft_tokens < 1) throw ArgumentError("[generate] num_draft_tokens is less than 1");
-  if (how.draft_model) return std::make_unique<ModelDrafts>(*how.draft_model, sampler, key);
+  if (how.draft_model) return std::make_unique<ModelDrafts>(options, key);
   if (how.ngram_size < 1) throw ArgumentError("[generate] ngram_size is less than 1");
   return std::make_unique<NgramDrafts>(how.ngram_size);
 }

@@ -20,8 +20,8 @@ class Drafts {
   virtual void accepted(std::size_t count) = 0;
 };
 
-/// Those of a draft model, or, without one, of what the text has said before.
-std::unique_ptr<Drafts> make_drafts(const Speculation& how, const SamplerOptions& sampler,
-                                    const Tensor& key);
+/// Those of a draft model, or, without one, of what the text has said before; `options` have a
+/// speculation.
+std::unique_ptr<Drafts> make_drafts(const GenerateOptions& options, const Tensor& key);
 
 }  // namespace mlxnx::llm

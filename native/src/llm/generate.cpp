@@ -120,7 +120,7 @@ struct TokenGenerator::State {
     require(cache.left_padding.empty(), "the cache is that of a batch");
     key = random::key(options.seed ? *options.seed : std::random_device()());
     if (options.grammar) matcher.emplace(*options.grammar);
-    if (options.speculation) drafts = make_drafts(*options.speculation, options.sampler, key);
+    if (options.speculation) drafts = make_drafts(options, key);
     if (options.thinking) watch_thought(tokens.size());
     is_ahead = !options.grammar && !options.speculation && !options.thinking &&
                default_device() == Device::kGpu;

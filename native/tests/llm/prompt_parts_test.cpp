@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "error_of.h"
+#include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
@@ -21,11 +23,12 @@ using testing::Pair;
 using testing_support::error_of;
 using Ids = std::vector<std::uint32_t>;
 
-Model small_model() {
+Model small_model(int vocabulary = 40) {
   return Model::random(Config::parse(R"({
     "model_type": "llama", "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 2, "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "vocab_size": 40,
-    "rope_theta": 10000.0, "tie_word_embeddings": true})"),
+    "num_attention_heads": 2, "num_key_value_heads": 1, "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0, "tie_word_embeddings": true, "vocab_size": )" +
+                                     std::to_string(vocabulary) + "}"),
                        random::key(3));
 }
 
@@ -97,6 +100,34 @@ TEST(TokenGenerator, TellsOfThePromptAndStops) {
   EXPECT_EQ(prefill(model, prompt_of(10), options).offset, 8);
   options.on_prompt = {};
   EXPECT_EQ(prefill(model, prompt_of(10), options).offset, 10);
+}
+
+TEST(TokenGenerator, KeepsNoLogitsOfAPrompt) {
+  const Model model = small_model(20'000);
+  for (const bool has_draft : {false, true}) {
+    GenerateOptions options{.max_tokens = 6, .prefill_step_size = 64};
+    if (has_draft) options.speculation = Speculation{.draft_model = model};
+    TokenGenerator tokens(model, prompt_of(1500), options);
+    reset_peak_memory();
+    EXPECT_EQ(all_of(tokens).size(), 6u);
+    // Those of all tokens would be 120 MB.
+    EXPECT_LT(memory_info().peak_bytes, 40'000'000u) << has_draft;
+  }
+}
+
+TEST(TokenGenerator, RefusesOptionsThatAreNone) {
+  const Model model = small_model();
+  const auto refusal = [&](const GenerateOptions& options) {
+    return error_of<ArgumentError>([&] { TokenGenerator(model, {1}, options); });
+  };
+  EXPECT_THAT(refusal({.max_tokens = -2}), HasSubstr("max_tokens is negative"));
+  EXPECT_THAT(refusal({.prefill_step_size = 0}), HasSubstr("prefill_step_size is less than 1"));
+  EXPECT_THAT(refusal({.speculation = Speculation{.num_draft_tokens = 0}}),
+              HasSubstr("num_draft_tokens is less than 1"));
+  EXPECT_THAT(refusal({.speculation = Speculation{.ngram_size = 0}}),
+              HasSubstr("ngram_size is less than 1"));
+  EXPECT_THAT(refusal({.thinking = ThinkingBudget{.max_tokens = -1}}),
+              HasSubstr("thinking budget is negative"));
 }
 
 TEST(TokenGenerator, RefusesPromptsThatAreNone) {

@@ -31,9 +31,9 @@ struct Speculation {
 
 /// How much a model may think before it answers.
 struct ThinkingBudget {
-  std::int64_t max_tokens = 0;       ///< between the start and the end of thinking
-  std::vector<std::uint32_t> start;  ///< what a thought begins with; the prompt may hold it
-  std::vector<std::uint32_t> end;    ///< what is put in where the model has not ended it itself
+  std::int64_t max_tokens = 0;            ///< between the start and the end of thinking
+  std::vector<std::uint32_t> start = {};  ///< what a thought begins with; the prompt may hold it
+  std::vector<std::uint32_t> end = {};  ///< what is put in where the model has not ended it itself
 };
 
 struct GenerateOptions {
