@@ -1,7 +1,9 @@
 // C++ values that the BEAM's garbage collector owns: a resource type for each class.
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <utility>
 
@@ -26,8 +28,16 @@ class Resource {
   /// A new object. Owned by the caller until `enif_release_resource`.
   template <typename... Args>
   static T* construct(Args&&... args) {
-    return std::construct_at(static_cast<T*>(enif_alloc_resource(type_, sizeof(T))),
-                             std::forward<Args>(args)...);
+    Slot* const slot = ::new (enif_alloc_resource(type_, sizeof(Slot))) Slot;
+    try {
+      T* const object =
+          std::construct_at(reinterpret_cast<T*>(slot->bytes), std::forward<Args>(args)...);
+      slot->is_made = true;
+      return object;
+    } catch (...) {
+      enif_release_resource(slot);
+      throw;
+    }
   }
 
   /// The term of a new object.
@@ -53,7 +63,15 @@ class Resource {
   }
 
  private:
-  static void destroy(ErlNifEnv*, void* object) { std::destroy_at(static_cast<T*>(object)); }
+  // The object stands first. Where its constructor throws there is memory to free, and no object.
+  struct Slot {
+    alignas(T) std::byte bytes[sizeof(T)];
+    bool is_made = false;
+  };
+
+  static void destroy(ErlNifEnv*, void* slot) {
+    if (static_cast<Slot*>(slot)->is_made) std::destroy_at(static_cast<T*>(slot));
+  }
 
   static inline ErlNifResourceType* type_ = nullptr;
 };

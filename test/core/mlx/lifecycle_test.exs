@@ -7,6 +7,15 @@ defmodule Mlx.LifecycleTest do
 
   @f32 {:f, 32}
 
+  test "what could not be made leaves no memory" do
+    open = fn -> for _ <- 1..10_000, do: catch_error(NIF.file_open("/none")) end
+    binaries = fn -> for(_ <- 1..2, do: :erlang.garbage_collect()) && :erlang.memory(:binary) end
+    open.()
+    before = binaries.()
+    open.()
+    assert binaries.() - before < 100_000
+  end
+
   describe "hot reload" do
     # What a program holds while its code is replaced: each kind of resource, computed and not.
     defp resources do
