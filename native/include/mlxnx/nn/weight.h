@@ -97,8 +97,11 @@ void visit(T& value, const Change& change, const std::string& path = "") {
     return;
   } else if constexpr (tree::HasMembers<T>) {
     const std::vector<std::string> names = tree::split_names(T::member_names());
-    value.visit_members(
-        [&](auto&... members) { (visit(members, change, below(names.at(number++))), ...); });
+    const auto one = [&]<typename Member>(Member& member) {
+      const std::string& name = names.at(number++);
+      visit(member, change, tree::HasInlineMembers<Member> ? path : below(name));
+    };
+    value.visit_members([&](auto&... members) { (one(members), ...); });
   } else if constexpr (tree::MapLike<T>) {
     for (auto& [key, element] : value) visit(element, change, below(tree::text_of(key)));
   } else if constexpr (std::ranges::sized_range<T>) {

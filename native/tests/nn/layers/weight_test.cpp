@@ -61,6 +61,28 @@ TEST(WeightForms, QuantizedModelsHaveTheNamesOfMlx) {
   EXPECT_EQ(parameters(model).at("layers.0.weight").type(), (TensorType{DType::u32, {64, 8}}));
 }
 
+// Its members are named as if they were those of what has it.
+struct InlinePart {
+  nn::Linear first;
+  MLXNX_INLINE_MEMBERS(first)
+};
+struct WithInlinePart {
+  InlinePart part;
+  nn::Linear second;
+  MLXNX_MEMBERS(part, second)
+};
+
+TEST(WeightForms, LayersOfInlinePartsHaveTheNamesOfTheirTensors) {
+  const nn::Linear layer(constant(0.5, DType::f32, {8, 32}));
+  WithInlinePart model{{layer}, layer};
+  std::vector<std::string> layers, tensors;
+  nn::weights::visit(model, [&](const std::string& name, Tensor&, nn::WeightForm&) {
+    layers.push_back(name + ".weight");
+  });
+  for (const auto& [name, tensor] : nn::named_tensors(model)) tensors.push_back(name);
+  EXPECT_EQ(layers, tensors);
+}
+
 TEST(WeightForms, QuantizedModelsAnswerWhatTheirMatricesDo) {
   for (const QuantizationMode mode : {QuantizationMode::kAffine, QuantizationMode::kMxfp8}) {
     const Model quantized = quantize(small_model(), {}, {.mode = mode, .bits = 8});
