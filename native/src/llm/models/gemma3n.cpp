@@ -161,6 +161,9 @@ struct AltUp {
         router_norm(rms_norm(config, maker)),
         inputs(size_in(config, "altup_num_inputs")),
         active(config.get<std::int64_t>("altup_active_idx")) {
+    constexpr std::int64_t kMost = 256;
+    if (inputs > kMost)
+      throw FormatError(fmt::format("[load] altup_num_inputs is {} in the settings", inputs));
     if (active < 0 || active >= inputs)
       throw FormatError(fmt::format("[load] altup_active_idx is {} of {}", active, inputs));
     if (config.contains("altup_coef_clip")) most = config.get<double>("altup_coef_clip");

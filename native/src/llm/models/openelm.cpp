@@ -62,8 +62,10 @@ FusedAttention attention(const Config& config, std::size_t layer, Maker& maker) 
 }
 
 FusedGatedMlp mlp(const Config& config, std::size_t layer, Maker& maker) {
-  const double size =
-      each<double>(config, "ffn_multipliers", layer) * static_cast<double>(hidden_size(config));
+  const auto factor = each<double>(config, "ffn_multipliers", layer);
+  if (!(factor > 0 && factor <= 1000))
+    throw FormatError(fmt::format("[load] ffn_multipliers has {}", factor));
+  const double size = factor * static_cast<double>(hidden_size(config));
   return {hidden_size(config), rounded(size, size_in(config, "ffn_dim_divisor")), maker};
 }
 

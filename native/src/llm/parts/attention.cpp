@@ -142,18 +142,14 @@ std::vector<Tensor> parts_of(const Tensor& x, const std::vector<std::int64_t>& s
 AttentionOptions attention_options(const Config& config) {
   AttentionOptions options;
   options.dims = hidden_size(config);
-  options.heads = config.get<std::int64_t>("num_attention_heads");
+  options.heads = size_in(config, "num_attention_heads");
   options.kv_heads = config.get<std::int64_t>("num_key_value_heads", options.heads);
   if (options.heads < 1 || options.kv_heads < 1 || options.heads % options.kv_heads != 0) {
     throw FormatError(
         fmt::format("[load] the settings say {} attention heads that share {} of keys and values",
                     options.heads, options.kv_heads));
   }
-  options.head_dim = config.get<std::int64_t>("head_dim", options.dims / options.heads);
-  if (options.head_dim < 1) {
-    throw FormatError(
-        fmt::format("[load] heads of attention have {} numbers in the settings", options.head_dim));
-  }
+  options.head_dim = size_in(config, "head_dim", options.dims / options.heads);
   return options;
 }
 
@@ -164,6 +160,10 @@ void check_heads_fill(const AttentionOptions& options) {
 }
 
 std::int64_t rotary_dims(std::int64_t head_dim, double part) {
+  if (!(part > 0 && part <= 1)) {
+    throw FormatError(
+        fmt::format("[load] the part of each head that is to be turned is {}, and 1 is all", part));
+  }
   return static_cast<std::int64_t>(static_cast<double>(head_dim) * part);
 }
 
@@ -173,6 +173,11 @@ AttentionCore::AttentionCore(const AttentionOptions& options, std::optional<Rope
       kv_heads(options.kv_heads),
       norms_rows(options.norms_rows) {
   attending.scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(options.head_dim)));
+  if (!std::isfinite(attending.scale)) {
+    throw FormatError(
+        fmt::format("[load] products of queries and keys are multiplied by {} in the settings",
+                    attending.scale));
+  }
   attending.softcap = options.softcap;
   attending.wide = options.wide;
 }

@@ -43,7 +43,11 @@ Config with_norm_eps(Config config, std::string_view name) {
 }
 std::int64_t vocabulary_size(const Config& config) { return size_in(config, "vocab_size"); }
 std::size_t layer_count(const Config& config) {
-  return static_cast<std::size_t>(size_in(config, "num_hidden_layers"));
+  // Layers take memory before any weight is seen.
+  constexpr std::int64_t kMost = 10'000;
+  const std::int64_t count = size_in(config, "num_hidden_layers");
+  if (count <= kMost) return static_cast<std::size_t>(count);
+  throw FormatError(fmt::format("[load] num_hidden_layers is {} in the settings", count));
 }
 
 bool is_tied(const Config& config, bool absent) {

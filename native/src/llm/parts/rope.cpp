@@ -88,12 +88,20 @@ std::vector<double> longrope(const RopeSettings& settings, const Config& scaling
     throw FormatError(fmt::format("[rope] long_factor has {} numbers, and {} are turned in pairs",
                                   factors.size(), settings.dims));
   }
-  for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[factors.size() == 1 ? 0 : i];
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    const double factor = factors[factors.size() == 1 ? 0 : i];
+    if (!(factor > 0)) throw FormatError(fmt::format("[rope] long_factor has {}", factor));
+    result[i] *= factor;
+  }
   return result;
 }
 
 double longrope_magnitude(const RopeSettings& settings, const Config& scaling) {
   const auto old_length = scaling.get<double>("original_max_position_embeddings");
+  if (!(old_length > 1)) {
+    throw FormatError(
+        fmt::format("[rope] original_max_position_embeddings is {} in the settings", old_length));
+  }
   const double factor = static_cast<double>(settings.max_positions.value_or(131'072)) / old_length;
   return factor <= 1 ? 1 : std::sqrt(1 + std::log(factor) / std::log(old_length));
 }
@@ -101,9 +109,9 @@ double longrope_magnitude(const RopeSettings& settings, const Config& scaling) {
 // Only a part of the pairs turns; the others have endless wavelengths.
 std::vector<double> proportional(const RopeSettings& settings, const Config& scaling) {
   const auto part = scaling.get<double>("partial_rotary_factor", 1.0);
-  const auto turned = static_cast<std::int64_t>(static_cast<double>(settings.dims) * part);
-  if (turned > settings.dims)
+  if (!(part >= 0 && part <= 1))
     throw FormatError(fmt::format("[rope] partial_rotary_factor is {}, at most 1 is wanted", part));
+  const auto turned = static_cast<std::int64_t>(static_cast<double>(settings.dims) * part);
   std::vector<double> result = lengths(settings, turned);
   for (double& length : result) length *= scaling.get<double>("factor", 1.0);
   result.resize(static_cast<std::size_t>(settings.dims / 2),
@@ -138,6 +146,8 @@ Rope::Rope(const RopeSettings& settings)
     throw FormatError(fmt::format(
         "[rope] {} numbers of each head are to be turned, and they go in pairs", dims_));
   }
+  if (!(base_ > 0 && std::isfinite(base_)))
+    throw FormatError(fmt::format("[rope] the base of positions is {} in the settings", base_));
   if (settings.backwards) {
     std::vector<double> turned = lengths(settings, settings.dims);
     for (double& length : turned) length = -length;
