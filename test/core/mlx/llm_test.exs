@@ -378,6 +378,9 @@ defmodule Mlx.LLMTest do
 
     test "ends the work where it is halted", %{model: model} do
       before = settled_memory()
+      # At once, not when garbage is collected.
+      assert [_] = model |> LLM.stream(@long_prompt, prefill_step_size: 2000) |> Enum.take(1)
+      assert Mlx.Memory.active() == before
       parts = LLM.stream(model, @long_prompt, prefill_step_size: 16)
       {whole, _} = :timer.tc(fn -> parts |> Enum.take(60) |> length() end)
       {some, [{:prompt, 16, 8000}]} = :timer.tc(fn -> Enum.take(parts, 1) end)
