@@ -111,7 +111,9 @@ defmodule Mlx.CheckpointTest do
   end
 
   test "what contradicts itself is refused with its name", %{tmp_dir: folder} do
-    checkpoint = model!(folder, %{"json" => ~s({"quantization": {"bits": 8, "group_size": 64}})})
+    checkpoint =
+      model!(folder, %{"json" => ~s({"quantization": {"model.q": {"bits": 8, "group_size": 64}}})})
+
     message = ~r/\[quantization\] .*"model.q".* 8 bits/
 
     assert_raise Mlx.FormatError, message, fn ->
