@@ -57,8 +57,7 @@ Trial run(const llm::Model& model, const Options& options, const Tensor& prompt)
   Tensor next;
   for (std::int64_t at = 0; at < options.prompt_tokens;) {
     const std::int64_t some = std::min(options.prefill_step_size, options.prompt_tokens - at);
-    const Tensor logits =
-        model.forward(slice_along_axis(prompt, at, some, {.axis = 1}), cache);
+    const Tensor logits = model.forward(slice_along_axis(prompt, at, some, {.axis = 1}), cache);
     at += some;
     if (at < options.prompt_tokens) {
       eval(cache.tensors());
@@ -105,15 +104,15 @@ std::string text_of(const Trial& trial) {
 
 int benchmark(const Options& options) {
   const InterruptNote interrupt;
-  const llm::Model model = options.is_random
-                               ? llm::Model::random(Config::read(options.model.model),
-                                                    random::key(0))
-                               : options.model.load().model();
+  const llm::Model model =
+      options.is_random ? llm::Model::random(Config::read(options.model.model), random::key(0))
+                        : options.model.load().model();
   const Tensor prompt = prompt_of(options, model.config().get<std::int64_t>("vocab_size", 1000));
   run(model, options, prompt);  // what is made once
   std::vector<Trial> trials;
   for (std::int64_t i = 0; i < options.num_trials && !interrupt.is_interrupted(); ++i) {
-    if (options.delay > 0) std::this_thread::sleep_for(std::chrono::duration<double>(options.delay));
+    if (options.delay > 0)
+      std::this_thread::sleep_for(std::chrono::duration<double>(options.delay));
     const Trial trial = run(model, options, prompt);
     trials.push_back(trial);
     if (options.is_json) continue;
@@ -154,8 +153,7 @@ Action add_benchmark(CLI::App& app) {
   count("-n,--num-trials", options->num_trials, "How often");
   count("--prefill-step-size", options->prefill_step_size, "Tokens of the prompt at a time");
   app.add_option("--delay", options->delay, "Seconds between trials")->capture_default_str();
-  app.add_flag("--random", options->is_random,
-               "MODEL is a config.json, and the weights are drawn");
+  app.add_flag("--random", options->is_random, "MODEL is a config.json, and the weights are drawn");
   app.add_flag("--json", options->is_json, "Prints the averages as JSON");
   return [options] { return benchmark(*options); };
 }

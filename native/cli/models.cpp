@@ -29,12 +29,17 @@ std::string to_markdown() {
   std::string text = fmt::format(
       "# Language models\n\n"
       "<!-- written by `make docs` -->\n\n"
-      "The {} families of `model_type` that `mlxnx generate`, `llm::Model` and `Mlx.LLM` load, from folders in Hugging Face's\n"
-      "and in mlx-lm's layout: dense, quantized (affine, mxfp4, nvfp4, mxfp8, AWQ, GPTQ, FP8), and with adapters. GGUF files load for\n"
+      "The {} families of `model_type` that `mlxnx generate`, `llm::Model` and `Mlx.LLM` load, "
+      "from folders in Hugging Face's\n"
+      "and in mlx-lm's layout: dense, quantized (affine, mxfp4, nvfp4, mxfp8, AWQ, GPTQ, FP8), and "
+      "with adapters. GGUF files load for\n"
       "the architectures that [limitations](limitations.md) names.\n\n"
-      "Checked: **recorded** families answer what mlx-lm was recorded to answer, for prompts at once, in pieces, token by token and in\n"
-      "padded batches (`mlxnx replay`); **drawn** ones answered what mlx-lm does with random weights when they were written. Where mlx-lm\n"
-      "leaves a setting aside, or computes otherwise than a family's definition says, so do these; the last column tells.\n\n"
+      "Checked: **recorded** families answer what mlx-lm was recorded to answer, for prompts at "
+      "once, in pieces, token by token and in\n"
+      "padded batches (`mlxnx replay`); **drawn** ones answered what mlx-lm does with random "
+      "weights when they were written. Where mlx-lm\n"
+      "leaves a setting aside, or computes otherwise than a family's definition says, so do these; "
+      "the last column tells.\n\n"
       "| `model_type` | models | checked | otherwise than settings say |\n|---|---|---|---|\n",
       llm::families().size());
   for (const llm::FamilyInfo& family : llm::families()) {

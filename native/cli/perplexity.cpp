@@ -31,20 +31,21 @@ int perplexity(const Options& options) {
   const llm::TextModel model = options.model.load();
   auto texts = llm::in_pieces(model.prompt(prompt_text(options.text)), options.sequence_length);
   if (texts.empty()) {
-    throw ArgumentError(fmt::format("[perplexity] the text has fewer than {} tokens: give a "
-                                    "longer one, or a smaller --sequence-length",
-                                    options.sequence_length));
+    throw ArgumentError(
+        fmt::format("[perplexity] the text has fewer than {} tokens: give a "
+                    "longer one, or a smaller --sequence-length",
+                    options.sequence_length));
   }
   if (options.num_samples > 0 && std::cmp_greater(texts.size(), options.num_samples))
     texts.resize(static_cast<std::size_t>(options.num_samples));
   const InterruptNote interrupt;
   ProgressLine line("texts");
   const auto start = std::chrono::steady_clock::now();
-  const llm::Perplexity result = llm::perplexity(
-      model.model(), texts, options.batch_size, [&](std::uint64_t done, std::uint64_t total) {
-        line.show(done, total);
-        return !interrupt.is_interrupted();
-      });
+  const llm::Perplexity result = llm::perplexity(model.model(), texts, options.batch_size,
+                                                 [&](std::uint64_t done, std::uint64_t total) {
+                                                   line.show(done, total);
+                                                   return !interrupt.is_interrupted();
+                                                 });
   line.clear();
   interrupt.end_if_interrupted();
   const double seconds =
@@ -57,11 +58,11 @@ int perplexity(const Options& options) {
               .dump() +
           "\n");
   } else {
-    print(fmt::format("Perplexity: {:.3f} ± {:.3f}\n{} texts of {} tokens, {:.1f} s, {:.0f} "
-                      "tokens-per-sec\n",
-                      result.perplexity, result.standard_error, texts.size(),
-                      options.sequence_length, seconds,
-                      static_cast<double>(result.tokens) / seconds));
+    print(
+        fmt::format("Perplexity: {:.3f} ± {:.3f}\n{} texts of {} tokens, {:.1f} s, {:.0f} "
+                    "tokens-per-sec\n",
+                    result.perplexity, result.standard_error, texts.size(), options.sequence_length,
+                    seconds, static_cast<double>(result.tokens) / seconds));
   }
   return 0;
 }

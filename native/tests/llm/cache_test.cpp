@@ -62,8 +62,8 @@ TEST(Batches, OfPaddedTextsGiveWhatEachGivesAlone) {
     const llm::Model model = tiny_llama(more);
     const std::vector<Ids> texts = {{4, 8, 15, 16, 23, 42}, {7, 9}, {100, 200, 30, 40}};
     llm::Cache cache = model.make_cache({.left_padding = {0, 4, 2}});
-    const Tensor logits = model.forward(
-        tokens_of({texts[0], {0, 0, 0, 0, 7, 9}, {0, 0, 100, 200, 30, 40}}), cache);
+    const Tensor logits =
+        model.forward(tokens_of({texts[0], {0, 0, 0, 0, 7, 9}, {0, 0, 100, 200, 30, 40}}), cache);
     const Tensor next = model.forward(tokens_of({{1}, {2}, {3}}), cache);
     for (std::size_t row = 0; row < texts.size(); ++row) {
       llm::Cache own = model.make_cache();

@@ -109,14 +109,14 @@ class Guesses : public testing::TestWithParam<bool> {};
 // A second layer whose window has lost rows can't be trimmed: the cache is restored then.
 TEST_P(Guesses, ChangeNothing) {
   const char* more =
-      GetParam()
-          ? R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 3)"
-          : "";
+      GetParam() ? R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 3)"
+                 : "";
   const llm::Model model = tiny_llama(more);
   const Ids wanted = greedy(model, 15);
   for (const bool is_same : {true, false}) {
     llm::GenerateOptions options{.max_tokens = 15};
-    options.speculation = llm::Speculation{.draft_model = is_same ? model : tiny_llama(more, 8), .num_draft_tokens = 4};
+    options.speculation = llm::Speculation{.draft_model = is_same ? model : tiny_llama(more, 8),
+                                           .num_draft_tokens = 4};
     llm::TokenGenerator generator(model, kPrompt, options);
     Ids ids;
     std::size_t guessed = 0;
@@ -137,8 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Caches, Guesses, testing::Bool());
 TEST(Thinking, EndsWhenItsBudgetIsSpent) {
   const llm::Model model = tiny_llama();
   llm::GenerateOptions options{.max_tokens = 12};
-  options.thinking =
-      llm::ThinkingBudget{.max_tokens = 4, .start = {4, 99}, .end = {200, 201}};
+  options.thinking = llm::ThinkingBudget{.max_tokens = 4, .start = {4, 99}, .end = {200, 201}};
   const Ids ids = generated(model, options);
   EXPECT_EQ(ids[4], 200U);
   EXPECT_EQ(ids[5], 201U);

@@ -36,9 +36,9 @@ TEST(Model, SaysWhatItsWeightsLack) {
   tensors.pop_back();
   tensors.emplace_back("model.extra.weight", Tensor(1.0F));
   write_model(folder, llama_config(), tensors);
-  EXPECT_THAT(error_of<ArgumentError>([&] { llm::Model::load(folder.path()); }),
-              AllOf(HasSubstr("missing"), HasSubstr("model.norm.weight"),
-                    HasSubstr("model.extra.weight")));
+  EXPECT_THAT(
+      error_of<ArgumentError>([&] { llm::Model::load(folder.path()); }),
+      AllOf(HasSubstr("missing"), HasSubstr("model.norm.weight"), HasSubstr("model.extra.weight")));
 }
 
 TEST(Model, RefusesSettingsThatLie) {

@@ -37,8 +37,8 @@ TEST(CacheFiles, HoldAllThatIsNeededToGoOn) {
 }
 
 TEST(CacheFiles, HoldWindowsBeforeAndAfterTheyAreFull) {
-  const llm::Model model = tiny_llama(
-      R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4)");
+  const llm::Model model =
+      tiny_llama(R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4)");
   llm::Cache cache = model.make_cache();
   for (const std::uint32_t token : kText) {
     logits_of(model, {token}, cache);
@@ -84,13 +84,15 @@ TEST(PromptCache, GivesTheLongestBeginning) {
 }
 
 TEST(PromptCache, GoesOnFromAnEarlierOneWhereTokensCantBeTakenBack) {
-  const llm::Model model =
-      tiny_llama(R"("layer_types": ["sliding_attention", "sliding_attention"], "sliding_window": 2)");
+  const llm::Model model = tiny_llama(
+      R"("layer_types": ["sliding_attention", "sliding_attention"], "sliding_window": 2)");
   llm::PromptCache memory;
   llm::Cache cache = model.make_cache();
   for (std::size_t i = 0; i < kText.size(); ++i) {
     logits_of(model, {kText[i]}, cache);
-    if (i == 3 || i == 6) memory.put(cache, {kText.begin(), kText.begin() + std::ssize(kText) - 6 + static_cast<std::ptrdiff_t>(i)});
+    if (i == 3 || i == 6)
+      memory.put(cache, {kText.begin(),
+                         kText.begin() + std::ssize(kText) - 6 + static_cast<std::ptrdiff_t>(i)});
   }
   Ids other = kText;
   other.back() = 1;

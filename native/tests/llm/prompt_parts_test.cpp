@@ -1,6 +1,4 @@
 // Tokens from a model, and how its prompt goes in part by part.
-#include "mlxnx/llm/generate.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 #include "error_of.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
+#include "mlxnx/llm/generate.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
 

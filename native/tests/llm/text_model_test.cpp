@@ -21,7 +21,10 @@ constexpr const char* kTemplate =
     "{% if add_generation_prompt %}<assistant>{% endif %}";
 
 llm::TextModel tiny_text_model() {
-  return {tiny_llama(), Tokenizer::from_json(byte_level_json().dump()), kTemplate, {kEnd},
+  return {tiny_llama(),
+          Tokenizer::from_json(byte_level_json().dump()),
+          kTemplate,
+          {kEnd},
           R"({"eos_token": "<|end|>"})"};
 }
 
@@ -38,8 +41,9 @@ TEST(TextModel, IsLoadedWithAllThatLiesInItsFolder) {
   EXPECT_THAT(loaded.eos_tokens(), testing::ElementsAre(kEnd));
   EXPECT_EQ(loaded.chat_text(R"([{"role": "user", "content": "Hi"}])"),
             "<user>Hi<|end|><assistant>");
-  EXPECT_EQ(generate(loaded, loaded.prompt("hello"), {.tokens = {.max_tokens = 5}}).tokens,
-            generate(tiny_text_model(), loaded.prompt("hello"), {.tokens = {.max_tokens = 5}}).tokens);
+  EXPECT_EQ(
+      generate(loaded, loaded.prompt("hello"), {.tokens = {.max_tokens = 5}}).tokens,
+      generate(tiny_text_model(), loaded.prompt("hello"), {.tokens = {.max_tokens = 5}}).tokens);
 }
 
 TEST(TextModel, WritesMessagesAsItsTemplateSays) {
@@ -47,12 +51,14 @@ TEST(TextModel, WritesMessagesAsItsTemplateSays) {
   const auto refused = [&](const char* messages, const llm::ChatOptions& options = {}) {
     return error_of<ArgumentError>([&] { model.chat_text(messages, options); });
   };
-  EXPECT_EQ(model.chat_text(R"([{"role": "user", "content": "a"}])", {.add_generation_prompt = false}),
-            "<user>a<|end|>");
+  EXPECT_EQ(
+      model.chat_text(R"([{"role": "user", "content": "a"}])", {.add_generation_prompt = false}),
+      "<user>a<|end|>");
   EXPECT_EQ(model.chat_text(R"([{"role": "assistant", "content": "It is"}])",
                             {.continue_final_message = true}),
             "<assistant>It is");
-  EXPECT_EQ(model.chat_text("[]", {.variables = R"({"x": 1})", .chat_template = "{{ x + 1 }}"}), "2");
+  EXPECT_EQ(model.chat_text("[]", {.variables = R"({"x": 1})", .chat_template = "{{ x + 1 }}"}),
+            "2");
   EXPECT_THAT(refused("{}"), HasSubstr("no JSON list"));
   EXPECT_THAT(refused("[", {}), HasSubstr("messages"));
   EXPECT_THAT(refused("[]", {.chat_template = "{{ raise_exception('no user') }}"}),

@@ -86,8 +86,8 @@ struct FamilyInfo {
     kRecorded,  ///< against recorded answers of mlx-lm, in all ways of running it
     kDrawn,     ///< against mlx-lm once, with random weights
   };
-  std::string_view name;   ///< its `model_type`
-  std::string_view title;  ///< "Qwen3"
+  std::string_view name;                      ///< its `model_type`
+  std::string_view title;                     ///< "Qwen3"
   std::vector<std::string_view> other_names;  ///< other types that are the same
   Checked checked = Checked::kDrawn;
   /// What mlx-lm, and so this, does otherwise than settings or the family's definition say.
