@@ -3,6 +3,7 @@
 // generation of it is a value of its own. What computes runs on dirty schedulers, a token or a part
 // of the prompt at a time, so that a caller that stops asking ends the work.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -45,20 +46,22 @@ class Generation {
     text_.emplace(request.model, request.prompt, request.options, request.cache);
   }
 
-  /// `{:prompt, done, total}`, or `{:piece, token, text, reason, logprob, top}` where what is not
-  /// there is nil, or nil at the end.
-  Term next(ErlNifEnv* env) {
+  /// What comes next: `{:prompt, done, total}`, or `{:piece, token, text, reason, logprob, top}`
+  /// where what is not there is nil; nothing at the end. More than one of them where these come
+  /// within so many milliseconds and the caller lives, since each change of schedulers costs time.
+  std::vector<Term> next(ErlNifEnv* env, std::int64_t milliseconds) {
     const std::lock_guard lock(mutex_);
     if (!text_) throw ArgumentError("this generation has ended: begin another one");
     const WhereScope scope(where_);
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(milliseconds);
+    std::vector<Term> events;
     try {
-      if (const auto progress = text_->prefill_part()) {
-        return enif_make_tuple3(env, enif_make_atom(env, "prompt"),
-                                encode(env, Bytes{progress->done}),
-                                encode(env, Bytes{progress->total}));
-      }
-      const std::optional<llm::TextPiece> piece = text_->next();
-      return piece ? term_of(env, *piece) : atoms.nil;
+      do {
+        const std::optional<Term> event = step(env);
+        if (!event) break;
+        events.push_back(*event);
+      } while (std::chrono::steady_clock::now() < end && enif_is_current_process_alive(env));
+      return events;
     } catch (...) {
       // Its cache may hold half of a step.
       text_.reset();
@@ -78,6 +81,16 @@ class Generation {
   }
 
  private:
+  std::optional<Term> step(ErlNifEnv* env) {
+    if (const auto progress = text_->prefill_part()) {
+      return enif_make_tuple3(env, enif_make_atom(env, "prompt"),
+                              encode(env, Bytes{progress->done}),
+                              encode(env, Bytes{progress->total}));
+    }
+    const std::optional<llm::TextPiece> piece = text_->next();
+    return piece ? std::optional(term_of(env, *piece)) : std::nullopt;
+  }
+
   Term term_of(ErlNifEnv* env, const llm::TextPiece& piece) const {
     const bool is_last = piece.finish_reason != llm::FinishReason::kNone;
     const Term reason =
@@ -212,7 +225,9 @@ Generation& generation_of(ErlNifEnv* env, Term term) {
   return Resource<Generation>::get(env, term, "a generation");
 }
 
-Term llm_next(ErlNifEnv* env, Term generation) { return generation_of(env, generation).next(env); }
+std::vector<Term> llm_next(ErlNifEnv* env, Term generation, std::int64_t milliseconds) {
+  return generation_of(env, generation).next(env, milliseconds);
+}
 
 Term llm_stats(ErlNifEnv* env, Term generation) {
   const auto told = generation_of(env, generation).stats();

@@ -355,7 +355,7 @@ defmodule Mlx.LLM do
     request =
       Files.named(owner, fn -> NIF.llm_request(ref, prompt, options, chat?, where) end)
 
-    %{request: request, where: where, owner: owner, family: family(model)}
+    %{request: request, where: where, owner: owner, family: family(model), milliseconds: 0}
   end
 
   defp options!(options, owner) do
@@ -378,8 +378,16 @@ defmodule Mlx.LLM do
     value
   end
 
-  defp last(request),
-    do: request |> events() |> Enum.reduce(nil, fn event, _ -> event end) |> elem(1)
+  # Nobody sees the steps of these, so that several may be taken at a time.
+  @together_ms 50
+
+  defp last(request) do
+    request
+    |> Map.put(:milliseconds, @together_ms)
+    |> events()
+    |> Enum.reduce(nil, fn event, _ -> event end)
+    |> elem(1)
+  end
 
   defp events(request) do
     Stream.resource(fn -> start(request) end, &next/1, &close/1)
@@ -394,6 +402,7 @@ defmodule Mlx.LLM do
     %{
       generation: generation,
       owner: request.owner,
+      milliseconds: request.milliseconds,
       span: span,
       finish_reason: nil,
       texts: [],
@@ -403,13 +412,9 @@ defmodule Mlx.LLM do
   end
 
   defp next(%{finish_reason: nil} = state) do
-    case Files.named(state.owner, fn -> NIF.llm_next(state.generation) end) do
-      {:prompt, _done, _total} = event ->
-        {[event], state}
-
-      {:piece, token, text, reason, logprob, top} ->
-        piece(state, token, text, reason, logprob, top)
-    end
+    state.owner
+    |> Files.named(fn -> NIF.llm_next(state.generation, state.milliseconds) end)
+    |> Enum.flat_map_reduce(state, &told/2)
   rescue
     error ->
       Telemetry.exception(state.span, :error, error, __STACKTRACE__)
@@ -418,7 +423,9 @@ defmodule Mlx.LLM do
 
   defp next(state), do: {:halt, state}
 
-  defp piece(state, token, text, reason, logprob, top) do
+  defp told({:prompt, _done, _total} = event, state), do: {[event], state}
+
+  defp told({:piece, token, text, reason, logprob, top}, state) do
     told = if logprob, do: [{:token, token, logprob, top}], else: []
     texts = if text == "", do: [], else: [{:text, text}]
     tokens = if token, do: [token | state.tokens], else: state.tokens

@@ -101,7 +101,7 @@ defmodule Mlx.NIF do
   def llm_chat_prompt(_model, _messages, _options, _tokenize), do: stub()
   def llm_request(_model, _prompt, _options, _chat?, _where), do: stub()
   def llm_start(_request, _where), do: stub()
-  def llm_next(_generation), do: stub()
+  def llm_next(_generation, _milliseconds), do: stub()
   def llm_stats(_generation), do: stub()
   def llm_close(_generation), do: stub()
   def llm_cache_prompt(_model, _prompt, _options, _path, _where), do: stub()

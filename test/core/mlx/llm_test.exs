@@ -513,16 +513,16 @@ defmodule Mlx.LLMTest do
       generation = NIF.llm_start(request, nil)
 
       next = fn ->
-        fn -> NIF.llm_next(generation) end
+        fn -> NIF.llm_next(generation, 0) end
         |> Stream.repeatedly()
-        |> Enum.take_while(& &1)
+        |> Enum.take_while(&(&1 != []))
       end
 
       pieces = for pieces <- Task.await_many(for(_ <- 1..4, do: Task.async(next))), do: pieces
       tokens = for {:piece, token, _, _, _, _} <- List.flatten(pieces), do: token
       assert Enum.sort(tokens) == Enum.sort(LLM.generate(model, "Hello", max_tokens: 40).tokens)
       assert NIF.llm_close(generation) == :ok
-      assert_raise ArgumentError, ~r/has ended/, fn -> NIF.llm_next(generation) end
+      assert_raise ArgumentError, ~r/has ended/, fn -> NIF.llm_next(generation, 0) end
     end
 
     test "is many processes' at once", %{model: model} do

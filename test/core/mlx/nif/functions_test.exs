@@ -473,10 +473,12 @@ defmodule Mlx.NIF.FunctionsTest do
 
       request = NIF.llm_request(model, {:tokens, ~c"abc"}, [max_tokens: 1], false, nil)
       generation = NIF.llm_start(request, nil)
-      assert NIF.llm_next(generation) == {:prompt, 2, 3}
-      assert {:piece, token, _text, :length, nil, nil} = NIF.llm_next(generation)
+      assert NIF.llm_next(generation, 0) == [{:prompt, 2, 3}]
+      assert [{:piece, token, _text, :length, nil, nil}] = NIF.llm_next(generation, 0)
       assert token in 0..257
-      assert NIF.llm_next(generation) == nil
+      assert NIF.llm_next(generation, 1000) == []
+      again = NIF.llm_start(request, nil)
+      assert [{:prompt, 2, 3}, {:piece, ^token, _, _, _, _}] = NIF.llm_next(again, 10_000)
       assert %{prompt_tokens: 3, generation_tokens: 1} = NIF.llm_stats(generation)
       assert NIF.llm_close(generation) == :ok
       assert NIF.llm_close(generation) == :ok
@@ -497,7 +499,7 @@ defmodule Mlx.NIF.FunctionsTest do
 
     assert_raise ArgumentError, ~r/a language model, got/, fn -> NIF.llm_config(make_ref()) end
     assert_raise ArgumentError, ~r/a request, got/, fn -> NIF.llm_start(nil, nil) end
-    assert_raise ArgumentError, ~r/a generation, got/, fn -> NIF.llm_next(make_ref()) end
+    assert_raise ArgumentError, ~r/a generation, got/, fn -> NIF.llm_next(make_ref(), 0) end
   end
 
   test "nn_rows tells what there is by name" do
