@@ -65,8 +65,9 @@ class Checkpoint {
   const std::filesystem::path& path() const;
   /// "folder", "gguf" or "safetensors".
   std::string_view format() const;
-  /// `config.json`, with `eos_token_id` of `generation_config.json` if that has one, and under
-  /// `quantization` what mlx-lm would write there; of a GGUF file, the same keys from its metadata.
+  /// `config.json`, with the settings of modelopt's `hf_quant_config.json` and `eos_token_id` of
+  /// `generation_config.json` if that has one, and under `quantization` what mlx-lm would write
+  /// there; of a GGUF file, the same keys from its metadata.
   const Config& config() const;
   /// Ordered by name.
   const std::vector<CheckpointTensor>& tensors() const;
@@ -79,8 +80,8 @@ class Checkpoint {
   std::map<std::string, Tensor> read(
       const std::function<bool(std::string_view name)>& which = {}) const;
 
-  /// How the layer of that name is quantized: what the settings say of it, else what the shapes of
-  /// its tensors tell; nothing where it has no scales.
+  /// How the layer of that name is quantized: what the settings say of it, else, with the groups
+  /// that they say of all, what the shapes of its tensors tell; nothing where it has no scales.
   /// Throws: FormatError where the settings contradict the shapes, or several answers fit.
   std::optional<Quantization> quantization(std::string_view layer) const;
 

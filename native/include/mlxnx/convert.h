@@ -43,7 +43,8 @@ void write_weights(const std::filesystem::path& folder, const std::vector<Planne
 struct ConvertOptions {
   /// Of what is not quantized; by default what the settings say (`torch_dtype`), else as it is.
   std::optional<DType> dtype = std::nullopt;
-  /// Quantizes the matrices whose rows are multiples of the group size.
+  /// Quantizes the matrices whose rows are multiples of the group size, but for routers that mlx-lm
+  /// leaves dense; some layers of some families get 8 bits, as there.
   std::optional<Quantization> quantize = std::nullopt;
   /// Which bits a layer gets: "mixed_2_6", "mixed_3_4", "mixed_3_6" or "mixed_4_6", as mlx-lm's;
   /// with `quantize` of affine mode only.
@@ -57,14 +58,16 @@ struct Converted {
   std::uint64_t parameters = 0;
   std::uint64_t bytes = 0;
   /// Whether the folder has the tokenizer that the model had: that of a GGUF file is written as
-  /// `tokenizer.json` by builds that have tokenizers (`has_text`).
+  /// `tokenizer.json` and `tokenizer_config.json` by builds that have tokenizers (`has_text`).
   bool has_tokenizer = true;
   double bits_per_weight() const;
 };
 
 /// Writes a model as a folder of mlx-lm's layout: weights, `config.json`, and the files of the
 /// tokenizer and of generation beside them. The folder must not exist; it appears when all is done.
-/// Throws: ArgumentError where it exists or options contradict each other, InterruptedError.
+/// A head that is the embedding is left out. Throws: ArgumentError where it exists or options
+/// contradict each other, UnsupportedError for families whose matrices mlx-lm changes before it
+/// quantizes them, FormatError for tensors that don't fit each other, InterruptedError.
 /// mlx-lm: convert
 ///
 ///     convert(Checkpoint("llama"), "llama-4bit", {.quantize = Quantization{.bits = 4}});
@@ -81,8 +84,9 @@ struct GgufOptions {
 
 /// Writes a model as a GGUF file, with the settings and the tokenizer that llama.cpp needs. What is
 /// no matrix stays or becomes f32. Tokenizers are byte-level BPE of a `tokenizer.json`, or those of
-/// a GGUF file. Throws: UnsupportedError for model types and tokenizers that have no name there,
-/// ArgumentError where the file can't be written, InterruptedError. mlx-lm: fuse --export-gguf
+/// a GGUF file. Throws: UnsupportedError for model types, tokenizers and settings that have no form
+/// there, ArgumentError where the file exists or can't be written, InterruptedError.
+/// mlx-lm: fuse --export-gguf
 ///
 ///     convert_to_gguf(Checkpoint("llama"), "llama.gguf", {.type = "q8_0"});
 void convert_to_gguf(const Checkpoint& from, const std::filesystem::path& to,

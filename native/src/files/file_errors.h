@@ -36,26 +36,38 @@ auto prefixing_errors(Prefix prefix, F f) {
   }
 }
 
-/// `f()`, whose FormatErrors and UnsupportedErrors get `prefix` in front unless they say `name`.
-template <typename F>
-auto naming(std::string_view name, const std::string& prefix, F f) {
-  const auto named = [&](const std::string& text) {
-    return text.find(name) != std::string::npos ? text : prefix + text;
-  };
+/// Whether an error's text names the file already, as "[op] path: " or what lies in it.
+inline bool names_file(std::string_view text, const std::filesystem::path& path) {
+  const std::size_t op = text.find("] ");
+  if (!text.starts_with('[') || op == std::string_view::npos) return false;
+  const std::string name = path.string();
+  const std::string_view rest = text.substr(op + 2);
+  if (name.empty() || !rest.starts_with(name)) return false;
+  return name.back() == '/' || rest.substr(name.size()).starts_with(':') ||
+         rest.substr(name.size()).starts_with('/');
+}
+
+/// `f()`, whose FormatErrors and UnsupportedErrors have `named(text)` for their text.
+template <typename Named, typename F>
+auto naming(Named named, F f) {
   try {
     return std::move(f)();
   } catch (const FormatError& error) {
-    throw FormatError(named(error.what()));
+    throw FormatError(named(std::string(error.what())));
   } catch (const UnsupportedError& error) {
-    throw UnsupportedError(named(error.what()));
+    throw UnsupportedError(named(std::string(error.what())));
   }
 }
 
-/// The same with "tensor name: ", for what makes something of a file's tensor: where an op refuses
-/// its arguments, the file is what is wrong.
+/// `f()`, whose errors get "tensor name: " in front unless they name it. Where an op refuses its
+/// arguments, the file that they come from is what is wrong.
 template <typename F>
-auto naming_tensor(std::string_view name, F f) {
-  return naming(name, fmt::format("tensor {:?}: ", cut(std::string(name))), [&f] {
+auto naming_tensor(const std::string& name, F f) {
+  const auto named = [&](const std::string& text) {
+    if (text.find(fmt::format("{:?}", name)) != std::string::npos) return text;
+    return fmt::format("tensor {:?}: {}", cut(name), text);
+  };
+  return naming(named, [&f] {
     try {
       return std::move(f)();
     } catch (const FileError&) {
@@ -66,10 +78,14 @@ auto naming_tensor(std::string_view name, F f) {
   });
 }
 
-/// The same with "[op] path: ".
+/// `f()`, whose FormatErrors and UnsupportedErrors get "[op] path: " in front unless they name it.
 template <typename F>
 auto naming_file(std::string_view op, const std::filesystem::path& path, F f) {
-  return naming(path.string(), fmt::format("[{}] {}: ", op, path.string()), std::move(f));
+  return naming(
+      [&](const std::string& text) {
+        return names_file(text, path) ? text : fmt::format("[{}] {}: {}", op, path.string(), text);
+      },
+      std::move(f));
 }
 
 }  // namespace mlxnx::files

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "files/file_errors.h"
 #include "files/nearest.h"
 #include "files/places.h"
 #include "io/checkpoint_contents.h"
@@ -27,18 +28,11 @@ io::Source open_source(const std::filesystem::path& path, const Checkpoint::Opti
 Checkpoint::Contents::Contents(std::filesystem::path place, io::Source source)
     : io::Source(std::move(source)), path(std::move(place)) {
   // Settings that were read from a file name it themselves.
-  const auto named = [&](const std::string& text) {
-    return text.find(path.string()) == std::string::npos
-               ? fmt::format("{} ({})", text, path.string())
-               : text;
-  };
-  try {
-    io::repack(entries, config);
-  } catch (const FormatError& error) {
-    throw FormatError(named(error.what()));
-  } catch (const UnsupportedError& error) {
-    throw UnsupportedError(named(error.what()));
-  }
+  files::naming(
+      [&](const std::string& text) {
+        return files::names_file(text, path) ? text : fmt::format("{} ({})", text, path.string());
+      },
+      [&] { io::repack(entries, config); });
   for (const auto& [name, entry] : entries)
     tensors.push_back({name, entry.type, entry.stored, entry.bytes});
 }

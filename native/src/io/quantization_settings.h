@@ -16,9 +16,10 @@ Config settings_of(const Quantization& form);
 /// Throws: FormatError for what is no such form.
 Quantization form_of(const Config& settings);
 
-/// How a layer with these tensors is quantized: what the settings of the model say of it, else what
-/// the shapes tell; nothing where its weights are no words.
-/// Throws: FormatError where settings and shapes contradict each other, or several answers fit.
+/// How a layer with these tensors is quantized: what the settings of the model say of it, else,
+/// with the groups that they say of all, what the shapes tell; nothing where its weights are no
+/// words. Throws: FormatError where settings and shapes contradict each other, or several answers
+/// fit.
 std::optional<Quantization> quantization_of(const Config& config, std::string_view layer,
                                             const TensorType& weight, const TensorType& scales);
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "error_of.h"
+#include "files/file_errors.h"
 #include "mlxnx/checkpoint.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
@@ -300,6 +301,19 @@ TEST(Convert, NamesTheModelAndTheTensorThatAnOpRefuses) {
   EXPECT_THAT(error_of<FormatError>([&] { convert_to_gguf(checkpoint, other / "x.gguf"); }),
               AllOf(HasSubstr(folder.path().string()), HasSubstr("blk.0.ffn_up.weight")));
   EXPECT_EQ(other.count(), 0);
+}
+
+TEST(Convert, NamesFilesWhoseNamesOccurInErrorsAnyway) {
+  const auto told = [](const std::string& text, const char* path) {
+    return error_of<FormatError>(
+        [&] { files::naming_file("op", path, [&] { throw FormatError(text); }); });
+  };
+  EXPECT_EQ(told("tensor \"model.norm\": bad", "model"), "[op] model: tensor \"model.norm\": bad");
+  EXPECT_EQ(told("[config] model/config.json: bad", "model"), "[config] model/config.json: bad");
+  EXPECT_EQ(told("[config] models: bad", "model"), "[op] model: [config] models: bad");
+  EXPECT_EQ(
+      error_of<FormatError>([] { files::naming_tensor("a", [] { throw ArgumentError("axes"); }); }),
+      "tensor \"a\": axes");
 }
 
 TEST(Convert, LooksAtThePlaceFirstAndLeavesNothingThere) {
