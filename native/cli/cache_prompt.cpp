@@ -34,8 +34,13 @@ int cache_prompt(const Options& options) {
   const InterruptNote interrupt;
   llm::GenerateOptions asked;
   options.cache.apply(asked);
-  asked.on_prompt = [&](std::uint64_t, std::uint64_t) { return !interrupt.is_interrupted(); };
+  ProgressLine line("reading", false, ProgressLine::Unit::kNumber);
+  asked.on_prompt = [&](std::uint64_t done, std::uint64_t total) {
+    line.show(done, total);
+    return !interrupt.is_interrupted();
+  };
   const llm::Cache cache = llm::prefill(model.model(), prompt, asked);
+  line.clear();
   interrupt.end_if_interrupted();
   llm::save_prompt_cache(options.file, cache, {{"model", options.model.model}});
   print(fmt::format("{}: {} tokens, {}\n", options.file, prompt.size(),

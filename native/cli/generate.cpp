@@ -12,6 +12,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/llm/prompt_cache.h"
 #include "output.h"
+#include "progress.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -79,7 +80,12 @@ int generate(const Options& options) {
   llm::TextOptions asked = options.generation.options(model);
   const std::vector<std::uint32_t> prompt = prompt_of(options, model);
   const InterruptNote interrupt;
-  asked.tokens.on_prompt = [&](std::uint64_t, std::uint64_t) {
+  // Prompts of several parts take their time.
+  const bool is_short = std::cmp_less_equal(prompt.size(), asked.tokens.prefill_step_size);
+  ProgressLine line("reading", is_short || options.is_quiet, ProgressLine::Unit::kNumber);
+  asked.tokens.on_prompt = [&](std::uint64_t done, std::uint64_t total) {
+    line.show(done, total);
+    if (done == total) line.clear();
     return !interrupt.is_interrupted();
   };
   llm::TextGenerator generator(model, prompt, asked, cache_of(options));

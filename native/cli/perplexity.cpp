@@ -39,7 +39,7 @@ int perplexity(const Options& options) {
   if (options.num_samples > 0 && std::cmp_greater(texts.size(), options.num_samples))
     texts.resize(static_cast<std::size_t>(options.num_samples));
   const InterruptNote interrupt;
-  ProgressLine line("texts");
+  ProgressLine line("texts", false, ProgressLine::Unit::kNumber);
   const auto start = std::chrono::steady_clock::now();
   const llm::Perplexity result = llm::perplexity(model.model(), texts, options.batch_size,
                                                  [&](std::uint64_t done, std::uint64_t total) {

@@ -26,8 +26,16 @@ std::string bytes_text(std::uint64_t bytes) {
   return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, kUnits[unit]);
 }
 
-ProgressLine::ProgressLine(std::string what, bool is_quiet)
-    : what_(std::move(what)), is_quiet_(is_quiet), is_terminal_(::isatty(STDERR_FILENO) != 0) {}
+ProgressLine::ProgressLine(std::string what, bool is_quiet, Unit unit)
+    : what_(std::move(what)),
+      unit_(unit),
+      is_quiet_(is_quiet),
+      is_terminal_(::isatty(STDERR_FILENO) != 0) {}
+
+std::string ProgressLine::text_of(double amount) const {
+  return unit_ == Unit::kBytes ? bytes_text(static_cast<std::uint64_t>(amount))
+                               : fmt::format("{:.3g}", amount);
+}
 
 void ProgressLine::show(std::uint64_t done, std::uint64_t total) {
   constexpr auto kBetween = std::chrono::milliseconds(200);
@@ -48,11 +56,14 @@ void ProgressLine::show(std::uint64_t done, std::uint64_t total) {
 
 std::string ProgressLine::line(std::uint64_t done, std::uint64_t total) const {
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  const auto amount = [&](std::uint64_t count) {
+    return unit_ == Unit::kBytes ? bytes_text(count) : fmt::format("{}", count);
+  };
   std::string text = fmt::format("{} {:3}%, {} of {}", what_, total == 0 ? 100 : 100 * done / total,
-                                 bytes_text(done), bytes_text(total));
+                                 amount(done), amount(total));
   const double rate = seconds > 0 ? static_cast<double>(done - first_) / seconds : 0;
   if (rate > 0) {
-    text += fmt::format(", {}/s", bytes_text(static_cast<std::uint64_t>(rate)));
+    text += fmt::format(", {}/s", text_of(rate));
     if (done < total)
       text += fmt::format(", {:.0f} s left", static_cast<double>(total - done) / rate);
   }

@@ -7,6 +7,7 @@
 #include "llm/tiny_models.h"
 #include "mlxnx/error.h"
 #include "mlxnx/io.h"
+#include "mlxnx/llm/generate.h"
 #include "temp_folder.h"
 
 namespace mlxnx {
@@ -54,14 +55,15 @@ TEST(CacheFiles, RefuseWhatTheyAreNot) {
     save_safetensors(path, tensors, header);
     return error_of<FormatError>([&] { llm::load_prompt_cache(path); });
   };
-  const Tensor rows = zeros({1, 1, 4, 8});
+  const Tensor rows = constant(0.0, DType::f32, {1, 1, 4, 8});
   EXPECT_THAT(refused({{"a", rows}}, {}), HasSubstr("no cache of mlx-lm's"));
   EXPECT_THAT(refused({{"0.0", rows}}, {{"1.0", "KVCache"}}), HasSubstr("there is no \"0.1\""));
   EXPECT_THAT(refused({{"0.0", rows}, {"0.1", rows}, {"0.2", Tensor(9)}}, {{"1.0", "KVCache"}}),
               HasSubstr("9 tokens, and 4 rows"));
-  EXPECT_THAT(refused({{"0.0", rows}, {"0.1", zeros({1, 1, 5, 8})}, {"0.2", Tensor(4)}},
-                      {{"1.0", "KVCache"}}),
-              HasSubstr("different lengths"));
+  EXPECT_THAT(
+      refused({{"0.0", rows}, {"0.1", constant(0.0, DType::f32, {1, 1, 5, 8})}, {"0.2", Tensor(4)}},
+              {{"1.0", "KVCache"}}),
+      HasSubstr("different lengths"));
   EXPECT_THAT(refused({{"0.0", Tensor(1)}}, {{"1.0", "KVCache"}}), HasSubstr("four axes"));
   save_safetensors(path, {{"0.0", rows}}, {{"1.0", "NewCache"}});
   EXPECT_THAT(error_of<UnsupportedError>([&] { llm::load_prompt_cache(path); }),
