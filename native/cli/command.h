@@ -15,6 +15,7 @@ Action add_benchmark(CLI::App& app);
 Action add_cache_prompt(CLI::App& app);
 Action add_chat(CLI::App& app);
 Action add_convert(CLI::App& app);
+Action add_embed(CLI::App& app);
 Action add_generate(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_inspect(CLI::App& app);

@@ -39,12 +39,21 @@ void ModelArguments::add(CLI::App& app) {
                "Packs GGUF's blocks that MLX has no form for into 8 bits in place of f32");
 }
 
-llm::TextModel ModelArguments::load() const {
+std::filesystem::path ModelArguments::path() const {
+  return hub::is_repository(model) ? pulled(model) : std::filesystem::path(model);
+}
+
+llm::LoadOptions ModelArguments::options() const {
   llm::LoadOptions options;
   options.requantize = requantize;
   if (!adapter_path.empty()) options.adapter = adapter_path;
-  return llm::TextModel::load(
-      hub::is_repository(model) ? pulled(model) : std::filesystem::path(model), options);
+  return options;
+}
+
+llm::TextModel ModelArguments::load() const { return llm::TextModel::load(path(), options()); }
+
+llm::EmbeddingModel ModelArguments::load_embedding() const {
+  return llm::EmbeddingModel::load(path(), options());
 }
 
 void CacheArguments::add(CLI::App& app) {
@@ -125,10 +134,10 @@ void GenerationArguments::add(CLI::App& app) {
                  "Tokens between <think> and </think> at most");
 }
 
-std::string text_or_file(const std::string& text) {
+std::string text_or_file(const std::string& text, std::string_view who) {
   if (!text.starts_with('@')) return text;
   std::ostringstream contents;
-  contents << open_regular(text.substr(1), "generate").stream.rdbuf();
+  contents << open_regular(text.substr(1), who).stream.rdbuf();
   return contents.str();
 }
 

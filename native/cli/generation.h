@@ -3,10 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "mlxnx/llm/embedding.h"
 #include "mlxnx/llm/text_model.h"
 
 namespace mlxnx::cli {
@@ -18,6 +21,11 @@ struct ModelArguments {
   void add(CLI::App& app);
   /// A folder, a file, or the name of a repository, which is downloaded first.
   llm::TextModel load() const;
+  llm::EmbeddingModel load_embedding() const;
+
+ private:
+  std::filesystem::path path() const;
+  llm::LoadOptions options() const;
 };
 
 /// How prompts are taken and what is kept of them: `--max-kv-size`, `--kv-bits` and so on.
@@ -47,8 +55,8 @@ struct GenerationArguments {
   llm::TextOptions options(const llm::TextModel& model) const;
 };
 
-/// `@file` stands for what the file holds.
-std::string text_or_file(const std::string& text);
+/// `@file` stands for what the file holds. `who` opens the errors' text.
+std::string text_or_file(const std::string& text, std::string_view who = "generate");
 /// The same, and `-` for standard input.
 std::string prompt_text(const std::string& text);
 

@@ -34,6 +34,7 @@ constexpr std::array kCommands = {
             mlxnx::cli::add_cache_prompt},
     Command{"chat", "Talk with a language model", mlxnx::cli::add_chat},
     Command{"convert", "Write a model in another form", mlxnx::cli::add_convert},
+    Command{"embed", "Make vectors of texts", mlxnx::cli::add_embed},
     Command{"generate", "Answer a prompt with a language model", mlxnx::cli::add_generate},
     Command{"info", "Print versions, devices, BLAS and limits", mlxnx::cli::add_info},
     Command{"inspect", "Show what a file of tensors, a model or a program holds",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "llm/encoder.h"
 #include "llm/module.h"
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
@@ -13,24 +14,15 @@
 namespace mlxnx::llm {
 namespace {
 
-// `model_type` of the settings. A model of its own code can't be run.
 const Family& family_in(const Config& config) {
-  if (config.contains("model_file")) {
-    throw UnsupportedError(fmt::format(
-        "[load] the model brings code of its own ({}), which is not run; only known model types "
-        "are",
-        config.get<std::string>("model_file")));
+  const std::string type = model_type(config);
+  if (find_encoder(type) != nullptr) {
+    throw UnsupportedError(
+        fmt::format("[load] {:?} is an encoder, which answers vectors rather than text: load it "
+                    "by EmbeddingModel, or `mlxnx embed`",
+                    type));
   }
-  return family_of(config.get<std::string>("model_type"));
-}
-
-void take_weights(Module& module, const nn::Parameters& weights, const Config& config) {
-  module.visit_matrices([&](const std::string& layer, Tensor& weight, nn::WeightForm& form) {
-    nn::weights::take_form(weight, form, config, weights, layer);
-  });
-  nn::naming::Loading loading(weights);
-  module.visit_tensors([&](const std::string& name, Tensor& tensor) { loading(name, tensor); });
-  loading.finish(true);
+  return family_of(type);
 }
 
 void take_adapter(Module& module, const Adapter& adapter) {
@@ -100,7 +92,9 @@ Cache Model::make_cache(const CacheOptions& options) const {
   return Cache(std::move(layers), is_padded ? options.left_padding : std::vector<std::int64_t>{});
 }
 
-Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
+namespace {
+
+void check_pass(const Tensor& tokens, const Cache& cache, std::size_t layers) {
   if (tokens.rank() != 2 || tokens.size() == 0) {
     throw ShapeError(fmt::format("[forward] tokens are {}, and [batch][length] is wanted",
                                  to_string(tokens.type())));
@@ -110,14 +104,24 @@ Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
     throw ShapeError(fmt::format("[forward] {} texts, and the cache is of {}", batch,
                                  cache.left_padding.size()));
   }
-  if (cache.layers.size() != layers_) {
+  if (cache.layers.size() != layers) {
     throw ArgumentError(fmt::format("[forward] the cache is of {} layers, and the model has {}",
-                                    cache.layers.size(), layers_));
+                                    cache.layers.size(), layers));
   }
-  Step step(cache, batch, tokens.shape()[1]);
-  Tensor logits = module_->forward(tokens, step);
+}
+
+}  // namespace
+
+Tensor Model::hidden(const Tensor& tokens, Cache& cache) const {
+  check_pass(tokens, cache, layers_);
+  Step step(cache, tokens.shape()[0], tokens.shape()[1]);
+  Tensor hidden = module_->hidden(tokens, step);
   step.finish();
-  return logits;
+  return hidden;
+}
+
+Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
+  return module_->logits(hidden(tokens, cache));
 }
 
 nn::NamedTensors Model::named_tensors() const {

@@ -3,7 +3,6 @@
 
 #include <concepts>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,38 +10,35 @@
 
 #include "llm/maker.h"
 #include "llm/step.h"
+#include "llm/weighted.h"
 #include "mlxnx/config.h"
 #include "mlxnx/nn/layer.h"
-#include "mlxnx/nn/weight.h"
 
 namespace mlxnx::llm {
 
-class Module {
+class Module : public Weighted {
  public:
-  using OnTensor = std::function<void(const std::string& name, Tensor& tensor)>;
-  /// For the matrices of linear layers, embeddings and experts.
-  using OnMatrix =
-      std::function<void(const std::string& layer, Tensor& weight, nn::WeightForm& form)>;
-
-  virtual ~Module() = default;
   virtual std::unique_ptr<Module> clone() const = 0;
-  /// Tokens `[batch, length]` to logits `[batch, length, vocabulary]`.
-  virtual Tensor forward(const Tensor& tokens, Step& step) const = 0;
+  /// Tokens `[batch, length]` to what the last norm answers, `[batch, length, size]`.
+  virtual Tensor hidden(const Tensor& tokens, Step& step) const = 0;
+  /// The logits of it, `[batch, length, vocabulary]`.
+  virtual Tensor logits(const Tensor& hidden) const = 0;
   /// One for each layer, in the order that the layers count.
   virtual std::vector<LayerCache> make_cache() const = 0;
-  virtual void visit_tensors(const OnTensor& visit) = 0;
-  virtual void visit_matrices(const OnMatrix& visit) = 0;
 };
 
-/// A model that is a struct of layers: `Tensor operator()(const Tensor& tokens, Step&) const` and
-/// `std::vector<LayerCache> make_cache() const`, and its members by the names that mlx-lm gives
-/// them.
+/// A model that is a struct of layers: `Tensor hidden(const Tensor& tokens, Step&) const`,
+/// `Tensor logits(const Tensor& hidden) const` and `std::vector<LayerCache> make_cache() const`,
+/// and its members by the names that mlx-lm gives them.
 template <typename Model>
 class ModuleOf final : public Module {
  public:
   explicit ModuleOf(Model model) : model_(std::move(model)) {}
   std::unique_ptr<Module> clone() const override { return std::make_unique<ModuleOf>(model_); }
-  Tensor forward(const Tensor& tokens, Step& step) const override { return model_(tokens, step); }
+  Tensor hidden(const Tensor& tokens, Step& step) const override {
+    return model_.hidden(tokens, step);
+  }
+  Tensor logits(const Tensor& hidden) const override { return model_.logits(hidden); }
   std::vector<LayerCache> make_cache() const override { return model_.make_cache(); }
   void visit_tensors(const OnTensor& visit) override { visit_named(model_, visit); }
   void visit_matrices(const OnMatrix& visit) override { nn::weights::visit(model_, visit); }

@@ -62,6 +62,9 @@ class Model {
   /// vocabulary.
   Tensor forward(const Tensor& tokens, Cache& cache) const;
 
+  /// The same before the head: what the last norm answers, `[batch, length, size]`.
+  Tensor hidden(const Tensor& tokens, Cache& cache) const;
+
   /// The weights by mlx-lm's names.
   nn::NamedTensors named_tensors() const;
   /// With other weights, of the shapes that `change` keeps.

@@ -120,9 +120,9 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> cache;
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     const Tensor h = model.embed_tokens(tokens);
-    return logits(model.run(scale ? h * *scale : h, step));
+    return model.run(scale ? h * *scale : h, step);
   }
   std::vector<LayerCache> make_cache() const { return cache; }
 

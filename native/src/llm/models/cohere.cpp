@@ -57,9 +57,7 @@ struct Model : CausalLm<Block> {
   double scale;
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return CausalLm::operator()(tokens, step) * scale;
-  }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h) * scale; }
 
  private:
   Model(const Config& config, Maker& maker, int)

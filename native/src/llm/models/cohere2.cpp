@@ -57,9 +57,7 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> cache;
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return CausalLm::operator()(tokens, step) * scale;
-  }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h) * scale; }
   std::vector<LayerCache> make_cache() const { return cache; }
 
  private:

@@ -97,8 +97,8 @@ struct Model : CausalLm<Block, Body> {
       scale = config.get<double>("lm_head_multiplier") / config.get<double>("embedding_multiplier");
     }
   }
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    const Tensor words = CausalLm::operator()(tokens, step);
+  Tensor logits(const Tensor& h) const {
+    const Tensor words = CausalLm::logits(h);
     return lm_head ? words : words * scale;
   }
   std::vector<LayerCache> make_cache() const {

@@ -32,8 +32,8 @@ struct Model : CausalLm<Block> {
   Model(const Config& config, Maker& maker)
       : CausalLm(config, maker, true, {config, maker, plus_one(rms_norm(config, maker))}),
         scale(std::sqrt(static_cast<double>(hidden_size(config)))) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * scale, step));
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * scale, step);
   }
 };
 

@@ -37,9 +37,10 @@ struct Model : CausalLm<Block> {
       : CausalLm(config, maker, true, {config, maker, plus_one(rms_norm(config, maker))}),
         scale(std::sqrt(static_cast<double>(hidden_size(config)))),
         softcap(config.get<double>("final_logit_softcapping", 30)) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return capped(logits(model.run(model.embed_tokens(tokens) * scale, step)), softcap);
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * scale, step);
   }
+  Tensor logits(const Tensor& h) const { return capped(CausalLm::logits(h), softcap); }
 };
 
 void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, true); }

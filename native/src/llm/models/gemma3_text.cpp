@@ -60,9 +60,9 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> cache;
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     const Tensor h = model.embed_tokens(tokens);
-    return logits(model.run(h * as_type(scale, h.dtype()), step));
+    return model.run(h * as_type(scale, h.dtype()), step);
   }
   std::vector<LayerCache> make_cache() const { return cache; }
 

@@ -280,6 +280,7 @@ struct TextModel {
 
   TextModel(const Config& config, Maker& maker);
   Tensor operator()(const Tensor& tokens, Step& step) const;
+  Tensor logits(const Tensor& h) const;
   Tensor layer_inputs(const Tensor& tokens, const Tensor& h) const;
 };
 
@@ -357,8 +358,12 @@ Tensor TextModel::operator()(const Tensor& tokens, Step& step) const {
     const Tensor state = part(all, static_cast<std::int64_t>(states.size()));
     states.push_back(as_large(project(state), states.front()));
   }
-  const Tensor logits = embed_tokens.as_linear(norm(mean(stack(states), 0, false)));
-  return cap ? capped(logits, *cap) : logits;
+  return norm(mean(stack(states), 0, false));
+}
+
+Tensor TextModel::logits(const Tensor& h) const {
+  const Tensor words = embed_tokens.as_linear(h);
+  return cap ? capped(words, *cap) : words;
 }
 
 struct Body {
@@ -379,9 +384,10 @@ struct Model {
         cache[layer] = windowed_cache(text_config(config).get<std::int64_t>("sliding_window"));
     }
   }
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     return model.language_model(tokens, step);
   }
+  Tensor logits(const Tensor& h) const { return model.language_model.logits(h); }
   std::vector<LayerCache> make_cache() const { return cache; }
 };
 

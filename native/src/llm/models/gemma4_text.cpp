@@ -314,8 +314,8 @@ struct Model {
   std::vector<LayerCache> cache;
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    const Tensor h = model(tokens, step);
+  Tensor hidden(const Tensor& tokens, Step& step) const { return model(tokens, step); }
+  Tensor logits(const Tensor& h) const {
     const Tensor logits = lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h);
     return cap == 0 ? logits : capped(logits, cap);
   }
@@ -376,7 +376,10 @@ struct Nested {
   MLXNX_MEMBERS(language_model)
 
   Nested(const Config& config, Maker& maker) : language_model(inner(config), maker) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const { return language_model(tokens, step); }
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return language_model.hidden(tokens, step);
+  }
+  Tensor logits(const Tensor& h) const { return language_model.logits(h); }
   std::vector<LayerCache> make_cache() const { return language_model.make_cache(); }
 
   static Config inner(const Config& config) {

@@ -59,9 +59,8 @@ struct Model {
   MLXNX_MEMBERS(model)
 
   Model(const Config& given, Maker& maker) : Model(with_own_names(given), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return model.wte.as_linear(model(tokens, step));
-  }
+  Tensor hidden(const Tensor& tokens, Step& step) const { return model(tokens, step); }
+  Tensor logits(const Tensor& h) const { return model.wte.as_linear(h); }
   std::vector<LayerCache> make_cache() const { return full_caches(model.h.size()); }
 
  private:

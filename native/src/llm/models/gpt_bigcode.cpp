@@ -56,8 +56,8 @@ struct Model {
   MLXNX_MEMBERS(transformer, lm_head)
 
   Model(const Config& given, Maker& maker) : Model(with_own_names(given), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    const Tensor h = transformer(tokens, step);
+  Tensor hidden(const Tensor& tokens, Step& step) const { return transformer(tokens, step); }
+  Tensor logits(const Tensor& h) const {
     return lm_head ? (*lm_head)(h) : transformer.wte.as_linear(h);
   }
   std::vector<LayerCache> make_cache() const { return full_caches(transformer.h.size()); }

@@ -74,9 +74,10 @@ struct Model {
       : model{maker.embedding(vocabulary_size(config), hidden_size(config)),
               maker.linear(hidden_size(config), vocabulary_size(config), false),
               make_layers<Block>(config, layer_count(config), maker), norm(config, maker)} {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return model.embed_out(through(model.h, model.embed_in(tokens), step, model.final_layer_norm));
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return through(model.h, model.embed_in(tokens), step, model.final_layer_norm);
   }
+  Tensor logits(const Tensor& h) const { return model.embed_out(h); }
   std::vector<LayerCache> make_cache() const { return full_caches(model.h.size()); }
 };
 

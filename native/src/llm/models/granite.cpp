@@ -36,9 +36,10 @@ struct Model : CausalLm<Block> {
       : CausalLm(config, maker, is_tied(config, true)),
         scale(config.get<double>("embedding_multiplier")),
         divisor(config.get<double>("logits_scaling")) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * scale, step)) / divisor;
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * scale, step);
   }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h) / divisor; }
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {

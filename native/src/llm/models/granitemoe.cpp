@@ -65,9 +65,10 @@ struct Model : CausalLm<Block> {
       : CausalLm<Block>(config, maker, is_tied(config, true)),
         embedding(config.get<double>("embedding_multiplier")),
         scaling(config.get<double>("logits_scaling")) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * embedding, step)) / scaling;
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * embedding, step);
   }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h) / scaling; }
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {

@@ -115,9 +115,10 @@ struct Model : CausalLm<Block> {
       : CausalLm(config, maker, config.get<bool>("tie_word_embeddings", true)),
         embedding_factor(config.get<double>("embedding_multiplier")),
         logits_divisor(config.get<double>("logits_scaling")) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * embedding_factor, step)) / logits_divisor;
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * embedding_factor, step);
   }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h) / logits_divisor; }
   std::vector<LayerCache> make_cache() const {
     std::vector<LayerCache> caches;
     for (const Block& block : model.layers) caches.push_back(cache_of(block.mamba.has_value()));

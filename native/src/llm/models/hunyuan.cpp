@@ -163,9 +163,8 @@ struct Model {
   MLXNX_MEMBERS(model)
 
   Model(const Config& config, Maker& maker) : model(config, maker) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return model.embed_tokens.as_linear(model(tokens, step));
-  }
+  Tensor hidden(const Tensor& tokens, Step& step) const { return model(tokens, step); }
+  Tensor logits(const Tensor& h) const { return model.embed_tokens.as_linear(h); }
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.size()); }
 };
 

@@ -42,9 +42,10 @@ struct Model : CausalLm<Block> {
           "own, and wants false");
     }
   }
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * scale, step) / divisor);
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * scale, step);
   }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h / divisor); }
 };
 
 // A head that is not there is the embedding.

@@ -52,9 +52,10 @@ struct Model : CausalLm<Block> {
                 static_cast<double>(size_in(config, "dim_model_base"));
     }
   }
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return logits(model.run(model.embed_tokens(tokens) * scale, step) / divisor);
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(model.embed_tokens(tokens) * scale, step);
   }
+  Tensor logits(const Tensor& h) const { return CausalLm::logits(h / divisor); }
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {

@@ -57,9 +57,10 @@ struct Model : CausalLm<Block, Body> {
   static constexpr const char* member_names() { return "transformer, lm_head"; }
 
   Model(const Config& given, Maker& maker) : Model(with_defaults(given, kDefaults), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return capped(logits(model.run(norm()(model.embed_tokens(tokens)), step)), kMostLogit);
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return model.run(norm()(model.embed_tokens(tokens)), step);
   }
+  Tensor logits(const Tensor& h) const { return capped(CausalLm::logits(h), kMostLogit); }
 
  private:
   Model(const Config& config, Maker& maker, int)

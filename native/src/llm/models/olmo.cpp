@@ -89,9 +89,12 @@ struct Model {
   MLXNX_MEMBERS(model)
 
   Model(const Config& given, Maker& maker) : Model(with_own_names(given), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     const Transformer& all = model.transformer;
-    const Tensor h = through(all.blocks, all.wte(tokens), step, all.norm);
+    return through(all.blocks, all.wte(tokens), step, all.norm);
+  }
+  Tensor logits(const Tensor& h) const {
+    const Transformer& all = model.transformer;
     return all.ff_out ? (*all.ff_out)(h) : all.wte.as_linear(h);
   }
   std::vector<LayerCache> make_cache() const {

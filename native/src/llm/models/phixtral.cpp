@@ -99,9 +99,10 @@ struct Model {
   MLXNX_MEMBERS(transformer, lm_head)
 
   Model(const Config& given, Maker& maker) : Model(renamed(given), maker, 0) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return lm_head.linear(through(transformer.h, transformer.embd.wte(tokens), step, lm_head.ln));
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return through(transformer.h, transformer.embd.wte(tokens), step, lm_head.ln);
   }
+  Tensor logits(const Tensor& h) const { return lm_head.linear(h); }
   std::vector<LayerCache> make_cache() const { return full_caches(transformer.h.size()); }
 
  private:

@@ -80,9 +80,10 @@ struct Model {
               {make_layers<Block>(config, layer_count(config), maker)},
               rms_norm(config, maker)},
         lm_head(maker.linear(hidden_size(config), vocabulary_size(config), false)) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const {
-    return lm_head(through(model.layers.layers, model.embed_tokens(tokens), step, model.norm));
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return through(model.layers.layers, model.embed_tokens(tokens), step, model.norm);
   }
+  Tensor logits(const Tensor& h) const { return lm_head(h); }
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.layers.size()); }
 };
 

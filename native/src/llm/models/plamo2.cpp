@@ -201,11 +201,13 @@ struct Model {
       lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);
   }
 
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     Tensor h = model.embed_tokens(tokens);
     const std::vector<Block>& layers = model.layers.layers;
     for (std::size_t layer = 0; layer < layers.size(); ++layer) h = layers[layer](h, step, layer);
-    h = model.norm(h);
+    return model.norm(h);
+  }
+  Tensor logits(const Tensor& h) const {
     return lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h);
   }
   std::vector<LayerCache> make_cache() const {

@@ -59,7 +59,10 @@ struct Model {
   MLXNX_MEMBERS(language_model)
 
   Model(const Config& config, Maker& maker) : language_model(settings(config), maker) {}
-  Tensor operator()(const Tensor& tokens, Step& step) const { return language_model(tokens, step); }
+  Tensor hidden(const Tensor& tokens, Step& step) const {
+    return language_model.hidden(tokens, step);
+  }
+  Tensor logits(const Tensor& h) const { return language_model.logits(h); }
   std::vector<LayerCache> make_cache() const { return language_model.make_cache(); }
 };
 

@@ -170,11 +170,13 @@ struct Model {
       lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);
   }
 
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     Tensor h = model.embed_tokens(tokens) * embedding_factor;
     for (std::size_t layer = 0; layer < model.layers.size(); ++layer)
       h = model.layers[layer](h, step, layer);
-    h = model.final_norm(h);
+    return model.final_norm(h);
+  }
+  Tensor logits(const Tensor& h) const {
     const Tensor logits = lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h);
     return softcap == 0 ? logits : tanh(logits / softcap) * softcap;
   }

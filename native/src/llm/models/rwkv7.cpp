@@ -198,12 +198,14 @@ struct Model {
       lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);
   }
 
-  Tensor operator()(const Tensor& tokens, Step& step) const {
+  Tensor hidden(const Tensor& tokens, Step& step) const {
     Tensor h = model.embeddings(tokens);
     std::optional<Tensor> first_values;
     for (std::size_t layer = 0; layer < model.layers.size(); ++layer)
       h = model.layers[layer](h, first_values, step, layer);
-    h = model.norm(h);
+    return model.norm(h);
+  }
+  Tensor logits(const Tensor& h) const {
     return lm_head ? (*lm_head)(h) : model.embeddings.as_linear(h);
   }
   std::vector<LayerCache> make_cache() const {

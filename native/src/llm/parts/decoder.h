@@ -131,10 +131,10 @@ struct CausalLm {
     if (!is_tied) lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);
   }
 
+  Tensor hidden(const Tensor& tokens, Step& step) const { return model(tokens, step); }
   Tensor logits(const Tensor& h) const {
     return lm_head ? (*lm_head)(h) : model.embed_tokens.as_linear(h);
   }
-  Tensor operator()(const Tensor& tokens, Step& step) const { return logits(model(tokens, step)); }
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.size()); }
 };
 

@@ -19,9 +19,10 @@ class LanguageModel final : public Module {
   std::unique_ptr<Module> clone() const override {
     return std::make_unique<LanguageModel>(text_->clone());
   }
-  Tensor forward(const Tensor& tokens, Step& step) const override {
-    return text_->forward(tokens, step);
+  Tensor hidden(const Tensor& tokens, Step& step) const override {
+    return text_->hidden(tokens, step);
   }
+  Tensor logits(const Tensor& hidden) const override { return text_->logits(hidden); }
   std::vector<LayerCache> make_cache() const override { return text_->make_cache(); }
   void visit_tensors(const OnTensor& visit) override {
     text_->visit_tensors([&](const std::string& name, Tensor& tensor) {

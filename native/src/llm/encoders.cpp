@@ -1,0 +1,26 @@
+#include "llm/encoder.h"
+
+namespace mlxnx::llm {
+namespace {
+
+struct Row {
+  std::string_view name;
+  const EncoderFamily* family;
+};
+constexpr Row kEncoders[] = {
+    {"bert", &kBert},
+    {"camembert", &kRoberta},
+    {"roberta", &kRoberta},
+    {"xlm-roberta", &kRoberta},
+};
+
+}  // namespace
+
+const EncoderFamily* find_encoder(std::string_view model_type) {
+  for (const Row& row : kEncoders) {
+    if (row.name == model_type) return row.family;
+  }
+  return nullptr;
+}
+
+}  // namespace mlxnx::llm
