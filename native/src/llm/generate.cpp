@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "llm/drafts.h"
+#include "llm/sanitize.h"
 #include "mlxnx/device.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
@@ -71,6 +72,21 @@ void check(const GenerateOptions& options) {
           "a cache of max_kv_size tokens can't be quantized");
 }
 
+// How many positions the model knows: those of its training, stretched as its rope is. None where
+// its settings don't say.
+std::optional<std::int64_t> context_of(const Config& settings) {
+  const Config config = text_config(settings);
+  for (const char* key : {"max_position_embeddings", "n_positions", "max_seq_len"}) {
+    if (!config.contains(key)) continue;
+    const auto most = config.get<std::int64_t>(key);
+    const double factor = config.holds_object("rope_scaling")
+                              ? config.get<Config>("rope_scaling").get<double>("factor", 1.0)
+                              : 1.0;
+    return factor > 1 ? static_cast<std::int64_t>(static_cast<double>(most) * factor) : most;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
@@ -118,6 +134,14 @@ struct TokenGenerator::State {
     require(!tokens.empty(), "the prompt is empty: it needs a token at least");
     check(options);
     require(cache.left_padding.empty(), "the cache is that of a batch");
+    const std::optional<std::int64_t> context = context_of(model.config());
+    const std::int64_t given = cache.offset + std::ssize(tokens);
+    if (context && given > *context && !options.max_kv_size) {
+      throw ArgumentError(
+          fmt::format("[generate] the prompt makes {} tokens, and the model knows {} positions: "
+                      "shorten it, or keep only the last tokens by max_kv_size",
+                      given, *context));
+    }
     key = random::key(options.seed ? *options.seed : std::random_device()());
     if (options.grammar) matcher.emplace(*options.grammar);
     if (options.speculation) drafts = make_drafts(options, key);

@@ -158,6 +158,12 @@ TEST(Generate, RefusesWhatItCantDo) {
   EXPECT_THAT(refused({1}, {.max_kv_size = 8, .kv_quantization = llm::KvQuantization{}}),
               HasSubstr("can't be quantized"));
   EXPECT_THROW(generated(llm::TokenGenerator(model, {1, 300, 2})), ValueError);
+  const llm::Model short_one = tiny_llama(R"("max_position_embeddings": 4)");
+  EXPECT_THAT(error_of<ArgumentError>([&] { llm::TokenGenerator(short_one, kPrompt); }),
+              HasSubstr("5 tokens, and the model knows 4 positions"));
+  EXPECT_EQ(generated(llm::TokenGenerator(short_one, kPrompt, {.max_tokens = 2, .max_kv_size = 8}))
+                .size(),
+            2U);
   EXPECT_THROW(generated(model, {.sampler = {.temp = -1}}), ArgumentError);
 }
 
