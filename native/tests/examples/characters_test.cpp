@@ -142,9 +142,10 @@ TEST_F(Characters, GoesOnFromWeightsThatItSaved) {
 TEST_F(Characters, KeepsWhatItHasLearnedWhenItIsInterrupted) {
   if (run_shell("command -v timeout").status != 0) GTEST_SKIP() << "there is no timeout";
   const std::string weights = file("weights.safetensors");
+  // To the program alone: a second signal, to its group, would end it at once.
   const Result result =
       characters(kSmall + "--steps 1000000 --length 20 --save '" + weights + "' '" + kText + "'",
-                 "timeout --preserve-status --signal INT 2 ");
+                 "timeout --foreground --preserve-status --signal INT 2 ");
   EXPECT_EQ(result.status, 130) << result.text;
   EXPECT_THAT(result.text, HasSubstr("interrupted\nheld out loss "));
   EXPECT_TRUE(std::filesystem::exists(weights));
