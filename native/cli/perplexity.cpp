@@ -53,7 +53,7 @@ int perplexity(const Options& options) {
   if (options.is_json) {
     print(nlohmann::json{{"perplexity", result.perplexity},
                          {"standard_error", result.standard_error},
-                         {"tokens", result.tokens},
+                         {"tokens", result.losses.size()},
                          {"seconds", seconds}}
               .dump() +
           "\n");
@@ -62,7 +62,7 @@ int perplexity(const Options& options) {
         fmt::format("Perplexity: {:.3f} ± {:.3f}\n{} texts of {} tokens, {:.1f} s, {:.0f} "
                     "tokens-per-sec\n",
                     result.perplexity, result.standard_error, texts.size(), options.sequence_length,
-                    seconds, static_cast<double>(result.tokens) / seconds));
+                    seconds, static_cast<double>(result.losses.size()) / seconds));
   }
   return 0;
 }

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <iterator>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,10 +14,10 @@
 #include "mlxnx/error.h"
 #include "mlxnx/llm/generate.h"
 #include "mlxnx/llm/model.h"
+#include "mlxnx/llm/perplexity.h"
 #include "mlxnx/llm/prompt_cache.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
-#include "mlxnx/nn/losses.h"
 
 namespace mlxnx::cli {
 namespace {
@@ -54,9 +53,12 @@ class Run {
   }
 
   /// The largest difference over the largest magnitude.
-  void compare(const std::string& what, const json& place, const Tensor& got,
-               std::optional<double> tolerance = std::nullopt) {
+  void compare(const std::string& what, const json& place, const Tensor& got) {
     const GoldenTensor wanted = tensor(place);
+    compare(what, wanted, got, tolerance_of(wanted.type.dtype));
+  }
+  void compare(const std::string& what, const GoldenTensor& wanted, const Tensor& got,
+               double tolerance) {
     const Tensor expected = as_type(Tensor::from_bytes(wanted.bytes, wanted.type), DType::f32);
     if (got.shape() != expected.shape()) {
       fail(fmt::format("{} is {}, expected {}", what, to_string(got.type()),
@@ -75,7 +77,7 @@ class Run {
     for (const float value : b) {
       if (std::isfinite(value)) largest = std::max(largest, std::abs(double{value}));
     }
-    near(what, difference / largest, tolerance.value_or(tolerance_of(wanted.type.dtype)));
+    near(what, difference / largest, tolerance);
   }
   void near(const std::string& what, double difference, double tolerance) {
     if (difference <= tolerance) return;
@@ -238,21 +240,20 @@ void run_left_padded(Run& run) {
 
 void run_perplexity(Run& run) {
   const llm::Model model = run.load();
-  std::vector<Tensor> losses;
-  DType type = DType::f32;
-  for (const Tokens& text : run.lists("tokens")) {
-    llm::Cache cache = model.make_cache();
-    const Tensor logits = forward(model, Tokens(text.begin(), text.end() - 1), cache);
-    type = logits.dtype();
-    const Tensor wanted = batch_of({Tokens(text.begin() + 1, text.end())});
-    losses.push_back(
-        nn::cross_entropy(as_type(logits, DType::f32), squeeze(wanted, {.axes = Axes{0}})));
-  }
-  const Tensor all = stack(losses);
-  const double got = std::exp(sum(all).item<double>() / static_cast<double>(all.size()));
-  const auto wanted = run.value("perplexity").get<double>();
-  run.near("perplexity", std::abs(got - wanted) / wanted, tolerance_of_perplexity(type));
-  run.compare("losses", run.value("losses"), all, tolerance_of(type));
+  const auto texts = run.value("tokens").get<std::vector<std::vector<std::uint32_t>>>();
+  const llm::Perplexity got = llm::perplexity(model, texts);
+  llm::Cache cache = model.make_cache();
+  const DType type = forward(model, {0}, cache).dtype();
+  const auto near = [&](const char* what, double value) {
+    const auto wanted = run.value(what).get<double>();
+    run.near(what, std::abs(value - wanted) / wanted, tolerance_of_perplexity(type));
+  };
+  near("perplexity", got.perplexity);
+  if (run.has("standard_error")) near("standard_error", got.standard_error);
+  run.compare("losses", run.tensor(run.value("losses")),
+              Tensor::from_span(std::span<const float>(got.losses),
+                                {std::ssize(texts), std::ssize(texts.front()) - 1}),
+              tolerance_of(type));
 }
 
 void run_fused(Run& run) {
@@ -306,7 +307,15 @@ void run_generated(Run& run, const llm::GenerateOptions& options) {
     logprobs.push_back(token->logprobs);
   }
   run.same_tokens("tokens", wanted, got, DType::f32);
-  if (got == wanted) run.compare("logprobs", run.value("logprobs"), stack(logprobs));
+  // Up to the first other choice the text is the same.
+  const auto same = std::ranges::mismatch(got, wanted).in1 - got.begin();
+  const std::int64_t rows = std::min<std::int64_t>(same + 1, std::ssize(got));
+  GoldenTensor chances = run.tensor(run.value("logprobs"));
+  chances.bytes = chances.bytes.first(chances.bytes.size() / wanted.size() *
+                                      static_cast<std::size_t>(rows));
+  chances.type.shape[0] = rows;
+  logprobs.resize(static_cast<std::size_t>(rows), Tensor());
+  run.compare("logprobs", chances, stack(logprobs), tolerance_of(chances.type.dtype));
   if (run.has("from_draft") && from_draft != run.value("from_draft").get<std::vector<bool>>())
     run.fail(fmt::format("guessed tokens are {}", json(from_draft).dump()));
 }

@@ -161,8 +161,9 @@ class Tensors {
     const auto dim = config.get<std::int64_t>(
         "head_dim", config.get<std::int64_t>("hidden_size") /
                         std::max<std::int64_t>(config.get<std::int64_t>("num_attention_heads"), 1));
-    const std::vector<float> factors =
+    const std::vector<double> exact =
         io::llama3_factors(rope.scaling, rope.base.value_or(10000), dim);
+    const std::vector<float> factors(exact.begin(), exact.end());
     push(std::string(kFrequencies), StoredType::kF32, {static_cast<std::int64_t>(factors.size())},
          [factors] {
            const auto bytes = std::as_bytes(std::span(factors));

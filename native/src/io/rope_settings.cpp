@@ -17,14 +17,9 @@ std::optional<double> number(const Config& config, const char* key) {
   return config.get<double>(key);
 }
 
-// mlx-lm asks for `type` first.
-std::string kind_of(const Config& scaling) {
-  return scaling.get<std::string>("type", scaling.get<std::string>("rope_type", "default"));
-}
-
 void take_scaling(RopeSettings& rope, const Config& scaling) {
   rope.scaling = scaling;
-  rope.kind = kind_of(scaling);
+  rope.kind = rope_kind(scaling);
 }
 
 // The parameters of layers that look at all; those with a sliding window may have another base.
@@ -34,10 +29,10 @@ Config parameters_of(const Config& config, RopeSettings& rope) {
   if (!all.holds_object(kFull)) return all;
   if (all.holds_object(kSliding)) {
     const Config local = all.get<Config>(kSliding);
-    if (kind_of(local) != "default") {
+    if (rope_kind(local) != "default") {
       throw UnsupportedError(fmt::format(
           "rope_parameters of the type {:?} for layers with a sliding window are not supported",
-          kind_of(local)));
+          rope_kind(local)));
     }
     rope.local_base = number(local, "rope_theta");
   }
@@ -45,6 +40,10 @@ Config parameters_of(const Config& config, RopeSettings& rope) {
 }
 
 }  // namespace
+
+std::string rope_kind(const Config& scaling) {
+  return scaling.get<std::string>("type", scaling.get<std::string>("rope_type", "default"));
+}
 
 RopeSettings rope_settings(const Config& config) {
   RopeSettings rope{.base = number(config, "rope_theta"),
@@ -64,18 +63,18 @@ namespace {
 constexpr double kLow = 1, kHigh = 4;
 }  // namespace
 
-std::vector<float> llama3_factors(const Config& scaling, double base, std::int64_t head_dim) {
+std::vector<double> llama3_factors(const Config& scaling, double base, std::int64_t head_dim) {
   const auto factor = scaling.get<double>("factor");
   const double low = scaling.get<double>("low_freq_factor", kLow),
                high = scaling.get<double>("high_freq_factor", kHigh);
   const auto length = scaling.get<double>("original_max_position_embeddings", 8192);
-  std::vector<float> factors;
+  std::vector<double> factors;
   for (std::int64_t i = 0; i + 1 < head_dim; i += 2) {
     const double wave = 2 * std::numbers::pi *
                         std::pow(base, static_cast<double>(i) / static_cast<double>(head_dim));
     const double turns = length / wave;
     const double smooth = std::clamp((turns - low) / (high - low), 0.0, 1.0);
-    factors.push_back(static_cast<float>(1 / ((1 - smooth) / factor + smooth)));
+    factors.push_back(1 / ((1 - smooth) / factor + smooth));
   }
   return factors;
 }
@@ -105,7 +104,7 @@ std::vector<std::int64_t> lengths_of(const std::vector<float>& factors, double b
 }  // namespace
 
 std::optional<Config> llama3_scaling(const std::vector<float>& factors, double base) {
-  constexpr float kMostError = 1e-4f;
+  constexpr double kMostError = 1e-4;
   const auto is_one = [](float factor) { return factor == 1; };
   if (std::ranges::all_of(factors, is_one)) return std::nullopt;
   Config scaling;
@@ -116,9 +115,9 @@ std::optional<Config> llama3_scaling(const std::vector<float>& factors, double b
   scaling.set("factor", static_cast<double>(factors.back()));
   for (const std::int64_t length : lengths_of(factors, base)) {
     scaling.set("original_max_position_embeddings", length);
-    const std::vector<float> own =
+    const std::vector<double> own =
         llama3_factors(scaling, base, static_cast<std::int64_t>(2 * factors.size()));
-    if (std::ranges::equal(own, factors, [](float a, float b) {
+    if (std::ranges::equal(own, factors, [](double a, double b) {
           return std::abs(a - b) <= kMostError * std::abs(b);
         }))
       return scaling;

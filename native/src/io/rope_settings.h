@@ -23,8 +23,11 @@ struct RopeSettings {
 /// Throws: UnsupportedError where layers of several kinds differ in more than their base.
 RopeSettings rope_settings(const Config& config);
 
+/// The kind of `rope_scaling`: `type`, which mlx-lm asks for first, or `rope_type`.
+std::string rope_kind(const Config& scaling);
+
 /// By how much llama 3's scaling divides each frequency of heads of so many elements.
-std::vector<float> llama3_factors(const Config& scaling, double base, std::int64_t head_dim);
+std::vector<double> llama3_factors(const Config& scaling, double base, std::int64_t head_dim);
 
 /// The inverse: nothing where all factors are 1, the settings whose factors they are, rounded.
 /// Throws: UnsupportedError where no such settings are found.

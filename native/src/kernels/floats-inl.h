@@ -8,9 +8,9 @@
 
 #include <cstdint>
 
+#include "files/half.h"
 #include "hwy/highway.h"
 #include "kernels/floats.h"
-#include "kernels/small_floats.h"
 
 // The loop that follows becomes as many copies as it has steps.
 #undef MLXNX_UNROLL
@@ -43,7 +43,7 @@ HWY_INLINE void Widen(Float type, const std::uint16_t* from, std::int64_t count,
   const bool is_in_vectors = type == Float::kBf16 || HWY_MAX_BYTES >= 32;
   if (!is_in_vectors || count < kLanes) {
     for (std::int64_t i = 0; i < count; ++i)
-      to[i] = type == Float::kF16 ? from_f16(from[i]) : from_bf16(from[i]);
+      to[i] = type == Float::kF16 ? files::f16_as_f32(from[i]) : files::bf16_as_f32(from[i]);
     return;
   }
   for (std::int64_t i = 0; i + kLanes < count; i += kLanes) step(i);

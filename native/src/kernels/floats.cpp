@@ -28,7 +28,7 @@ void NarrowToF16(const float* from, std::int64_t count, std::uint16_t* to) {
     hn::StoreU(hn::BitCast(d16, half), d16, to + i);
   }
 #endif
-  for (; i < count; ++i) to[i] = to_f16(from[i]);
+  for (; i < count; ++i) to[i] = files::f32_as_f16(from[i]);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -48,7 +48,7 @@ void widen(Float type, const std::uint16_t* from, std::int64_t count, float* to)
 
 void narrow(const float* from, std::int64_t count, Float type, std::uint16_t* to) {
   if (type == Float::kF16) return HWY_DYNAMIC_DISPATCH(NarrowToF16)(from, count, to);
-  for (std::int64_t i = 0; i < count; ++i) to[i] = to_bf16(from[i]);
+  for (std::int64_t i = 0; i < count; ++i) to[i] = files::f32_as_bf16(from[i]);
 }
 
 }  // namespace mlxnx::kernels

@@ -26,42 +26,6 @@ constexpr float from_e2m1(std::uint32_t bits) {
   return (bits & 8) != 0 ? -kValues[bits & 7] : kValues[bits & 7];
 }
 
-constexpr float from_f16(std::uint32_t bits) {
-  const std::uint32_t exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  const std::uint32_t sign = (bits & 0x8000) << 16;
-  if (exponent == 0) {
-    const float value = static_cast<float>(mantissa) / 16777216;
-    return sign != 0 ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | mantissa << 13);
-}
-
-constexpr float from_bf16(std::uint32_t bits) { return std::bit_cast<float>(bits << 16); }
-
-constexpr std::uint16_t to_bf16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if ((bits & 0x7FFFFFFF) > 0x7F800000) return static_cast<std::uint16_t>(bits >> 16 | 64);  // NaN
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
-constexpr std::uint16_t to_f16(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint32_t sign = bits >> 16 & 0x8000, size = bits & 0x7FFFFFFF;
-  std::uint32_t half = 0;
-  if (size > 0x7F800000) {  // NaN
-    half = 0x7E00;
-  } else if (size >= 0x47800000) {  // from 2^16 on
-    half = 0x7C00;
-  } else if (size >= 0x38800000) {  // from 2^-14 on
-    half = (size - 0x38000000 + 0xFFF + (size >> 13 & 1)) >> 13;
-  } else {
-    // The sum with 0.5 has 2^-24 as its last digit.
-    half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5F) - 0x3F000000;
-  }
-  return static_cast<std::uint16_t>(sign | half);
-}
-
 template <std::size_t kCount>
 constexpr std::array<float, kCount> table_of(float (*from)(std::uint32_t)) {
   std::array<float, kCount> table{};

@@ -22,7 +22,7 @@ class ModelDrafts final : public Drafts {
         cache_(model_.make_cache()) {}
 
   Ids propose(const Ids& tokens, std::int64_t most) override {
-    before_ = cache_;
+    before_ = snapshot(cache_);
     start_ = seen_;
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(seen_), tokens.end());
     take_prompt(given);
@@ -53,7 +53,7 @@ class ModelDrafts final : public Drafts {
       seen_ = right;
       return;
     }
-    cache_ = before_;
+    cache_ = before_.value();
     seen_ = start_;
   }
 
@@ -74,7 +74,8 @@ class ModelDrafts final : public Drafts {
   SamplerOptions sampler_;
   std::int64_t prefill_step_size_;
   Tensor key_;
-  Cache cache_, before_;
+  Cache cache_;
+  std::optional<Cache> before_;
   std::size_t seen_ = 0, start_ = 0, proposed_ = 0;
   Ids known_;
 };
@@ -101,6 +102,14 @@ class NgramDrafts final : public Drafts {
 };
 
 }  // namespace
+
+std::optional<Cache> snapshot(const Cache& cache) {
+  const bool keeps_all = std::ranges::all_of(cache.layers, [](const LayerCache& layer) {
+    const auto* rows = std::get_if<KeyValues>(&layer);
+    return rows != nullptr && rows->window == 0;
+  });
+  return keeps_all ? std::nullopt : std::optional(cache);
+}
 
 std::unique_ptr<Drafts> make_drafts(const GenerateOptions& options, const Tensor& key) {
   const Speculation& how = *options.speculation;

@@ -4,11 +4,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "mlxnx/llm/generate.h"
 
 namespace mlxnx::llm {
+
+/// The cache as it is, where further tokens may not be taken back from it again. Elsewhere nothing:
+/// while a copy is there, rows can't be written in place.
+std::optional<Cache> snapshot(const Cache& cache);
 
 class Drafts {
  public:

@@ -38,7 +38,7 @@ bool has_processors(const ProcessorOptions& options) {
          options.presence_penalty != 0 || options.frequency_penalty != 0;
 }
 
-bool ends_with(const Ids& ids, const Ids& end) {
+bool ends_with(std::span<const std::uint32_t> ids, const Ids& end) {
   return !end.empty() && ids.size() >= end.size() &&
          std::equal(end.rbegin(), end.rend(), ids.rbegin());
 }
@@ -172,28 +172,26 @@ struct TokenGenerator::State {
     return mine;
   }
 
-  /// What is chosen by logits `[1, vocabulary]` after the tokens of `history`.
-  Choice choose(Tensor logits, const Tensor* history) {
-    if (history != nullptr && has_processors(options.processors))
-      logits = process_logits(logits, *history, options.processors);
+  /// What is chosen by logits `[1, vocabulary]` after the tokens that `history` answers, which only
+  /// processors look at.
+  template <typename History>
+  Choice choose(Tensor logits, const History& history) {
+    if (has_processors(options.processors))
+      logits = process_logits(logits, history(), options.processors);
     if (matcher) logits = mask_logits(logits, std::array{matcher->mask()});
     const Tensor chances = llm::logprobs(logits);
     return {sample(chances, options.sampler, next_key()), squeeze(chances, {.axes = Axes{0}})};
   }
 
-  /// The tokens that processors look at, with one that may not be known yet.
-  Tensor history(const Tensor* unknown) const {
-    const Tensor ids = list_of(tokens);
-    return unknown == nullptr ? ids : concatenate({ids, *unknown});
-  }
-
-  /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one.
+  /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far may
+  /// be one that is not known yet.
   Choice step(const Tensor& ids, const Tensor* unknown) {
     const Tensor logits = squeeze(model.forward(ids, cache), {.axes = Axes{1}});
     quantize_cache(cache, options);
-    if (!has_processors(options.processors)) return choose(logits, nullptr);
-    const Tensor seen = history(unknown);
-    return choose(logits, &seen);
+    return choose(logits, [&] {
+      const Tensor known = list_of(tokens);
+      return unknown == nullptr ? known : concatenate({known, *unknown});
+    });
   }
 
   std::optional<GeneratedToken> next_plain() {
@@ -222,7 +220,7 @@ struct TokenGenerator::State {
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
     const std::size_t own = given.size();
     given.insert(given.end(), guesses.begin(), guesses.end());
-    const Cache before = cache;
+    const std::optional<Cache> before = snapshot(cache);
     const Tensor logits = model.forward(row_of(given), cache);
     quantize_cache(cache, options);
     Ids told = tokens;
@@ -231,8 +229,7 @@ struct TokenGenerator::State {
       const Tensor row =
           squeeze(slice_along_axis(logits, static_cast<std::int64_t>(own - 1 + i), 1, {.axis = 1}),
                   {.axes = Axes{1}});
-      const Tensor history = list_of(told);
-      const Choice choice = choose(row, &history);
+      const Choice choice = choose(row, [&] { return list_of(told); });
       const auto id = choice.id.item<std::uint32_t>();
       if (matcher) matcher->accept(id);
       const bool is_guessed = i < guesses.size() && guesses[i] == id;
@@ -247,21 +244,21 @@ struct TokenGenerator::State {
     drafts->accepted(accepted);
   }
 
-  /// The cache without the last `count` of the tokens that were given to it.
-  void take_back(const Cache& before, const Ids& given, std::size_t unwanted) {
+  /// The cache without the last ones of the tokens that were given to it.
+  void take_back(const std::optional<Cache>& before, const Ids& given, std::size_t unwanted) {
     if (unwanted == 0) return;
     if (cache.can_trim()) {
       cache.trim(static_cast<std::int64_t>(unwanted));
       return;
     }
-    cache = before;
+    cache = before.value();
     if (given.size() > unwanted)
       model.forward(row_of(std::span(given).first(given.size() - unwanted)), cache);
   }
 
   void watch_thought(std::size_t all) {
     const ThinkingBudget& thinking = *options.thinking;
-    const Ids so_far(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(all));
+    const auto so_far = std::span<const std::uint32_t>(tokens).first(all);
     if (ends_with(so_far, thinking.end)) is_thinking = false;
     if (ends_with(so_far, thinking.start)) {
       is_thinking = true;

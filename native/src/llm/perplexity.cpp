@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <span>
+#include <utility>
 
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/losses.h"
@@ -61,7 +62,7 @@ Perplexity perplexity(const Model& model, const Texts& texts, std::int64_t batch
   const double mean = sum / count;
   for (const float loss : all) squares += (double{loss} - mean) * (double{loss} - mean);
   const double deviation = count > 1 ? std::sqrt(squares / (count - 1)) : 0;
-  return {std::exp(mean), std::exp(mean) * deviation / std::sqrt(count), std::ssize(all)};
+  return {std::exp(mean), std::exp(mean) * deviation / std::sqrt(count), std::move(all)};
 }
 
 Texts in_pieces(const std::vector<std::uint32_t>& tokens, std::size_t length) {

@@ -118,7 +118,8 @@ TEST(GgufSettings, KeepNumbersInTheirRange) {
 TEST(GgufSettings, TellFromFrequenciesHowTheyWereScaled) {
   const Config scaling = Config::parse(R"({"factor": 32, "low_freq_factor": 1,
       "high_freq_factor": 4, "original_max_position_embeddings": 4096})");
-  const std::vector<float> factors = llama3_factors(scaling, 500000, 64);
+  const std::vector<double> exact = llama3_factors(scaling, 500000, 64);
+  const std::vector<float> factors(exact.begin(), exact.end());
   ASSERT_EQ(factors.size(), 32u);
   EXPECT_EQ(factors.front(), 1);
   EXPECT_EQ(factors.back(), 32);

@@ -13,7 +13,7 @@ namespace mlxnx::llm {
 struct Perplexity {
   double perplexity = 0;      ///< the exponential of the mean loss of a token
   double standard_error = 0;  ///< of that
-  std::int64_t tokens = 0;    ///< that were foretold
+  std::vector<float> losses;  ///< of each token that was foretold, text by text
 };
 
 /// Texts of tokens, all of one length, `batch_size` at a time. The loss of a token is the cross

@@ -1,24 +1,19 @@
 // Ling and Ring 2 linear: linear attentions with a fixed decay, every few layers a full one, and
 // experts. mlx-lm: models/bailing_moe_linear.py
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <optional>
-#include <string>
 #include <variant>
 #include <vector>
 
 #include "llm/models/models.h"
 #include "llm/parts/attention.h"
+#include "llm/parts/bailing.h"
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
-#include "llm/parts/mlp.h"
-#include "llm/parts/moe.h"
 #include "llm/parts/recurrent.h"
 #include "llm/parts/ssm.h"
-#include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
@@ -146,140 +141,41 @@ struct LinearAttention : Projections {
   }
 };
 
-struct Gate {
-  nn::Linear gate_proj;
-  std::optional<Tensor> expert_bias;
-  MLXNX_MEMBERS(gate_proj, expert_bias)
-};
-
-struct Experts {
-  SwitchGlu switch_mlp;
-  Gate gate;
-  std::optional<GatedMlp> shared_experts;
-  MLXNX_MEMBERS(switch_mlp, gate, shared_experts)
-  RoutingOptions routing;
-
-  Experts(const Config& config, Maker& maker)
-      : switch_mlp(hidden_size(config), size_in(config, "moe_intermediate_size"),
-                   size_in(config, "num_experts"), maker, config.get<bool>("use_bias", false)),
-        gate{.gate_proj = maker.linear(hidden_size(config), size_in(config, "num_experts"), false),
-             .expert_bias = {}},
-        routing{.experts = size_in(config, "num_experts"),
-                .count = size_in(config, "num_experts_per_tok"),
-                .is_sigmoid = config.get<std::string>("score_function", "softmax") == "sigmoid",
-                .scale = config.get<double>("routed_scaling_factor", 1.0),
-                .groups = size_in(config, "n_group", 1),
-                .kept_groups = size_in(config, "topk_group", 4),
-                .per_group = 2} {
-    routing.normalized = routing.count > 1 && config.get<bool>("norm_topk_prob");
-    if (routing.groups == 1) routing.kept_groups = 1;
-    check(routing);
-    if (config.get<bool>("moe_router_enable_expert_bias", false))
-      gate.expert_bias = maker.tensor({routing.experts});
-    const auto shared = config.get<std::int64_t>("num_shared_experts");
-    if (shared > 0 && config.get<bool>("moe_router_enable_shared_expert", true)) {
-      const auto width = config.get<std::int64_t>("moe_shared_expert_intermediate_size", 0);
-      shared_experts.emplace(
-          hidden_size(config),
-          shared * (width > 0 ? width : size_in(config, "moe_intermediate_size")),
-          config.get<bool>("use_bias", false), maker);
-    }
-  }
-
-  Tensor operator()(const Tensor& x) const {
-    const Tensor scores = as_type(gate.gate_proj(x), DType::f32);
-    const Routed routed = route_by_scores(scores, routing, gate.expert_bias);
-    const Tensor y = mixed(switch_mlp(x, routed.experts), as_type(routed.scores, x.dtype()));
-    return shared_experts ? y + (*shared_experts)(x) : y;
-  }
-};
-
 bool is_full(const Config& config, std::size_t layer) {
   const auto period = static_cast<std::size_t>(size_in(config, "layer_group_size"));
   return (layer + 1) % period == 0 || layer >= layer_count(config) / period * period;
 }
 
-bool has_experts(const Config& config, std::size_t layer) {
-  return config.contains("num_experts") &&
-         static_cast<std::int64_t>(layer) >= config.get<std::int64_t>("first_k_dense_replace");
-}
-
 using AnyAttention = std::variant<FullAttention, LinearAttention>;
-using AnyMlp = std::variant<GatedMlp, Experts>;
 
 AnyAttention attention_of(const Config& config, std::size_t layer, Maker& maker) {
   if (is_full(config, layer)) return FullAttention(config, maker);
   return LinearAttention(config, layer, maker);
 }
 
-AnyMlp mlp_of(const Config& config, std::size_t layer, Maker& maker) {
-  if (has_experts(config, layer)) return Experts(config, maker);
-  return GatedMlp(hidden_size(config), size_in(config, "intermediate_size"),
-                  config.get<bool>("use_bias", false), maker);
-}
-
-struct Block {
-  AnyAttention attention;
-  AnyMlp mlp;
-  nn::RMSNorm input_layernorm, post_attention_layernorm;
-  MLXNX_MEMBERS(attention, mlp, input_layernorm, post_attention_layernorm)
-
-  Block(const Config& config, std::size_t layer, Maker& maker)
-      : attention(attention_of(config, layer, maker)),
-        mlp(mlp_of(config, layer, maker)),
-        input_layernorm(maker.rms_norm(hidden_size(config), norm_eps(config))),
-        post_attention_layernorm(maker.rms_norm(hidden_size(config), norm_eps(config))) {}
-
-  Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
-    const Tensor before = input_layernorm(x);
-    const Tensor h =
-        x + std::visit([&](const auto& held) { return held(before, step, layer); }, attention);
-    return h + run(mlp, post_attention_layernorm(h));
+struct Block : PreNormBlock<AnyAttention, BailingMlp> {
+  static constexpr const char* member_names() {
+    return "attention, mlp, input_layernorm, post_attention_layernorm";
   }
+  Block(const Config& config, std::size_t layer, Maker& maker)
+      : PreNormBlock{attention_of(config, layer, maker), bailing_mlp(config, layer, maker),
+                     rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
-struct Body : Decoder<Block> {
-  using Decoder::Decoder;
-  static constexpr const char* member_names() { return "word_embeddings, layers, norm"; }
-};
-
-struct Model : CausalLm<Block, Body> {
-  Model(const Config& config, Maker& maker)
-      : CausalLm(config, maker, config.get<bool>("tie_word_embeddings", false)) {}
+struct Model : CausalLm<Block, BailingBody<Block>> {
+  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
   std::vector<LayerCache> make_cache() const {
     std::vector<LayerCache> caches;
     for (const Block& block : model.layers) {
-      const bool is_recurrent = std::holds_alternative<LinearAttention>(block.attention);
+      const bool is_recurrent = std::holds_alternative<LinearAttention>(block.self_attn);
       caches.push_back(cache_of(is_recurrent, 1));
     }
     return caches;
   }
 };
 
-// The head's columns have length 1; quantized ones have it already.
-void norm_head(nn::Parameters& weights) {
-  const auto head = weights.find("lm_head.weight");
-  if (head == weights.end() || head->second.dtype() == DType::u32) return;
-  const Tensor wide = as_type(head->second, DType::f32);
-  const Tensor length = sqrt(sum(wide * wide, {.axes = Axes{0}, .keep_axes = true})) + 1e-7;
-  head->second = as_type(head->second / length, head->second.dtype());
-}
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_tied_head(weights, config.get<bool>("tie_word_embeddings", false));
-  if (config.get<bool>("norm_head", false)) norm_head(weights);
-  stack_layers_of_experts(weights, layer_count(config), "mlp",
-                          config.get<std::int64_t>("num_experts", 0));
-  for (std::size_t layer = 0; layer < layer_count(config); ++layer) {
-    if (!has_experts(config, layer)) continue;
-    const std::string prefix = fmt::format("model.layers.{}.mlp", layer);
-    for (const std::string part : {"weight", "bias"})
-      rename_one(weights, prefix + ".gate." + part, prefix + ".gate.gate_proj." + part);
-  }
-}
-
 }  // namespace
 
-const Family kBailingMoeLinear{"bailing_moe_linear", &make_module<Model>, &sanitize};
+const Family kBailingMoeLinear{"bailing_moe_linear", &make_module<Model>, &sanitize_bailing};
 
 }  // namespace mlxnx::llm

@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -27,16 +26,8 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
                      rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kErnie45{"ernie4_5", &make_module<Model>, &sanitize};
+const Family kErnie45 = plain_family<Block, false>("ernie4_5");
 
 }  // namespace mlxnx::llm

@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -65,12 +64,8 @@ struct Model : CausalLm<Block, Body> {
       : CausalLm(config, maker, is_tied(config, true), Body{{config, maker}}) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kExaone{"exaone", &make_module<Model>, &sanitize};
+const Family kExaone{"exaone", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

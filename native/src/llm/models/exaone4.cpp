@@ -10,7 +10,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -54,12 +53,8 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> make_cache() const { return cache; }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kExaone4{"exaone4", &make_module<Model>, &sanitize};
+const Family kExaone4{"exaone4", &make_module<Model>, &sanitize_plainly<false>};
 
 }  // namespace mlxnx::llm

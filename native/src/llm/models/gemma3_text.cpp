@@ -10,7 +10,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
@@ -80,10 +79,6 @@ struct Model : CausalLm<Block> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 // Whether there is a head of its own is for the weights to say.
 Config complete(Config config, const nn::Parameters& weights) {
   config.set("tie_word_embeddings", !weights.contains("lm_head.weight"));
@@ -92,6 +87,6 @@ Config complete(Config config, const nn::Parameters& weights) {
 
 }  // namespace
 
-const Family kGemma3Text{"gemma3_text", &make_module<Model>, &sanitize, &complete};
+const Family kGemma3Text{"gemma3_text", &make_module<Model>, &sanitize_plainly<true>, &complete};
 
 }  // namespace mlxnx::llm

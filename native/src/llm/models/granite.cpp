@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
 namespace mlxnx::llm {
@@ -42,12 +41,8 @@ struct Model : CausalLm<Block> {
   Tensor logits(const Tensor& h) const { return CausalLm::logits(h) / divisor; }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kGranite{"granite", &make_module<Model>, &sanitize};
+const Family kGranite{"granite", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

@@ -47,9 +47,9 @@ Attention attention(const Config& config, Maker& maker) {
   options.scale = config.get<double>("attention_multiplier");
   if (config.get<std::string>("position_embedding_type", "rope") == "nope")
     return {options, std::nullopt, maker};
-  RopeSettings rope{.dims = options.head_dim, .base = config.get<double>("rope_theta", 10'000.0)};
-  if (config.holds_object("rope_parameters"))
-    rope.base = config.get<Config>("rope_parameters").get<double>("rope_theta", rope.base);
+  RopeSettings rope = rope_settings(config, options.head_dim, 10'000);
+  rope.scaling.reset();
+  rope.traditional = false;
   return {options, Rope(rope), maker};
 }
 

@@ -10,7 +10,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::llm {
@@ -53,16 +52,8 @@ struct Block : PreNormBlock<SelfAttention, GatedMlp> {
                      rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kHunyuanV1Dense{"hunyuan_v1_dense", &make_module<Model>, &sanitize};
+const Family kHunyuanV1Dense = plain_family<Block, false>("hunyuan_v1_dense");
 
 }  // namespace mlxnx::llm

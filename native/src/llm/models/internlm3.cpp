@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -32,12 +31,8 @@ struct Model : CausalLm<Block> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kInternLm3{"internlm3", &make_module<Model>, &sanitize};
+const Family kInternLm3{"internlm3", &make_module<Model>, &sanitize_plainly<false>};
 
 }  // namespace mlxnx::llm

@@ -173,24 +173,10 @@ AnyMlp mlp_of(const Config& config, std::size_t layer, Maker& maker) {
   return GatedMlp(hidden_size(config), size_in(config, "intermediate_size"), false, maker);
 }
 
-struct Block {
-  AnyAttention self_attn;
-  AnyMlp mlp;
-  nn::RMSNorm input_layernorm, post_attention_layernorm;
-  MLXNX_MEMBERS(self_attn, mlp, input_layernorm, post_attention_layernorm)
-
+struct Block : PreNormBlock<AnyAttention, AnyMlp> {
   Block(const Config& config, std::size_t layer, Maker& maker)
-      : self_attn(attention(config, layer, maker)),
-        mlp(mlp_of(config, layer, maker)),
-        input_layernorm(maker.rms_norm(hidden_size(config), norm_eps(config))),
-        post_attention_layernorm(maker.rms_norm(hidden_size(config), norm_eps(config))) {}
-
-  Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
-    const Tensor before = input_layernorm(x);
-    const Tensor h =
-        x + std::visit([&](const auto& held) { return held(before, step, layer); }, self_attn);
-    return h + run(mlp, post_attention_layernorm(h));
-  }
+      : PreNormBlock{attention(config, layer, maker), mlp_of(config, layer, maker),
+                     rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
 struct Model : CausalLm<Block> {

@@ -7,7 +7,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -34,12 +33,8 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> make_cache() const { return cache; }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kLlama{"llama", &make_module<Model>, &sanitize};
+const Family kLlama{"llama", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

@@ -7,7 +7,6 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mla.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::llm {
@@ -58,12 +57,8 @@ struct Model : CausalLm<Block> {
   Tensor logits(const Tensor& h) const { return CausalLm::logits(h / divisor); }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kMiniCpm3{"minicpm3", &make_module<Model>, &sanitize};
+const Family kMiniCpm3{"minicpm3", &make_module<Model>, &sanitize_plainly<false>};
 
 }  // namespace mlxnx::llm

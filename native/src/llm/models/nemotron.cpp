@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -38,12 +37,8 @@ struct Model : CausalLm<Block> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kNemotron{"nemotron", &make_module<Model>, &sanitize};
+const Family kNemotron{"nemotron", &make_module<Model>, &sanitize_plainly<false>};
 
 }  // namespace mlxnx::llm

@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -26,16 +25,8 @@ struct Block : PostNormBlock<Attention, GatedMlp> {
                       rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, true)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kOlmo2{"olmo2", &make_module<Model>, &sanitize};
+const Family kOlmo2 = plain_family<Block, true>("olmo2");
 
 }  // namespace mlxnx::llm

@@ -8,7 +8,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -56,12 +55,8 @@ struct Model : CausalLm<Block> {
         cache(caches_by_layer_types(config, model.layers.size())) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kOlmo3{"olmo3", &make_module<Model>, &sanitize};
+const Family kOlmo3{"olmo3", &make_module<Model>, &sanitize_plainly<false>};
 
 }  // namespace mlxnx::llm

@@ -89,9 +89,9 @@ Attention full_attention(const Config& config, Maker& maker) {
   options.bias = config.get<bool>("attention_bias");
   options.norm_eps = norm_eps(config);
   options.norms_rows = true;
-  RopeSettings rope{.dims = options.head_dim, .base = config.get<double>("rope_theta", 10'000.0)};
-  if (config.holds_object("rope_parameters"))
-    rope.base = config.get<Config>("rope_parameters").get<double>("rope_theta", 10'000.0);
+  RopeSettings rope = rope_settings(config, options.head_dim, 10'000);
+  rope.scaling.reset();
+  rope.traditional = false;
   return {options, Rope(rope), maker};
 }
 

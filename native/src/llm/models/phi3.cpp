@@ -8,7 +8,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -37,16 +36,8 @@ struct Block : PreNormBlock<FusedAttention, FusedGatedMlp> {
                      rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kPhi3{"phi3", &make_module<Model>, &sanitize};
+const Family kPhi3 = plain_family<Block, false>("phi3");
 
 }  // namespace mlxnx::llm

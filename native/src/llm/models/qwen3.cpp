@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -23,16 +22,8 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
                      rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, false)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, false));
-}
-
 }  // namespace
 
-const Family kQwen3{"qwen3", &make_module<Model>, &sanitize};
+const Family kQwen3 = plain_family<Block, false>("qwen3");
 
 }  // namespace mlxnx::llm

@@ -6,7 +6,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -25,16 +24,8 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
                      rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
-struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm(config, maker, is_tied(config, true)) {}
-};
-
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kSeedOss{"seed_oss", &make_module<Model>, &sanitize};
+const Family kSeedOss = plain_family<Block, true>("seed_oss");
 
 }  // namespace mlxnx::llm

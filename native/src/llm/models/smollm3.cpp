@@ -11,7 +11,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::llm {
@@ -59,12 +58,8 @@ struct Model : CausalLm<Block> {
   std::vector<LayerCache> make_cache() const { return cache; }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kSmolLm3{"smollm3", &make_module<Model>, &sanitize};
+const Family kSmolLm3{"smollm3", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

@@ -7,7 +7,6 @@
 #include "llm/parts/block.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -46,12 +45,8 @@ struct Model : CausalLm<Block> {
       : CausalLm(config, maker, is_tied(config, true), {config, maker, norm(config, maker)}) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kStarcoder2{"starcoder2", &make_module<Model>, &sanitize};
+const Family kStarcoder2{"starcoder2", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

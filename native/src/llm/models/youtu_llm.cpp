@@ -8,7 +8,6 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mla.h"
 #include "llm/parts/mlp.h"
-#include "llm/sanitize.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -42,12 +41,8 @@ struct Model : CausalLm<Block> {
       : CausalLm(config, maker, config.get<bool>("tie_word_embeddings")) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
-}
-
 }  // namespace
 
-const Family kYoutuLlm{"youtu_llm", &make_module<Model>, &sanitize};
+const Family kYoutuLlm{"youtu_llm", &make_module<Model>, &sanitize_plainly<true>};
 
 }  // namespace mlxnx::llm

@@ -14,12 +14,12 @@
 namespace mlxnx::llm {
 
 /// A layer, or whichever of several kinds a variant holds, called.
-template <typename Layer>
-Tensor run(const Layer& layer, const Tensor& x) {
+template <typename Layer, typename... More>
+Tensor run(const Layer& layer, const Tensor& x, More&&... more) {
   if constexpr (tree::VariantLike<Layer>) {
-    return std::visit([&](const auto& held) { return held(x); }, layer);
+    return std::visit([&](const auto& held) { return held(x, more...); }, layer);
   } else {
-    return layer(x);
+    return layer(x, more...);
   }
 }
 
@@ -33,7 +33,7 @@ struct PreNormBlock {
   std::optional<double> factor = std::nullopt;  ///< of what is added
 
   Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
-    const Tensor h = x + scaled(self_attn(input_layernorm(x), step, layer));
+    const Tensor h = x + scaled(run(self_attn, input_layernorm(x), step, layer));
     return h + scaled(run(mlp, post_attention_layernorm(h)));
   }
 

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "llm/maker.h"
+#include "llm/module.h"
 #include "llm/parts/norm.h"
 #include "llm/parts/rope.h"
+#include "llm/sanitize.h"
 #include "llm/step.h"
 #include "mlxnx/config.h"
 #include "mlxnx/nn/embedding.h"
@@ -137,5 +139,23 @@ struct CausalLm {
   }
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.size()); }
 };
+
+/// What `sanitize` is for most families: see `drop_unused`. `tied` is how the head is where settings
+/// don't say.
+template <bool tied>
+void sanitize_plainly(nn::Parameters& weights, const Config& config) {
+  drop_unused(weights, is_tied(config, tied));
+}
+
+/// A family whose models are a `CausalLm` of these blocks and nothing else.
+template <typename Block, bool tied>
+struct PlainLm : CausalLm<Block> {
+  PlainLm(const Config& config, Maker& maker)
+      : CausalLm<Block>(config, maker, is_tied(config, tied)) {}
+};
+template <typename Block, bool tied>
+constexpr Family plain_family(std::string_view name) {
+  return {name, &make_module<PlainLm<Block, tied>>, &sanitize_plainly<tied>};
+}
 
 }  // namespace mlxnx::llm

@@ -8,6 +8,7 @@
 #include <numbers>
 #include <vector>
 
+#include "io/rope_settings.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
@@ -32,20 +33,10 @@ Tensor list(const std::vector<double>& values) {
 
 // Long wavelengths are stretched by a factor, short ones stay, those between by something between.
 std::vector<double> llama3(const RopeSettings& settings, const Config& scaling) {
-  const auto factor = scaling.get<double>("factor");
-  const auto low = scaling.get<double>("low_freq_factor", 1.0);
-  const auto high = scaling.get<double>("high_freq_factor", 4.0);
-  const auto old_length = scaling.get<double>("original_max_position_embeddings", 8192.0);
   std::vector<double> result = lengths(settings, settings.dims);
-  for (double& length : result) {
-    const double wave = 2 * std::numbers::pi * length;
-    if (wave > old_length / low) {
-      length *= factor;
-    } else if (wave > old_length / high) {
-      const double smooth = (old_length / wave - low) / (high - low);
-      length /= (1 - smooth) / factor + smooth;
-    }
-  }
+  const std::vector<double> factors =
+      io::llama3_factors(scaling, settings.base, settings.dims);
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[i];
   return result;
 }
 
@@ -119,17 +110,12 @@ std::vector<double> proportional(const RopeSettings& settings, const Config& sca
   return result;
 }
 
-std::string kind_of(const Config& scaling) {
-  return scaling.contains("type") ? scaling.get<std::string>("type")
-                                  : scaling.get<std::string>("rope_type", "default");
-}
-
 }  // namespace
 
 void require_rope_scaling(const Config& config, std::initializer_list<std::string_view> kinds) {
   const std::optional<Config> scaling = rope_scaling(config);
   if (!scaling) return;
-  const std::string kind = kind_of(*scaling);
+  const std::string kind = io::rope_kind(*scaling);
   if (std::ranges::find(kinds, std::string_view(kind)) != kinds.end()) return;
   throw UnsupportedError(fmt::format("[load] rope_scaling of the kind {:?}: this family has {}",
                                      kind, fmt::join(kinds, ", ")));
@@ -156,7 +142,7 @@ Rope::Rope(const RopeSettings& settings)
   }
   if (!settings.scaling) return;
   const Config& scaling = *settings.scaling;
-  const std::string kind = kind_of(scaling);
+  const std::string kind = io::rope_kind(scaling);
   if (kind == "default" || kind == "mrope") return;
   if (kind == "linear") {
     scale_ = 1 / scaling.get<double>("factor");

@@ -47,9 +47,9 @@ ShortConvLayer::ShortConvLayer(const Config& config, std::size_t layer, Maker& m
   AttentionOptions options = attention_options(config);
   options.head_dim = options.dims / options.heads;
   options.norm_eps = norm_eps(config);
-  RopeSettings rope{.dims = options.head_dim, .base = config.get<double>("rope_theta", 1e6)};
-  if (config.holds_object("rope_parameters"))
-    rope.base = config.get<Config>("rope_parameters").get<double>("rope_theta", rope.base);
+  RopeSettings rope = rope_settings(config, options.head_dim, 1e6);
+  rope.scaling.reset();
+  rope.traditional = false;
   self_attn.emplace(options, Rope(rope), maker);
 }
 
