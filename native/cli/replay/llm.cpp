@@ -311,8 +311,8 @@ void run_generated(Run& run, const llm::GenerateOptions& options) {
   const auto same = std::ranges::mismatch(got, wanted).in1 - got.begin();
   const std::int64_t rows = std::min<std::int64_t>(same + 1, std::ssize(got));
   GoldenTensor chances = run.tensor(run.value("logprobs"));
-  chances.bytes = chances.bytes.first(chances.bytes.size() / wanted.size() *
-                                      static_cast<std::size_t>(rows));
+  chances.bytes =
+      chances.bytes.first(chances.bytes.size() / wanted.size() * static_cast<std::size_t>(rows));
   chances.type.shape[0] = rows;
   logprobs.resize(static_cast<std::size_t>(rows), Tensor());
   run.compare("logprobs", chances, stack(logprobs), tolerance_of(chances.type.dtype));

@@ -48,7 +48,8 @@ constexpr float bf16_as_f32(std::uint16_t half) {
 /// The bits of the bf16 that is nearest, of two the even one.
 constexpr std::uint16_t f32_as_bf16(float number) {
   const auto bits = std::bit_cast<std::uint32_t>(number);
-  if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>(bits >> 16 | 64);  // NaN
+  if ((bits & 0x7fffffffU) > 0x7f800000U)
+    return static_cast<std::uint16_t>(bits >> 16 | 64);  // NaN
   return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
 }
 

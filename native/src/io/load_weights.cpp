@@ -26,8 +26,8 @@ bool is_change_of(const Shape& whole, const Shape& a, const Shape& b) {
   return a == Shape{whole[0], b[2], whole[2]} && b == Shape{whole[0], whole[1], a[1]};
 }
 
-}  // namespace
-
+// Gives a matrix the form that it is given in, with the tensors of that form; a dense one is left
+// as it is.
 void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
                const std::string& layer) {
   const std::optional<Tensor> words = find(given, layer, "weight"),
@@ -56,6 +56,7 @@ void take_form(Tensor& weight, WeightForm& form, const Config& config, const Par
   weight = *words;
 }
 
+// Puts the change of low rank beside a matrix for which the adapter has one.
 void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
                  const std::string& layer) {
   const std::optional<Tensor> a = find(adapter.tensors, layer, "lora_a"),
@@ -77,7 +78,8 @@ void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
   form.lora_scale = adapter.scale;
 }
 
-void finish_change(const Adapter& adapter, const Parameters& taken) {
+// Throws: where the adapter has tensors beside those that the model has taken.
+void require_known(const Adapter& adapter, const Parameters& taken) {
   std::string unknown;
   std::size_t count = 0;
   constexpr std::size_t kMost = 10;
@@ -89,6 +91,33 @@ void finish_change(const Adapter& adapter, const Parameters& taken) {
   throw ArgumentError(
       fmt::format("[load_adapter] {} tensors of the adapter are not the model's: {}{}", count,
                   unknown, count > kMost ? ", ..." : ""));
+}
+
+}  // namespace
+
+void load(Layers& layers, const Parameters& given, const Config& config, bool strict) {
+  layers.visit_matrices([&](const std::string& layer, Tensor& weight, WeightForm& form) {
+    take_form(weight, form, config, given, layer);
+  });
+  naming::Loading loading(given);
+  layers.visit_tensors([&](const std::string& name, Tensor& tensor) { loading(name, tensor); });
+  loading.finish(strict);
+}
+
+void load(Layers& layers, const Adapter& adapter) {
+  if (adapter.kind != Adapter::Kind::kFull) {
+    layers.visit_matrices([&](const std::string& layer, Tensor& weight, WeightForm& form) {
+      take_change(weight, form, adapter, layer);
+    });
+  }
+  Parameters taken;
+  naming::Loading loading(adapter.tensors);
+  layers.visit_tensors([&](const std::string& name, Tensor& tensor) {
+    taken.emplace(name, tensor);
+    loading(name, tensor);
+  });
+  require_known(adapter, taken);
+  loading.finish(false);
 }
 
 }  // namespace mlxnx::nn::weights

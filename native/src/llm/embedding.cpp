@@ -44,7 +44,7 @@ std::unique_ptr<const Encoder> load_encoder(const EncoderFamily& family,
   std::unique_ptr<Encoder> encoder = family.make(checkpoint.config(), maker);
   nn::Parameters weights = checkpoint.read();
   family.sanitize(weights);
-  take_weights(*encoder, weights, checkpoint.config());
+  nn::weights::load(*encoder, weights, checkpoint.config(), true);
   return encoder;
 }
 

@@ -8,13 +8,12 @@
 #include <utility>
 
 #include "llm/maker.h"
-#include "llm/weighted.h"
 #include "mlxnx/config.h"
 #include "mlxnx/nn/weights.h"
 
 namespace mlxnx::llm {
 
-class Encoder : public Weighted {
+class Encoder : public nn::weights::Layers {
  public:
   /// Tokens `[batch, length]` to a row for each, `[batch, length, size]`. `mask` is u8
   /// `[batch, length]`, 0 for padding behind the texts; none: there is no padding.

@@ -183,8 +183,8 @@ struct TokenGenerator::State {
     return {sample(chances, options.sampler, next_key()), squeeze(chances, {.axes = Axes{0}})};
   }
 
-  /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far may
-  /// be one that is not known yet.
+  /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far
+  /// may be one that is not known yet.
   Choice step(const Tensor& ids, const Tensor* unknown) {
     const Tensor logits = squeeze(model.forward(ids, cache), {.axes = Axes{1}});
     quantize_cache(cache, options);

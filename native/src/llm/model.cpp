@@ -25,22 +25,6 @@ const Family& family_in(const Config& config) {
   return family_of(type);
 }
 
-void take_adapter(Module& module, const Adapter& adapter) {
-  if (adapter.kind != Adapter::Kind::kFull) {
-    module.visit_matrices([&](const std::string& layer, Tensor& weight, nn::WeightForm& form) {
-      nn::weights::take_change(weight, form, adapter, layer);
-    });
-  }
-  nn::Parameters names;
-  nn::naming::Loading loading(adapter.tensors);
-  module.visit_tensors([&](const std::string& name, Tensor& tensor) {
-    names.emplace(name, tensor);
-    loading(name, tensor);
-  });
-  nn::weights::finish_change(adapter, names);
-  loading.finish(false);
-}
-
 }  // namespace
 
 Model::Model(std::shared_ptr<const Module> module, Config config, std::string_view family)
@@ -60,8 +44,8 @@ Model Model::load(const Checkpoint& checkpoint, const LoadOptions& options) {
   Maker maker;
   std::unique_ptr<Module> module = family.make(config, maker);
   if (family.sanitize != nullptr) family.sanitize(weights, config);
-  take_weights(*module, weights, config);
-  if (options.adapter) take_adapter(*module, Adapter::read(*options.adapter));
+  nn::weights::load(*module, weights, config, true);
+  if (options.adapter) nn::weights::load(*module, Adapter::read(*options.adapter));
   return {std::move(module), checkpoint.config(), family.name};
 }
 
@@ -129,13 +113,6 @@ nn::NamedTensors Model::named_tensors() const {
   module_->clone()->visit_tensors(
       [&](const std::string& name, Tensor& tensor) { all.emplace_back(name, tensor); });
   return all;
-}
-
-Model Model::with_tensors(
-    const std::function<void(const std::string& name, Tensor& tensor)>& change) const {
-  std::unique_ptr<Module> module = module_->clone();
-  module->visit_tensors(change);
-  return {std::move(module), config_, family_};
 }
 
 Model Model::fuse(bool dequantize) const {

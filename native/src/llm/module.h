@@ -10,13 +10,13 @@
 
 #include "llm/maker.h"
 #include "llm/step.h"
-#include "llm/weighted.h"
 #include "mlxnx/config.h"
 #include "mlxnx/nn/layer.h"
+#include "mlxnx/nn/weights.h"
 
 namespace mlxnx::llm {
 
-class Module : public Weighted {
+class Module : public nn::weights::Layers {
  public:
   virtual std::unique_ptr<Module> clone() const = 0;
   /// Tokens `[batch, length]` to what the last norm answers, `[batch, length, size]`.

@@ -7,16 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
 
 void drop(nn::Parameters& weights, const std::function<bool(std::string_view name)>& which) {
   std::erase_if(weights, [&](const auto& entry) { return which(entry.first); });
-}
-
-void drop_suffix(nn::Parameters& weights, std::string_view suffix) {
-  drop(weights, [&](std::string_view name) { return name.ends_with(suffix); });
 }
 
 void drop_tied_head(nn::Parameters& weights, bool is_tied) {
@@ -91,6 +88,16 @@ void stack_experts(nn::Parameters& weights, const std::string& prefix, std::stri
 
 Config text_config(const Config& config) {
   return config.holds_object("text_config") ? config.get<Config>("text_config") : config;
+}
+
+std::string model_type(const Config& config) {
+  if (config.contains("model_file")) {
+    throw UnsupportedError(fmt::format(
+        "[load] the model brings code of its own ({}), which is not run; only known model types "
+        "are",
+        config.get<std::string>("model_file")));
+  }
+  return config.get<std::string>("model_type");
 }
 
 }  // namespace mlxnx::llm

@@ -1,4 +1,5 @@
-// What the families' `sanitize` is written with: changes of a map from names to tensors.
+// What the families' `sanitize` is written with: changes of a map from names to tensors, and what
+// the settings are about.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,6 @@ namespace mlxnx::llm {
 
 /// Leaves out what is meant.
 void drop(nn::Parameters& weights, const std::function<bool(std::string_view name)>& which);
-/// Leaves out names that end so.
-void drop_suffix(nn::Parameters& weights, std::string_view suffix);
 /// Leaves out `lm_head` where the model has the embedding in its place.
 void drop_tied_head(nn::Parameters& weights, bool is_tied);
 /// Leaves out the buffers of rotary positions, and a tied head: what checkpoints of most families
@@ -33,6 +32,9 @@ std::string replaced(std::string_view name, std::string_view from, std::string_v
 void stack_experts(nn::Parameters& weights, const std::string& prefix, std::string_view from,
                    const std::string& to, std::int64_t count);
 
+/// `model_type` of the settings.
+/// Throws: UnsupportedError for a model that brings code of its own, which is not run.
+std::string model_type(const Config& config);
 /// The part of the settings that is about text, in models of more than that.
 Config text_config(const Config& config);
 

@@ -4,11 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "error_of.h"
-#include "llm/tiny_models.h"
+#include "llm/tiny_text_model.h"
 #include "mlxnx/error.h"
-#include "mlxnx/io.h"
-#include "temp_folder.h"
-#include "text/tiny_tokenizers.h"
 
 namespace mlxnx {
 namespace {
@@ -16,27 +13,17 @@ namespace {
 using namespace testing_support;
 using testing::HasSubstr;
 
-constexpr const char* kTemplate =
-    "{% for m in messages %}<{{ m.role }}>{{ m.content }}{{ eos_token }}{% endfor %}"
-    "{% if add_generation_prompt %}<assistant>{% endif %}";
-
 llm::TextModel tiny_text_model() {
   return {tiny_llama(),
           Tokenizer::from_json(byte_level_json().dump()),
-          kTemplate,
+          kChatTemplate,
           {kEnd},
           R"({"eos_token": "<|end|>"})"};
 }
 
 TEST(TextModel, IsLoadedWithAllThatLiesInItsFolder) {
   const TempFolder folder;
-  const llm::Model model = tiny_llama();
-  folder.write("config.json", model.config().to_json());
-  folder.write("tokenizer.json", byte_level_json().dump());
-  folder.write("tokenizer_config.json", R"({"eos_token": {"content": "<|end|>"}})");
-  folder.write("chat_template.jinja", kTemplate);
-  const nn::NamedTensors tensors = model.named_tensors();
-  save_safetensors(folder / "model.safetensors", {tensors.begin(), tensors.end()});
+  write_text_model(folder);
   const llm::TextModel loaded = llm::TextModel::load(folder.path());
   EXPECT_THAT(loaded.eos_tokens(), testing::ElementsAre(kEnd));
   EXPECT_EQ(loaded.chat_text(R"([{"role": "user", "content": "Hi"}])"),

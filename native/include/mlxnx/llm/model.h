@@ -67,9 +67,6 @@ class Model {
 
   /// The weights by mlx-lm's names.
   nn::NamedTensors named_tensors() const;
-  /// With other weights, of the shapes that `change` keeps.
-  Model with_tensors(
-      const std::function<void(const std::string& name, Tensor& tensor)>& change) const;
   /// With changes of low rank made part of the matrices that they are beside; quantized ones are
   /// quantized again, or stay dense. mlx-lm: fuse
   Model fuse(bool dequantize = false) const;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <string>
 #include <utility>
 
 #include "mlxnx/checkpoint.h"
@@ -29,15 +31,34 @@ Model load_weights(Model model, const std::filesystem::path& path, bool strict =
 
 namespace weights {
 
-/// Gives a matrix the form that it is given in, with the tensors of that form; a dense one is left
-/// as it is. `layer` is its name there, `config` the model's settings.
-void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
-               const std::string& layer);
-/// Puts the change of low rank beside a matrix for which the adapter has one.
-void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
-                 const std::string& layer);
-/// Throws: ArgumentError where the adapter has tensors beside those that the model has taken.
-void finish_change(const Adapter& adapter, const Parameters& taken);
+/// A model of whatever type, as those see it who give it weights.
+class Layers {
+ public:
+  using OnTensor = std::function<void(const std::string& name, Tensor& tensor)>;
+  /// For the matrices of linear layers, embeddings and experts, by the layer's name.
+  using OnMatrix = std::function<void(const std::string& layer, Tensor& weight, WeightForm& form)>;
+
+  virtual ~Layers() = default;
+  virtual void visit_tensors(const OnTensor& on_tensor) = 0;
+  virtual void visit_matrices(const OnMatrix& on_matrix) = 0;
+};
+
+template <typename Model>
+class LayersOf final : public Layers {
+ public:
+  explicit LayersOf(Model& model) : model_(model) {}
+  void visit_tensors(const OnTensor& on_tensor) override { visit_named(model_, on_tensor); }
+  void visit_matrices(const OnMatrix& on_matrix) override { visit(model_, on_matrix); }
+
+ private:
+  Model& model_;
+};
+
+/// Gives each matrix the form that it is given in, and each tensor its elements; `config` are the
+/// model's settings.
+void load(Layers& layers, const Parameters& given, const Config& config, bool strict);
+/// Puts changes of low rank beside matrices, or whole weights in their place.
+void load(Layers& layers, const Adapter& adapter);
 
 }  // namespace weights
 
@@ -47,11 +68,9 @@ void finish_change(const Adapter& adapter, const Parameters& taken);
 ///     model = nn::load_weights(model, Checkpoint("model-4bit"));
 template <typename Model>
 Model load_weights(Model model, const Checkpoint& checkpoint, bool strict = true) {
-  const Parameters given = checkpoint.read();
-  weights::visit(model, [&](const std::string& name, Tensor& weight, WeightForm& form) {
-    weights::take_form(weight, form, checkpoint.config(), given, name);
-  });
-  return load_parameters(std::move(model), given, strict);
+  weights::LayersOf<Model> layers(model);
+  weights::load(layers, checkpoint.read(), checkpoint.config(), strict);
+  return model;
 }
 
 /// `model` with an adapter's change of low rank beside its matrices, or, for one that holds whole
@@ -61,13 +80,9 @@ Model load_weights(Model model, const Checkpoint& checkpoint, bool strict = true
 ///     model = nn::load_adapter(model, Adapter::read("adapters"));
 template <typename Model>
 Model load_adapter(Model model, const Adapter& adapter) {
-  if (adapter.kind != Adapter::Kind::kFull) {
-    weights::visit(model, [&](const std::string& name, Tensor& weight, WeightForm& form) {
-      weights::take_change(weight, form, adapter, name);
-    });
-  }
-  weights::finish_change(adapter, parameters(model));
-  return load_parameters(std::move(model), adapter.tensors, false);
+  weights::LayersOf<Model> layers(model);
+  weights::load(layers, adapter);
+  return model;
 }
 
 }  // namespace mlxnx::nn

@@ -140,8 +140,8 @@ struct CausalLm {
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.size()); }
 };
 
-/// What `sanitize` is for most families: see `drop_unused`. `tied` is how the head is where settings
-/// don't say.
+/// What `sanitize` is for most families: see `drop_unused`. `tied` is how the head is where
+/// settings don't say.
 template <bool tied>
 void sanitize_plainly(nn::Parameters& weights, const Config& config) {
   drop_unused(weights, is_tied(config, tied));

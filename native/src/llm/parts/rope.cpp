@@ -34,8 +34,7 @@ Tensor list(const std::vector<double>& values) {
 // Long wavelengths are stretched by a factor, short ones stay, those between by something between.
 std::vector<double> llama3(const RopeSettings& settings, const Config& scaling) {
   std::vector<double> result = lengths(settings, settings.dims);
-  const std::vector<double> factors =
-      io::llama3_factors(scaling, settings.base, settings.dims);
+  const std::vector<double> factors = io::llama3_factors(scaling, settings.base, settings.dims);
   for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[i];
   return result;
 }
