@@ -1,7 +1,7 @@
-# mlxnx_discover_suites(<target> [PREFIX prefix]): one ctest entry per GoogleTest suite of the
+# mlxnx_discover_suites(<target> [PREFIX prefix] [ENVIRONMENT name=value]): one ctest entry per GoogleTest suite of the
 # program. An entry per test would load libmlx once for each of some thousand tests.
 #
-# Run with cmake -P (variables PROGRAM, OUTPUT, PREFIX, WORKING_DIRECTORY) this file writes the ctest entries.
+# Run with cmake -P (variables PROGRAM, OUTPUT, PREFIX, ENVIRONMENT, WORKING_DIRECTORY) this file writes the ctest entries.
 
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   execute_process(
@@ -20,7 +20,7 @@ if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
     string(REGEX REPLACE "\\.( +#.*)?$" "" suite "${suite}")
     string(APPEND text "add_test([==[${PREFIX}${suite}]==] [==[${PROGRAM}]==] [==[--gtest_filter=${suite}.*]==])\n")
     string(APPEND text "set_tests_properties([==[${PREFIX}${suite}]==] PROPERTIES"
-           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] TIMEOUT 300)\n")
+           " WORKING_DIRECTORY [==[${WORKING_DIRECTORY}]==] ENVIRONMENT [==[${ENVIRONMENT}]==] TIMEOUT 300)\n")
   endforeach()
   file(WRITE "${OUTPUT}" "${text}")
   return()
@@ -30,8 +30,8 @@ include_guard(GLOBAL)
 set(MLXNX_DISCOVER_SUITES_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 
 function(mlxnx_discover_suites target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PREFIX" "")
-  set(entries "${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PREFIX;ENVIRONMENT" "")
+  set(entries "${CMAKE_CURRENT_BINARY_DIR}/${arg_PREFIX}${target}_suites.cmake")
   # The list is made after each link; ctest reads it, or says that the program was never built.
   add_custom_command(
     TARGET ${target}
@@ -39,10 +39,10 @@ function(mlxnx_discover_suites target)
     BYPRODUCTS "${entries}"
     COMMAND
       "${CMAKE_COMMAND}" -D "PROGRAM=$<TARGET_FILE:${target}>" -D "OUTPUT=${entries}" -D "PREFIX=${arg_PREFIX}" -D
-      "WORKING_DIRECTORY=${CMAKE_CURRENT_SOURCE_DIR}" -P "${MLXNX_DISCOVER_SUITES_SCRIPT}"
+      "ENVIRONMENT=${arg_ENVIRONMENT}" -D "WORKING_DIRECTORY=${CMAKE_CURRENT_SOURCE_DIR}" -P "${MLXNX_DISCOVER_SUITES_SCRIPT}"
     VERBATIM)
-  set(loader "${CMAKE_CURRENT_BINARY_DIR}/${target}_load.cmake")
+  set(loader "${CMAKE_CURRENT_BINARY_DIR}/${arg_PREFIX}${target}_load.cmake")
   file(WRITE "${loader}" "if(EXISTS [==[${entries}]==])\n  include([==[${entries}]==])\nelse()\n"
-                         "  add_test(${target}_NOT_BUILT ${target}_NOT_BUILT)\nendif()\n")
+                         "  add_test(${arg_PREFIX}${target}_NOT_BUILT ${target}_NOT_BUILT)\nendif()\n")
   set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${loader}")
 endfunction()
