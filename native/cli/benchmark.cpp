@@ -60,17 +60,17 @@ Trial run(const llm::Model& model, const Options& options, const Tensor& prompt)
     const Tensor logits = model.forward(slice_along_axis(prompt, at, some, {.axis = 1}), cache);
     at += some;
     if (at < options.prompt_tokens) {
-      eval(cache.tensors());
+      cache.evaluate();
     } else {
       next = argmax(slice_along_axis(logits, some - 1, 1, {.axis = 1}), {.axis = -1});
-      eval(next);
+      cache.evaluate({next});
     }
   }
   const double prompt_seconds = since(start), cpu = cpu_seconds();
   const auto middle = Clock::now();
   for (std::int64_t token = 0; token < options.generation_tokens; ++token) {
     next = argmax(model.forward(next, cache), {.axis = -1});
-    eval(next);
+    cache.evaluate({next});
   }
   const double seconds = since(middle);
   const auto batch = static_cast<double>(options.batch_size);

@@ -15,6 +15,7 @@
 #include "files/file_errors.h"
 #include "files/mapped_file.h"
 #include "io/checkpoint_contents.h"
+#include "io/configured_type.h"
 #include "io/destination.h"
 #include "io/family_rules.h"
 #include "io/model_folder.h"
@@ -35,26 +36,13 @@ std::string layer_of(std::string_view name) {
   return std::string(name.substr(0, name.size() - kWeight.size()));
 }
 
-// What mlx-lm's default is, by the names that settings use.
-std::optional<DType> configured_type(const Config& config) {
-  for (const char* key : {"torch_dtype", "dtype"}) {
-    if (!config.contains(key)) continue;
-    const std::string name = config.get<std::string>(key);
-    if (name == "float16") return DType::f16;
-    if (name == "bfloat16") return DType::bf16;
-    if (name == "float32") return DType::f32;
-  }
-  return config.contains("text_config") ? configured_type(config.get<Config>("text_config"))
-                                        : std::nullopt;
-}
-
 // Decides what becomes of each tensor, and notes it in the settings.
 class Plan {
  public:
   Plan(const Checkpoint& from, const ConvertOptions& options)
       : from_(from), options_(options), config_(from.config()) {
     model_type_ = config_.get<std::string>("model_type", "");
-    type_ = options.dtype ? options.dtype : configured_type(config_);
+    type_ = options.dtype ? options.dtype : io::configured_type(config_);
     if (options.quantize) form_ = with_defaults(*options.quantize);
     if (options.recipe) choose_ = recipe_of(*options.recipe);
     // Of a model that is quantized in part, each new layer is noted by itself.

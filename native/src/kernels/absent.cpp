@@ -1,7 +1,10 @@
-// In place of all other files of this folder where there is no Highway.
+// In place of all other files of this folder where there is no Highway: nothing but halves.
 #include <stdexcept>
 
+#include "files/half.h"
+#include "kernels/attention.h"
 #include "kernels/quantized.h"
+#include "kernels/rows.h"
 
 namespace mlxnx::kernels {
 
@@ -20,8 +23,18 @@ void quantized_dot(const QuantizedMatrix&, const Rows&, std::int64_t, std::int64
 }
 std::int64_t many_rows() { refuse(); }
 void dequantize_rows(const QuantizedMatrix&, std::int64_t, std::int64_t, float*) { refuse(); }
-void widen(Float, const std::uint16_t*, std::int64_t, float*) { refuse(); }
-void narrow(const float*, std::int64_t, Float, std::uint16_t*) { refuse(); }
+std::int64_t attention_parts(const Attention&) { refuse(); }
+void attend(const Attention&, std::int64_t) { refuse(); }
+void normalize_rows(const Normalized&, std::int64_t, std::int64_t) { refuse(); }
+void turn_rows(const Turned&, std::int64_t, std::int64_t, const float*, const float*) { refuse(); }
+void widen(Float type, const std::uint16_t* from, std::int64_t count, float* to) {
+  for (std::int64_t i = 0; i < count; ++i)
+    to[i] = type == Float::kF16 ? files::f16_as_f32(from[i]) : files::bf16_as_f32(from[i]);
+}
+void narrow(const float* from, std::int64_t count, Float type, std::uint16_t* to) {
+  for (std::int64_t i = 0; i < count; ++i)
+    to[i] = type == Float::kF16 ? files::f32_as_f16(from[i]) : files::f32_as_bf16(from[i]);
+}
 std::vector<std::string> kinds_of_vectors() { return {}; }
 void use_vectors(const std::string&) { refuse(); }
 

@@ -22,6 +22,12 @@ std::vector<Tensor> Cache::tensors() const {
   return all;
 }
 
+void Cache::evaluate(std::initializer_list<Tensor> others) const {
+  std::vector<Tensor> all = tensors();
+  all.insert(all.end(), others.begin(), others.end());
+  eval(all);
+}
+
 std::size_t Cache::byte_size() const {
   std::size_t bytes = 0;
   for (const Tensor& tensor : tensors()) bytes += tensor.byte_size();

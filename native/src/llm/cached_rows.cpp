@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "mlxnx/mlxnx.h"
+#include "tensor/in_place.h"
 
 namespace mlxnx::llm::rows {
 namespace {
@@ -66,10 +67,18 @@ CachedRows grown(const CachedRows& all, std::int64_t by) {
   });
 }
 
-CachedRows with(const CachedRows& all, std::int64_t at, const CachedRows& some) {
-  return pairs(all, some, [&](const Tensor& whole, const Tensor& piece) {
-    return put_slice(whole, {0, 0, at, 0}, piece);
-  });
+void put(CachedRows& all, std::int64_t at, const CachedRows& some) {
+  const auto put_piece = [&](Tensor& whole, const Tensor& piece) {
+    if (!tensors::put_in_place(whole, {0, 0, at, 0}, piece))
+      whole = put_slice(whole, {0, 0, at, 0}, piece);
+  };
+  if (all.dense) put_piece(*all.dense, *some.dense);
+  if (!all.quantized) return;
+  Quantized& to = *all.quantized;
+  const Quantized& from = *some.quantized;
+  put_piece(to.weight, from.weight);
+  put_piece(to.scales, from.scales);
+  if (to.biases) put_piece(*to.biases, *from.biases);
 }
 
 CachedRows in_form_of(const CachedRows& like, const Tensor& dense) {

@@ -14,8 +14,8 @@ CachedRows part(const CachedRows& all, std::int64_t from, std::int64_t count);
 CachedRows joined(const CachedRows& first, const CachedRows& second);
 /// With as many rows of zeros behind.
 CachedRows grown(const CachedRows& all, std::int64_t by);
-/// With those of `some` from `at` on in place of its own.
-CachedRows with(const CachedRows& all, std::int64_t at, const CachedRows& some);
+/// Puts `some` from `at` on in place of its own rows: in their memory where nobody else has them.
+void put(CachedRows& all, std::int64_t at, const CachedRows& some);
 /// Dense rows in the form of `like`.
 CachedRows in_form_of(const CachedRows& like, const Tensor& dense);
 CachedRows quantized(const CachedRows& dense, const KvQuantization& form);

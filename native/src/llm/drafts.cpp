@@ -35,7 +35,9 @@ class ModelDrafts final : public Drafts {
                                   {.axes = Axes{1}});
       auto [next, mine] = random::split(key_);
       key_ = next;
-      guesses.push_back(sample(logprobs(last), sampler_, mine).item<std::uint32_t>());
+      const Tensor guess = sample(logprobs(last), sampler_, mine);
+      cache_.evaluate({guess});
+      guesses.push_back(guess.item<std::uint32_t>());
       given = {guesses.back()};
     }
     known_ = tokens;

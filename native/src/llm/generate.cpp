@@ -55,7 +55,7 @@ std::size_t feed_part(const Model& model, std::span<const std::uint32_t> ids,
   const auto some = ids.first(std::min(step, ids.size()));
   model.forward(row_of(some), cache);
   quantize_cache(cache, options);
-  eval(cache.tensors());
+  cache.evaluate();
   return some.size();
 }
 
@@ -206,6 +206,8 @@ struct TokenGenerator::State {
       pending = step(reshape(current.id, {1, 1}), &current.id);
       async_eval({pending->id, pending->logprobs});
       ++fed;
+    } else {
+      cache.evaluate({current.id, current.logprobs});
     }
     return GeneratedToken{current.id.item<std::uint32_t>(), current.logprobs};
   }

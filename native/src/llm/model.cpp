@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/configured_type.h"
+#include "io/quantization_settings.h"
 #include "llm/encoder.h"
 #include "llm/module.h"
 #include "llm/sanitize.h"
@@ -25,11 +27,22 @@ const Family& family_in(const Config& config) {
   return family_of(type);
 }
 
+void quantize(Module& module, const Quantization& form) {
+  const std::int64_t group = form.group_size.value_or(64);
+  module.visit_matrices([&](const std::string& name, Tensor& weight, nn::WeightForm& own) {
+    if (weight.shape().back() % group == 0) nn::weights::quantize(weight, own, form, name);
+  });
+}
+
 }  // namespace
 
 Model::Model(std::shared_ptr<const Module> module, Config config, std::string_view family)
     : module_(std::move(module)), config_(std::move(config)), family_(family) {
   layers_ = module_->make_cache().size();
+  // Weights that are known to be there are multiplied with at once.
+  std::vector<Tensor> weights;
+  for (auto& [name, tensor] : named_tensors()) weights.push_back(std::move(tensor));
+  eval(weights);
 }
 
 Model Model::load(const std::filesystem::path& path, const LoadOptions& options) {
@@ -46,13 +59,21 @@ Model Model::load(const Checkpoint& checkpoint, const LoadOptions& options) {
   if (family.sanitize != nullptr) family.sanitize(weights, config);
   nn::weights::load(*module, weights, config, true);
   if (options.adapter) nn::weights::load(*module, Adapter::read(*options.adapter));
+  weights.clear();  // what they were made of may go as they are evaluated
   return {std::move(module), checkpoint.config(), family.name};
 }
 
 Model Model::random(const Config& config, const Tensor& key) {
   const Family& family = family_in(config);
   Maker maker(key);
-  return {family.make(config, maker), config, family.name};
+  std::unique_ptr<Module> module = family.make(config, maker);
+  const DType type = io::configured_type(config).value_or(DType::f32);
+  module->visit_tensors([&](const std::string&, Tensor& tensor) {
+    if (is_float(tensor.dtype())) tensor = as_type(tensor, type);
+  });
+  if (config.holds_object("quantization"))
+    quantize(*module, io::form_of(config.get<Config>("quantization")));
+  return {std::move(module), config, family.name};
 }
 
 const Config& Model::config() const { return config_; }

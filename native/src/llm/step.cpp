@@ -31,7 +31,7 @@ void append(CachedRows& all, std::int64_t length, const CachedRows& some, std::i
     const std::int64_t more = (count + kBlock - 1) / kBlock * kBlock;
     all = rows::grown(rows::part(all, 0, length), more);
   }
-  all = rows::with(all, length, some);
+  rows::put(all, length, some);
 }
 
 // The rows of a window in the order of their tokens.
@@ -93,8 +93,8 @@ Attended Step::attend(std::size_t layer, const Tensor& keys, const Tensor& value
       cache.length = window;
     }
     if (cache.next < cache.keep || cache.next >= window) cache.next = cache.keep;
-    cache.keys = rows::with(cache.keys, cache.next, new_keys);
-    cache.values = rows::with(cache.values, cache.next, new_values);
+    rows::put(cache.keys, cache.next, new_keys);
+    rows::put(cache.values, cache.next, new_values);
     ++cache.next;
     ++cache.lost;
   } else {

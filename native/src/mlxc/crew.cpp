@@ -1,8 +1,11 @@
 #include "mlxc/crew.h"
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
+
+#include "mlxc/blas_library.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -63,6 +66,12 @@ void Crew::help(std::uint32_t seen) {
     inside_.fetch_sub(1);
     inside_.notify_one();
   }
+}
+
+int threads_for(double multiplications) {
+  constexpr double kLeast = 1 << 21;
+  return std::clamp(static_cast<int>(std::min(multiplications / kLeast, 1024.0)), 1,
+                    blas_threads());
 }
 
 }  // namespace mlxnx::mlxc

@@ -59,4 +59,8 @@ class Crew {
   std::atomic<std::uint32_t> inside_{0};  // helpers that may be at `work_`
 };
 
+/// The threads that so many multiplications of a kernel are worth: each should get some 0.1
+/// milliseconds of them, and there are no more than a BLAS gets.
+int threads_for(double multiplications);
+
 }  // namespace mlxnx::mlxc

@@ -168,8 +168,13 @@ bool divides_safely(const Source& b) {
 
 }  // namespace
 
+// What MLX computes with halves it computes in f32 and rounds.
 Array unary(Unary op, const Array& a) {
   using enum Unary;
+  if (is_half(a.mlx_type()) && op != k_copy) {
+    const Array wide = widened(a);
+    return wide.empty() ? Array() : narrowed(unary(op, wide), a.mlx_type());
+  }
   switch (op) {
     case k_abs:
       return map<Numbers>(a, []<typename T>(T x) {
@@ -260,6 +265,11 @@ Array unary(Unary op, const Array& a) {
 
 Array binary(Binary op, const Array& left, const Array& right) {
   using enum Binary;
+  const mlx_dtype type = left.mlx_type();
+  if (is_half(type) && right.mlx_type() == type && op != k_matmul) {
+    const Array a = widened(left), b = widened(right);
+    return a.empty() || b.empty() ? Array() : narrowed(binary(op, a, b), type);
+  }
   const Source a(left);
   const Source b(right);
   if (!a || !b) return {};
@@ -339,7 +349,7 @@ Array where(const Array& condition, const Array& on_true, const Array& on_false)
   if (!mask || !a || !b || mask.type != MLX_BOOL || a.type != b.type) return {};
   const Broadcast<3> all({&mask, &a, &b});
   if (!all.fits) return {};
-  return with_type(a.type, [&]<typename T>() -> Array {
+  return with_type(is_half(a.type) ? MLX_UINT16 : a.type, [&]<typename T>() -> Array {
     Array out = result(all.shape, a.type);
     if (out.empty()) return out;
     T* to = elements<T>(out);
@@ -375,6 +385,14 @@ bool is_defined(T value) {
 }  // namespace
 
 Array astype(const Array& a, mlx_dtype type) {
+  if (is_half(a.mlx_type()) && a.mlx_type() != type) {
+    const Array wide = widened(a);
+    return wide.empty() || type == MLX_FLOAT32 ? wide : astype(wide, type);
+  }
+  if (is_half(type)) {
+    const Array wide = a.mlx_type() == MLX_FLOAT32 ? a : astype(a, MLX_FLOAT32);
+    return wide.empty() || !Source(wide) ? Array() : narrowed(wide, type);
+  }
   const Source in(a);
   if (!in) return {};
   return with_type(in.type, [&]<typename T>() {

@@ -159,7 +159,7 @@ Array updated(const Along& along, const Array& values, Combine combine) {
   if (!along.valid || !from || from.type != along.in.type ||
       !std::ranges::equal(from.shape, along.where.shape))
     return {};
-  return with_type(from.type, [&]<typename T>() -> Array {
+  return with_type(is_half(from.type) ? MLX_UINT16 : from.type, [&]<typename T>() -> Array {
     Array out = result(along.in.shape, along.in.type);
     if (out.empty()) return out;
     T* to = elements<T>(out);
@@ -191,7 +191,7 @@ Array put_along_axis(const Array& a, const Array& indices, const Array& values, 
 }
 
 Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis) {
-  if (a.is_bool()) return {};
+  if (a.is_bool() || is_half(a.mlx_type())) return {};
   return updated(Along(a, indices, axis), values, []<typename T>(T old, T value) {
     return static_cast<T>(wrapping(old) + wrapping(value));
   });

@@ -74,6 +74,9 @@ Array shaped(Shaped op, const Array& a, const Ints& numbers);
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides);
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
                    const Ints& strides);
+/// Writes `update` where it belongs in the memory of `a`, which no other array may use meanwhile.
+/// Returns: whether it did; not for large updates, and what is not there or not in rows.
+bool update_in_place(Array& a, const Array& update, const Ints& start);
 Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
                            const Ints& axes);
 Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, const Array& value);

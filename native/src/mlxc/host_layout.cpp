@@ -8,6 +8,7 @@
 
 #include "mlxc/host_kernels.h"
 #include "mlxc/host_source.h"
+#include "mlxc/memory_of_arrays.h"
 
 namespace mlxnx::mlxc::host {
 namespace {
@@ -181,6 +182,33 @@ struct Cuts {
   }
 };
 
+// A slice of what is large or not in rows: a copy of a few elements, else a view.
+Array part(const Array& a, const Ints& start, const Ints& stop, const Ints& steps) {
+  const std::size_t rank = a.rank();
+  if (a.block() != nullptr || rank == 0 || rank > HostBlock::kMostRank || !is_computed(a))
+    return {};
+  if (start.size() != rank || stop.size() != rank || steps.size() != rank) return {};
+  constexpr std::int64_t kMostSize = std::numeric_limits<int>::max();
+  if (a.size() == 0 || a.size() > kMostSize) return {};
+  const auto own = strides_of(a);
+  Dims shape, strides;
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = 0; i < rank; ++i) {
+    if (steps.data()[i] <= 0) return {};
+    const Cut axis = cut(start.data()[i], stop.data()[i], steps.data()[i], a.shape()[i]);
+    if (axis.start < 0 || axis.length <= 0) return {};
+    shape.push_back(static_cast<int>(axis.length));
+    strides.push_back(axis.length > 1 ? static_cast<int>(steps.data()[i] * own[i]) : 0);
+    offset += axis.start * own[i];
+  }
+  Array out = result(shape, a.mlx_type());
+  if (out.empty()) return part_of(a, offset, shape, strides);
+  const auto skipped = offset * static_cast<std::ptrdiff_t>(mlx_dtype_size(a.mlx_type()));
+  copy_strided(a.mlx_type(), shape, static_cast<const std::byte*>(data_pointer(a)) + skipped,
+               strides, out.host_data(), row_major(shape));
+  return out;
+}
+
 // The elements that one reduced axis, or several as one, folds into one.
 template <typename R, typename T, typename F>
 Array folded(const Source& in, std::span<const int> kept, const std::array<Dims, 2>& strides,
@@ -248,9 +276,11 @@ Array shaped(Shaped op, const Array& a, const Ints& numbers) {
 
 Array slice(const Array& a, const Ints& start, const Ints& stop, const Ints& strides) {
   const Source in(a);
-  if (!in) return {};
+  if (!in) return part(a, start, stop, strides);
   const Cuts cuts(in.shape, start, stop, strides);
-  return cuts.valid ? gathered(in, cuts.shape, cuts.strides, cuts.offset) : Array();
+  if (!cuts.valid) return {};
+  Array out = gathered(in, cuts.shape, cuts.strides, cuts.offset);
+  return out.empty() ? part(a, start, stop, strides) : out;
 }
 
 Array slice_update(const Array& a, const Array& update, const Ints& start, const Ints& stop,
@@ -264,6 +294,26 @@ Array slice_update(const Array& a, const Array& update, const Ints& start, const
   if (part.empty() || out.empty()) return {};
   put(out, cuts.offset, cuts.strides, Source(part));
   return out;
+}
+
+bool update_in_place(Array& a, const Array& update, const Ints& start) {
+  if (a.block() != nullptr || a.size() > std::numeric_limits<int>::max()) return false;
+  const Source piece(update);
+  if (!piece || piece.type != a.mlx_type() || piece.shape.size() != a.rank()) return false;
+  if (!is_computed(a) || !is_row_contiguous(a) || !is_sole_user(a)) return false;
+  const std::span<const int> whole = a.shape();
+  const Dims strides = row_major(whole);
+  std::ptrdiff_t offset = 0;
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    const int first = start.data()[i];
+    if (first < 0 || first > whole[i] - piece.shape[i]) return false;
+    offset += static_cast<std::ptrdiff_t>(first) * strides[i];
+  }
+  auto* const data = const_cast<std::byte*>(static_cast<const std::byte*>(data_pointer(a)));
+  const auto skipped = offset * static_cast<std::ptrdiff_t>(mlx_dtype_size(piece.type));
+  copy_strided(piece.type, piece.shape, piece.data, row_major(piece.shape), data + skipped,
+               strides);
+  return true;
 }
 
 Array slice_update_dynamic(const Array& a, const Array& update, const Array& start,
@@ -393,6 +443,10 @@ Array arange(double start, double stop, double step, mlx_dtype type) {
 }
 
 Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
+  if (is_half(a.mlx_type())) {
+    const Array wide = widened(a);
+    return wide.empty() ? Array() : narrowed(reduce(op, wide, axes, keep_axes), a.mlx_type());
+  }
   const Source in(a);
   if (!in || in.shape.empty() || in.size == 0) return {};
   const std::size_t rank = in.shape.size();
@@ -432,6 +486,10 @@ Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
 }
 
 Array arg_reduce(Arg op, const Array& a, int axis, bool keep_axis) {
+  if (is_half(a.mlx_type())) {
+    const Array wide = widened(a);
+    return wide.empty() ? Array() : arg_reduce(op, wide, axis, keep_axis);
+  }
   const Source in(a);
   const std::size_t rank = in.shape.size();
   if (!in || in.size == 0 || axis_of(axis, rank) >= rank) return {};

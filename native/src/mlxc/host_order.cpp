@@ -114,6 +114,10 @@ Array scan(Scan op, const Array& a, int axis, bool reverse, bool inclusive) {
 }
 
 Array sort(Sort op, const Array& a, int axis) {
+  if (is_half(a.mlx_type())) {
+    const Array wide = widened(a);
+    return wide.empty() ? Array() : narrowed(sort(op, wide, axis), a.mlx_type());
+  }
   const Source in(a);
   const Runs runs(in.shape, axis);
   if (!in || !runs.valid || in.size == 0) return {};

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "kernels/floats.h"
 #include "mlxc/host_kernels.h"
 
 namespace mlxnx::mlxc {
@@ -35,6 +36,33 @@ Source::Source(const Array& array) {
 Array result(std::span<const int> shape, mlx_dtype type) {
   if (!HostBlock::fits(shape, type)) return {};
   return Array::host(shape, type);
+}
+
+namespace {
+
+kernels::Float float_of(mlx_dtype type) {
+  return type == MLX_FLOAT16 ? kernels::Float::kF16 : kernels::Float::kBf16;
+}
+
+}  // namespace
+
+Array widened(const Array& halves) {
+  const Source in(halves);
+  Array out = in ? result(in.shape, MLX_FLOAT32) : Array();
+  if (out.empty()) return out;
+  kernels::widen(float_of(in.type), in.as<std::uint16_t>(), static_cast<std::int64_t>(in.size),
+                 elements<float>(out));
+  return out;
+}
+
+Array narrowed(Array a, mlx_dtype type) {
+  if (a.empty() || a.mlx_type() != MLX_FLOAT32) return a;
+  const Source in(a);
+  Array out = result(in.shape, type);
+  if (out.empty()) return out;
+  kernels::narrow(in.as<float>(), static_cast<std::int64_t>(in.size), float_of(type),
+                  elements<std::uint16_t>(out));
+  return out;
 }
 
 Dims row_major(std::span<const int> shape) {

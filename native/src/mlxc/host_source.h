@@ -93,6 +93,14 @@ T* elements(Array& array) {
   return reinterpret_cast<T*>(array.host_data());
 }
 
+inline bool is_half(mlx_dtype type) { return type == MLX_FLOAT16 || type == MLX_BFLOAT16; }
+
+/// Halves as f32, which holds each of them; empty where they can't be read here.
+Array widened(const Array& halves);
+
+/// Numbers of f32, which are there, rounded to halves; anything else, such as masks, as it is.
+Array narrowed(Array a, mlx_dtype type);
+
 /// Integers wrap, which C++ promises for unsigned ones only.
 template <typename T>
 auto wrapping(T value) {

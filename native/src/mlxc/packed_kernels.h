@@ -1,15 +1,10 @@
-// Quantized matrices by kernels of our own, as arrays: at once where a scope computes at once and
-// all operands are there, else as nodes of MLX's graph. Weights may be of any size then, since they
-// are only read; the left operand has to be small.
+// Quantized matrices by kernels of our own (kernel_node.h), as arrays. Weights may be of any size
+// to be computed with at once, since they are only read; the left operand has to be small.
 #pragma once
 
 #include "mlxc/graph.h"
 
 namespace mlxnx::mlxc {
-
-/// Whether there are such kernels: on the CPU of Linux, where the build has Highway. Without,
-/// nothing below may be called. `MLXNX_KERNELS=0` turns them off.
-bool has_packed_kernels();
 
 /// Whether kernels know scales of this form as they are: affine ones of f32, f16 or bf16, with
 /// biases of the same type, and all others.

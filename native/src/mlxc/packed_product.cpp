@@ -35,12 +35,6 @@ constexpr std::int64_t kManyRows = 24;
 constexpr std::int64_t kBlock = 1 << 16;
 // Floats of a panel: it stays in a core's cache while it is multiplied.
 constexpr std::int64_t kPanel = 1 << 17;
-// Weights that each thread should get to multiply with up to four rows: some 0.1 milliseconds.
-constexpr double kLeastWeights = 1 << 21;
-
-int threads_for(double weights) {
-  return std::clamp(static_cast<int>(std::min(weights / kLeastWeights, 1024.0)), 1, blas_threads());
-}
 
 // body(first, count) for parts of `size` on as many threads.
 template <typename Body>
@@ -65,6 +59,7 @@ void multiply_few(const QuantizedMatrix& w, const float* x, std::int64_t rows, f
     from.data = arranged.get();
   }
   const double weights = static_cast<double>(w.rows) * static_cast<double>(w.columns);
+  // Up to four rows take the time of one.
   const int threads = threads_for(weights * static_cast<double>((rows + 3) / 4));
   const std::int64_t block = std::max<std::int64_t>(kBlock / w.columns / 4 * 4, 16);
   // More parts than threads, so that a thread which others hold up costs less.

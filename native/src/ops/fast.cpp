@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "mlxc/host_kernels.h"
+#include "mlxc/kernel_node.h"
+#include "mlxc/row_kernels.h"
 #include "mlxc/row_softmax.h"
 #include "ops/composed.h"
 #include "ops/fast_rules.h"
@@ -28,25 +30,51 @@ Array zeros(const Call& call) {
   return broadcast_to_shape(constant(std::int64_t{0}, type), call.output().shape);
 }
 
-// ---- norms
-
 Array optional_as(const Call& call, std::optional<std::size_t> i, DType type) {
   return i ? operand_as(call, *i, type) : Array();
 }
 
+// Whether a kernel of our own serves, on the CPU.
+bool has_kernel(const Call& call) {
+  return mlxc::has_kernels() && call.output().dtype != DType::f64;
+}
+
+// An operand as a kernel takes it: what it knows as it is, else f32.
+Array kernel_operand(const Call& call, std::size_t i) {
+  const DType type = call.dtype(i);
+  const bool is_known = type == DType::f32 || type == DType::f16 || type == DType::bf16;
+  return is_known ? operand(call, i) : operand_as(call, i, DType::f32);
+}
+
+Array optional_for_kernel(const Call& call, std::optional<std::size_t> i) {
+  return i ? kernel_operand(call, *i) : Array();
+}
+
+// ---- norms
+
+Array normalize(const Call& call, std::optional<std::size_t> weight,
+                std::optional<std::size_t> bias, bool is_centered) {
+  return mlxc::normalize_rows(
+      kernel_operand(call, 0), optional_for_kernel(call, weight), optional_for_kernel(call, bias),
+      {is_centered, call.attr<double>("eps")}, call.output().shape, call.output().dtype);
+}
+
 Array eval_rms_norm(const Call& call) {
   if (is_empty(call.shape(0))) return zeros(call);
-  if (on_cpu()) return build_composed(call);
-  const DType type = call.output().dtype;
   const std::optional<std::size_t> weight =
       call.size() > 1 ? std::optional<std::size_t>(1) : std::nullopt;
+  if (on_cpu()) return has_kernel(call) ? normalize(call, weight, {}, false) : build_composed(call);
+  const DType type = call.output().dtype;
   return mlxc::fast_rms_norm(operand_as(call, 0, type), optional_as(call, weight, type),
                              call.attr<double>("eps"));
 }
 
 Array eval_layer_norm(const Call& call) {
   if (is_empty(call.shape(0))) return zeros(call);
-  if (on_cpu()) return build_composed(call);
+  if (on_cpu()) {
+    if (!has_kernel(call)) return build_composed(call);
+    return normalize(call, layer_norm_weight(call), layer_norm_bias(call), true);
+  }
   const DType type = call.output().dtype;
   return mlxc::fast_layer_norm(
       operand_as(call, 0, type), optional_as(call, layer_norm_weight(call), type),
@@ -57,13 +85,18 @@ Array eval_layer_norm(const Call& call) {
 
 Array eval_rope(const Call& call) {
   if (is_empty(call.shape(0))) return zeros(call);
-  if (on_cpu()) return build_composed(call);
+  const bool is_on_cpu = on_cpu();
+  if (is_on_cpu && !has_kernel(call)) return build_composed(call);
   const auto* const base = call.attr_if<double>("base");
-  return mlxc::fast_rope(
-      operand_as(call, 0, call.output().dtype), operand_as(call, 1, DType::s32),
-      call.size() == 3 ? operand_as(call, 2, DType::f32) : Array(),
-      {static_cast<int>(call.attr<std::int64_t>("dims")), call.attr<bool>("traditional"),
-       base != nullptr ? std::optional(*base) : std::nullopt, call.attr<double>("scale")});
+  const mlxc::RopeForm form{
+      static_cast<int>(call.attr<std::int64_t>("dims")), call.attr<bool>("traditional"),
+      base != nullptr ? std::optional(*base) : std::nullopt, call.attr<double>("scale")};
+  const Array offset = operand_as(call, 1, DType::s32);
+  const Array frequencies = call.size() == 3 ? operand_as(call, 2, DType::f32) : Array();
+  const auto& [type, shape] = call.output();
+  if (is_on_cpu)
+    return mlxc::turn_rows(kernel_operand(call, 0), offset, frequencies, form, shape, type);
+  return mlxc::fast_rope(operand_as(call, 0, type), offset, frequencies, form);
 }
 
 // ---- attention
@@ -109,9 +142,24 @@ Array eval_softmax(const Call& call) {
   return is_in_order ? result : mlxc::transpose_axes(result, back);
 }
 
+// By our kernel. It lets queries before the first key see nothing, where others see all alike.
+Array attend(const Call& call) {
+  const bool is_causal = call.attr<bool>("causal");
+  if (is_causal && call.shape(0)[2] > call.shape(1)[2]) return build_composed(call);
+  Array seen;
+  if (const auto mask = attention_mask(call)) {
+    const bool is_bool = call.dtype(*mask) == DType::u8;
+    seen = is_bool ? operand_mask(call, *mask) : operand_as(call, *mask, DType::f32);
+  }
+  return mlxc::attend(kernel_operand(call, 0), kernel_operand(call, 1), kernel_operand(call, 2),
+                      {call.attr<double>("scale"), is_causal}, seen,
+                      optional_as(call, attention_sinks(call), DType::f32), call.output().shape,
+                      call.output().dtype);
+}
+
 Array eval_attention(const Call& call) {
   if (is_empty(call.output().shape) || is_empty(call.shape(1))) return zeros(call);
-  if (on_cpu()) return build_composed(call);
+  if (on_cpu()) return has_kernel(call) ? attend(call) : build_composed(call);
   const DType type = call.output().dtype;
   const auto mask = attention_mask(call), sinks = attention_sinks(call);
   Array seen;

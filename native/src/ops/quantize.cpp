@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "mlxc/kernel_node.h"
 #include "mlxc/packed_kernels.h"
 #include "ops/composed.h"
 #include "ops/index_values.h"
@@ -127,7 +128,7 @@ Packed packed_operand(const Call& call, const Quantization& form, std::size_t fi
 
 // ---- kernels of our own
 
-bool has_kernels() { return on_cpu() && mlxc::has_packed_kernels(); }
+bool has_kernels() { return on_cpu() && mlxc::has_kernels(); }
 
 bool is_kernel_type(DType type) {
   return type == DType::f32 || type == DType::f16 || type == DType::bf16;

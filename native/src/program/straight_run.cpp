@@ -11,7 +11,7 @@
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/kernel_compiler.h"
-#include "mlxc/packed_kernels.h"
+#include "mlxc/kernel_node.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
@@ -89,7 +89,7 @@ struct Costs {
   bool add_quantized(const Instruction& instruction, std::span<const TensorType> types) {
     const std::string_view name = instruction.op->name;
     const bool is_product = name == "fast:quantized_dot" || name == "fast:gather_quantized_dot";
-    if (!mlxc::has_packed_kernels() || (!is_product && name != "fast:dequantize")) return false;
+    if (!mlxc::has_kernels() || (!is_product && name != "fast:dequantize")) return false;
     const auto size = [&types](ValueId id) {
       return static_cast<double>(element_count(types[id].shape));
     };

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <string>
+
 #include "error_of.h"
 #include "llm/tiny_models.h"
 #include "mlxnx/error.h"
@@ -78,6 +81,17 @@ TEST(Model, WantsTokensOfTheVocabulary) {
   EXPECT_THROW(model.forward(outside, cache), ValueError);
   EXPECT_THROW(model.forward(Tensor(1), cache), ShapeError);
   EXPECT_THROW(model.forward(tensor({{1.5}}), cache), TypeError);
+}
+
+TEST(Model, OfSettingsAloneHasTheirTypeAndQuantization) {
+  const llm::Model model =
+      tiny_llama(R"("torch_dtype": "bfloat16", "quantization": {"bits": 4, "group_size": 32})");
+  std::map<std::string, DType> types;
+  for (const auto& [name, tensor] : model.named_tensors()) types.emplace(name, tensor.dtype());
+  EXPECT_EQ(types.at("model.norm.weight"), DType::bf16);
+  EXPECT_EQ(types.at("model.layers.0.mlp.up_proj.weight"), DType::u32);
+  EXPECT_EQ(types.at("model.layers.0.mlp.up_proj.scales"), DType::bf16);
+  EXPECT_EQ(logits_of(model, {1, 2}).dtype(), DType::bf16);
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "error_of.h"
 #include "mlxc/host_kernels.h"
+#include "mlxc/kernel_node.h"
 #include "mlxc/packed_kernels.h"
 #include "mlxnx/mlxnx.h"
 #include "ops/quantized_forms.h"
@@ -142,7 +143,7 @@ bool is_ready(const Tensor& tensor) { return tensor.node().ready.load(); }
 
 // However many weights there are.
 TEST(QuantizedDot, IsComputedAtOnceWhereRowsAreFew) {
-  if (!mlxc::has_packed_kernels() || !mlxc::AtOnceScope::is_allowed()) GTEST_SKIP();
+  if (!mlxc::has_kernels() || !mlxc::AtOnceScope::is_allowed()) GTEST_SKIP();
   const Quantization form{.bits = 4, .group_size = 32};
   for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     const Quantized w = quantize(as_type(weights_for(form, {2, 5000}), type), form);

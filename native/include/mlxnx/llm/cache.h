@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -79,8 +80,11 @@ class Cache {
   /// Quantizes the keys and values of all attentions without a window.
   /// Throws: ShapeError for groups that don't divide the heads' size.
   void quantize(const KvQuantization& form);
-  /// All tensors, for `eval`.
   std::vector<Tensor> tensors() const;
+  /// Evaluates `others`, such as the next token, and all that the cache holds, in one evaluation. A
+  /// cache that is known to be there takes the next token at once on a CPU: in its own memory, and
+  /// without a graph.
+  void evaluate(std::initializer_list<Tensor> others = {}) const;
 };
 
 }  // namespace mlxnx::llm

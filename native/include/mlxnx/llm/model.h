@@ -43,7 +43,8 @@ class Model {
   static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
   static Model load(const Checkpoint& checkpoint, const LoadOptions& options = {});
 
-  /// A model by its settings alone, whose weights are drawn by `key` (u32[2]).
+  /// A model by its settings alone, whose weights are drawn by `key` (u32[2]); of the type that
+  /// `dtype` or `torch_dtype` names, f32 otherwise, and quantized as `quantization` says of all.
   ///
   ///     Model::random(Config::parse(R"({"model_type": "llama", …})"), random::key(7));
   static Model random(const Config& config, const Tensor& key);

@@ -1,7 +1,10 @@
-// Nodes of MLX's graph with our kernels for quantized matrices.
+// Nodes of MLX's graph with our kernels.
+#include "mlxc/kernel_node.h"
+
 #include <memory>
 #include <stdexcept>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "mlx/allocator.h"
@@ -11,21 +14,20 @@
 #include "mlxc/check.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
-#include "mlxc/packed_node.h"
 
 namespace {
 
 namespace core = mlx::core;
 
 using mlxnx::mlxc::Array;
-using mlxnx::mlxc::PackedOperand;
-using mlxnx::mlxc::PackedTask;
+using mlxnx::mlxc::KernelMemory;
+using mlxnx::mlxc::KernelTask;
 
 mlx_dtype type_of(const core::array& array) {
   // Only the types that kernels tell apart.
   if (array.dtype() == core::float16) return MLX_FLOAT16;
   if (array.dtype() == core::bfloat16) return MLX_BFLOAT16;
-  return MLX_FLOAT32;
+  return array.dtype() == core::bool_ ? MLX_BOOL : MLX_FLOAT32;
 }
 
 core::Dtype dtype_of(mlx_dtype type) {
@@ -38,23 +40,27 @@ struct Memory {
   void* data;
   mlx_dtype type;
   std::vector<int> shape;
+  std::vector<std::int64_t> strides;
 
   explicit Memory(const core::array& array)
       : data(const_cast<char*>(array.data<char>())),
         type(type_of(array)),
-        shape(array.shape().begin(), array.shape().end()) {}
-  operator PackedOperand() const { return {data, type, shape}; }
+        shape(array.shape().begin(), array.shape().end()) {
+    if (!array.flags().row_contiguous)
+      strides.assign(array.strides().begin(), array.strides().end());
+  }
+  operator KernelMemory() const { return {data, type, shape, strides}; }
 };
 
-void run_in_memory(const PackedTask& task, const std::vector<Memory>& operands,
+void run_in_memory(const KernelTask& task, const std::vector<Memory>& operands,
                    const Memory& result) {
-  const std::vector<PackedOperand> all(operands.begin(), operands.end());
-  run(task, all, result);
+  const std::vector<KernelMemory> all(operands.begin(), operands.end());
+  std::visit([&](const auto& one) { run(one, all, result); }, task);
 }
 
-class Packed : public core::UnaryPrimitive {
+class KernelPrimitive : public core::UnaryPrimitive {
  public:
-  Packed(core::Stream stream, PackedTask task)
+  KernelPrimitive(core::Stream stream, KernelTask task)
       : core::UnaryPrimitive(stream), task_(std::move(task)) {}
 
   void eval_cpu(const std::vector<core::array>& inputs, core::array& out) override {
@@ -69,15 +75,15 @@ class Packed : public core::UnaryPrimitive {
     encoder.dispatch(run_in_memory, task_, std::move(operands), Memory(out));
   }
   void eval_gpu(const std::vector<core::array>&, core::array&) override {
-    throw std::runtime_error("kernels for packed matrices run on the CPU");
+    throw std::runtime_error("our kernels run on the CPU");
   }
-  const char* name() const override { return "Packed"; }
+  const char* name() const override { return "Kernel"; }
   bool is_equivalent(const core::Primitive& other) const override {
-    return task_ == static_cast<const Packed&>(other).task_;
+    return task_ == static_cast<const KernelPrimitive&>(other).task_;
   }
 
  private:
-  PackedTask task_;
+  KernelTask task_;
 };
 
 const core::array& node_of(const Array& array) {
@@ -86,15 +92,16 @@ const core::array& node_of(const Array& array) {
 
 }  // namespace
 
-Array mlxnx::mlxc::packed_node(const PackedTask& task, std::span<const Array* const> operands,
+Array mlxnx::mlxc::kernel_node(const KernelTask& task, std::span<const Array* const> operands,
                                std::span<const int> shape, mlx_dtype type) {
   std::vector<core::array> inputs;
-  for (const Array* const operand : operands) inputs.push_back(node_of(contiguous(*operand)));
+  for (const Array* const operand : operands)
+    inputs.push_back(node_of(takes_strides(task) ? *operand : contiguous(*operand)));
   const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
   ++thread_state.nodes;
-  auto node =
-      std::make_unique<core::array>(core::Shape(shape.begin(), shape.end()), dtype_of(type),
-                                    std::make_shared<Packed>(stream, task), std::move(inputs));
+  auto node = std::make_unique<core::array>(core::Shape(shape.begin(), shape.end()), dtype_of(type),
+                                            std::make_shared<KernelPrimitive>(stream, task),
+                                            std::move(inputs));
   Array result = Array::adopt({node.release()});
   check_fits(result);
   return result;

@@ -1,0 +1,100 @@
+// Arrays that kernels of src/kernels compute: at once where a scope computes at once and all
+// operands are there, else as a node of MLX's graph.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <variant>
+
+#include "kernels/floats.h"
+#include "mlxc/array.h"
+#include "mlxc/graph.h"
+
+namespace mlxnx::mlxc {
+
+/// Whether there are such kernels: on the CPU of Linux, where the build has Highway. Without,
+/// nothing of them may be called. `MLXNX_KERNELS=0` turns them off.
+bool has_kernels();
+
+// What kernels are told besides their operands.
+
+/// Operands: x (but for kWeights), words, scales, for affine biases, then the numbers of both sides
+/// (kChosenProduct) or a global scale (kWeights, where there is one).
+struct PackedTask {
+  enum class Kind : std::uint8_t { kProduct, kChosenProduct, kWeights };
+  Kind kind = Kind::kProduct;
+  std::string mode;
+  int group_size = 0, bits = 0;
+  bool transpose = true;
+  bool operator==(const PackedTask&) const = default;
+};
+
+/// Operands: queries, keys, values, then a mask and sinks where there are.
+struct AttentionTask {
+  double scale = 1;
+  bool causal = false, has_mask = false, has_sinks = false;
+  bool operator==(const AttentionTask&) const = default;
+};
+
+/// Operands: x, then a weight and a bias where there are.
+struct NormTask {
+  bool is_centered = false, has_weight = false, has_bias = false;
+  double eps = 0;
+  bool operator==(const NormTask&) const = default;
+};
+
+/// Operands: x, offsets of s32, frequencies where there is no base.
+struct RopeTask {
+  std::int64_t dims = 0;
+  bool is_traditional = false;
+  std::optional<double> base;
+  double scale = 1;
+  bool operator==(const RopeTask&) const = default;
+};
+
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, RopeTask>;
+
+/// An operand or the result as memory.
+struct KernelMemory {
+  void* data = nullptr;
+  mlx_dtype type = MLX_FLOAT32;
+  std::span<const int> shape;
+  std::span<const std::int64_t> strides;  ///< in elements; none where it lies in rows
+};
+
+inline kernels::Float float_of(mlx_dtype type) {
+  using kernels::Float;
+  return type == MLX_FLOAT16 ? Float::kF16 : type == MLX_BFLOAT16 ? Float::kBf16 : Float::kF32;
+}
+
+inline std::int64_t count_of(std::span<const int> shape) {
+  std::int64_t count = 1;
+  for (const int dim : shape) count *= dim;
+  return count;
+}
+
+using KernelOperands = std::span<const KernelMemory>;
+
+void run(const PackedTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const AttentionTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const NormTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const RopeTask& task, KernelOperands operands, const KernelMemory& result);
+
+/// Whether a kernel takes operands whose elements do not lie in rows; others get copies.
+inline bool takes_strides(const KernelTask& task) {
+  return std::holds_alternative<AttentionTask>(task);
+}
+
+/// What the kernel makes of the operands, of `shape`, which has elements, and `type`: f32, f16 or
+/// bf16. Operands from `large` on are only read, and may be of any size to be computed with at
+/// once.
+Array compute(const KernelTask& task, std::span<const Array* const> operands, std::size_t large,
+              const Ints& shape, DType type);
+
+/// The node. Implemented in mlx_hooks.
+Array kernel_node(const KernelTask& task, std::span<const Array* const> operands,
+                  std::span<const int> shape, mlx_dtype type);
+
+}  // namespace mlxnx::mlxc

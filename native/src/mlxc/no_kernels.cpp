@@ -1,0 +1,34 @@
+#include <stdexcept>
+
+#include "mlxc/kernel_node.h"
+#include "mlxc/packed_kernels.h"
+#include "mlxc/row_kernels.h"
+
+namespace mlxnx::mlxc {
+
+namespace {
+[[noreturn]] void refuse() { throw std::logic_error("there are no kernels of our own here"); }
+}  // namespace
+
+bool has_kernels() { return false; }
+bool takes_scales(const PackedMatrices&) { return false; }
+Array packed_product(const Array&, const PackedMatrices&, const PackedForm&, bool,
+                     const ChosenMatrices*, const Ints&, DType) {
+  refuse();
+}
+Array packed_weights(const PackedMatrices&, const PackedForm&, const Array*, const Ints&, DType) {
+  refuse();
+}
+Array attend(const Array&, const Array&, const Array&, const AttentionForm&, const Array&,
+             const Array&, const Ints&, DType) {
+  refuse();
+}
+Array normalize_rows(const Array&, const Array&, const Array&, const NormForm&, const Ints&,
+                     DType) {
+  refuse();
+}
+Array turn_rows(const Array&, const Array&, const Array&, const RopeForm&, const Ints&, DType) {
+  refuse();
+}
+
+}  // namespace mlxnx::mlxc
