@@ -1,6 +1,7 @@
 #include "mlxnx/nn/activations.h"
 
 #include <cmath>
+#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -30,8 +31,13 @@ struct Sides {
       : is_positive(greater(x, 0)), negative_part(select(is_positive, 0, x)) {}
 };
 
-// The product, and its limit where a gate that is shut meets an infinity.
-Tensor gated(const Tensor& x, const Tensor& gate) { return select(equal(gate, 0), 0, x * gate); }
+// The product, and its limit 0 where a gate that is shut meets minus infinity.
+Tensor gated(const Tensor& x, const Tensor& gate) {
+  const double lowest = x.dtype() == DType::f16   ? -65504.0
+                        : x.dtype() == DType::f64 ? std::numeric_limits<double>::lowest()
+                                                  : -3.3895313892515355e38;  // f32 and bf16 have it
+  return max(x, Tensor(lowest, x.dtype())) * gate;
+}
 
 Tensor between(const Tensor& x, double low, double high) {
   return select(less_equal(x, low), low, select(greater_equal(x, high), high, x));
