@@ -42,7 +42,7 @@ int cache_prompt(const Options& options) {
   const llm::Cache cache = llm::prefill(model.model(), prompt, asked);
   line.clear();
   interrupt.end_if_interrupted();
-  llm::save_prompt_cache(options.file, cache, {{"model", options.model.model}});
+  llm::save_prompt_cache(options.file, cache, {{"model", options.model.model}}, prompt);
   print(fmt::format("{}: {} tokens, {}\n", options.file, prompt.size(),
                     bytes_text(cache.byte_size())));
   return 0;

@@ -75,7 +75,8 @@ class Conversation {
       : options_(options),
         model_(std::move(model)),
         asked_(options.generation.options(model_)),
-        system_(options.system_prompt) {
+        system_(options.system_prompt),
+        memory_(std::make_shared<llm::PromptCache>(model_.model())) {
     reset();
   }
 
@@ -114,10 +115,7 @@ class Conversation {
     asked.tokens.on_prompt = [&](std::uint64_t, std::uint64_t) {
       return !interrupt.is_interrupted();
     };
-    auto [cache, known] =
-        memory_.take(model_.model(), prompt, {.max_kv_size = asked.tokens.max_kv_size});
-    const auto rest = prompt.begin() + static_cast<std::ptrdiff_t>(known);
-    llm::TextGenerator generator(model_, {rest, prompt.end()}, asked, std::move(cache));
+    llm::TextGenerator generator(model_, prompt, asked, memory_);
     std::string text;
     while (!interrupt.is_interrupted()) {
       const auto piece = generator.next();
@@ -128,17 +126,8 @@ class Conversation {
     }
     print("\n");
     flush_output();
-    remember({prompt.begin(), rest}, generator.tokens());
     messages_.push_back({{"role", "assistant"}, {"content", text}});
     if (options_.has_statistics) fmt::print(stderr, "{}\n", statistics(generator.stats()));
-  }
-
-  void remember(std::vector<std::uint32_t> tokens, const llm::TokenGenerator& generator) {
-    const auto& own = generator.tokens();
-    const std::size_t cached = generator.cached_tokens();
-    tokens.insert(tokens.end(), own.begin(),
-                  own.begin() + static_cast<std::ptrdiff_t>(std::min(cached, own.size())));
-    if (cached <= own.size()) memory_.put(generator.cache(), std::move(tokens));
   }
 
   const Options& options_;
@@ -146,7 +135,7 @@ class Conversation {
   llm::TextOptions asked_;
   std::string system_;
   json messages_;
-  llm::PromptCache memory_;
+  std::shared_ptr<llm::PromptCache> memory_;
 };
 
 // A line that begins with a slash. Answers whether to go on.

@@ -151,8 +151,8 @@ Action add_embed(CLI::App& app) {
       ->type_name("TEXT");
   app.add_option("-o,--output", options->output,
                  "Writes a .npy or .safetensors file, and prints nothing");
-  const std::map<std::string, llm::Pooling> poolings = {
-      {"mean", llm::Pooling::kMean}, {"cls", llm::Pooling::kCls}, {"last", llm::Pooling::kLast}};
+  std::map<std::string, llm::Pooling> poolings;
+  for (const llm::Pooling pooling : llm::kPoolings) poolings.emplace(name(pooling), pooling);
   app.add_option(
          "--pooling", options->pooling,
          "Which tokens make the vector: mean, cls (the first) or last; unless given, as the "

@@ -171,10 +171,12 @@ llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const
 
 std::string statistics(const llm::GenerationStats& stats) {
   std::string text = fmt::format(
-      "Prompt: {} tokens, {:.3f} tokens-per-sec\n"
+      "Prompt: {} tokens, {:.3f} tokens-per-sec{}\n"
       "Generation: {} tokens, {:.3f} tokens-per-sec\n"
       "Peak memory: {:.3f} GB",
-      stats.prompt_tokens, stats.prompt_tps(), stats.generation_tokens, stats.generation_tps(),
+      stats.prompt_tokens - stats.cached_tokens, stats.prompt_tps(),
+      stats.cached_tokens > 0 ? fmt::format("; {} more were known", stats.cached_tokens) : "",
+      stats.generation_tokens, stats.generation_tps(),
       static_cast<double>(stats.peak_memory) / 1e9);
   if (stats.accepted_drafts > 0)
     text += fmt::format("\nGuessed: {} of the tokens", stats.accepted_drafts);

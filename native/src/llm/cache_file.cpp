@@ -2,12 +2,14 @@
 // part of the fourth layer. Numbers are scalars, what is absent an empty tensor, and the header
 // says which is which.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <charconv>
 #include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "llm/cached_rows.h"
 #include "mlxnx/error.h"
@@ -94,6 +96,23 @@ class Writer {
   std::size_t count_ = 0;
 };
 
+constexpr std::string_view kTokens = "0.tokens";
+
+std::string text_of(std::span<const std::uint32_t> tokens) {
+  return fmt::format("{}", fmt::join(tokens, " "));
+}
+
+std::vector<std::uint32_t> tokens_of(std::string_view text) {
+  std::vector<std::uint32_t> tokens;
+  for (const char *at = text.data(), *const end = at + text.size(); at != end;) {
+    if (!tokens.empty() && *at++ != ' ') throw FormatError("its list of tokens is none");
+    const auto [rest, error] = std::from_chars(at, end, tokens.emplace_back());
+    if (error != std::errc()) throw FormatError("its list of tokens is none");
+    at = rest;
+  }
+  return tokens;
+}
+
 class Reader {
  public:
   Reader(const TensorFile& file) : file_(file) {}
@@ -170,7 +189,11 @@ SavedCache read(const TensorFile& file) {
   SavedCache saved;
   const auto& header = file.metadata();
   for (const auto& [name, text] : header) {
-    if (name.starts_with("0.")) saved.metadata.emplace(name.substr(2), text);
+    if (name == kTokens) {
+      saved.tokens = tokens_of(text);
+    } else if (name.starts_with("0.")) {
+      saved.metadata.emplace(name.substr(2), text);
+    }
   }
   Reader reader(file);
   for (std::size_t number = 0;; ++number) {
@@ -179,19 +202,27 @@ SavedCache read(const TensorFile& file) {
     saved.cache.layers.push_back(reader.layer(number, kind->second, saved.cache.offset));
   }
   if (saved.cache.layers.empty()) throw FormatError("it holds no cache of mlx-lm's");
+  // Recurrent layers alone don't say.
+  if (saved.cache.offset == 0) saved.cache.offset = std::ssize(saved.tokens);
+  if (!saved.tokens.empty() && std::cmp_not_equal(saved.tokens.size(), saved.cache.offset)) {
+    throw FormatError(fmt::format("it tells of {} tokens, and holds {}", saved.tokens.size(),
+                                  saved.cache.offset));
+  }
   return saved;
 }
 
 }  // namespace
 
 void save_prompt_cache(const std::filesystem::path& path, const Cache& cache,
-                       const std::map<std::string, std::string>& metadata) {
+                       const std::map<std::string, std::string>& metadata,
+                       std::span<const std::uint32_t> tokens) {
   if (!cache.left_padding.empty())
     throw ArgumentError("[save_prompt_cache] the cache is that of a batch of padded texts");
   Writer writer;
   for (std::size_t layer = 0; layer < cache.layers.size(); ++layer)
     writer.layer(layer, cache.layers[layer], cache.offset);
   for (const auto& [key, text] : metadata) writer.header.emplace("0." + key, text);
+  if (!tokens.empty()) writer.header.emplace(kTokens, text_of(tokens));
   save_safetensors(path, writer.tensors, writer.header);
 }
 

@@ -21,6 +21,7 @@ struct EmbeddingModel::Parts {
   std::variant<Model, std::unique_ptr<const Encoder>> model;
   Tokenizer tokenizer;
   EmbedOptions defaults;
+  std::size_t bytes = 0;
 
   std::int64_t most_tokens() const {
     const auto* encoder = std::get_if<std::unique_ptr<const Encoder>>(&model);
@@ -33,12 +34,8 @@ namespace {
 using nlohmann::json;
 using Ids = std::vector<std::uint32_t>;
 
-constexpr std::pair<Pooling, std::string_view> kPoolings[] = {
-    {Pooling::kMean, "mean"}, {Pooling::kCls, "cls"}, {Pooling::kLast, "last"}};
-
-std::unique_ptr<const Encoder> load_encoder(const EncoderFamily& family,
-                                            const Checkpoint& checkpoint,
-                                            const LoadOptions& options) {
+std::unique_ptr<Encoder> load_encoder(const EncoderFamily& family, const Checkpoint& checkpoint,
+                                      const LoadOptions& options) {
   if (options.adapter) throw UnsupportedError("[load] encoders take no adapters");
   Maker maker;
   std::unique_ptr<Encoder> encoder = family.make(checkpoint.config(), maker);
@@ -203,7 +200,7 @@ Tensor pooled(const Tensor& rows, const Tensor& weights, bool is_normalized) {
 }  // namespace
 
 std::string_view name(Pooling pooling) {
-  return std::ranges::find(kPoolings, pooling, [](const auto& row) { return row.first; })->second;
+  return pooling == Pooling::kMean ? "mean" : pooling == Pooling::kCls ? "cls" : "last";
 }
 
 EmbeddingModel::EmbeddingModel(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}
@@ -218,16 +215,27 @@ EmbeddingModel EmbeddingModel::load(const Checkpoint& checkpoint, const LoadOpti
                         .normalize = true};
   take_modules(checkpoint.path(), defaults);
   Tokenizer tokenizer = checkpoint.tokenizer();
-  auto parts = std::make_shared<Parts>(
-      family == nullptr
-          ? Parts{Model::load(checkpoint, options), std::move(tokenizer), defaults}
-          : Parts{load_encoder(*family, checkpoint, options), std::move(tokenizer), defaults});
+  std::size_t bytes = 0;
+  const auto loaded = [&]() -> decltype(Parts::model) {
+    if (family == nullptr) {
+      Model model = Model::load(checkpoint, options);
+      for (const auto& [name, tensor] : model.named_tensors()) bytes += tensor.byte_size();
+      return model;
+    }
+    std::unique_ptr<Encoder> encoder = load_encoder(*family, checkpoint, options);
+    encoder->visit_tensors(
+        [&](const std::string&, Tensor& tensor) { bytes += tensor.byte_size(); });
+    return encoder;
+  };
+  auto parts = std::make_shared<Parts>(Parts{loaded(), std::move(tokenizer), defaults});
+  parts->bytes = bytes;
   parts->defaults.max_length = max_length_of(checkpoint, parts->most_tokens());
   return EmbeddingModel(std::move(parts));
 }
 
 const EmbedOptions& EmbeddingModel::defaults() const { return parts_->defaults; }
 const Tokenizer& EmbeddingModel::tokenizer() const { return parts_->tokenizer; }
+std::size_t EmbeddingModel::byte_size() const { return parts_->bytes; }
 
 std::vector<std::uint32_t> EmbeddingModel::tokens(std::string_view text,
                                                   std::optional<std::int64_t> max_length) const {

@@ -125,17 +125,20 @@ struct TokenGenerator::State {
   std::size_t thought_from = 0;
   std::deque<std::uint32_t> forced;
 
-  State(Model which, Ids all, GenerateOptions how, std::optional<Cache> memory)
+  State(Model which, Ids all, GenerateOptions how, std::optional<Cache> memory, std::size_t known)
       : model(std::move(which)),
         options(std::move(how)),
         cache(memory ? std::move(*memory) : model.make_cache({.max_kv_size = options.max_kv_size})),
         tokens(std::move(all)),
+        fed(known),
         prompt(tokens.size()) {
     require(!tokens.empty(), "the prompt is empty: it needs a token at least");
     check(options);
+    require(known < prompt && std::cmp_less_equal(known, cache.offset),
+            "the cache holds all of the prompt, or not what is said to be known of it");
     require(cache.left_padding.empty(), "the cache is that of a batch");
     const std::optional<std::int64_t> context = context_of(model.config());
-    const std::int64_t given = cache.offset + std::ssize(tokens);
+    const std::int64_t given = cache.offset + std::ssize(tokens) - static_cast<std::int64_t>(known);
     if (context && given > *context && !options.max_kv_size) {
       throw ArgumentError(
           fmt::format("[generate] the prompt makes {} tokens, and the model knows {} positions: "
@@ -300,9 +303,10 @@ struct TokenGenerator::State {
 };
 
 TokenGenerator::TokenGenerator(Model model, std::vector<std::uint32_t> prompt,
-                               GenerateOptions options, std::optional<Cache> cache)
+                               GenerateOptions options, std::optional<Cache> cache,
+                               std::size_t known)
     : state_(std::make_unique<State>(std::move(model), std::move(prompt), std::move(options),
-                                     std::move(cache))) {}
+                                     std::move(cache), known)) {}
 TokenGenerator::TokenGenerator(TokenGenerator&&) noexcept = default;
 TokenGenerator& TokenGenerator::operator=(TokenGenerator&&) noexcept = default;
 TokenGenerator::~TokenGenerator() = default;

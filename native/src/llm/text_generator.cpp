@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "llm/stop_texts.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
+#include "mlxnx/llm/prompt_cache.h"
 #include "mlxnx/llm/text_model.h"
 
 namespace mlxnx::llm {
@@ -38,6 +40,8 @@ std::string_view name(FinishReason reason) {
 }
 
 struct TextGenerator::State {
+  std::shared_ptr<PromptCache> memory;
+  GenerateOptions form;  ///< what of the options the memory looks at
   std::vector<std::uint32_t> ends;
   std::int64_t max_tokens;
   TokenGenerator tokens;
@@ -48,14 +52,41 @@ struct TextGenerator::State {
   bool is_over = false;
 
   State(const TextModel& model, std::vector<std::uint32_t> prompt, TextOptions options,
-        std::optional<Cache> cache)
+        std::optional<Cache> cache, std::size_t known)
       : ends(ends_of(model, options)),
         max_tokens(options.tokens.max_tokens),
-        tokens(model.model(), std::move(prompt), std::move(options.tokens), std::move(cache)),
+        tokens(model.model(), std::move(prompt), std::move(options.tokens), std::move(cache),
+               known),
         detokenizer(model.tokenizer(), {.skip_special = options.skip_special_tokens}),
         stop(std::move(options.stop)) {
     stats.prompt_tokens = tokens.tokens().size();
+    stats.cached_tokens = known;
     reset_peak_memory();
+  }
+
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    try {
+      remember();
+    } catch (const std::exception&) {
+      // The next prompt is read anew.
+    }
+  }
+
+  void remember() {
+    if (const auto whose = std::exchange(memory, nullptr)) whose->put(tokens, form);
+  }
+
+  /// Does a step, after whose failure the cache is of no use.
+  template <typename Step>
+  auto safely(const Step& step) {
+    try {
+      return step();
+    } catch (...) {
+      memory = nullptr;
+      throw;
+    }
   }
 
   void measure() {
@@ -71,6 +102,7 @@ struct TextGenerator::State {
 
   TextPiece last(TextPiece piece, FinishReason reason) {
     is_over = true;
+    remember();
     if (!stop.is_found()) piece.text += stop.push(detokenizer.finish()) + stop.finish();
     piece.finish_reason = reason;
     return piece;
@@ -98,17 +130,35 @@ struct TextGenerator::State {
 };
 
 TextGenerator::TextGenerator(TextModel model, std::vector<std::uint32_t> prompt,
-                             TextOptions options, std::optional<Cache> cache)
-    : state_(std::make_unique<State>(model, std::move(prompt), std::move(options),
-                                     std::move(cache))) {}
+                             TextOptions options, std::optional<Cache> cache, std::size_t known)
+    : state_(std::make_unique<State>(model, std::move(prompt), std::move(options), std::move(cache),
+                                     known)) {}
+
+TextGenerator::TextGenerator(TextModel model, std::vector<std::uint32_t> prompt,
+                             TextOptions options, std::shared_ptr<PromptCache> memory) {
+  if (memory->model() != model.model())
+    throw ArgumentError("[generate] the cache is that of another model: make one for this model");
+  PromptCache::Beginning beginning = memory->take(prompt, options.tokens);
+  const GenerateOptions form{.max_kv_size = options.tokens.max_kv_size,
+                             .kv_quantization = options.tokens.kv_quantization,
+                             .quantized_kv_start = options.tokens.quantized_kv_start};
+  state_ = std::make_unique<State>(model, std::move(prompt), std::move(options),
+                                   std::move(beginning.cache), beginning.known);
+  memory->release();
+  state_->form = form;
+  state_->memory = std::move(memory);
+}
+
 TextGenerator::TextGenerator(TextGenerator&&) noexcept = default;
 TextGenerator& TextGenerator::operator=(TextGenerator&&) noexcept = default;
 TextGenerator::~TextGenerator() = default;
 
 std::optional<PromptProgress> TextGenerator::prefill_part() {
-  return state_->tokens.prefill_part();
+  return state_->safely([&] { return state_->tokens.prefill_part(); });
 }
-std::optional<TextPiece> TextGenerator::next() { return state_->next(); }
+std::optional<TextPiece> TextGenerator::next() {
+  return state_->safely([&] { return state_->next(); });
+}
 const GenerationStats& TextGenerator::stats() const { return state_->stats; }
 const TokenGenerator& TextGenerator::tokens() const { return state_->tokens; }
 

@@ -51,6 +51,7 @@ struct CacheOptions {
 struct KvQuantization {
   std::int64_t bits = 8;
   std::int64_t group_size = 64;
+  bool operator==(const KvQuantization&) const = default;
 };
 
 /// The memory of a model over one batch of texts. A value: a copy is a snapshot that stays what it

@@ -6,6 +6,7 @@
 //     Tensor cosines = dot(vectors, transpose(vectors));    // f32[3][3]
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -27,6 +28,7 @@ enum class Pooling : std::uint8_t {
   kCls,   ///< the first, which is of a token [CLS] or <s>
   kLast,  ///< the last
 };
+inline constexpr Pooling kPoolings[] = {Pooling::kMean, Pooling::kCls, Pooling::kLast};
 /// "mean", "cls" or "last".
 std::string_view name(Pooling pooling);
 
@@ -55,6 +57,8 @@ class EmbeddingModel {
   /// With all that is not given filled in; `max_length` may be absent, where any length is taken.
   const EmbedOptions& defaults() const;
   const Tokenizer& tokenizer() const;
+  /// Bytes of the weights.
+  std::size_t byte_size() const;
   /// The tokens of a text, cut to `max_length`. Throws: ArgumentError for text that is not UTF-8,
   /// and for a length that leaves no room for what the tokenizer puts around a text.
   std::vector<std::uint32_t> tokens(std::string_view text,

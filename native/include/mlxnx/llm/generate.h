@@ -74,11 +74,12 @@ struct GeneratedToken {
 /// destroyed, and nothing goes on in the background but the next token on a GPU.
 class TokenGenerator {
  public:
-  /// `cache` may hold tokens that come before the prompt.
-  /// Throws: ArgumentError for an empty prompt and for options out of their range.
-  /// mlx-lm: generate_step, speculative_generate_step
+  /// `cache` may hold tokens that come before the prompt, and behind these `known` tokens of the
+  /// prompt itself, which are not computed again.
+  /// Throws: ArgumentError for a prompt without any token that is not known, and for options out of
+  /// their range. mlx-lm: generate_step, speculative_generate_step
   TokenGenerator(Model model, std::vector<std::uint32_t> prompt, GenerateOptions options = {},
-                 std::optional<Cache> cache = std::nullopt);
+                 std::optional<Cache> cache = std::nullopt, std::size_t known = 0);
   TokenGenerator(TokenGenerator&&) noexcept;
   TokenGenerator& operator=(TokenGenerator&&) noexcept;
   ~TokenGenerator();

@@ -66,6 +66,9 @@ class Model {
   /// The same before the head: what the last norm answers, `[batch, length, size]`.
   Tensor hidden(const Tensor& tokens, Cache& cache) const;
 
+  /// Whether they are copies of one model.
+  friend bool operator==(const Model& a, const Model& b) { return a.module_ == b.module_; }
+
   /// The weights by mlx-lm's names.
   nn::NamedTensors named_tensors() const;
   /// With changes of low rank made part of the matrices that they are beside; quantized ones are

@@ -5,26 +5,32 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "mlxnx/llm/cache.h"
+#include "mlxnx/llm/generate.h"
 #include "mlxnx/llm/model.h"
 
 namespace mlxnx::llm {
 
-/// Writes a cache into a .safetensors file in mlx-lm's layout, with texts of one's own beside it.
+/// Writes a cache into a .safetensors file in mlx-lm's layout, with texts of one's own beside it,
+/// and with the tokens that it holds, where they are known.
 /// Throws: ArgumentError for the cache of a batch, and when the file can't be written.
 /// mlx-lm: save_prompt_cache
 ///
 ///     save_prompt_cache("context.safetensors", cache, {{"model", "SmolLM2"}});
 void save_prompt_cache(const std::filesystem::path& path, const Cache& cache,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       std::span<const std::uint32_t> tokens = {});
 
 struct SavedCache {
   Cache cache;
   std::map<std::string, std::string> metadata;
+  std::vector<std::uint32_t> tokens = {};  ///< none where the file does not say
 };
 
 /// Throws: FormatError, with the file's name, for what is no such file and tensors that contradict
@@ -32,34 +38,62 @@ struct SavedCache {
 /// mlx-lm: load_prompt_cache
 SavedCache load_prompt_cache(const std::filesystem::path& path);
 
-/// The memory of a conversation: what the next prompt begins with need not be computed again.
+/// The memory of a conversation: what the next prompt begins with need not be computed again. Any
+/// thread may use it; texts that are under way at the same time begin with what is remembered then,
+/// and what the last of them to end knows is remembered.
 ///
-///     PromptCache memory;
-///     auto [cache, known] = memory.take(model, prompt);
-///     TokenGenerator tokens(model, rest_of(prompt, known), {}, cache);
+///     auto memory = std::make_shared<PromptCache>(model.model());
+///     TextGenerator first(model, prompt, {}, memory);
 ///     …
-///     memory.put(tokens.cache(), all_tokens);
+///     TextGenerator second(model, longer_prompt, {}, memory);
 class PromptCache {
  public:
-  PromptCache() = default;
-  /// What a cache holds already: these tokens.
-  PromptCache(Cache cache, std::vector<std::uint32_t> tokens) {
-    put(std::move(cache), std::move(tokens));
-  }
+  explicit PromptCache(Model model) : model_(std::move(model)) {}
 
-  /// A cache that holds the first tokens of `prompt`, all but one at most, and how many.
-  std::pair<Cache, std::size_t> take(const Model& model, const std::vector<std::uint32_t>& prompt,
-                                     const CacheOptions& options = {}) const;
-  /// Remembers a cache and the tokens that it holds. Caches that can't be trimmed are remembered
-  /// beside those before them, `most` in all, so that a prompt may go on from an earlier one.
-  void put(Cache cache, std::vector<std::uint32_t> tokens, std::size_t most = 4);
-  void clear() { entries_.clear(); }
+  /// A cache that holds the beginning of a prompt, and how many tokens of it.
+  struct Beginning {
+    Cache cache;
+    std::size_t known = 0;
+  };
+
+  const Model& model() const { return model_; }
+  /// What is remembered of `prompt`, all but one of its tokens at most, by caches of the form that
+  /// the options ask for.
+  Beginning take(const std::vector<std::uint32_t>& prompt,
+                 const GenerateOptions& options = {}) const;
+  /// Remembers a cache and the tokens that it holds, those of `generator` unless given. Caches that
+  /// can't be trimmed are remembered beside those before them, `most` in all, so that a prompt may
+  /// go on from an earlier one.
+  void put(Cache cache, std::vector<std::uint32_t> tokens, const GenerateOptions& options = {},
+           std::size_t most = 4);
+  void put(const TokenGenerator& generator, const GenerateOptions& options);
+  /// Forgets what the next `put` replaces anyway, so that the cache taken from it is nobody else's,
+  /// and is written in place.
+  void release();
+
+  /// The most tokens that one of the caches holds, and the bytes of all.
+  struct Info {
+    std::size_t tokens = 0, bytes = 0;
+  };
+  Info info() const;
 
  private:
+  /// Caches of one form may go on from each other.
+  struct Form {
+    std::optional<std::int64_t> max_kv_size;
+    std::optional<KvQuantization> quantization;
+    std::int64_t quantized_from = 0;
+    explicit Form(const GenerateOptions& options);
+    bool operator==(const Form&) const = default;
+  };
   struct Entry {
     Cache cache;
     std::vector<std::uint32_t> tokens;
+    Form form;
   };
+
+  Model model_;
+  mutable std::mutex mutex_;
   std::vector<Entry> entries_;
 };
 

@@ -21,6 +21,8 @@
 
 namespace mlxnx::llm {
 
+class PromptCache;  // mlxnx/llm/prompt_cache.h
+
 /// Options of `TextModel::chat_prompt`.
 struct ChatOptions {
   bool add_generation_prompt = true;    ///< ends with what begins an answer
@@ -106,12 +108,13 @@ struct TextPiece {
 /// How long it took, and how much memory.
 struct GenerationStats {
   std::size_t prompt_tokens = 0, generation_tokens = 0;
+  std::size_t cached_tokens = 0;  ///< of the prompt's: those that were known already
   double prompt_seconds = 0, generation_seconds = 0;
   std::size_t accepted_drafts = 0;  ///< tokens that were guessed
   std::size_t peak_memory = 0;      ///< bytes of tensors, the most since this began
 
   double prompt_tps() const {
-    return prompt_seconds > 0 ? double(prompt_tokens) / prompt_seconds : 0;
+    return prompt_seconds > 0 ? double(prompt_tokens - cached_tokens) / prompt_seconds : 0;
   }
   double generation_tps() const {
     return generation_seconds > 0 ? double(generation_tokens) / generation_seconds : 0;
@@ -123,7 +126,12 @@ class TextGenerator {
  public:
   /// Throws: as `TokenGenerator`, and ArgumentError for an end that the vocabulary has not.
   TextGenerator(TextModel model, std::vector<std::uint32_t> prompt, TextOptions options = {},
-                std::optional<Cache> cache = std::nullopt);
+                std::optional<Cache> cache = std::nullopt, std::size_t known = 0);
+  /// One that does not compute again what `memory` holds of the prompt. `memory` gets all of it
+  /// back when the text is over or given up, and nothing when it fails. Throws: as above, and
+  /// ArgumentError for the memory of another model.
+  TextGenerator(TextModel model, std::vector<std::uint32_t> prompt, TextOptions options,
+                std::shared_ptr<PromptCache> memory);
   TextGenerator(TextGenerator&&) noexcept;
   TextGenerator& operator=(TextGenerator&&) noexcept;
   ~TextGenerator();
