@@ -140,7 +140,7 @@ defmodule Mlx.MixProject do
           Mlx.NN.Training,
           Mlx.Optimizers
         ],
-        "Language models": [Mlx.LLM],
+        "Language models": [Mlx.LLM, Mlx.LLM.Cache, Mlx.LLM.Embedder],
         Files: [Mlx.Checkpoint, Mlx.GGUF, Mlx.Hub, Mlx.IO, Mlx.Quantized, Mlx.Safetensors],
         Core: [Mlx, Mlx.Device, Mlx.Dtype, Mlx.Memory, Mlx.Program, Mlx.Stream, Mlx.Tensor],
         Errors: [Mlx.Error, Mlx.FormatError, Mlx.HubError, Mlx.UnsupportedError]

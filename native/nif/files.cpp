@@ -57,10 +57,6 @@ Term term_of(ErlNifEnv* env, const Quantization& form) {
                           encode(env, form.group_size));
 }
 
-Term with_type(ErlNifEnv* env, const Tensor& tensor) {
-  return enif_make_tuple2(env, encode(env, tensor), encode(env, tensor.type()));
-}
-
 Term named(ErlNifEnv* env, const std::map<std::string, Tensor>& tensors) {
   std::vector<Term> pairs;
   for (const auto& [name, tensor] : tensors)

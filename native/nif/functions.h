@@ -16,6 +16,7 @@ std::span<const ErlNifFunc> nn_functions();
 std::span<const ErlNifFunc> file_functions();
 std::span<const ErlNifFunc> hub_functions();
 std::span<const ErlNifFunc> llm_functions();
+std::span<const ErlNifFunc> embedding_functions();
 
 /// Maps the atoms of all ops to their rows.
 void make_op_table(ErlNifEnv* env);
@@ -24,6 +25,7 @@ bool open_file_resources(ErlNifEnv* env, ErlNifResourceFlags flags);
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 bool open_hub_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 bool open_llm_resources(ErlNifEnv* env, ErlNifResourceFlags flags);
+bool open_embedding_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags);
 
 }  // namespace mlxnx::nif

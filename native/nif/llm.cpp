@@ -29,12 +29,21 @@
 namespace mlxnx::nif {
 namespace {
 
+using Memory = std::shared_ptr<llm::PromptCache>;
+
 struct Request {
   llm::TextModel model;
   std::vector<std::uint32_t> prompt;
   llm::TextOptions options;
-  std::optional<llm::Cache> cache;  ///< what comes before the prompt
-  std::optional<std::int64_t> top_logprobs;
+  std::optional<llm::Cache> cache = {};  ///< what comes before the prompt, and holds so much of it
+  std::size_t known = 0;
+  Memory memory = {};  ///< in place of a cache
+  std::optional<std::int64_t> top_logprobs = {};
+
+  llm::TextGenerator begin() const {
+    return memory ? llm::TextGenerator(model, prompt, options, memory)
+                  : llm::TextGenerator(model, prompt, options, cache, known);
+  }
 };
 
 // A text that grows. It belongs to no process: those that ask at once take turns.
@@ -43,7 +52,7 @@ class Generation {
   Generation(const Request& request, Where where)
       : where_(std::move(where)), top_logprobs_(request.top_logprobs) {
     const WhereScope scope(where_);
-    text_.emplace(request.model, request.prompt, request.options, request.cache);
+    text_.emplace(request.begin());
   }
 
   /// What comes next: `{:prompt, done, total}`, or `{:piece, token, text, reason, logprob, top}`
@@ -135,6 +144,10 @@ llm::TextModel Codec<llm::TextModel>::decode(ErlNifEnv* env, Term term) {
   return Resource<llm::TextModel>::get(env, term, "a language model");
 }
 
+Memory Codec<Memory>::decode(ErlNifEnv* env, Term term) {
+  return Resource<Memory>::get(env, term, "a cache of Mlx.LLM.new_cache/1");
+}
+
 namespace {
 
 std::vector<std::uint32_t> prompt_of(ErlNifEnv* env, const llm::TextModel& model, Term prompt,
@@ -143,13 +156,7 @@ std::vector<std::uint32_t> prompt_of(ErlNifEnv* env, const llm::TextModel& model
     const auto parts = decode_tuple(env, prompt, 2, "a prompt");
     return std::pair(decode<std::string>(env, parts[0]), parts[1]);
   }();
-  if (kind == "chat") {
-    if (!options.prompt_cache.empty()) {
-      throw ArgumentError(
-          ":prompt_cache goes with texts and tokens: what of the messages it holds can't be told");
-    }
-    return model.chat_prompt(json_of(env, content), options.chat);
-  }
+  if (kind == "chat") return model.chat_prompt(json_of(env, content), options.chat);
   if (kind == "tokens") return decode<std::vector<std::uint32_t>>(env, content);
   if (kind != "text") throw_unexpected(prompt, "a prompt");
   const std::string text = decode<std::string>(env, content);
@@ -165,9 +172,7 @@ bool llm_available(ErlNifEnv*) { return has_text(); }
 Term llm_load(ErlNifEnv* env, std::string path, std::optional<std::string> adapter, bool requantize,
               Where where) {
   const WhereScope scope(where);
-  llm::LoadOptions options{.requantize = requantize};
-  if (adapter) options.adapter = *adapter;
-  llm::TextModel model = llm::TextModel::load(path, options);
+  llm::TextModel model = llm::TextModel::load(path, load_options(adapter, requantize));
   std::size_t bytes = 0;
   for (const auto& [name, tensor] : model.model().named_tensors()) bytes += tensor.byte_size();
   return with_pressure(env, note_built(bytes),
@@ -204,10 +209,27 @@ Term llm_chat_prompt(ErlNifEnv* env, llm::TextModel model, Term messages, Term o
 Request request_of(ErlNifEnv* env, const llm::TextModel& model, Term prompt, Term options,
                    Asks asks) {
   const LlmOptions asked = decode_llm_options(env, options, asks);
-  std::optional<llm::Cache> cache;
-  if (!asked.prompt_cache.empty()) cache = llm::load_prompt_cache(asked.prompt_cache).cache;
-  return {model, prompt_of(env, model, prompt, asked), asked.text_options(model), std::move(cache),
-          asked.top_logprobs};
+  Request request{model, prompt_of(env, model, prompt, asked), asked.text_options(model)};
+  request.memory = asked.cache;
+  request.top_logprobs = asked.top_logprobs;
+  if (asked.prompt_cache.empty()) return request;
+  llm::SavedCache saved = llm::load_prompt_cache(asked.prompt_cache);
+  if (asks != Asks::kBoth) {
+    request.cache = std::move(saved.cache);
+    return request;
+  }
+  // Messages are the whole prompt, also what of them the file holds.
+  if (saved.tokens.empty()) {
+    throw ArgumentError(
+        ":prompt_cache: the file does not tell its tokens, so that messages can't go on with it; "
+        "files of cache_prompt do");
+  }
+  llm::PromptCache held(model.model());
+  held.put(std::move(saved.cache), std::move(saved.tokens), request.options.tokens);
+  llm::PromptCache::Beginning beginning = held.take(request.prompt, request.options.tokens);
+  request.cache = std::move(beginning.cache);
+  request.known = beginning.known;
+  return request;
 }
 
 Term llm_request(ErlNifEnv* env, llm::TextModel model, Term prompt, Term options, bool is_chat,
@@ -235,6 +257,7 @@ Term llm_stats(ErlNifEnv* env, Term generation) {
   const llm::GenerationStats& stats = *told;
   const std::pair<const char*, Term> members[] = {
       {"prompt_tokens", encode(env, Bytes{stats.prompt_tokens})},
+      {"cached_tokens", encode(env, Bytes{stats.cached_tokens})},
       {"generation_tokens", encode(env, Bytes{stats.generation_tokens})},
       {"prompt_seconds", encode(env, stats.prompt_seconds)},
       {"generation_seconds", encode(env, stats.generation_seconds)},
@@ -256,20 +279,37 @@ std::int64_t llm_cache_prompt(ErlNifEnv* env, llm::TextModel model, Term prompt,
                               std::string path, Where where) {
   const WhereScope scope(where);
   Request request = request_of(env, model, prompt, options, Asks::kAnswer);
+  if (request.memory)
+    throw ArgumentError("[cache_prompt] :cache is for answers: the file is the cache of a prompt");
   bool is_alive = true;
   request.options.tokens.on_prompt = [&](std::uint64_t, std::uint64_t) {
     return is_alive = enif_is_current_process_alive(env) != 0;
   };
   const llm::Cache cache =
       llm::prefill(model.model(), request.prompt, request.options.tokens, request.cache);
-  if (is_alive) llm::save_prompt_cache(path, cache);
+  // With another cache before the prompt, not all tokens are known.
+  if (is_alive)
+    llm::save_prompt_cache(path, cache, {},
+                           request.cache ? std::span<const std::uint32_t>() : request.prompt);
   return std::ssize(request.prompt);
+}
+
+// What later prompts of a conversation go on from.
+Term llm_new_cache(ErlNifEnv* env, llm::TextModel model) {
+  return Resource<Memory>::make(env, std::make_shared<llm::PromptCache>(model.model()));
+}
+
+// `{tokens, bytes}`
+Term llm_cache_info(ErlNifEnv* env, Memory memory) {
+  const llm::PromptCache::Info info = memory->info();
+  return enif_make_tuple2(env, encode(env, Bytes{info.tokens}), encode(env, Bytes{info.bytes}));
 }
 
 }  // namespace
 
 bool open_llm_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   return Resource<llm::TextModel>::open(env, "language_model", flags) &&
+         Resource<Memory>::open(env, "llm_cache", flags) &&
          Resource<Request>::open(env, "llm_request", flags) &&
          Resource<Generation>::open(env, "llm_generation", flags);
 }
@@ -289,6 +329,8 @@ std::span<const ErlNifFunc> llm_functions() {
       nif_function<"llm_stats", &llm_stats, NeverQuick{}>(),
       nif_function<"llm_close", &llm_close, NeverQuick{}>(),
       nif_function<"llm_cache_prompt", &llm_cache_prompt, NeverQuick{}>(),
+      nif_function<"llm_new_cache", &llm_new_cache>(),
+      nif_function<"llm_cache_info", &llm_cache_info>(),
   };
   return kFunctions;
 }

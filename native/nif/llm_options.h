@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "mlxnx/llm/prompt_cache.h"
 #include "mlxnx/llm/text_model.h"
 #include "nif/codec.h"
 
@@ -21,6 +23,7 @@ struct LlmOptions {
   std::int64_t kv_group_size = 64, num_draft_tokens = 3;
   std::optional<llm::TextModel> draft_model = {};
   std::string prompt_cache = {};  ///< a file
+  std::shared_ptr<llm::PromptCache> cache = {};
 
   /// Those about the text, for a model.
   llm::TextOptions text_options(const llm::TextModel& model) const;
@@ -29,6 +32,9 @@ struct LlmOptions {
 /// Which options may be given: about the answer, about how messages become a prompt, or both.
 enum class Asks : std::uint8_t { kAnswer = 1, kChat = 2, kBoth = 3 };
 
+/// How a model is loaded: with the adapter in a folder, and blocks of GGUF files packed or not.
+llm::LoadOptions load_options(const std::optional<std::string>& adapter, bool requantize);
+
 /// Throws: ArgumentError for an option that there is not, with the nearest one, and for values that
 /// are none of the option's.
 LlmOptions decode_llm_options(ErlNifEnv* env, Term options, Asks asks);
@@ -36,6 +42,10 @@ LlmOptions decode_llm_options(ErlNifEnv* env, Term options, Asks asks);
 template <>
 struct Codec<llm::TextModel> {
   static llm::TextModel decode(ErlNifEnv* env, Term term);
+};
+template <>
+struct Codec<std::shared_ptr<llm::PromptCache>> {
+  static std::shared_ptr<llm::PromptCache> decode(ErlNifEnv* env, Term term);
 };
 
 }  // namespace mlxnx::nif

@@ -70,7 +70,7 @@ int open_resources(ErlNifEnv* env, ErlNifResourceFlags flags) {
   const bool opened = open_tensor_resources(env, flags) && open_stream_resource(env, flags) &&
                       open_callback_resource(env, flags) && open_hub_resource(env, flags) &&
                       open_program_resource(env, flags) && open_file_resources(env, flags) &&
-                      open_llm_resources(env, flags);
+                      open_llm_resources(env, flags) && open_embedding_resource(env, flags);
   return opened ? 0 : 1;
 }
 
@@ -86,9 +86,10 @@ void unload(ErlNifEnv*, void*) {}
 
 std::vector<ErlNifFunc> all_functions() {
   std::vector<ErlNifFunc> all;
-  for (const auto& table : {tensor_functions(), op_functions(), callback_functions(),
-                            stream_functions(), device_functions(), program_functions(),
-                            nn_functions(), file_functions(), hub_functions(), llm_functions()}) {
+  for (const auto& table :
+       {tensor_functions(), op_functions(), callback_functions(), stream_functions(),
+        device_functions(), program_functions(), nn_functions(), file_functions(), hub_functions(),
+        llm_functions(), embedding_functions()}) {
     all.insert(all.end(), table.begin(), table.end());
   }
   return all;

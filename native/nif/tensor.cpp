@@ -210,6 +210,10 @@ Term Codec<Tensor>::encode(ErlNifEnv* env, Tensor tensor) {
   return Resource<TensorHandle>::make(env, std::move(tensor));
 }
 
+Term with_type(ErlNifEnv* env, const Tensor& tensor) {
+  return enif_make_tuple2(env, encode(env, tensor), encode(env, tensor.type()));
+}
+
 std::span<const ErlNifFunc> tensor_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"from_binary", &from_binary, &is_quick_from_binary>(),

@@ -109,6 +109,9 @@ struct Codec<Tensor> {
   static Term encode(ErlNifEnv* env, Tensor tensor);
 };
 
+/// `{tensor, {type, shape}}`
+Term with_type(ErlNifEnv* env, const Tensor& tensor);
+
 /// The NIF functions on single tensors and their data.
 std::span<const ErlNifFunc> tensor_functions();
 

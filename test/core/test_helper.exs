@@ -1,4 +1,11 @@
-for file <- ["handles.exs", "calls.exs", "gguf_files.exs", "vm.exs", "tiny_model.exs"] do
+for file <- [
+      "handles.exs",
+      "calls.exs",
+      "gguf_files.exs",
+      "vm.exs",
+      "tiny_model.exs",
+      "tiny_bert.exs"
+    ] do
   Code.require_file("support/#{file}", __DIR__)
 end
 

@@ -37,7 +37,10 @@ defmodule Mlx.LLM do
     * `:grammar`, `:regex` - the answer is of this grammar in Lark's notation, or what this regular expression matches as a whole
     * `:thinking_budget` - tokens between `<think>` and `</think>` at most
     * `:top_logprobs` - tells of each token how probable it was, and so many of the most probable ones
-    * `:prompt_cache` - a file of `cache_prompt!/4`, with which the prompt goes on
+    * `:prompt_cache` - a file of `cache_prompt!/4`, with which the prompt goes on. In chats, whose prompt is always whole, what of it the
+      file holds is not read again
+    * `:cache` - a cache of `new_cache/1`, which keeps what a conversation has come to: what the prompt, given whole, has in common with
+      the last one and its answer is not read again
     * `:max_kv_size` - tokens that attention remembers, the first four among them; default: all
     * `:kv_bits`, `:kv_group_size`, `:quantized_kv_start` - bits of what it remembers, numbers that share a scale (64), and from
       how many tokens on (0)
@@ -59,6 +62,7 @@ defmodule Mlx.LLM do
   """
 
   alias Mlx.{Argument, Files, NIF, Telemetry}
+  alias Mlx.LLM.{Cache, Embedder}
 
   @enforce_keys [:ref, :path]
   defstruct [:ref, :path]
@@ -93,9 +97,10 @@ defmodule Mlx.LLM do
           optional(:message) => message
         }
 
-  @typedoc "Tokens, the seconds they took and how many that is in a second, tokens that were guessed, and the most bytes that tensors took meanwhile."
+  @typedoc "Tokens, the seconds they took and how many that is in a second, tokens of the prompt that were known by a cache, tokens that were guessed, and the most bytes that tensors took meanwhile."
   @type stats :: %{
           prompt_tokens: non_neg_integer(),
+          cached_tokens: non_neg_integer(),
           generation_tokens: non_neg_integer(),
           prompt_seconds: float(),
           generation_seconds: float(),
@@ -145,26 +150,25 @@ defmodule Mlx.LLM do
   """
   @spec load!(Path.t(), keyword()) :: t
   def load!(path, options \\ []) do
-    Files.options!(options, [:adapter, :requantize, :hub], "load")
-    Argument.check_path!(path, "load")
+    {path, ref} = loaded!(path, options, &NIF.llm_load/4, "load")
+    %__MODULE__{ref: ref, path: path}
+  end
+
+  defp loaded!(path, options, native, owner) do
+    Files.options!(options, [:adapter, :requantize, :hub], owner)
+    Argument.check_path!(path, owner)
     {adapter, requantize?} = {options[:adapter], Keyword.get(options, :requantize, false)}
-    if adapter, do: Argument.check_path!(adapter, "load")
+    if adapter, do: Argument.check_path!(adapter, owner)
     fits? = is_boolean(requantize?)
-    Argument.check!(fits?, "load", ":requantize to be true or false", requantize?)
+    Argument.check!(fits?, owner, ":requantize to be true or false", requantize?)
 
     path =
       if NIF.hub_is_repository(path),
         do: Mlx.Hub.pull(path, Keyword.get(options, :hub, [])),
         else: path
 
-    ref =
-      Files.named("load", fn ->
-        path
-        |> NIF.llm_load(adapter, requantize?, Mlx.Stream.where())
-        |> Mlx.Memory.collected()
-      end)
-
-    %__MODULE__{ref: ref, path: path}
+    load = fn -> native.(path, adapter, requantize?, Mlx.Stream.where()) end
+    {path, owner |> Files.named(load) |> Mlx.Memory.collected()}
   end
 
   @doc """
@@ -345,6 +349,116 @@ defmodule Mlx.LLM do
     end)
   end
 
+  @doc """
+  Loads a model of embeddings: BERT, RoBERTa, XLM-RoBERTa or CamemBERT, or any model that `load!/2` loads, of which the rows before the
+  head are taken.
+
+  `path`, options and errors are those of `load!/2`; encoders take no `:adapter`, and come from folders only. How texts become vectors is
+  what the folder's files for sentence-transformers say: see `Mlx.LLM.Embedder`. Raises `Mlx.UnsupportedError` for steps in these
+  that are not known.
+
+  ## Examples
+
+      iex> Mlx.LLM.load_embedder!("tiny-bert")
+      #Mlx.LLM.Embedder<path: "tiny-bert", pooling: :mean, normalize: true, max_length: 16, ...>
+  """
+  @spec load_embedder!(Path.t(), keyword()) :: Embedder.t()
+  def load_embedder!(path, options \\ []) do
+    {path, {ref, {pooling, normalize, max_length}}} =
+      loaded!(path, options, &NIF.llm_embedder_load/4, "load_embedder")
+
+    %Embedder{
+      ref: ref,
+      path: path,
+      pooling: pooling,
+      normalize: normalize,
+      max_length: max_length
+    }
+  end
+
+  @doc """
+  A vector for each of the `texts`, in their order: a tensor of f32 and the shape `{number of texts, size}`, a lazy one of `Mlx.Backend`
+  where Nx is there, else an `Mlx.Tensor`.
+
+  Texts of alike length are computed together. A text without any token, which is empty and gets none from its tokenizer, has zeros.
+
+  ## Options
+
+  `nil` stands for the default, which is the embedder's.
+
+    * `:pooling` - what of the rows of a text's tokens becomes its vector: `:mean`, `:cls`, which is the first, or `:last`
+    * `:normalize` - whether vectors are brought to the length 1; their products are then cosines
+    * `:max_length` - tokens at which texts are cut, those that the tokenizer puts around them included
+    * `:batch_size` - texts at a time, at most; default 32. Who is killed meanwhile is heard of between two batches
+
+  Raises `ArgumentError` for no text, for what is no text in UTF-8, and for a `:max_length` beyond the model's positions.
+
+  ## Examples
+
+      iex> embedder = Mlx.LLM.load_embedder!("tiny-bert")
+      iex> vectors = Mlx.LLM.embed(embedder, ["The cat sleeps.", "Dogs run."])
+      iex> vectors.shape
+      {2, 8}
+  """
+  @spec embed(Embedder.t(), [String.t()], keyword()) :: Mlx.Tensor.like()
+  def embed(embedder, texts, options \\ []) do
+    ref =
+      case embedder do
+        %Embedder{ref: ref} when is_reference(ref) -> ref
+        other -> Argument.check!(false, "embed", "a model of Mlx.LLM.load_embedder!/2", other)
+      end
+
+    Argument.check!(is_list(texts), "embed", "a list of texts", texts)
+    Argument.check!(Keyword.keyword?(options), "embed", "a list of options", options)
+
+    Files.named("embed", fn ->
+      ref
+      |> NIF.llm_embed(texts, options, Mlx.Stream.where())
+      |> Mlx.Memory.collected()
+      |> Mlx.Tensor.wrap()
+    end)
+  end
+
+  @doc """
+  A cache for one conversation with `model`, empty: the option `:cache` of what `generate/3`, `chat/3` and their streams are asked, one
+  after the other.
+
+  Answers are what they are without it; only what is known of the prompt need not be read again. A prompt that goes on otherwise than the
+  last one costs what follows the first difference; models with recurrent layers or full windows, from which no token can be taken back,
+  go on from the end of one of the last four answers, or begin anew.
+
+  A text that is halted, or whose process is killed, leaves what it knew; one that fails leaves nothing. Texts that use a cache at the
+  same time begin with what it holds, if none of them has it in hand, and the last one to end leaves what it knows. The memory is freed
+  with the cache, by the garbage collector; `cache_info/1` tells how much it is.
+
+  ## Examples
+
+      iex> model = Mlx.LLM.load!("tiny-llama")
+      iex> cache = Mlx.LLM.new_cache(model)
+      iex> messages = [%{role: "user", content: "Hi"}]
+      iex> answer = Mlx.LLM.chat(model, messages, cache: cache, max_tokens: 4)
+      iex> messages = messages ++ [answer.message, %{role: "user", content: "Go on"}]
+      iex> stats = Mlx.LLM.chat(model, messages, cache: cache, max_tokens: 4).stats
+      iex> stats.prompt_tokens > stats.cached_tokens and stats.cached_tokens > 20
+      true
+  """
+  @spec new_cache(t) :: Cache.t()
+  def new_cache(model), do: %Cache{ref: model |> ref!("new_cache") |> NIF.llm_new_cache()}
+
+  @doc """
+  What a cache of `new_cache/1` holds: the number of `:tokens`, and the `:bytes` of memory that they take.
+
+  ## Examples
+
+      iex> "tiny-llama" |> Mlx.LLM.load!() |> Mlx.LLM.new_cache() |> Mlx.LLM.cache_info()
+      %{tokens: 0, bytes: 0}
+  """
+  @spec cache_info(Cache.t()) :: %{tokens: non_neg_integer(), bytes: non_neg_integer()}
+  def cache_info(cache) do
+    {tokens, bytes} = cache |> cache_ref!("cache_info") |> NIF.llm_cache_info()
+    %{tokens: tokens, bytes: bytes}
+  end
+
   # What is asked, checked: where it runs stays as it is now.
   defp request!(model, prompt, options, owner) do
     ref = ref!(model, owner)
@@ -361,11 +475,17 @@ defmodule Mlx.LLM do
   defp options!(options, owner) do
     Argument.check!(Keyword.keyword?(options), owner, "a list of options", options)
 
-    case options[:draft_model] do
-      nil -> options
-      draft -> Keyword.put(options, :draft_model, ref!(draft, owner))
-    end
+    Enum.map(options, fn
+      {:draft_model, model} when model != nil -> {:draft_model, ref!(model, owner)}
+      {:cache, cache} when cache != nil -> {:cache, cache_ref!(cache, owner)}
+      option -> option
+    end)
   end
+
+  defp cache_ref!(%Cache{ref: ref}, _owner) when is_reference(ref), do: ref
+
+  defp cache_ref!(other, owner),
+    do: Argument.check!(false, owner, "a cache of Mlx.LLM.new_cache/1", other)
 
   defp prompt!(prompt, _owner) when is_binary(prompt), do: {:text, prompt}
   defp prompt!(prompt, _owner) when is_list(prompt), do: {:tokens, prompt}
@@ -459,7 +579,7 @@ defmodule Mlx.LLM do
   defp close(state) do
     # None of a text that has failed, which was told.
     if stats = NIF.llm_stats(state.generation) do
-      measured = Map.drop(stats, [:prompt_tps, :generation_tps, :accepted_drafts])
+      measured = Map.drop(stats, [:prompt_tps, :generation_tps, :accepted_drafts, :cached_tokens])
       finish_reason = state.finish_reason || :halted
       Telemetry.stop(state.span, measured, %{finish_reason: finish_reason})
     end

@@ -105,6 +105,10 @@ defmodule Mlx.NIF do
   def llm_stats(_generation), do: stub()
   def llm_close(_generation), do: stub()
   def llm_cache_prompt(_model, _prompt, _options, _path, _where), do: stub()
+  def llm_new_cache(_model), do: stub()
+  def llm_cache_info(_cache), do: stub()
+  def llm_embedder_load(_path, _adapter, _requantize, _where), do: stub()
+  def llm_embed(_embedder, _texts, _options, _where), do: stub()
 
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()

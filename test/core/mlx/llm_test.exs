@@ -5,7 +5,7 @@ defmodule Mlx.LLMTest do
   use ExUnit.Case, async: false
 
   import Mlx.Handles, only: [eventually: 1, settled_memory: 0]
-  alias Mlx.{LLM, NIF, TinyModel, VM}
+  alias Mlx.{LLM, NIF, TinyBert, TinyModel, VM}
 
   if reason = TinyModel.missing() do
     @moduletag skip: reason
@@ -19,6 +19,7 @@ defmodule Mlx.LLMTest do
     folder = Path.join(System.tmp_dir!(), "mlx_llm_#{System.unique_integer([:positive])}")
     on_exit(fn -> File.rm_rf!(folder) end)
     model = folder |> Path.join("tiny-llama") |> TinyModel.write!() |> LLM.load!()
+    folder |> Path.join("tiny-bert") |> TinyBert.write!()
     # What is kept of weights once they were used is not what a text takes.
     long = Enum.take(@long_prompt, 4000)
     for size <- [50, 2000], do: LLM.generate(model, long, prefill_step_size: size, max_tokens: 2)
@@ -106,14 +107,19 @@ defmodule Mlx.LLMTest do
     end
   end
 
-  test "the README's example runs as written", %{folder: folder} do
+  test "the README's examples run as written", %{folder: folder} do
     TinyModel.write!(Path.join(folder, "mlx-community/SmolLM2-135M-Instruct"))
+    TinyBert.write!(Path.join(folder, "sentence-transformers/all-MiniLM-L6-v2"))
     readme = File.read!("README.md")
-    [_, code] = Regex.run(~r/^## Language models\n.*?^```elixir\n(.*?)^```$/ms, readme)
-    run = fn -> File.cd!(folder, fn -> Code.eval_string(code) end) end
+    [section] = Regex.run(~r/^## Language models\n.*?^## /ms, readme)
+    [texts, more] = Regex.scan(~r/^```elixir\n(.*?)^```$/ms, section, capture: :all_but_first)
+    run = fn -> File.cd!(folder, fn -> Code.eval_string(hd(texts)) end) end
     {{text, bindings}, output} = ExUnit.CaptureIO.with_io(run)
     assert text =~ "{" and output != ""
     assert length(bindings[:messages]) == 4
+    {shape, bindings} = File.cd!(folder, fn -> Code.eval_string(hd(more), bindings) end)
+    assert shape == {3, 8}
+    assert length(bindings[:messages]) == 6
   end
 
   describe "generate/3" do
@@ -240,10 +246,6 @@ defmodule Mlx.LLMTest do
       assert rest.text == whole.text
       assert rest.stats.prompt_tokens == 10
 
-      assert_raise ArgumentError, ~r/\[chat\] :prompt_cache/, fn ->
-        LLM.chat(model, @hello, prompt_cache: path)
-      end
-
       File.write!(path, "nothing")
 
       assert_raise Mlx.FormatError, ~r/\[generate\].*kept.safetensors/, fn ->
@@ -252,6 +254,35 @@ defmodule Mlx.LLMTest do
 
       assert_raise ArgumentError, ~r/\[cache_prompt\].*is empty/, fn ->
         LLM.cache_prompt!(model, "", path)
+      end
+    end
+
+    test "goes on with what was kept of messages", %{folder: folder, model: model} do
+      path = Path.join(folder, "messages.safetensors")
+      begun = LLM.chat_prompt(model, @hello, tokenize: true, add_generation_prompt: false)
+      assert LLM.cache_prompt!(model, begun, path) == length(begun)
+      next = @hello ++ [%{role: "user", content: "More"}]
+
+      for messages <- [@hello, next], options <- [[], [repetition_penalty: 2.0]] do
+        whole = LLM.chat(model, messages, [max_tokens: 8] ++ options)
+        known = LLM.chat(model, messages, [max_tokens: 8, prompt_cache: path] ++ options)
+        assert known.tokens == whole.tokens
+        assert known.stats.cached_tokens == length(begun)
+        assert known.stats.prompt_tokens == whole.stats.prompt_tokens
+      end
+
+      other = LLM.chat(model, [%{role: "system", content: "x"}], prompt_cache: path)
+      # As far as "<|im_start|>".
+      assert other.stats.cached_tokens == 1
+
+      # Files of mlx-lm say nothing of tokens.
+      header = path |> Mlx.Safetensors.open!() |> Mlx.Safetensors.metadata()
+      bare = Path.join(folder, "bare.safetensors")
+      Mlx.Safetensors.write!(bare, Mlx.Safetensors.read!(path), Map.delete(header, "0.tokens"))
+      assert LLM.generate(model, "More", prompt_cache: bare, max_tokens: 2).tokens != []
+
+      assert_raise ArgumentError, ~r/\[chat\] :prompt_cache: the file does not tell/, fn ->
+        LLM.chat(model, @hello, prompt_cache: bare)
       end
     end
 
@@ -294,6 +325,9 @@ defmodule Mlx.LLMTest do
             {[top_logprobs: -1], ":top_logprobs: -1 is negative"},
             {[draft_model: "x"], "expected a language model of Mlx.LLM.load!/2"},
             {[draft_model: model, ngram: 3], "exclude each other"},
+            {[cache: LLM.new_cache(model), prompt_cache: "x"], "exclude each other"},
+            {[cache: model.ref], "[generate] expected a cache of Mlx.LLM.new_cache/1"},
+            {[cache: :new], "[generate] expected a cache of Mlx.LLM.new_cache/1"},
             {[regex: "a", grammar: "b"], "exclude each other"},
             {[regex: ""], ":regex: expected a text"},
             {[regex: "("], "[generate]"},

@@ -82,6 +82,11 @@ defmodule Mlx.TinyModel do
           {"model.norm.weight", {@hidden}}
         ]
 
+    drawn(shapes)
+  end
+
+  @doc "Tensors of these names and shapes, always the same ones."
+  def drawn(shapes) do
     {tensors, _seed} =
       Enum.map_reduce(Enum.sort(shapes), :rand.seed_s(:exsss, 7), fn {name, shape}, seed ->
         {numbers, seed} = Enum.map_reduce(1..Tuple.product(shape), seed, &number(&1, &2, shape))

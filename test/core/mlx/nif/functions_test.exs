@@ -64,6 +64,10 @@ defmodule Mlx.NIF.FunctionsTest do
     llm_stats: "llm functions load a model, ask it, and follow its texts",
     llm_close: "llm functions load a model, ask it, and follow its texts",
     llm_cache_prompt: "llm functions load a model, ask it, and follow its texts",
+    llm_new_cache: "llm functions load a model, ask it, and follow its texts",
+    llm_cache_info: "llm functions load a model, ask it, and follow its texts",
+    llm_embedder_load: "embeddings come from a model of their own",
+    llm_embed: "embeddings come from a model of their own",
     op: "op takes operands, attributes and the type of the result",
     op_many: "op_many answers all results",
     op_names: "op_names and op_attributes tell the registry",
@@ -486,6 +490,16 @@ defmodule Mlx.NIF.FunctionsTest do
       path = Path.join(folder, "cache.safetensors")
       assert NIF.llm_cache_prompt(model, {:text, "abc"}, [], path, nil) == 3
 
+      cache = NIF.llm_new_cache(model)
+      options = [max_tokens: 1, cache: cache]
+
+      generation =
+        model |> NIF.llm_request({:tokens, ~c"abc"}, options, false, nil) |> NIF.llm_start(nil)
+
+      assert [_, _] = NIF.llm_next(generation, 10_000)
+      assert {3, bytes} = NIF.llm_cache_info(cache)
+      assert bytes > 0
+
       for {prompt, text} <- [{{:song, ""}, ~r/a prompt/}, {:text, ~r/a prompt/}] do
         assert_raise ArgumentError, text, fn ->
           NIF.llm_request(model, prompt, [], false, nil)
@@ -498,8 +512,32 @@ defmodule Mlx.NIF.FunctionsTest do
     end
 
     assert_raise ArgumentError, ~r/a language model, got/, fn -> NIF.llm_config(make_ref()) end
+    assert_raise ArgumentError, ~r/a cache of/, fn -> NIF.llm_cache_info(make_ref()) end
     assert_raise ArgumentError, ~r/a request, got/, fn -> NIF.llm_start(nil, nil) end
     assert_raise ArgumentError, ~r/a generation, got/, fn -> NIF.llm_next(make_ref(), 0) end
+  end
+
+  @tag :tmp_dir
+  test "embeddings come from a model of their own", %{tmp_dir: folder} do
+    Mlx.TinyBert.write!(folder)
+
+    if NIF.llm_available() do
+      {model, defaults} = NIF.llm_embedder_load(folder, nil, false, nil) |> Mlx.Memory.collected()
+      assert defaults == {:mean, true, 16}
+
+      {ref, type} =
+        NIF.llm_embed(model, ["the cat"], [pooling: :cls], nil) |> Mlx.Memory.collected()
+
+      assert type == {{:f, 32}, {1, 8}}
+      assert NIF.type_of(ref) == type
+      assert_raise ArgumentError, ~r/a text, got/, fn -> NIF.llm_embed(model, [1], [], nil) end
+    else
+      assert_raise Mlx.UnsupportedError, fn -> NIF.llm_embedder_load(folder, nil, false, nil) end
+    end
+
+    assert_raise ArgumentError, ~r/a model of embeddings, got/, fn ->
+      NIF.llm_embed(make_ref(), ["a"], [], nil)
+    end
   end
 
   test "nn_rows tells what there is by name" do
