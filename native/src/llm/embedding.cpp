@@ -275,9 +275,17 @@ Tensor EmbeddingModel::embed(std::span<const std::string> texts, const EmbedOpti
   const Pooling pooling = options.pooling.value_or(defaults.pooling.value());
   const bool is_normalized = options.normalize.value_or(defaults.normalize.value());
 
+  const auto go_on = [&](std::size_t done, std::size_t total) {
+    if (progress && !progress(done, total)) throw ArgumentError("[embed] it was interrupted");
+  };
   std::vector<Ids> ids;
   ids.reserve(texts.size());
-  for (const std::string& text : texts) ids.push_back(tokens(text, length));
+  for (const std::string& text : texts) {
+    // Tokens of very many texts take their time, too.
+    constexpr std::size_t kMany = 1024;
+    if (!ids.empty() && ids.size() % kMany == 0) go_on(0, texts.size());
+    ids.push_back(tokens(text, length));
+  }
   // The longest first, and what has no token last.
   std::vector<std::size_t> order(texts.size());
   std::iota(order.begin(), order.end(), 0);
@@ -297,7 +305,7 @@ Tensor EmbeddingModel::embed(std::span<const std::string> texts, const EmbedOpti
     eval(vectors.emplace_back(
         vectors_of(batch_of(ids, std::span(order).subspan(at, some), pooling))));
     at += some;
-    if (progress && !progress(at, count)) throw ArgumentError("[embed] it was interrupted");
+    go_on(at, count);
   }
   if (count < texts.size()) {
     const std::size_t first = 0;

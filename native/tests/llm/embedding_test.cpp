@@ -377,6 +377,17 @@ TEST(Embedding, GoesThroughTextsOfAlikeLengthUntilItIsToldToEnd) {
   };
   EXPECT_THAT(error_of<ArgumentError>([&] { model.embed(kTexts, {.batch_size = 2}, go_on); }),
               HasSubstr("interrupted"));
+  // Before the first vectors, while texts become tokens.
+  const std::vector<std::string> many(3000, "cat");
+  std::vector<std::uint64_t> totals;
+  const auto second = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_EQ(done, 0U);
+    totals.push_back(total);
+    return totals.size() < 2;
+  };
+  EXPECT_THAT(error_of<ArgumentError>([&] { model.embed(many, {}, second); }),
+              HasSubstr("interrupted"));
+  EXPECT_EQ(totals, std::vector<std::uint64_t>(2, 3000));
   EXPECT_THAT(steps, ElementsAre(2, 4));
 }
 

@@ -108,7 +108,8 @@ defmodule Mlx.EmbedTest do
            ~w(--pooling last --no-normalize --max-length 5 --batch-size 2)},
           {llama, [pooling: :mean], ~w(--pooling mean)}
         ] do
-      {_, 0} = System.cmd(@mlxnx, ["embed", model.path, "-o", file] ++ flags ++ @texts)
+      arguments = ["embed", model.path, "-o", file] ++ flags ++ @texts
+      {_, 0} = System.cmd(@mlxnx, arguments, stderr_to_stdout: true)
       wanted = Mlx.Safetensors.read!(file)["embeddings"]
       assert rows(LLM.embed(model, @texts, options)) == rows(wanted)
     end
