@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "program/ir.h"
@@ -10,12 +11,14 @@ namespace mlxnx::program {
 
 class Renumbering {
  public:
-  /// Begins with the inputs of `from`, which must outlive this.
-  explicit Renumbering(const Region& from);
+  /// Begins with the inputs of `from`, which must outlive this, and `more` of them behind.
+  explicit Renumbering(const Region& from, std::span<const Input> more = {});
 
   /// Adds an instruction in place of one of `from`: operands are values of `from`, and so is
   /// `first`, for which and those after it the outputs will stand.
   void add(Instruction instruction);
+  /// Adds an instruction whose operands are values of the new region. Returns: its first output.
+  ValueId add_new(Instruction instruction);
   /// Has `value` stand for `left_out`; both are values of `from`.
   void replace(ValueId left_out, ValueId value) { place(left_out, place_[value]); }
   /// Has `place`, a value of the new region, stand for `left_out`, a value of `from`.

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "program/hoist.h"
 #include "program/renumbering.h"
 
 namespace mlxnx::program {
@@ -75,7 +76,8 @@ Instruction swapped(const Instruction& dot, const TensorType& output) {
 
 }  // namespace
 
-std::shared_ptr<const Region> rewritten(std::shared_ptr<const Region> region) {
+std::shared_ptr<const Region> rewritten(std::shared_ptr<const Region> source) {
+  const std::shared_ptr<const Region> region = hoisted(std::move(source));
   const std::vector<std::size_t> dots = swapped_dots(*region);
   std::vector<const TensorType*> swapped_to(dots.size(), nullptr);
   bool is_changed = false;

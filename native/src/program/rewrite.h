@@ -2,6 +2,7 @@
 //
 // - `transpose(dot(a, b))` that brings the free axes of `b` before those of `a` is `dot(b, a)`:
 //   gradients of products come like that, and what reads a transposed view is several times slower.
+// - What loops compute alike in every round goes before them: see hoist.h.
 #pragma once
 
 #include <memory>
