@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mlxnx/llm/cache.h"
@@ -61,11 +62,11 @@ class PromptCache {
   /// the options ask for.
   Beginning take(const std::vector<std::uint32_t>& prompt,
                  const GenerateOptions& options = {}) const;
-  /// Remembers a cache and the tokens that it holds, those of `generator` unless given. Caches that
-  /// can't be trimmed are remembered beside those before them, `most` in all, so that a prompt may
-  /// go on from an earlier one.
+  /// Remembers a cache and the tokens that it holds. Caches that can't be trimmed are remembered
+  /// beside those before them, `most` in all, so that a prompt may go on from an earlier one.
   void put(Cache cache, std::vector<std::uint32_t> tokens, const GenerateOptions& options = {},
            std::size_t most = 4);
+  /// What a generator has come to, but for guesses that nobody has asked for.
   void put(const TokenGenerator& generator, const GenerateOptions& options);
   /// Forgets what the next `put` replaces anyway, so that the cache taken from it is nobody else's,
   /// and is written in place.
