@@ -231,6 +231,39 @@ TEST(PromptCache, IsLeftAloneByWhatIsRefusedAndEmptiedByWhatFails) {
   EXPECT_EQ(memory->info().tokens, 0U);
 }
 
+// Windows that have lost rows can't go back, but on.
+TEST(PromptCache, ServesConversationsWhoseTokensCantBeTakenBack) {
+  const TempFolder folder;
+  write_text_model(folder);
+  const llm::TextModel model(
+      tiny_llama(
+          R"("layer_types": ["sliding_attention", "sliding_attention"], "sliding_window": 4)"),
+      llm::TextModel::load(folder.path()).tokenizer());
+  const auto memory = memory_of(model.model());
+  Ids prompt = {5, 6, 7, 8, 9, 10};
+  std::size_t known = 0;
+  for (int turn = 0; turn < 6; ++turn) {
+    const llm::TextOptions options{.tokens = {.max_tokens = 5}};
+    const llm::GeneratedText alone = generate(model, prompt, options);
+    llm::TextGenerator text(model, prompt, options, memory);
+    EXPECT_EQ(text.stats().cached_tokens, known);
+    Ids told;
+    while (const auto piece = text.next()) told.push_back(piece->token->id);
+    EXPECT_EQ(told, alone.tokens);
+    known = text.tokens().cached_tokens();
+    prompt = text.tokens().tokens();
+    prompt.insert(prompt.end(), {20, 21});
+  }
+  EXPECT_EQ(memory->info().tokens, known);
+  // Another question at the third turn goes on from the end of the second answer that is
+  // remembered.
+  prompt.resize(prompt.size() - 12);
+  prompt.back() = 30;
+  const std::size_t earlier = llm::TextGenerator(model, prompt, {}, memory).stats().cached_tokens;
+  EXPECT_GT(earlier, 0U);
+  EXPECT_LT(earlier, prompt.size());
+}
+
 // Guesses that hold and were not asked for are taken back.
 TEST(PromptCache, HoldsNoMoreThanWasTold) {
   const TempFolder folder;
