@@ -126,6 +126,17 @@ Packed packed_operand(const Call& call, const Quantization& form, std::size_t fi
           operand_as(call, first + 2, type)};
 }
 
+// The same for products on GPUs, whose kernels want each part in rows.
+Packed in_rows(const Call& call, std::size_t first, Packed w) {
+  if (on_cpu()) return w;
+  std::size_t i = first;
+  return w.each([&](const Array& part) {
+    const Operand& operand = call.operands[i++];
+    const bool is_there = part.is_view() && operand.ready != nullptr && *operand.ready;
+    return is_there && mlxc::is_row_contiguous(part) ? part : mlxc::contiguous(part);
+  });
+}
+
 // ---- kernels of our own
 
 bool has_kernels() { return on_cpu() && mlxc::has_kernels(); }
@@ -253,7 +264,7 @@ Array eval_quantized_dot(const Call& call) {
   if (type == DType::f64 || are_many_rows(rows, form)) return build_composed(call);
   const bool transpose = call.attr<bool>("transpose");
   const Array x = operand_as(call, 0, type);
-  const Packed w = packed_operand(call, form, 1, type);
+  const Packed w = in_rows(call, 1, packed_operand(call, form, 1, type));
   const auto product = [&](const Array& left, const Packed& right) {
     const Array result =
         mlxc::quantized_matmul(left, right.matrices(), packed_form(form), transpose);
@@ -264,6 +275,13 @@ Array eval_quantized_dot(const Call& call) {
   const Array matrices = is_vector ? mlxc::reshape(x, {1, x_shape.back()}) : x;
   const Shape batch = is_vector ? Shape(output.begin(), output.end() - 1) : leading(output);
   const Array all = broadcast_to_shape(matrices, with_last(batch, shape_of(matrices)));
+  // Nor do they take matrices that several rows share, but by numbers.
+  if (!on_cpu() && leading(call.shape(1)) != batch && are_counted({&all, &w.words}, output)) {
+    const Array numbers = numbers_of(leading(call.shape(1)), batch);
+    return mlxc::reshape(
+        mlxc::gather_qmm(all, w.matrices(), packed_form(form), nullptr, numbers, transpose, false),
+        output);
+  }
   const Packed each = broadcast_batch(w, batch);
   if (!are_counted({&all, &each.words}, output)) return build_composed(call);
   return product(all, each);
@@ -315,8 +333,11 @@ Array eval_gather_quantized_dot(const Call& call) {
     return kernel_product(call, form, mlxc::ChosenMatrices{left, right});
   }
   const Array x = operand_as(call, 0, type);
-  const Packed w = packed_operand(call, form, 1, type);
-  if (type == DType::f64 || !are_counted({&x, &w.words}, output)) return build_composed(call);
+  const Packed w = in_rows(call, 1, packed_operand(call, form, 1, type));
+  // MLX's CUDA answers wrong numbers for f32 times chosen matrices of small floats (0.32.4).
+  const bool is_wrong = !on_cpu() && type == DType::f32 && !form.is_affine();
+  if (is_wrong || type == DType::f64 || !are_counted({&x, &w.words}, output))
+    return build_composed(call);
   return mlxc::gather_qmm(x, w.matrices(), packed_form(form), chooser.lhs_or_none(), chooser.rhs,
                           call.attr<bool>("transpose"), call.attr<bool>("sorted_indices"));
 }
