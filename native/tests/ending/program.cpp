@@ -67,6 +67,9 @@ void run_small() {
 void in_background(void (*work)()) { std::thread(work).detach(); }
 
 void start(std::string_view work) {
+  // A thread that is the first of all to use the library may be lost at an end: see the
+  // limitations.
+  eval(ramp({20'000}));
   if (work == "long_product") async_eval(dot(ramp({5000, 5000}), ramp({5000, 5000})));
   if (work == "products") async_eval({products(3000)});
   if (work == "small_products")
