@@ -127,7 +127,8 @@ class Part {
     for (std::int64_t i = 0; i < a_.size; ++i) to[i] *= a_.scale;
     // A sink is there before the first key.
     const bool has_sink = a_.sinks != nullptr;
-    largest_[row] = has_sink ? a_.sinks[Head(row)] : -std::numeric_limits<float>::infinity();
+    largest_[row] =
+        has_sink ? a_.sinks[Head(row) * a_.sink_step] : -std::numeric_limits<float>::infinity();
     totals_[row] = has_sink ? 1.0F : 0.0F;
   }
 

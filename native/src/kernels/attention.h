@@ -36,6 +36,7 @@ struct Attention {
   bool causal = false;  ///< the last query sees all keys, each other one less; queries <= keys
   AttentionMask mask;   ///< not beside `causal`
   const float* sinks = nullptr;  ///< of each head: a product more, that has no value
+  std::int64_t sink_step = 1;    ///< from one of them to the next
   void* out = nullptr;           ///< `[batch, heads, queries, value_size]` in rows
   Float out_type = Float::kF32;
 };

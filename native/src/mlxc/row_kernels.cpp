@@ -89,7 +89,10 @@ void run(const AttentionTask& task, KernelOperands operands, const KernelMemory&
   call.scale = static_cast<float>(task.scale);
   call.causal = task.causal;
   if (task.has_mask) call.mask = mask_of(operands[3]);
-  if (task.has_sinks) call.sinks = static_cast<const float*>(operands.back().data);
+  if (task.has_sinks) {
+    call.sinks = static_cast<const float*>(operands.back().data);
+    call.sink_step = steps_of(operands.back(), false)[3];
+  }
   call.out = result.data;
   call.out_type = float_of(result.type);
   share(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal)),

@@ -270,7 +270,10 @@ Array eval_quantized_dot(const Call& call) {
         mlxc::quantized_matmul(left, right.matrices(), packed_form(form), transpose);
     return mlxc::reshape(result, output);
   };
-  // All rows beside one another: MLX would count through more axes in 32 bits.
+  // Rows of one text need no other shape on a GPU.
+  if (is_one && !is_vector && !on_cpu() && rows == x_shape[x_shape.size() - 2])
+    return mlxc::quantized_matmul(x, w.matrices(), packed_form(form), transpose);
+  // All rows beside one another: MLX's CPU would count through more axes in 32 bits.
   if (is_one) return product(mlxc::reshape(x, {in_all, x_shape.back()}), w);
   const Array matrices = is_vector ? mlxc::reshape(x, {1, x_shape.back()}) : x;
   const Shape batch = is_vector ? Shape(output.begin(), output.end() - 1) : leading(output);

@@ -101,8 +101,10 @@ struct Sample {
     call.mask = {AttentionMask::Kind::kAdded, added.data(), sizes.keys, 0, 0, 1};
   }
   void sink() {
-    for (std::int64_t i = 0; i < sizes.heads; ++i) sinks.push_back(static_cast<float>(i) - 1);
+    for (std::int64_t i = 0; i < 2 * sizes.heads; ++i)
+      sinks.push_back(static_cast<float>(i) / 2 - 1);
     call.sinks = sinks.data();
+    call.sink_step = 2;
   }
 
   void run() {
@@ -140,7 +142,7 @@ struct Sample {
     for (std::int64_t key = 0; key < sizes.keys; ++key) shares.push_back(product(b, h, query, key));
     double most = *std::ranges::max_element(shares);
     const double sink =
-        sinks.empty() ? -INFINITY : static_cast<double>(sinks[static_cast<std::size_t>(h)]);
+        sinks.empty() ? -INFINITY : static_cast<double>(sinks[static_cast<std::size_t>(2 * h)]);
     most = std::max(most, sink);
     double total = std::exp(sink - most);
     for (double& share : shares) total += share = std::exp(share - most);
