@@ -4,16 +4,15 @@
 #include <memory>
 #include <stdexcept>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "mlx/allocator.h"
-#include "mlx/array.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "mlxc/check.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
+#include "node_of.h"
 
 namespace {
 
@@ -22,6 +21,7 @@ namespace core = mlx::core;
 using mlxnx::mlxc::Array;
 using mlxnx::mlxc::KernelMemory;
 using mlxnx::mlxc::KernelTask;
+using mlxnx::mlxc::node_of;
 
 mlx_dtype type_of(const core::array& array) {
   // Only the types that kernels tell apart.
@@ -55,7 +55,7 @@ struct Memory {
 void run_in_memory(const KernelTask& task, const std::vector<Memory>& operands,
                    const Memory& result) {
   const std::vector<KernelMemory> all(operands.begin(), operands.end());
-  std::visit([&](const auto& one) { run(one, all, result); }, task);
+  run(task, all, result);
 }
 
 class KernelPrimitive : public core::UnaryPrimitive {
@@ -85,10 +85,6 @@ class KernelPrimitive : public core::UnaryPrimitive {
  private:
   KernelTask task_;
 };
-
-const core::array& node_of(const Array& array) {
-  return *static_cast<const core::array*>(array.raw().ctx);
-}
 
 }  // namespace
 

@@ -3,19 +3,12 @@
 #include <memory>
 #include <vector>
 
-#include "mlx/array.h"
 #include "mlx/backend/common/utils.h"
-
-namespace mlxnx::mlxc {
-namespace {
+#include "node_of.h"
 
 namespace core = mlx::core;
 
-const core::array& node_of(const Array& array) {
-  return *static_cast<const core::array*>(array.raw().ctx);
-}
-
-}  // namespace
+namespace mlxnx::mlxc {
 
 InlineVector<std::int64_t, 8> strides_of(const Array& array) {
   const core::Strides& strides = node_of(array).strides();

@@ -2,7 +2,6 @@
 #include "ops/composed.h"
 
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "mlxnx/fast.h"
@@ -15,6 +14,7 @@
 #include "mlxnx/transforms.h"
 #include "ops/fast_rules.h"
 #include "ops/type_rules.h"
+#include "tensor/element.h"
 
 namespace mlxnx::ops::composed {
 namespace {
@@ -50,9 +50,8 @@ Tensor causal_mask(std::int64_t queries, std::int64_t keys) {
 
 // Of those not seen the lowest number is left.
 Tensor hidden(const Tensor& seen, const Tensor& scores) {
-  const double lowest = scores.dtype() == DType::f64 ? std::numeric_limits<double>::lowest()
-                                                     : std::numeric_limits<float>::lowest();
-  return select(broadcast(seen, scores.shape()), scores, Tensor(lowest, scores.dtype()));
+  const Tensor lowest(tensors::lowest(scores.dtype()), scores.dtype());
+  return select(broadcast(seen, scores.shape()), scores, lowest);
 }
 
 Tensor masked(const Composition& call, const Tensor& scores) {

@@ -228,6 +228,7 @@ struct TokenGenerator::State {
     const std::optional<Cache> before = snapshot(cache);
     const Tensor logits = model.forward(row_of(given), cache);
     quantize_cache(cache, options);
+    cache.evaluate({logits});
     Ids told = tokens;
     std::size_t accepted = 0;
     for (std::size_t i = 0; i <= guesses.size(); ++i) {

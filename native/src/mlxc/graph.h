@@ -153,6 +153,7 @@ struct RopeForm {
   bool traditional;
   std::optional<double> base;  ///< absent where frequencies are given
   double scale;
+  bool operator==(const RopeForm&) const = default;
 };
 /// `offset` is a scalar, or one for each example.
 Array fast_rope(const Array& x, const Array& offset, const Array& frequencies,

@@ -5,6 +5,7 @@
 
 #include "kernels/floats.h"
 #include "mlxc/host_kernels.h"
+#include "mlxc/kernel_node.h"
 
 namespace mlxnx::mlxc {
 
@@ -37,14 +38,6 @@ Array result(std::span<const int> shape, mlx_dtype type) {
   if (!HostBlock::fits(shape, type)) return {};
   return Array::host(shape, type);
 }
-
-namespace {
-
-kernels::Float float_of(mlx_dtype type) {
-  return type == MLX_FLOAT16 ? kernels::Float::kF16 : kernels::Float::kBf16;
-}
-
-}  // namespace
 
 Array widened(const Array& halves) {
   const Source in(halves);

@@ -33,10 +33,6 @@ KernelMemory there(const Array& array, bool takes_strides, Strides& strides) {
           {strides.data(), strides.size()}};
 }
 
-void run_task(const KernelTask& task, KernelOperands operands, const KernelMemory& result) {
-  std::visit([&](const auto& one) { run(one, operands, result); }, task);
-}
-
 Array at_once(const KernelTask& task, std::span<const Array* const> operands, std::size_t large,
               std::span<const int> shape, mlx_dtype type) {
   std::array<KernelMemory, kMostOperands> memory;
@@ -49,17 +45,21 @@ Array at_once(const KernelTask& task, std::span<const Array* const> operands, st
   const KernelOperands all(memory.data(), operands.size());
   if (HostBlock::fits(shape, type)) {
     Array result = Array::host(shape, type);
-    run_task(task, all, {result.host_data(), type, shape, {}});
+    run(task, all, {result.host_data(), type, shape, {}});
     return result;
   }
   check_fits(shape, mlx_dtype_size(type));
   const std::size_t size = static_cast<std::size_t>(count_of(shape)) * mlx_dtype_size(type);
   std::vector<std::uint32_t> elements((size + 3) / 4);
-  run_task(task, all, {elements.data(), type, shape, {}});
+  run(task, all, {elements.data(), type, shape, {}});
   return from_bytes(elements.data(), shape, type);
 }
 
 }  // namespace
+
+void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result) {
+  std::visit([&](const auto& one) { run(one, operands, result); }, task);
+}
 
 bool has_kernels() {
   static const bool are_there = [] {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <variant>
@@ -45,16 +44,9 @@ struct NormTask {
   bool operator==(const NormTask&) const = default;
 };
 
-/// Operands: x, offsets of s32, frequencies where there is no base.
-struct RopeTask {
-  std::int64_t dims = 0;
-  bool is_traditional = false;
-  std::optional<double> base;
-  double scale = 1;
-  bool operator==(const RopeTask&) const = default;
-};
-
-using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, RopeTask>;
+/// The last is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
+/// base.
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, RopeForm>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -80,7 +72,8 @@ using KernelOperands = std::span<const KernelMemory>;
 void run(const PackedTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const AttentionTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result);
-void run(const RopeTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
+void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.
 inline bool takes_strides(const KernelTask& task) {

@@ -118,13 +118,13 @@ void run(const NormTask& task, KernelOperands operands, const KernelMemory& resu
   });
 }
 
-void run(const RopeTask& task, KernelOperands operands, const KernelMemory& result) {
+void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result) {
   const std::span<const int> shape = result.shape;
   kernels::Turned call;
   call.x = numbers_of(operands[0]);
   call.size = shape.back();
   call.dims = task.dims;
-  call.is_traditional = task.is_traditional;
+  call.is_traditional = task.traditional;
   call.out = result.data;
   call.out_type = float_of(result.type);
 
@@ -188,8 +188,7 @@ Array turn_rows(const Array& x, const Array& offset, const Array& frequencies, c
   operands.push_back(&x);
   operands.push_back(&offset);
   add(operands, frequencies);
-  const RopeTask task{form.dims, form.traditional, form.base, form.scale};
-  return compute(task, {operands.data(), operands.size()}, 1, shape, type);
+  return compute(form, {operands.data(), operands.size()}, 1, shape, type);
 }
 
 }  // namespace mlxnx::mlxc

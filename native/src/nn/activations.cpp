@@ -1,13 +1,13 @@
 #include "mlxnx/nn/activations.h"
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <utility>
 
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "nn/function.h"
+#include "tensor/element.h"
 
 namespace mlxnx::nn {
 namespace {
@@ -33,10 +33,7 @@ struct Sides {
 
 // The product, and its limit 0 where a gate that is shut meets minus infinity.
 Tensor gated(const Tensor& x, const Tensor& gate) {
-  const double lowest = x.dtype() == DType::f16   ? -65504.0
-                        : x.dtype() == DType::f64 ? std::numeric_limits<double>::lowest()
-                                                  : -3.3895313892515355e38;  // f32 and bf16 have it
-  return max(x, Tensor(lowest, x.dtype())) * gate;
+  return max(x, Tensor(tensors::lowest(x.dtype()), x.dtype())) * gate;
 }
 
 Tensor between(const Tensor& x, double low, double high) {

@@ -39,13 +39,6 @@ bool has_kernel(const Call& call) {
   return mlxc::has_kernels() && call.output().dtype != DType::f64;
 }
 
-// An operand as a kernel takes it: what it knows as it is, else f32.
-Array kernel_operand(const Call& call, std::size_t i) {
-  const DType type = call.dtype(i);
-  const bool is_known = type == DType::f32 || type == DType::f16 || type == DType::bf16;
-  return is_known ? operand(call, i) : operand_as(call, i, DType::f32);
-}
-
 Array optional_for_kernel(const Call& call, std::optional<std::size_t> i) {
   return i ? kernel_operand(call, *i) : Array();
 }

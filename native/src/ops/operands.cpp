@@ -99,6 +99,10 @@ Array operand_as(const Call& call, std::size_t i, DType type) {
   return array.is_bool() ? mlxc::astype(array, type) : convert(array, call.dtype(i), type);
 }
 
+Array kernel_operand(const Call& call, std::size_t i) {
+  return is_kernel_float(call.dtype(i)) ? operand(call, i) : operand_as(call, i, DType::f32);
+}
+
 Array moved_as(const Call& call, std::size_t i, DType type) {
   return call.dtype(i) == type ? Array::view(call.array(i)) : operand_as(call, i, type);
 }

@@ -16,6 +16,14 @@ mlxc::Array operand(const Call& call, std::size_t i);
 /// Operand `i` cast to `type` as Nx casts (see `convert`).
 mlxc::Array operand_as(const Call& call, std::size_t i, DType type);
 
+/// Whether kernels of our own know floats of `type`.
+inline bool is_kernel_float(DType type) {
+  return type == DType::f32 || type == DType::f16 || type == DType::bf16;
+}
+
+/// Operand `i` as kernels of our own take it: as it is where they know its type, else as f32.
+mlxc::Array kernel_operand(const Call& call, std::size_t i);
+
 /// Operand `i` for an op that only moves elements: cast to `type` as Nx casts, but MLX's bool stays
 /// where u8 is wanted.
 mlxc::Array moved_as(const Call& call, std::size_t i, DType type);

@@ -137,30 +137,28 @@ Packed in_rows(const Call& call, std::size_t first, Packed w) {
   });
 }
 
+// Whether MLX's product of matrices by their numbers is to be trusted: on CUDA it (0.32.4) gave
+// other logits for a model of f32 with experts in mxfp4.
+bool chooses_rightly(const Quantization& form, DType type) {
+  return on_cpu() || type != DType::f32 || form.is_affine();
+}
+
 // ---- kernels of our own
 
 bool has_kernels() { return on_cpu() && mlxc::has_kernels(); }
 
-bool is_kernel_type(DType type) {
-  return type == DType::f32 || type == DType::f16 || type == DType::bf16;
-}
-
 // The type that a kernel's result has at once.
 DType result_type(const Call& call) {
   const DType type = call.output().dtype;
-  return is_kernel_type(type) ? type : DType::f32;
+  return is_kernel_float(type) ? type : DType::f32;
 }
 
 // The matrix that begins with operand `first`, its scales as they are where kernels know them.
-Packed kernel_operand(const Call& call, const Quantization& form, std::size_t first) {
+Packed kernel_matrix(const Call& call, const Quantization& form, std::size_t first) {
   if (!form.is_affine()) return packed_operand(call, form, first, DType::f32);
   Packed w{operand(call, first), operand(call, first + 1), operand(call, first + 2)};
   return mlxc::takes_scales(w.matrices()) ? std::move(w)
                                           : packed_operand(call, form, first, DType::f32);
-}
-
-Array kernel_rows(const Call& call) {
-  return is_kernel_type(call.dtype(0)) ? operand(call, 0) : operand_as(call, 0, DType::f32);
 }
 
 // The numbers of the matrices of `batch` in order, for each position of `wanted`.
@@ -171,8 +169,8 @@ Array numbers_of(const Shape& batch, const Shape& wanted) {
 
 Array kernel_product(const Call& call, const Quantization& form,
                      const std::optional<mlxc::ChosenMatrices>& chosen) {
-  const Packed w = kernel_operand(call, form, 1);
-  const Array x = kernel_rows(call);
+  const Packed w = kernel_matrix(call, form, 1);
+  const Array x = kernel_operand(call, 0);
   const bool is_one_row = chosen && call.rank(0) == 1;
   return mlxc::packed_product(
       is_one_row ? mlxc::reshape(x, {1, call.shape(0).back()}) : Array::view(x), w.matrices(),
@@ -204,7 +202,7 @@ Array eval_dequantize(const Call& call) {
   const std::size_t next = form.operands();
   if (!is_f64 && has_kernels()) {
     const Array global = call.size() > next ? operand(call, next) : Array();
-    return mlxc::packed_weights(kernel_operand(call, form, 0).matrices(), packed_form(form),
+    return mlxc::packed_weights(kernel_matrix(call, form, 0).matrices(), packed_form(form),
                                 global.empty() ? nullptr : &global, call.output().shape,
                                 result_type(call));
   }
@@ -279,7 +277,9 @@ Array eval_quantized_dot(const Call& call) {
   const Shape batch = is_vector ? Shape(output.begin(), output.end() - 1) : leading(output);
   const Array all = broadcast_to_shape(matrices, with_last(batch, shape_of(matrices)));
   // Nor do they take matrices that several rows share, but by numbers.
-  if (!on_cpu() && leading(call.shape(1)) != batch && are_counted({&all, &w.words}, output)) {
+  if (!on_cpu() && leading(call.shape(1)) != batch) {
+    if (!chooses_rightly(form, type) || !are_counted({&all, &w.words}, output))
+      return build_composed(call);
     const Array numbers = numbers_of(leading(call.shape(1)), batch);
     return mlxc::reshape(
         mlxc::gather_qmm(all, w.matrices(), packed_form(form), nullptr, numbers, transpose, false),
@@ -337,9 +337,7 @@ Array eval_gather_quantized_dot(const Call& call) {
   }
   const Array x = operand_as(call, 0, type);
   const Packed w = in_rows(call, 1, packed_operand(call, form, 1, type));
-  // On CUDA MLX's own product (0.32.4) gave other logits for a model with experts in mxfp4.
-  const bool is_wrong = !on_cpu() && type == DType::f32 && !form.is_affine();
-  if (is_wrong || type == DType::f64 || !are_counted({&x, &w.words}, output))
+  if (!chooses_rightly(form, type) || type == DType::f64 || !are_counted({&x, &w.words}, output))
     return build_composed(call);
   return mlxc::gather_qmm(x, w.matrices(), packed_form(form), chooser.lhs_or_none(), chooser.rhs,
                           call.attr<bool>("transpose"), call.attr<bool>("sorted_indices"));

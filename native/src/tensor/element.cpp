@@ -145,4 +145,17 @@ Number decode(DType type, const std::byte* in) {
   throw TypeError("[decode] unknown element type");
 }
 
+double lowest(DType type) {
+  switch (type) {
+    case DType::f16:
+      return -65504;
+    case DType::bf16:
+      return -0x1.FEp127;
+    case DType::f64:
+      return std::numeric_limits<double>::lowest();
+    default:
+      return std::numeric_limits<float>::lowest();
+  }
+}
+
 }  // namespace mlxnx::tensors

@@ -14,4 +14,7 @@ void encode(const Number& value, DType type, std::byte* out);
 /// Reads one element of `type`.
 Number decode(DType type, const std::byte* in);
 
+/// The lowest finite number of a float `type`, that of f32 for others.
+double lowest(DType type);
+
 }  // namespace mlxnx::tensors

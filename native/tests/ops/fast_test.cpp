@@ -162,6 +162,28 @@ TEST(Fast, NormsOfLongRowsArePrecise) {
   EXPECT_NEAR(slice(centred, {0, 0}, {1, 1}).item<double>(), -1, 2e-6);
 }
 
+// More work than one thread should have, and than is done at once.
+TEST(Fast, LargeCallsAreShared) {
+  const auto near = [](const Tensor& found, const Tensor& wanted) {
+    return reduce_max(abs(as_type(found, DType::f64) - wanted)).item<double>();
+  };
+  const auto wide = [](const Tensor& x) { return as_type(x, DType::f64); };
+  const Tensor q = random_tensor({2, 6, 150, 64}, DType::f32);
+  const Tensor k = random_tensor({2, 2, 400, 64}, DType::f32);
+  const Tensor v = random_tensor({2, 2, 400, 48}, DType::f32);
+  for (const bool causal : {false, true}) {
+    const fast::AttentionOptions options{.scale = 0.125, .causal = causal};
+    EXPECT_LT(near(fast::scaled_dot_product_attention(q, k, v, options),
+                   fast::scaled_dot_product_attention(wide(q), wide(k), wide(v), options)),
+              1e-5);
+  }
+  const Tensor x = random_tensor({3001, 700}, DType::f32);
+  const Tensor weight = random_tensor({700}, DType::f32), bias = random_tensor({700}, DType::f32);
+  EXPECT_LT(
+      near(fast::layer_norm(x, weight, bias), fast::layer_norm(wide(x), wide(weight), wide(bias))),
+      1e-5);
+}
+
 TEST(Fast, RopeTurnsPairs) {
   for (const DType type : kFloats) {
     const Tensor x = random_tensor({3, 2, 7, 12}, type);

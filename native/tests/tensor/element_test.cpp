@@ -116,5 +116,12 @@ TEST(Element, KeepsTheRealPartForARealType) {
   EXPECT_EQ(encoded<std::complex<float>>(std::int64_t{3}, DType::c64), std::complex<float>(3, 0));
 }
 
+TEST(Element, LowestIsTheFirstNumberAboveMinusInfinity) {
+  EXPECT_EQ(lowest(DType::f16), half_value(0xfbff, DType::f16));
+  EXPECT_EQ(lowest(DType::bf16), half_value(0xff7f, DType::bf16));
+  EXPECT_EQ(lowest(DType::f32), std::nextafter(-std::numeric_limits<float>::infinity(), 0.0F));
+  EXPECT_EQ(lowest(DType::f64), std::nextafter(-std::numeric_limits<double>::infinity(), 0.0));
+}
+
 }  // namespace
 }  // namespace mlxnx::tensors

@@ -4,7 +4,7 @@ defmodule Mlx.LLMCacheTest do
   # It counts bytes of the whole VM.
   use ExUnit.Case, async: false
 
-  import Mlx.Handles, only: [eventually: 1, settled_memory: 0]
+  import Mlx.Handles, only: [eventually: 1, kill_in: 1, settled_memory: 0]
   alias Mlx.{LLM, TinyModel}
 
   if reason = TinyModel.missing() do
@@ -18,15 +18,6 @@ defmodule Mlx.LLMCacheTest do
     # What is kept of weights once they were used is not what a text takes.
     LLM.generate(model, List.duplicate(65, 1000), max_tokens: 2)
     %{model: model}
-  end
-
-  # Runs `fun` in a process that is killed when it has told of something.
-  defp kill_in(fun) do
-    test = self()
-    pid = spawn(fn -> fun.(fn event -> send(test, {:event, self(), event}) end) end)
-    assert_receive {:event, ^pid, _}
-    Process.exit(pid, :kill)
-    refute Process.alive?(pid)
   end
 
   # The answers of turns that go on from each other, and what was known of each prompt.

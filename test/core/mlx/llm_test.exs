@@ -4,7 +4,7 @@ defmodule Mlx.LLMTest do
   # It counts bytes of the whole VM, and the examples of the documentation run in a folder of their own.
   use ExUnit.Case, async: false
 
-  import Mlx.Handles, only: [eventually: 1, settled_memory: 0]
+  import Mlx.Handles, only: [eventually: 1, kill_in: 1, settled_memory: 0]
   alias Mlx.{LLM, NIF, TinyBert, TinyModel, VM}
 
   if reason = TinyModel.missing() do
@@ -499,15 +499,6 @@ defmodule Mlx.LLMTest do
   end
 
   describe "what a text takes" do
-    # Runs `fun` in a process that is killed when it has told of something.
-    defp kill_in(fun) do
-      test = self()
-      pid = spawn(fn -> fun.(fn event -> send(test, {:event, self(), event}) end) end)
-      assert_receive {:event, ^pid, _}
-      Process.exit(pid, :kill)
-      refute Process.alive?(pid)
-    end
-
     test "is freed when a process is killed in the midst of a prompt", %{model: model} do
       before = settled_memory()
 

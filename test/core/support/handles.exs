@@ -3,6 +3,7 @@ defmodule Mlx.Handles do
   Tensors without Nx, for the tests of the core: handles made from lists, ops on them, and lists made from them.
   """
 
+  require ExUnit.Assertions
   alias Mlx.NIF
 
   @doc "The vector of `numbers`."
@@ -92,5 +93,14 @@ defmodule Mlx.Handles do
         Process.sleep(50)
         eventually(fun, tries - 1)
     end
+  end
+
+  @doc "Runs `fun` in a process that is killed when it has told of something, by the function that it is given."
+  def kill_in(fun) do
+    test = self()
+    pid = spawn(fn -> fun.(fn event -> send(test, {:event, self(), event}) end) end)
+    ExUnit.Assertions.assert_receive({:event, ^pid, _})
+    Process.exit(pid, :kill)
+    ExUnit.Assertions.refute(Process.alive?(pid))
   end
 end

@@ -9,6 +9,7 @@
 #include "llm/parts/decoder.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
+#include "tensor/element.h"
 
 namespace mlxnx::llm {
 
@@ -48,8 +49,7 @@ Tensor composed(const Tensor& queries, const Attended& attended, const AttendOpt
     Tensor mask = mask_of(attended, length, keys);
     if (mask.rank() == 4) mask = new_axis(mask, 2);
     const Tensor seen = broadcast(mask, scores.shape());
-    const double least = scores.dtype() == DType::f16 ? -65504.0 : -3.3895313892515355e38;
-    scores = select(seen, scores, constant(least, scores.dtype()));
+    scores = select(seen, scores, constant(tensors::lowest(scores.dtype()), scores.dtype()));
   }
   const Tensor weights = fast::softmax(scores, {.axes = Axes{-1}});
   return reshape(product(weights, attended.values, false), {batch, heads, length, -1});

@@ -9,6 +9,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
+#include "tensor/element.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -37,11 +38,6 @@ Tensor product(const Tensor& x, const MultiLinear& layer, bool transposed) {
   const Tensor result = dot(transpose(rows, {.axes = heads_first}), {3}, {0}, layer.weight,
                             {transposed ? 2 : 1}, {0});
   return transpose(result, {.axes = heads_first});
-}
-
-double least(DType type) {
-  if (type == DType::f16) return -65504.0;
-  return type == DType::bf16 ? -3.3895313892515355e38 : -3.4028234663852886e38;
 }
 
 }  // namespace
@@ -127,7 +123,7 @@ Tensor LatentAttention::attend(const LatentRows& some, Step& step, std::size_t l
     Tensor seen = mask_of(attended, step.length(), latent.shape()[2]);
     if (chosen) seen = logical_and(seen, *chosen);
     scores = select(broadcast(seen, scores.shape()), scores,
-                    constant(least(scores.dtype()), scores.dtype()));
+                    constant(tensors::lowest(scores.dtype()), scores.dtype()));
   }
   const fast::AttentionOptions how{.scale = options.scale, .mask = scores};
   // A single token compares what is remembered as it is; more of them are worth unfolding it.

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <limits>
 
 #include "mlxnx/mlxnx.h"
 #include "nn/initial.h"
 #include "nn/layer.h"
 #include "nn/layers/checks.h"
+#include "tensor/element.h"
 
 namespace mlxnx::nn {
 namespace {
@@ -57,20 +57,6 @@ Tensor by_head(const Tensor& x, std::int64_t heads) {
   const Shape& shape = x.shape();
   return transpose(reshape(x, {shape[0], shape[1], heads, shape[2] / heads}),
                    {.axes = Axes{0, 2, 1, 3}});
-}
-
-// The lowest finite number.
-double lowest(DType type) {
-  switch (type) {
-    case DType::f16:
-      return -65504;
-    case DType::bf16:
-      return -0x1.FEp127;
-    case DType::f64:
-      return std::numeric_limits<double>::lowest();
-    default:
-      return std::numeric_limits<float>::lowest();
-  }
 }
 
 void require_fitting(const Tensor& queries, const Tensor& keys, const Tensor& values) {
@@ -138,7 +124,7 @@ Tensor create_additive_causal_mask(std::int64_t N, DType dtype) {
         fmt::format("[{}] dtype is {}, it has to be a type of floats", kOwn, name(dtype)));
   }
   const Tensor is_later = less(iota({N, N}, {.axis = 0}), iota({N, N}, {.axis = 1}));
-  return select(is_later, constant(lowest(dtype), dtype), constant(0.0, dtype));
+  return select(is_later, constant(tensors::lowest(dtype), dtype), constant(0.0, dtype));
 }
 
 AttentionMask mask_of(const FunctionCall& call, std::size_t i, std::string_view name) {
