@@ -60,8 +60,11 @@ void run_in_memory(const KernelTask& task, const std::vector<Memory>& operands,
 
 class KernelPrimitive : public core::UnaryPrimitive {
  public:
-  KernelPrimitive(core::Stream stream, KernelTask task)
-      : core::UnaryPrimitive(stream), task_(std::move(task)) {}
+  KernelPrimitive(core::Stream stream, KernelTask task, core::Shape shape, core::Dtype type)
+      : core::UnaryPrimitive(stream),
+        task_(std::move(task)),
+        shape_(std::move(shape)),
+        type_(type) {}
 
   void eval_cpu(const std::vector<core::array>& inputs, core::array& out) override {
     out.set_data(core::allocator::malloc(out.nbytes()));
@@ -79,11 +82,15 @@ class KernelPrimitive : public core::UnaryPrimitive {
   }
   const char* name() const override { return "Kernel"; }
   bool is_equivalent(const core::Primitive& other) const override {
-    return task_ == static_cast<const KernelPrimitive&>(other).task_;
+    const auto& same = static_cast<const KernelPrimitive&>(other);
+    return task_ == same.task_ && shape_ == same.shape_ && type_ == same.type_;
   }
 
  private:
   KernelTask task_;
+  // Of the result, which the operands alone may not tell.
+  core::Shape shape_;
+  core::Dtype type_;
 };
 
 }  // namespace
@@ -95,9 +102,10 @@ Array mlxnx::mlxc::kernel_node(const KernelTask& task, std::span<const Array* co
     inputs.push_back(node_of(takes_strides(task) ? *operand : contiguous(*operand)));
   const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
   ++thread_state.nodes;
-  auto node = std::make_unique<core::array>(core::Shape(shape.begin(), shape.end()), dtype_of(type),
-                                            std::make_shared<KernelPrimitive>(stream, task),
-                                            std::move(inputs));
+  const core::Shape dims(shape.begin(), shape.end());
+  const core::Dtype dtype = dtype_of(type);
+  auto node = std::make_unique<core::array>(
+      dims, dtype, std::make_shared<KernelPrimitive>(stream, task, dims, dtype), std::move(inputs));
   Array result = Array::adopt({node.release()});
   check_fits(result);
   return result;

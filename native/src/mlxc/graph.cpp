@@ -11,6 +11,7 @@
 #include "mlx/c/linalg.h"
 #include "mlx/c/ops.h"
 #include "mlx/c/random.h"
+#include "mlxc/elementwise.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
 #include "mlxc/version.h"
@@ -108,15 +109,29 @@ Array with_true_flags(host::Shaped op, const Array& a, Array result) {
 }
 }  // namespace
 
-#define MLXC_UNARY(name)                          \
-  Array name(const Array& a) {                    \
-    MLXC_AT_ONCE(unary, host::Unary::k_##name, a) \
-    MLXC_CALL(mlx_##name, a.raw());               \
+// Answers what a kernel of our own answers, where there is one.
+#define MLXC_BY_KERNEL(...)      \
+  Array by_kernel = __VA_ARGS__; \
+  if (!by_kernel.empty()) return by_kernel
+
+#define MLXC_UNARY(name)                                         \
+  Array name(const Array& a) {                                   \
+    static const auto function = kernels::function_named(#name); \
+    if (function) {                                              \
+      MLXC_BY_KERNEL(elementwise(*function, {&a}));              \
+    }                                                            \
+    MLXC_CALL(mlx_##name, a.raw());                              \
   }
-#define MLXC_BINARY(name)                              \
-  Array name(const Array& a, const Array& b) {         \
-    MLXC_AT_ONCE(binary, host::Binary::k_##name, a, b) \
-    MLXC_CALL(mlx_##name, a.raw(), b.raw());           \
+// Of these, matmul alone is none of single elements.
+#define MLXC_BINARY(name)                                        \
+  Array name(const Array& a, const Array& b) {                   \
+    static const auto function = kernels::function_named(#name); \
+    if (function) {                                              \
+      MLXC_BY_KERNEL(elementwise(*function, {&a, &b}));          \
+    } else {                                                     \
+      MLXC_AT_ONCE(matmul, a, b)                                 \
+    }                                                            \
+    MLXC_CALL(mlx_##name, a.raw(), b.raw());                     \
   }
 #define MLXC_REDUCE(name)                                                       \
   Array name(const Array& a, const Ints& axes, bool keep_axes) {                \
@@ -210,7 +225,7 @@ Array scalar(std::int64_t value, DType type) { return scalar_of(value, type); }
 
 namespace {
 Array cast(const Array& a, mlx_dtype type) {
-  MLXC_AT_ONCE(astype, a, type)
+  MLXC_BY_KERNEL(elementwise_cast(a, type));
   MLXC_CALL(mlx_astype, a.raw(), type);
 }
 }  // namespace
@@ -300,7 +315,7 @@ Array argpartition(const Array& a, int kth, int axis) {
 }
 
 Array where(const Array& condition, const Array& on_true, const Array& on_false) {
-  MLXC_AT_ONCE(where, condition, on_true, on_false)
+  MLXC_BY_KERNEL(elementwise(kernels::Function::k_select, {&condition, &on_true, &on_false}));
   MLXC_CALL(mlx_where, condition.raw(), on_true.raw(), on_false.raw());
 }
 

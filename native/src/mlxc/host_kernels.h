@@ -12,21 +12,10 @@
 #include <span>
 #include <utility>
 
+#include "kernels/elementwise.h"
 #include "mlxc/graph.h"
 
 namespace mlxnx::mlxc::host {
-
-enum class Unary : std::uint8_t {
-#define MLXC_UNARY(name) k_##name,
-#include "mlxc/functions.def"
-#undef MLXC_UNARY
-};
-
-enum class Binary : std::uint8_t {
-#define MLXC_BINARY(name) k_##name,
-#include "mlxc/functions.def"
-#undef MLXC_BINARY
-};
 
 enum class Reduce : std::uint8_t {
 #define MLXC_REDUCE(name) k_##name,
@@ -58,10 +47,9 @@ enum class Shaped : std::uint8_t {
 #undef MLXC_SHAPED
 };
 
-Array unary(Unary op, const Array& a);
-Array binary(Binary op, const Array& a, const Array& b);
-Array where(const Array& condition, const Array& on_true, const Array& on_false);
-Array astype(const Array& a, mlx_dtype type);
+/// The step of operands that have its types, which are broadcast. No cast of floats to integers
+/// that don't hold them.
+Array elementwise(const kernels::Step& step, std::span<const Array* const> operands);
 
 Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes);
 Array arg_reduce(Arg op, const Array& a, int axis, bool keep_axis);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "mlxc/elementwise.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/host_source.h"
 #include "mlxc/memory_of_arrays.h"
@@ -420,9 +421,10 @@ Array contiguous(const Array& a) {
 }
 
 Array full(const Ints& shape, const Array& value, mlx_dtype type) {
-  const Array cast = astype(value, type);
+  const Array cast = elementwise_cast(value, type);
   if (cast.empty()) return cast;
-  return broadcast_to(Source(cast), span_of(shape));
+  const Source in(cast);
+  return in ? broadcast_to(in, span_of(shape)) : Array();
 }
 
 Array arange(double start, double stop, double step, mlx_dtype type) {

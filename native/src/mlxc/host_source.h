@@ -20,6 +20,7 @@ struct Source {
   std::span<const int> shape;
   std::size_t size = 0;
 
+  Source() = default;
   explicit Source(const Array& array);
   explicit operator bool() const { return data != nullptr; }
 

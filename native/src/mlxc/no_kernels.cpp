@@ -1,5 +1,7 @@
 #include <stdexcept>
 
+#include "mlxc/elementwise.h"
+#include "mlxc/fusion.h"
 #include "mlxc/kernel_node.h"
 #include "mlxc/packed_kernels.h"
 #include "mlxc/row_kernels.h"
@@ -11,6 +13,11 @@ namespace {
 }  // namespace
 
 bool has_kernels() { return false; }
+Array elementwise_node(std::shared_ptr<const kernels::TilePlan>, std::span<const Array* const>,
+                       std::span<const int>) {
+  refuse();
+}
+std::vector<Array> fused(std::span<const Array>, std::span<const Array>) { refuse(); }
 bool takes_scales(const PackedMatrices&) { return false; }
 Array packed_product(const Array&, const PackedMatrices&, const PackedForm&, bool,
                      const ChosenMatrices*, const Ints&, DType) {

@@ -53,20 +53,6 @@ kernels::Numbers numbers_of(const KernelMemory& memory) {
   return {memory.data, float_of(memory.type)};
 }
 
-// Calls body with each of 0 … parts - 1. Throws: std::bad_alloc where it does.
-template <typename Body>
-void share(std::int64_t parts, int threads, const Body& body) {
-  std::atomic<bool> failed{false};
-  Crew::process().run(static_cast<int>(parts), threads, [&](int part) {
-    try {
-      body(part);
-    } catch (const std::bad_alloc&) {
-      failed = true;
-    }
-  });
-  if (failed) throw std::bad_alloc();
-}
-
 void add(InlineVector<const Array*, 8>& operands, const Array& array) {
   if (!array.empty()) operands.push_back(&array);
 }
@@ -95,8 +81,8 @@ void run(const AttentionTask& task, KernelOperands operands, const KernelMemory&
   }
   call.out = result.data;
   call.out_type = float_of(result.type);
-  share(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal)),
-        [&](int part) { kernels::attend(call, part); });
+  share_parts(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal)),
+              [&](int part) { kernels::attend(call, part); });
 }
 
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result) {
@@ -112,7 +98,7 @@ void run(const NormTask& task, KernelOperands operands, const KernelMemory& resu
   const std::int64_t rows = count_of(result.shape) / call.size;
   const int threads = threads_for(4 * static_cast<double>(count_of(result.shape)));
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(rows, 4 * threads);
-  share(parts, threads, [&](int part) {
+  share_parts(parts, threads, [&](int part) {
     const std::int64_t first = rows * part / parts;
     kernels::normalize_rows(call, first, rows * (part + 1) / parts - first);
   });

@@ -8,6 +8,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxc/f64_on_gpu.h"
+#include "mlxc/fusion.h"
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/kernel_compiler.h"
@@ -336,7 +337,7 @@ std::vector<Array> StraightRun::trace(std::span<const Array> inputs, mlxc::Compi
     result = mlxc::copy(result);
   }
   node_count_.store(mlxc::thread_state.nodes - before + 1, std::memory_order_relaxed);
-  return results;
+  return mlxc::fusion() == mlxc::Fusion::kByKernels ? mlxc::fused(results, inputs) : results;
 }
 
 bool StraightRun::pays_at_once() const {
@@ -395,7 +396,8 @@ std::vector<Array> StraightRun::run_fused(std::span<const Array> inputs) const {
 bool StraightRun::may_fuse() const {
   // On a GPU machine f64 runs on the CPU, where fusing takes a compiler that may not be there.
   const bool needs_cpu_kernels = uses_f64_ && default_device() == Device::kGpu;
-  return !needs_cpu_kernels && !is_unfusable_.load(std::memory_order_relaxed) && mlxc::can_fuse();
+  return !needs_cpu_kernels && !is_unfusable_.load(std::memory_order_relaxed) &&
+         mlxc::fusion() == mlxc::Fusion::kByCompiler;
 }
 
 bool StraightRun::has_kernels(mlxc::CompileMode mode) const {

@@ -9,10 +9,14 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "mlxc/elementwise.h"
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
+#include "mlxc/version.h"
+#include "mlxnx/error.h"
 #include "tensor/element.h"
 
 namespace mlxnx::mlxc {
@@ -59,12 +63,27 @@ Array mask(const Array& array) {
   return asbool(array);
 }
 
-// What MLX's own function answers, evaluated.
+// What is computed at once; empty where that needs a graph, or MLX has no such function.
+template <typename Build>
+Array at_once(Build build) {
+  const StreamScope stream(Engine::process().stream(Device::kCpu));
+  const AtOnceScope scope(true);
+  try {
+    Array result = build();
+    return result.block() != nullptr ? result : Array();
+  } catch (const BackendError&) {
+    return {};
+  }
+}
+
+// What MLX's own function answers, evaluated. Graphs that MLX is to fuse have its own nodes only.
 template <typename Build>
 Array by_mlx(Build build) {
   const StreamScope stream(Engine::process().stream(Device::kCpu));
   const AtOnceScope never(false);
+  const bool outer = std::exchange(thread_state.fuses, true);
   Array result = build();
+  thread_state.fuses = outer;
   Engine::process().run([&] { eval(ArrayVector(std::span<const Array>(&result, 1))); });
   const Array rows = contiguous(result);
   Engine::process().run([&] { eval(ArrayVector(std::span<const Array>(&rows, 1))); });
@@ -122,26 +141,32 @@ double distance_of_halves(mlx_dtype type, const std::byte* left, const std::byte
 }
 
 struct UnaryRow {
-  const char* name;
-  host::Unary kernel;
+  std::string_view name;
   Array (*function)(const Array&);
 };
 const UnaryRow kUnary[] = {
-#define MLXC_UNARY(name) {#name, host::Unary::k_##name, &name},
+#define MLXC_UNARY(name) {#name, &name},
 #include "mlxc/functions.def"
 #undef MLXC_UNARY
 };
 
 struct BinaryRow {
-  const char* name;
-  host::Binary kernel;
+  std::string_view name;
   Array (*function)(const Array&, const Array&);
 };
 const BinaryRow kBinary[] = {
-#define MLXC_BINARY(name) {#name, host::Binary::k_##name, &name},
+#define MLXC_BINARY(name) {#name, &name},
 #include "mlxc/functions.def"
 #undef MLXC_BINARY
 };
+
+// MLX computes these in f32 whatever the type, and its error function to some hundred units.
+// kernels/elementwise_test.cpp holds ours to C's.
+bool is_better_than_mlx(std::string_view name, DType type) {
+  if (name == "erf") return true;
+  return type == DType::f64 &&
+         (name == "cos" || name == "exp" || name == "sigmoid" || name == "sin");
+}
 
 // MLX approximates these by itself, to some units. Other elementary functions are the C library's,
 // or, on Apple's chips, those of the vector library.
@@ -157,17 +182,26 @@ TEST(HostKernels, UnaryOnesComputeWhatMlxComputes) {
     for (const DType type : kWithHalves) {
       std::vector<double> numbers = hard_numbers(type);
       // MLX's own sine and cosine lose their digits far from 0.
-      const bool is_periodic = row.kernel == host::Unary::k_sin || row.kernel == host::Unary::k_cos;
+      const bool is_periodic = row.name == "sin" || row.name == "cos";
       if (is_periodic) std::erase_if(numbers, [](double x) { return std::abs(x) > 1e3; });
       const Array a = array_of(type, numbers, {static_cast<int>(numbers.size())});
-      const Array ours = host::unary(row.kernel, a);
-      if (ours.empty()) continue;
+      const Array ours = at_once([&] { return row.function(a); });
+      if (ours.empty() || is_better_than_mlx(row.name, type)) continue;
       EXPECT_TRUE(same(ours, by_mlx([&] { return row.function(a); }), allowed_units(row.name)))
           << row.name << " of " << name(type);
       ++compared;
     }
   }
   EXPECT_GT(compared, 100);
+}
+
+// What MLX's function of integers takes on the right: it ends the process where it divides by 0,
+// and says nothing of shifts beyond the width and of negative exponents.
+Array for_integers(std::string_view name, Array b, DType type) {
+  const bool divides = name == "floor_divide" || name == "remainder";
+  const bool counts = name == "left_shift" || name == "right_shift" || name == "power";
+  if (divides) return at_once([&] { return maximum(b, array_of(type, {2}, {})); });
+  return counts ? at_once([&] { return bitwise_and(b, array_of(type, {7}, {})); }) : b;
 }
 
 TEST(HostKernels, BinaryOnesComputeWhatMlxComputes) {
@@ -180,11 +214,12 @@ TEST(HostKernels, BinaryOnesComputeWhatMlxComputes) {
       for (const auto& [left, right] : shapes) {
         Array a = hard(type, left);
         Array b = hard(type, right);
-        Array ours = host::binary(row.kernel, a, b);
+        if (is_integer(type)) b = for_integers(row.name, std::move(b), type);
+        Array ours = at_once([&] { return row.function(a, b); });
         if (ours.empty()) {
           a = mask(a);
           b = mask(b);
-          ours = host::binary(row.kernel, a, b);
+          ours = at_once([&] { return row.function(a, b); });
         }
         if (ours.empty()) continue;
         EXPECT_TRUE(same(ours, by_mlx([&] { return row.function(a, b); }), allowed_units(row.name)))
@@ -197,20 +232,11 @@ TEST(HostKernels, BinaryOnesComputeWhatMlxComputes) {
   EXPECT_GT(compared, 1500);
 }
 
-TEST(HostKernels, ShiftsBeyondTheWidthAreLeftToMlx) {
-  const Array one = array_of(DType::s32, {1, 1}, {2});
-  for (const double distance : {-1.0, 32.0, 100.0}) {
-    const Array by = array_of(DType::s32, {1, distance}, {2});
-    EXPECT_TRUE(host::binary(host::Binary::k_left_shift, one, by).empty()) << distance;
-    EXPECT_TRUE(host::binary(host::Binary::k_right_shift, one, by).empty()) << distance;
-  }
-}
-
 TEST(HostKernels, OperandsOfTwoTypesAreLeftToMlx) {
   const Array a = array_of(DType::s32, {1}, {1});
   const Array b = array_of(DType::f32, {1}, {1});
-  EXPECT_TRUE(host::binary(host::Binary::k_add, a, b).empty());
-  EXPECT_TRUE(host::where(mask(a), a, b).empty());
+  EXPECT_TRUE(elementwise(kernels::Function::k_add, {&a, &b}).empty());
+  EXPECT_TRUE(elementwise(kernels::Function::k_select, {&a, &a, &a}).empty());
   EXPECT_TRUE(host::concatenate(std::array{a, b}, 0).empty());
 }
 
@@ -220,25 +246,23 @@ TEST(HostKernels, CastsAreMlxs) {
       const Array whole = array_of(from, {0, 1, 3, 100, 127}, {5});
       const Array part = is_float(from) ? array_of(from, {0.5, 1.9, 0.0, 99.9, 12}, {5}) : whole;
       for (const Array* a : {&whole, &part}) {
-        const Array ours = host::astype(*a, to_mlx(to));
+        const Array ours = at_once([&] { return astype(*a, to); });
         ASSERT_FALSE(ours.empty());
         EXPECT_TRUE(same(ours, by_mlx([&] { return astype(*a, to); })))
             << name(from) << " to " << name(to);
       }
     }
-    EXPECT_TRUE(same(host::astype(hard(from, {16}), MLX_BOOL),
-                     by_mlx([&] { return asbool(hard(from, {16})); })));
+    EXPECT_TRUE(same(mask(hard(from, {16})), by_mlx([&] { return asbool(hard(from, {16})); })));
   }
 }
 
-TEST(HostKernels, FloatsThatNoIntegerHoldsAreLeftToMlx) {
-  for (const double value : {kNaN, kInfinity, -kInfinity, 256.0, -1.0}) {
-    const Array a = array_of(DType::f64, {1, value}, {2});
-    EXPECT_TRUE(host::astype(a, MLX_UINT8).empty()) << value;
-  }
+TEST(HostKernels, FloatsThatNoIntegerHoldsAreNotCastAtOnce) {
+  const auto cast = [](const Array& a, DType to) { return at_once([&] { return astype(a, to); }); };
+  for (const double value : {kNaN, kInfinity, -kInfinity, 256.0, -1.0})
+    EXPECT_TRUE(cast(array_of(DType::f64, {1, value}, {2}), DType::u8).empty()) << value;
   const Array a = array_of(DType::f32, {-128.9, 127.9, 0}, {3});
-  EXPECT_TRUE(same(host::astype(a, MLX_INT8), array_of(DType::s8, {-128, 127, 0}, {3})));
-  EXPECT_TRUE(host::astype(array_of(DType::f32, {9.3e18}, {1}), MLX_INT64).empty());
+  EXPECT_TRUE(same(cast(a, DType::s8), array_of(DType::s8, {-128, 127, 0}, {3})));
+  EXPECT_TRUE(cast(array_of(DType::f32, {9.3e18}, {1}), DType::s64).empty());
 }
 
 TEST(HostKernels, WhereBroadcastsAllThree) {
@@ -246,7 +270,8 @@ TEST(HostKernels, WhereBroadcastsAllThree) {
     const Array condition = mask(hard(DType::s32, {4, 1}));
     const Array x = hard(type, {3});
     const Array y = hard(type, {2, 1, 1});
-    EXPECT_TRUE(same(host::where(condition, x, y), by_mlx([&] { return where(condition, x, y); })));
+    EXPECT_TRUE(same(at_once([&] { return where(condition, x, y); }),
+                     by_mlx([&] { return where(condition, x, y); })));
   }
 }
 
@@ -465,15 +490,13 @@ TEST(HostKernels, PaddingIsMlxs) {
   }
 }
 
-TEST(HostKernels, DivisorsThatTrapAreLeftToMlx) {
-  const Array a = array_of(DType::s32, {7, -7}, {2});
-  for (const double divisor : {0.0, -1.0}) {
-    const Array b = array_of(DType::s32, {2, divisor}, {2});
-    EXPECT_TRUE(host::binary(host::Binary::k_floor_divide, a, b).empty()) << divisor;
-  }
-  const Array b = array_of(DType::s32, {2, 2}, {2});
-  EXPECT_TRUE(same(host::binary(host::Binary::k_floor_divide, a, b),
-                   by_mlx([&] { return floor_divide(a, b); })));
+TEST(HostKernels, DivisorsThatTrapHaveAnAnswer) {
+  if (mlx_is_older_than(0, 32)) GTEST_SKIP() << "this MLX cuts quotients, and does so itself";
+  const Array a = array_of(DType::s32, {7, INT_MIN, -7}, {3});
+  const Array b = array_of(DType::s32, {0, -1, 2}, {3});
+  EXPECT_TRUE(same(at_once([&] { return floor_divide(a, b); }),
+                   array_of(DType::s32, {0, INT_MIN, -4}, {3})));
+  EXPECT_TRUE(same(at_once([&] { return remainder(a, b); }), array_of(DType::s32, {0, 0, 1}, {3})));
 }
 
 TEST(HostKernels, SlicesAtComputedPlacesAreMlxs) {
@@ -542,9 +565,8 @@ TEST(HostKernels, ArraysFromNothingAreMlxs) {
     EXPECT_TRUE(same(host::arange(10, 1, -2, to_mlx(type)),
                      by_mlx([&] { return arange(10, 1, -2, type); })));
     const Array value = array_of(DType::s32, {7}, {});
-    EXPECT_TRUE(same(host::full({2, 3}, value, to_mlx(type)), by_mlx([&] {
-                       return full({2, 3}, value, type);
-                     })));
+    const auto fill = [&] { return full({2, 3}, value, type); };
+    EXPECT_TRUE(same(at_once(fill), by_mlx(fill)));
     EXPECT_TRUE(same(host::view(hard(type, {3}), to_mlx(type)), hard(type, {3})));
   }
 }
@@ -564,7 +586,7 @@ TEST(HostKernels, WhatIsNotComputedIsLeftToMlx) {
   const StreamScope stream(Engine::process().stream(Device::kCpu));
   const Array pending = exp(array_of(DType::f32, {1.0}, {1}));
   ASSERT_FALSE(is_computed(pending));
-  EXPECT_TRUE(host::unary(host::Unary::k_negative, pending).empty());
+  EXPECT_TRUE(at_once([&] { return negative(pending); }).empty());
   const AtOnceScope at_once(true);
   EXPECT_FALSE(is_computed(negative(pending)));
 }
@@ -572,7 +594,7 @@ TEST(HostKernels, WhatIsNotComputedIsLeftToMlx) {
 TEST(HostKernels, ArraysOfMlxThatAreComputedCount) {
   const Array computed = by_mlx([] { return exp(array_of(DType::f32, {0.0, 1.0}, {2})); });
   ASSERT_EQ(computed.block(), nullptr);
-  const Array ours = host::binary(host::Binary::k_add, computed, computed);
+  const Array ours = at_once([&] { return add(computed, computed); });
   ASSERT_FALSE(ours.empty());
   EXPECT_TRUE(same(ours, by_mlx([&] { return add(computed, computed); })));
 }

@@ -186,6 +186,7 @@ class RefusingCompiler {
     fs::permissions(folder_ / "g++", fs::perms::owner_all);
     ::setenv("PATH", (folder_.string() + ":" + path).c_str(), 1);
     ::setenv("MLXNX_KERNEL_CACHE", folder_.c_str(), 1);
+    ::setenv("MLXNX_FUSE", "compiler", 1);
   }
   ~RefusingCompiler() { fs::remove_all(folder_); }
 
@@ -199,6 +200,25 @@ class RefusingCompiler {
  private:
   fs::path folder_;
 };
+
+// Of two repeats of one number nothing but the shape tells the negations apart.
+TEST(FusedByKernels, EqualStepsOfTwoShapesAreTwo) {
+  RegionBuilder builder;
+  const ValueId s = builder.input("s", f32());
+  std::vector<ValueId> outputs;
+  for (const Shape& shape : {Shape{300, 100}, Shape{200, 150}}) {
+    const ValueId wide =
+        builder.op("broadcast", {s}, {{"shape", shape}, {"axes", Axes{}}});
+    outputs.push_back(builder.op("sum", {builder.op("negate", {wide})},
+                                 {{"axes", Axes{1}}, {"keep_axes", false}}));
+  }
+  const Executable program(builder.program(outputs));
+  for (int i = 0; i < 2; ++i) {
+    const std::vector<Tensor> results = program.run(std::vector<Tensor>{tensor(2.0)});
+    EXPECT_EQ(results[0].to_vector<float>(), std::vector<float>(300, -200.0F));
+    EXPECT_EQ(results[1].to_vector<float>(), std::vector<float>(200, -300.0F));
+  }
+}
 
 Program twice(const char* op) {
   RegionBuilder builder;

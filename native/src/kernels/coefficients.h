@@ -1,0 +1,23 @@
+// Coefficients of approximations that kernels and graphs share.
+#pragma once
+
+#include <array>
+
+namespace mlxnx::kernels {
+
+/// erf(x) / x as a quotient in powers of x^2 on [0, 16], for f32: weighted least squares, relative
+/// error 3e-8 before rounding. All coefficients are positive, so nothing cancels.
+inline constexpr std::array kErfNumerator = {
+    1.1283791395351574,    0.19353771556256485,    0.053100471006893295,
+    0.0038829378365532853, 0.00028454223304736834, 1.9866576604435362e-06,
+};
+inline constexpr std::array kErfDenominator = {
+    1.0,
+    0.5048508936280356,
+    0.11534668801397542,
+    0.01520645873103213,
+    0.001185444784093139,
+    3.7417620413898964e-05,
+};
+
+}  // namespace mlxnx::kernels

@@ -1,0 +1,407 @@
+// How programs of functions run: what holds for every kind of vectors.
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "kernels/elementwise.h"
+#include "kernels/floats.h"
+
+namespace mlxnx::kernels {
+namespace {
+
+constexpr std::string_view kNames[] = {
+#define MLXNX_UNARY(name) #name,
+#define MLXNX_BINARY(name) #name,
+#include "kernels/functions.def"
+#undef MLXNX_UNARY
+#undef MLXNX_BINARY
+};
+
+constexpr Function kFirstBinary = Function::k_add;
+
+// Functions whose kernels go element by element, and those that are many multiplications.
+double cost_of(Function function, Type type) {
+  using enum Function;
+  switch (function) {
+    case k_erf:
+    case k_exp:
+    case k_expm1:
+    case k_log:
+    case k_log1p:
+    case k_sigmoid:
+    case k_tanh:
+    case k_cos:
+    case k_sin:
+      return type == Type::kF64 ? 20 : 6;
+    case k_arccos:
+    case k_arccosh:
+    case k_arcsin:
+    case k_arcsinh:
+    case k_arctan:
+    case k_arctan2:
+    case k_arctanh:
+    case k_cbrt:
+    case k_cosh:
+    case k_erfc:
+    case k_log2:
+    case k_power:
+    case k_remainder:
+    case k_floor_divide:
+    case k_sinh:
+    case k_tan:
+      return 30;
+    default:
+      return 1;
+  }
+}
+
+// What a value is in a tile.
+Type held(Type type) { return is_half(type) ? Type::kF32 : type; }
+
+Float float_of(Type type) { return type == Type::kF16 ? Float::kF16 : Float::kBf16; }
+
+// Of f32, to what halves hold.
+void round_to(Type type, float* numbers, std::uint16_t* space, std::size_t count) {
+  narrow(numbers, static_cast<std::int64_t>(count), float_of(type), space);
+  widen(float_of(type), space, static_cast<std::int64_t>(count), numbers);
+}
+
+template <typename T>
+void gather(const void* from, std::int64_t stride, std::size_t count, void* to) {
+  const T* source = static_cast<const T*>(from);
+  T* out = static_cast<T*>(to);
+  if (stride == 0) {
+    std::fill_n(out, count, *source);
+  } else if (stride == 1) {
+    std::memcpy(to, from, count * sizeof(T));
+  } else {
+    for (std::size_t i = 0; i < count; ++i, source += stride) out[i] = *source;
+  }
+}
+
+void gather(std::size_t size, const void* from, std::int64_t stride, std::size_t count, void* to) {
+  switch (size) {
+    case 1:
+      return gather<std::uint8_t>(from, stride, count, to);
+    case 2:
+      return gather<std::uint16_t>(from, stride, count, to);
+    case 4:
+      return gather<std::uint32_t>(from, stride, count, to);
+    default:
+      return gather<std::uint64_t>(from, stride, count, to);
+  }
+}
+
+// The axes of the results with as many of them made one as all inputs' strides allow.
+struct Axes {
+  std::vector<std::int64_t> dims;
+  std::vector<std::vector<std::int64_t>> strides;  // of each input
+
+  Axes(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs)
+      : strides(inputs.size()) {
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+      if (shape[axis] == 1) continue;
+      bool joins = !dims.empty();
+      for (std::size_t i = 0; joins && i < inputs.size(); ++i)
+        joins = strides[i].back() == inputs[i].strides[axis] * shape[axis];
+      if (joins) {
+        dims.back() *= shape[axis];
+      } else {
+        dims.push_back(shape[axis]);
+      }
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (!joins) strides[i].push_back(0);
+        strides[i].back() = inputs[i].strides[axis];
+      }
+    }
+    if (!dims.empty()) return;
+    dims.push_back(1);
+    for (std::vector<std::int64_t>& own : strides) own.push_back(0);
+  }
+
+  bool is_flat(std::size_t input) const {
+    std::int64_t step = 1;
+    for (std::size_t axis = dims.size(); axis-- > 0;) {
+      if (strides[input][axis] != step && dims[axis] != 1) return false;
+      step *= dims[axis];
+    }
+    return true;
+  }
+  bool is_one(std::size_t input) const {
+    return std::ranges::all_of(strides[input], [](std::int64_t step) { return step == 0; });
+  }
+
+  // Calls piece(offset, count) for the stretches of rows that elements [at, at + count) lie in.
+  template <typename Piece>
+  void walk(std::size_t input, std::int64_t at, std::int64_t count, Piece piece) const {
+    const std::vector<std::int64_t>& steps = strides[input];
+    const std::int64_t row = dims.back();
+    while (count > 0) {
+      std::int64_t left = at, offset = 0;
+      for (std::size_t axis = dims.size(); axis-- > 0;) {
+        offset += left % dims[axis] * steps[axis];
+        left /= dims[axis];
+      }
+      const std::int64_t length = std::min(count, row - at % row);
+      piece(offset, length);
+      at += length;
+      count -= length;
+    }
+  }
+};
+
+// Memory for tiles, kept for the next program of the thread.
+std::byte* scratch(std::size_t bytes) {
+  constexpr std::size_t kAlign = 64;
+  thread_local std::vector<std::byte> memory;
+  if (memory.size() < bytes + kAlign) memory.resize(bytes + kAlign);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+  return memory.data() + (kAlign - address % kAlign) % kAlign;
+}
+
+}  // namespace
+
+std::size_t size_of(Type type) {
+  switch (type) {
+    case Type::kBool:
+    case Type::kU8:
+    case Type::kS8:
+      return 1;
+    case Type::kU16:
+    case Type::kS16:
+    case Type::kF16:
+    case Type::kBf16:
+      return 2;
+    case Type::kU64:
+    case Type::kS64:
+    case Type::kF64:
+      return 8;
+    default:
+      return 4;
+  }
+}
+
+std::optional<Function> function_named(std::string_view name) {
+  const auto* const found = std::ranges::find(kNames, name);
+  if (found == std::end(kNames)) return std::nullopt;
+  return static_cast<Function>(found - std::begin(kNames));
+}
+
+int operand_count(Function function) {
+  if (function == Function::k_select) return 3;
+  return function == Function::k_cast || function < kFirstBinary ? 1 : 2;
+}
+
+Type result_type(Function function, Type type) {
+  using enum Function;
+  switch (function) {
+    case k_equal:
+    case k_greater:
+    case k_greater_equal:
+    case k_isfinite:
+    case k_isinf:
+    case k_isnan:
+    case k_less:
+    case k_less_equal:
+    case k_logical_and:
+    case k_logical_not:
+    case k_logical_or:
+    case k_not_equal:
+      return Type::kBool;
+    default:
+      return type;
+  }
+}
+
+bool has_kernel(Function function, Type type) {
+  return function == Function::k_cast || kernel_of(function, held(type)) != nullptr;
+}
+
+struct TilePlan::Parts {
+  struct Call {
+    Kernel kernel = nullptr;
+    std::array<std::uint16_t, 3> operands{};
+    int operand_count = 0;
+    std::uint16_t result = 0;
+    std::optional<Type> rounds_to = {};  // the half that the result is
+  };
+
+  Program program;
+  std::vector<Call> calls;
+  std::vector<std::size_t> last_use;  // of each input: the number of the step behind the last one
+  std::vector<std::uint16_t> buffer;  // of each value
+  std::size_t buffers = 0;
+  std::size_t width = 1;  // bytes of the widest value in a tile
+  double cost = 0;
+
+  explicit Parts(Program given) : program(std::move(given)) {
+    const std::size_t inputs = program.inputs.size();
+    const std::size_t values = inputs + program.steps.size();
+    std::vector<std::size_t> last(values, 0);
+    for (std::size_t i = 0; i < program.steps.size(); ++i) {
+      const Step& step = program.steps[i];
+      for (int k = 0; k < kernels::operand_count(step.function); ++k)
+        last[step.operands[static_cast<std::size_t>(k)]] = i + 1;
+    }
+    last_use.assign(last.begin(), last.begin() + static_cast<std::ptrdiff_t>(inputs));
+    for (const std::uint16_t value : program.results) last[value] = program.steps.size() + 1;
+    for (std::size_t value = 0; value < values; ++value)
+      width = std::max(width, size_of(held(program.type_of(static_cast<std::uint16_t>(value)))));
+
+    buffer.resize(values);
+    for (; buffers < inputs; ++buffers) buffer[buffers] = static_cast<std::uint16_t>(buffers);
+    std::vector<std::uint16_t> free;
+    for (std::size_t i = 0; i < program.steps.size(); ++i) {
+      const Step& step = program.steps[i];
+      const std::size_t value = inputs + i;
+      add_call(step, static_cast<std::uint16_t>(value));
+      cost += cost_of(step.function, step.type);
+      // An operand's last reader may write over it, element by element, if they are of one size.
+      if (free.empty()) free.push_back(static_cast<std::uint16_t>(buffers++));
+      buffer[value] = free.back();
+      free.pop_back();
+      for (std::size_t earlier = inputs; earlier <= value; ++earlier) {
+        if (last[earlier] == i + 1 || (last[earlier] == 0 && earlier == value)) {
+          free.push_back(buffer[earlier]);
+          last[earlier] = values + 1;  // once
+        }
+      }
+    }
+  }
+
+  void add_call(const Step& step, std::uint16_t value) {
+    Call call;
+    call.operands = step.operands;
+    call.operand_count = kernels::operand_count(step.function);
+    call.result = value;
+    call.kernel = step.function == Function::k_cast
+                      ? cast_kernel(held(step.type), held(step.result))
+                      : kernel_of(step.function, held(step.type));
+    if (kernels::is_half(step.result) && step.function != Function::k_select)
+      call.rounds_to = step.result;
+    calls.push_back(call);
+  }
+};
+
+TilePlan::TilePlan(Program program) : parts_(std::make_unique<Parts>(std::move(program))) {}
+TilePlan::~TilePlan() = default;
+TilePlan::TilePlan(TilePlan&&) noexcept = default;
+
+const Program& TilePlan::program() const { return parts_->program; }
+double TilePlan::cost() const { return parts_->cost; }
+
+void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
+                   std::span<void* const> results, std::int64_t first, std::int64_t count) const {
+  const Parts& parts = *parts_;
+  const Program& program = parts.program;
+  const std::size_t given = inputs.size();
+  const Axes axes(shape, inputs);
+
+  enum class Way : std::uint8_t { kThere, kOne, kLoaded };
+  std::vector<Way> ways(given);
+  bool all_in_one_piece = true;
+  for (std::size_t i = 0; i < given; ++i) {
+    const bool is_half = kernels::is_half(program.inputs[i]);
+    ways[i] = axes.is_flat(i) && !is_half ? Way::kThere : axes.is_one(i) ? Way::kOne : Way::kLoaded;
+    all_in_one_piece = all_in_one_piece && (ways[i] != Way::kLoaded || axes.is_flat(i));
+  }
+
+  // Rows that are long enough are tiles' borders, so that what repeats along rows is read in place.
+  constexpr std::int64_t kLongRow = 64;
+  const std::int64_t row = all_in_one_piece || axes.dims.back() < kLongRow ? 0 : axes.dims.back();
+  const bool needs_buffers = program.steps.size() > 1 || parts.calls.empty() ||
+                             kernels::is_half(program.type_of(program.results[0])) ||
+                             std::ranges::any_of(ways, [](Way way) { return way != Way::kThere; });
+  const std::int64_t tile = !needs_buffers ? count : parts.buffers > 8 ? 512 : 1024;
+
+  const std::size_t bytes = parts.width * static_cast<std::size_t>(needs_buffers ? tile : 0);
+  std::byte* const memory = scratch(bytes * (parts.buffers + 1));
+  std::byte* const halves = memory + bytes * parts.buffers;
+
+  // Where each value is in the tile at hand.
+  std::vector<std::byte*> places(parts.buffer.size());
+  for (std::size_t value = 0; value < places.size(); ++value)
+    places[value] = memory + bytes * parts.buffer[value];
+
+  // A result is made where it belongs unless an input that is read later lies there.
+  std::vector<bool> is_made_in_place(results.size());
+  for (std::size_t r = 0; r < results.size(); ++r) {
+    const std::uint16_t value = program.results[r];
+    bool in_place = value >= given && !kernels::is_half(program.type_of(value));
+    for (std::size_t i = 0; in_place && i < given; ++i)
+      in_place = inputs[i].data != results[r] || parts.last_use[i] <= value - given + 1;
+    is_made_in_place[r] = in_place;
+  }
+
+  const auto load = [&](std::size_t i, std::int64_t at, std::int64_t length) {
+    const Type type = program.inputs[i];
+    const std::size_t size = size_of(type);
+    const bool is_half = kernels::is_half(type);
+    const std::byte* const data = static_cast<const std::byte*>(inputs[i].data);
+    std::byte* const place = memory + bytes * parts.buffer[i];
+    std::byte* to = is_half ? halves : place;
+    if (!is_half && axes.strides[i].back() == 1 &&
+        at % axes.dims.back() + length <= axes.dims.back()) {
+      axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t) {
+        places[i] = const_cast<std::byte*>(data) + offset * static_cast<std::int64_t>(size);
+      });
+      return;
+    }
+    places[i] = place;
+    axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t some) {
+      gather(size, data + offset * static_cast<std::int64_t>(size), axes.strides[i].back(),
+             static_cast<std::size_t>(some), to);
+      to += static_cast<std::size_t>(some) * size;
+    });
+    if (is_half)
+      widen(float_of(type), reinterpret_cast<const std::uint16_t*>(halves), length,
+            reinterpret_cast<float*>(place));
+  };
+
+  for (std::size_t i = 0; i < given; ++i) {
+    if (ways[i] == Way::kOne) load(i, 0, std::min(tile, count));
+  }
+  for (std::int64_t at = first; at < first + count;) {
+    std::int64_t length = std::min(tile, first + count - at);
+    if (row != 0) length = std::min(length, row - at % row);
+    for (std::size_t i = 0; i < given; ++i) {
+      if (ways[i] == Way::kLoaded) load(i, at, length);
+      if (ways[i] == Way::kThere)
+        places[i] = static_cast<std::byte*>(const_cast<void*>(inputs[i].data)) +
+                    at * static_cast<std::int64_t>(size_of(program.inputs[i]));
+    }
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      const std::uint16_t value = program.results[r];
+      if (is_made_in_place[r])
+        places[value] = static_cast<std::byte*>(results[r]) +
+                        at * static_cast<std::int64_t>(size_of(program.type_of(value)));
+    }
+    const auto elements = static_cast<std::size_t>(length);
+    for (const Parts::Call& call : parts.calls) {
+      const void* operands[3];
+      for (int k = 0; k < call.operand_count; ++k)
+        operands[k] = places[call.operands[static_cast<std::size_t>(k)]];
+      call.kernel(operands, places[call.result], elements);
+      if (call.rounds_to)
+        round_to(*call.rounds_to, reinterpret_cast<float*>(places[call.result]),
+                 reinterpret_cast<std::uint16_t*>(halves), elements);
+    }
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      if (is_made_in_place[r]) continue;
+      const std::uint16_t value = program.results[r];
+      const Type type = program.type_of(value);
+      std::byte* const out =
+          static_cast<std::byte*>(results[r]) + at * static_cast<std::int64_t>(size_of(type));
+      if (kernels::is_half(type)) {
+        narrow(reinterpret_cast<const float*>(places[value]), length, float_of(type),
+               reinterpret_cast<std::uint16_t*>(out));
+      } else {
+        std::memcpy(out, places[value], elements * size_of(type));
+      }
+    }
+    at += length;
+  }
+}
+
+}  // namespace mlxnx::kernels

@@ -1,0 +1,150 @@
+#include "mlxc/elementwise.h"
+
+#include <algorithm>
+#include <array>
+#include <mutex>
+#include <utility>
+
+#include "mlxc/blas_library.h"
+#include "mlxc/crew.h"
+#include "mlxc/host_kernels.h"
+#include "mlxc/kernel_node.h"
+#include "mlxc/memory.h"
+#include "mlxc/stream.h"
+#include "mlxc/version.h"
+
+namespace mlxnx::mlxc {
+namespace {
+
+using kernels::Function;
+using kernels::Step;
+using kernels::TilePlan;
+using kernels::Type;
+
+constexpr std::pair<mlx_dtype, Type> kTypes[] = {
+    {MLX_BOOL, Type::kBool},     {MLX_UINT8, Type::kU8},    {MLX_UINT16, Type::kU16},
+    {MLX_UINT32, Type::kU32},    {MLX_UINT64, Type::kU64},  {MLX_INT8, Type::kS8},
+    {MLX_INT16, Type::kS16},     {MLX_INT32, Type::kS32},   {MLX_INT64, Type::kS64},
+    {MLX_FLOAT32, Type::kF32},   {MLX_FLOAT64, Type::kF64}, {MLX_FLOAT16, Type::kF16},
+    {MLX_BFLOAT16, Type::kBf16},
+};
+
+// The plan of a single step, made once.
+std::shared_ptr<const TilePlan> plan_of(Step step) {
+  constexpr std::size_t kFunctions = static_cast<std::size_t>(Function::k_cast) + 1;
+  constexpr std::size_t kTypes = kernels::kTypeCount;
+  static std::mutex mutex;
+  static auto& plans =
+      *new std::array<std::shared_ptr<const TilePlan>, kFunctions * kTypes * kTypes>;
+  const std::size_t place =
+      (static_cast<std::size_t>(step.function) * kTypes + static_cast<std::size_t>(step.type)) *
+          kTypes +
+      static_cast<std::size_t>(step.result);
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<const TilePlan>& plan = plans[place];
+  if (plan == nullptr) {
+    kernels::Program program;
+    const int count = kernels::operand_count(step.function);
+    for (int i = 0; i < count; ++i) {
+      const bool is_mask = step.function == Function::k_select && i == 0;
+      program.inputs.push_back(is_mask ? Type::kBool : step.type);
+      step.operands[static_cast<std::size_t>(i)] = static_cast<std::uint16_t>(i);
+    }
+    program.steps.push_back(step);
+    program.results.push_back(static_cast<std::uint16_t>(count));
+    plan = std::make_shared<const TilePlan>(std::move(program));
+  }
+  return plan;
+}
+
+// The shape that all are broadcast to; none where they can't be.
+std::optional<InlineVector<int, 6>> broadcast(std::span<const Array* const> operands) {
+  std::size_t rank = 0;
+  for (const Array* const operand : operands) rank = std::max(rank, operand->rank());
+  InlineVector<int, 6> shape(rank, 1);
+  for (const Array* const operand : operands) {
+    const std::span<const int> own = operand->shape();
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      int& dim = shape[rank - own.size() + i];
+      if (dim != own[i] && dim != 1 && own[i] != 1) return std::nullopt;
+      if (dim == 1) dim = own[i];
+    }
+  }
+  return shape;
+}
+
+// What MLX means by a function may depend on its version, what a kernel means does not.
+bool means_the_same(const Step& step) {
+  static const bool is_older = mlx_is_older_than(0, 32);
+  if (!is_older) return true;
+  return step.function != Function::k_floor_divide &&
+         !(step.function == Function::k_remainder && kernels::is_half(step.type));
+}
+
+Array apply(const Step& step, std::span<const Array* const> operands) {
+  if (!kernels::has_kernel(step.function, step.type) || !means_the_same(step)) return {};
+  if (thread_state.at_once) {
+    Array result = host::elementwise(step, operands);
+    if (!result.empty()) return result;
+  }
+  if (!has_kernels() || thread_state.fuses || current_device() != Device::kCpu) return {};
+  const auto shape = broadcast(operands);
+  if (!shape || count_of({shape->data(), shape->size()}) == 0) return {};
+  return elementwise_node(plan_of(step), operands, {shape->data(), shape->size()});
+}
+
+}  // namespace
+
+std::optional<Type> kernel_type(mlx_dtype type) {
+  for (const auto& [mlx, own] : kTypes) {
+    if (mlx == type) return own;
+  }
+  return std::nullopt;
+}
+
+mlx_dtype to_mlx(Type type) {
+  for (const auto& [mlx, own] : kTypes) {
+    if (own == type) return mlx;
+  }
+  return MLX_FLOAT32;
+}
+
+Array elementwise(Function function, std::initializer_list<const Array*> operands) {
+  const bool is_select = function == Function::k_select;
+  const mlx_dtype mlx = operands.begin()[is_select ? 1 : 0]->mlx_type();
+  for (const Array* const operand : operands) {
+    const bool is_mask = is_select && operand == *operands.begin();
+    if (operand->mlx_type() != (is_mask ? MLX_BOOL : mlx)) return {};
+  }
+  const std::optional<Type> type = kernel_type(mlx);
+  if (!type) return {};
+  return apply({function, *type, kernels::result_type(function, *type)}, operands);
+}
+
+Array elementwise_cast(const Array& a, mlx_dtype type) {
+  const std::optional<Type> from = kernel_type(a.mlx_type()), to = kernel_type(type);
+  if (!from || !to) return {};
+  if (*from == *to) return a;
+  const std::array operands = {&a};
+  return apply({Function::k_cast, *from, *to}, operands);
+}
+
+void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
+                std::span<const kernels::ProgramInput> inputs, std::span<void* const> results) {
+  constexpr double kLeast = 1 << 16;     // additions that are worth a thread
+  constexpr std::int64_t kWhole = 1024;  // elements that parts consist of
+  std::int64_t size = 1;
+  for (const std::int64_t dim : shape) size *= dim;
+  const double share = static_cast<double>(size) * (1 + plan.cost() / 2) / kLeast;
+  const std::int64_t wholes = (size + kWhole - 1) / kWhole;
+  const int threads =
+      std::clamp(static_cast<int>(std::min({share, 1024.0, double(wholes)})), 1, blas_threads());
+  const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
+  share_parts(parts, threads, [&](std::int64_t part) {
+    const std::int64_t first = wholes * part / parts * kWhole;
+    const std::int64_t end = std::min(wholes * (part + 1) / parts * kWhole, size);
+    plan.run(shape, inputs, results, first, end - first);
+  });
+}
+
+}  // namespace mlxnx::mlxc
