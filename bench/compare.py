@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shlex
 import statistics
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import time
 
 from inputs import definite, waves
+from kernel_peers import numpy_kernel_cases
 from nn_peers import mlx_nn_cases
 
 BLOCKS = 4
@@ -308,6 +310,7 @@ def numpy_cases(np):
         return run
 
     return {
+        **numpy_kernel_cases(np),
         "build_eval_add_f32_10": lambda: body(np.add, waves(np, 10), waves(np, 10)),
         "elementwise_20_f32_1000": elementwise,
         "read_4_mib": lambda: body(np.ndarray.tobytes, waves(np, 1024, 1024)),
@@ -364,7 +367,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="the build folder")
     parser.add_argument("--nx", metavar="COMMAND", type=shlex.split, help="the command that runs bench/nx.exs")
-    parser.add_argument("--only", help="only cases whose name contains this")
+    parser.add_argument("--only", help="only cases in whose name this regular expression is found")
     parser.add_argument("--own-blas", action="store_true",
                         help="leave Python's MLX the BLAS of its wheel, instead of the one that ours uses")
     options = parser.parse_args()
@@ -378,7 +381,7 @@ def main():
     native = NativeCases(str(options.build / "bin" / "mlxnx"))
     ours = NxCases(options.nx) if options.nx else native
     listed = ours.names()
-    names = [name for name in listed if not options.only or options.only in name]
+    names = [name for name in listed if not options.only or re.search(options.only, name)]
     if not names:
         raise SystemExit(f"no case has {options.only!r} in its name; there are: {' '.join(listed)}")
     peers = {"python_mlx": PythonCases(python_mlx_cases(mx, np)), "numpy": PythonCases(numpy_cases(np)),

@@ -1,6 +1,7 @@
 """Cases in jax, on the CPU: the networks of native/bench/nn_cases.cpp, gradients and loops."""
 
 from inputs import waves
+from kernel_peers import jax_kernel_cases
 
 
 SIZES = (784, 512, 512, 10)
@@ -20,7 +21,8 @@ def jax_cases(np):
         run = jax.jit(function)
         return lambda: jax.block_until_ready(run(*inputs))
 
-    cases = {**gradient_cases(jax, jnp, array, compiled), **loop_cases(jax, jnp, array, compiled)}
+    cases = {**gradient_cases(jax, jnp, array, compiled), **loop_cases(jax, jnp, array, compiled),
+             **jax_kernel_cases(np, jax, jnp)}
     for name, (parameters, apply, shape, loss, wanted) in networks(jax, jnp).items():
         cases[f"nn_{name}_forward"] = forward_case(jax, array, parameters, apply, shape)
         cases[f"nn_{name}_step"] = step_case(jax, jnp, array, parameters, apply, shape, loss, wanted)

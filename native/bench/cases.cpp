@@ -164,6 +164,7 @@ std::vector<Case> op_cases() {
 const std::vector<Case>& all_cases() {
   static const std::vector<Case> list = [] {
     std::vector<Case> cases = op_cases();
+    for (Case& item : kernel_cases()) cases.push_back(std::move(item));
     for (Case& item : program_cases()) cases.push_back(std::move(item));
     for (Case& item : transform_cases()) cases.push_back(std::move(item));
     for (Case& item : nn_cases()) cases.push_back(std::move(item));

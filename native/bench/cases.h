@@ -29,6 +29,8 @@ Body warmed(Run run) {
   return run;
 }
 
+/// Those of large arrays.
+std::vector<Case> kernel_cases();
 /// Those of graph programs.
 std::vector<Case> program_cases();
 /// Those of derivatives.

@@ -54,6 +54,23 @@ const core::array* common_order(const std::vector<core::array>& inputs, const co
   return first;
 }
 
+// Memory for an output: that of an input that nobody else reads, or new one.
+void allocate(const std::vector<core::array>& inputs, const core::array* order, core::array& out) {
+  const auto can_be_written_over = [&](const core::array& in) {
+    return in.is_donatable() && in.itemsize() == out.itemsize() && in.shape() == out.shape() &&
+           is_dense(in) && (order != nullptr || in.flags().row_contiguous);
+  };
+  const auto old = std::ranges::find_if(inputs, can_be_written_over);
+  if (old != inputs.end()) {
+    out.copy_shared_buffer(*old);
+  } else if (order != nullptr) {
+    out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
+                 order->flags());
+  } else {
+    out.set_data(core::allocator::malloc(out.nbytes()));
+  }
+}
+
 // The memory of a run, which holds when the arrays are gone.
 struct Run {
   std::shared_ptr<const TilePlan> plan;
@@ -105,25 +122,31 @@ core::Dtype dtype_of(Type type) {
   throw std::logic_error("an unknown type of kernels");
 }
 
+Type type_of(core::Dtype dtype) {
+  for (std::size_t i = 0; i < mlxnx::kernels::kTypeCount; ++i) {
+    const auto type = static_cast<Type>(i);
+    if (dtype_of(type) == dtype) return type;
+  }
+  throw std::logic_error("a type that kernels don't take");
+}
+
 void ElementwisePrimitive::eval_cpu(const std::vector<core::array>& inputs,
                                     std::vector<core::array>& outputs) {
   const core::Shape& shape = outputs[0].shape();
   const core::array* const order = common_order(inputs, outputs[0]);
   const bool is_flat = order != nullptr || outputs[0].size() == 1;
-  for (core::array& out : outputs) {
-    const auto can_be_written_over = [&](const core::array& in) {
-      return in.is_donatable() && in.itemsize() == out.itemsize() && in.shape() == shape &&
-             is_dense(in) && (order != nullptr || in.flags().row_contiguous);
-    };
-    const auto old = std::ranges::find_if(inputs, can_be_written_over);
-    if (old != inputs.end()) {
-      out.copy_shared_buffer(*old);
-    } else if (order != nullptr) {
-      out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
-                   order->flags());
-    } else {
-      out.set_data(core::allocator::malloc(out.nbytes()));
+  // The other outputs hold the inputs as well, so that none could be written over.
+  const auto others = [&](auto change) {
+    for (core::array& out : outputs) {
+      if (&out.inputs() != &inputs) change(out.inputs());
     }
+  };
+  others([](std::vector<core::array>& held) { held.clear(); });
+  try {
+    for (core::array& out : outputs) allocate(inputs, order, out);
+  } catch (...) {
+    others([&](std::vector<core::array>& held) { held = inputs; });
+    throw;
   }
   Run run{plan_, {}, {}, {}, {}};
   if (is_flat) {

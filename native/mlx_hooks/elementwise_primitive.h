@@ -31,5 +31,7 @@ class ElementwisePrimitive : public mlx::core::Primitive {
 };
 
 mlx::core::Dtype dtype_of(mlxnx::kernels::Type type);
+/// Throws: std::logic_error for complex numbers.
+mlxnx::kernels::Type type_of(mlx::core::Dtype dtype);
 
 }  // namespace mlx_hooks

@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "elementwise_primitive.h"
 #include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "mlxc/check.h"
+#include "mlxc/elementwise.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
 #include "node_of.h"
@@ -23,18 +25,6 @@ using mlxnx::mlxc::KernelMemory;
 using mlxnx::mlxc::KernelTask;
 using mlxnx::mlxc::node_of;
 
-mlx_dtype type_of(const core::array& array) {
-  // Only the types that kernels tell apart.
-  if (array.dtype() == core::float16) return MLX_FLOAT16;
-  if (array.dtype() == core::bfloat16) return MLX_BFLOAT16;
-  return array.dtype() == core::bool_ ? MLX_BOOL : MLX_FLOAT32;
-}
-
-core::Dtype dtype_of(mlx_dtype type) {
-  if (type == MLX_FLOAT16) return core::float16;
-  return type == MLX_BFLOAT16 ? core::bfloat16 : core::float32;
-}
-
 // An operand's memory, its shape with it: the array may be gone when the kernel begins.
 struct Memory {
   void* data;
@@ -44,7 +34,7 @@ struct Memory {
 
   explicit Memory(const core::array& array)
       : data(const_cast<char*>(array.data<char>())),
-        type(type_of(array)),
+        type(mlxnx::mlxc::to_mlx(mlx_hooks::type_of(array.dtype()))),
         shape(array.shape().begin(), array.shape().end()) {
     if (!array.flags().row_contiguous)
       strides.assign(array.strides().begin(), array.strides().end());
@@ -103,7 +93,7 @@ Array mlxnx::mlxc::kernel_node(const KernelTask& task, std::span<const Array* co
   const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
   ++thread_state.nodes;
   const core::Shape dims(shape.begin(), shape.end());
-  const core::Dtype dtype = dtype_of(type);
+  const core::Dtype dtype = mlx_hooks::dtype_of(*kernel_type(type));
   auto node = std::make_unique<core::array>(
       dims, dtype, std::make_shared<KernelPrimitive>(stream, task, dims, dtype), std::move(inputs));
   Array result = Array::adopt({node.release()});

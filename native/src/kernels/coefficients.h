@@ -1,4 +1,4 @@
-// Coefficients of approximations that kernels and graphs share.
+// Coefficients of approximations by quotients of polynomials.
 #pragma once
 
 #include <array>
@@ -18,6 +18,15 @@ inline constexpr std::array kErfDenominator = {
     0.01520645873103213,
     0.001185444784093139,
     3.7417620413898964e-05,
+};
+
+/// tanh(x) / x likewise on [0, 81]: relative error 2.1e-8 before rounding.
+inline constexpr std::array kTanhNumerator = {
+    0.9999999794518317,     0.13381026554067682,    0.003495589196285292,
+    2.0609098975520016e-05, 1.3354682565778725e-08,
+};
+inline constexpr std::array kTanhDenominator = {
+    1.0, 0.46714342147200955, 0.0258769863141687, 0.00032856365286004253, 7.776567361829221e-07,
 };
 
 }  // namespace mlxnx::kernels

@@ -111,16 +111,17 @@ HWY_INLINE V Log1p(V x) {
   return hn::IfThenElse(hn::Eq(x, Number(0.0F)), x, result);
 }
 
-HWY_INLINE V Tanh(V x) {
-  constexpr float c[] = {-3.33332819422E-1F, 1.33314422036E-1F, -5.37397155531E-2F,
-                         2.06390887954E-2F, -5.70498872745E-3F};
-  const V size = hn::Abs(x);
-  const V square = hn::Mul(x, x);
-  const V inner = hn::MulAdd(hn::Mul(x, square), Polynomial(square, c), x);
-  const V power = Exp(hn::Add(size, size));
-  const V outer = hn::Sub(Number(1.0F), hn::Div(Number(2.0F), hn::Add(power, Number(1.0F))));
-  return hn::CopySign(hn::IfThenElse(hn::Lt(size, Number(0.625F)), inner, outer), x);
+// x n(x^2) / d(x^2), held in [-1, 1], for |x| up to `bound`, where it is 1.
+template <typename Numerator, typename Denominator>
+HWY_INLINE V Quotient(V x, float bound, const Numerator& n, const Denominator& d) {
+  const V y = AtLeast(AtMost(x, bound), -bound);
+  const V square = hn::Mul(y, y);
+  const V ratio = hn::Div(Polynomial(square, n), Polynomial(square, d));
+  return AtLeast(AtMost(hn::Mul(y, ratio), 1.0F), -1.0F);
 }
+
+HWY_INLINE V Tanh(V x) { return Quotient(x, 9.0F, kTanhNumerator, kTanhDenominator); }
+HWY_INLINE V Erf(V x) { return Quotient(x, 4.0F, kErfNumerator, kErfDenominator); }
 
 HWY_INLINE V Sigmoid(V x) {
   const V power = Exp(hn::Neg(hn::Abs(x)));
@@ -128,14 +129,8 @@ HWY_INLINE V Sigmoid(V x) {
   return hn::Div(above, hn::Add(power, Number(1.0F)));
 }
 
-HWY_INLINE V Erf(V x) {
-  const V y = AtLeast(AtMost(x, 4.0F), -4.0F);
-  const V square = hn::Mul(y, y);
-  const V ratio = hn::Div(Polynomial(square, kErfNumerator), Polynomial(square, kErfDenominator));
-  return AtLeast(AtMost(hn::Mul(y, ratio), 1.0F), -1.0F);
-}
-
 #if HWY_TARGET == HWY_SCALAR
+// The sine of x + quarter pi / 2.
 template <int quarter>
 HWY_INLINE V SineFrom(V x) {
   return Number(quarter == 0 ? std::sin(hn::GetLane(x)) : std::cos(hn::GetLane(x)));

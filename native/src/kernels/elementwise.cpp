@@ -6,11 +6,7 @@
 #include <type_traits>
 
 #ifdef MLXNX_WITHOUT_HIGHWAY
-#define HWY_BEFORE_NAMESPACE() static_assert(true)
-#define HWY_AFTER_NAMESPACE() static_assert(true)
-#define HWY_NAMESPACE plain
-#define HWY_INLINE inline
-#define HWY_ONCE 1
+#include "kernels/without_highway.h"
 #else
 #include "kernels/vectors.h"
 
@@ -36,33 +32,74 @@ void Unary(const void* const* operands, void* result, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) out[i] = F::Of(x[i]);
 }
 
-template <typename T, typename F>
+template <typename T, typename F, Single single = Single::kNone>
 void Binary(const void* const* operands, void* result, std::size_t count) {
   using R = decltype(F::Of(T(), T()));
   const T* const x = static_cast<const T*>(operands[0]);
   const T* const y = static_cast<const T*>(operands[1]);
+  const T first = single == Single::kFirst ? *x : T{},
+          second = single == Single::kSecond ? *y : T{};
   R* const out = static_cast<R*>(result);
 #pragma GCC ivdep
-  for (std::size_t i = 0; i < count; ++i) out[i] = F::Of(x[i], y[i]);
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] =
+        F::Of(single == Single::kFirst ? first : x[i], single == Single::kSecond ? second : y[i]);
 }
 
 // By the bits of T, since a select only moves.
-template <typename T>
+template <typename T, Single single = Single::kNone>
 void Select(const void* const* operands, void* result, std::size_t count) {
   const std::uint8_t* const mask = static_cast<const std::uint8_t*>(operands[0]);
   const T* const x = static_cast<const T*>(operands[1]);
   const T* const y = static_cast<const T*>(operands[2]);
+  const T second = single == Single::kSecond ? *x : T{},
+          third = single == Single::kThird ? *y : T{};
   T* const out = static_cast<T*>(result);
 #pragma GCC ivdep
-  for (std::size_t i = 0; i < count; ++i) out[i] = mask[i] != 0 ? x[i] : y[i];
+  for (std::size_t i = 0; i < count; ++i) {
+    const T on_true = single == Single::kSecond ? second : x[i];
+    const T on_false = single == Single::kThird ? third : y[i];
+    out[i] = mask[i] != 0 ? on_true : on_false;
+  }
+}
+
+// The low bits of the whole part; of NaN 0, of an infinity the last number of its side.
+template <typename R, typename T>
+HWY_INLINE R WholePart(T x) {
+  constexpr T kEnd = T{0x1p63};
+  if (std::abs(x) < kEnd) return static_cast<R>(static_cast<std::int64_t>(x));
+  if (x != x) return R{0};
+  if (std::isinf(x))
+    return x > 0 ? std::numeric_limits<R>::max() : std::numeric_limits<R>::lowest();
+  const auto bits = static_cast<std::uint64_t>(std::fmod(std::abs(x), 2 * kEnd));
+  return static_cast<R>(x < 0 ? 0 - bits : bits);
 }
 
 template <typename T, typename R>
 void Cast(const void* const* operands, void* result, std::size_t count) {
   const T* const x = static_cast<const T*>(operands[0]);
   R* const out = static_cast<R*>(result);
+  constexpr bool kCuts =
+      std::is_floating_point_v<T> && std::is_integral_v<R> && !std::is_same_v<R, bool>;
+  if constexpr (!kCuts) {
 #pragma GCC ivdep
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<R>(x[i]);
+    for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<R>(x[i]);
+  } else {
+    // Numbers that 32 bits hold, which nearly all are, become vectors.
+    constexpr std::size_t kPiece = 512;
+    for (std::size_t start = 0; start < count; start += kPiece) {
+      const std::size_t end = std::min(start + kPiece, count);
+      std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t> misfits = 0;
+      for (std::size_t i = start; i < end; ++i) misfits |= std::abs(x[i]) < T{0x1p31} ? 0U : 1U;
+      if (misfits == 0) {
+#pragma GCC ivdep
+        for (std::size_t i = start; i < end; ++i)
+          out[i] = static_cast<R>(static_cast<std::int32_t>(x[i]));
+      } else {
+        for (std::size_t i = start; i < end; ++i) out[i] = WholePart<R>(x[i]);
+      }
+    }
+  }
 }
 
 #ifndef MLXNX_WITHOUT_HIGHWAY
@@ -409,8 +446,60 @@ auto WithType(Type type, F f) {
   }
 }
 
-Kernel FindKernel(Function function, Type type) {
-  return WithType(type, [function]<typename T>() { return KernelOf<T>(function); });
+template <Single single>
+Kernel WithSingle(Function function, Type type) {
+  const auto of = [&]<typename F>(F) -> Kernel {
+    return type == Type::kF64 ? &Binary<double, F, single> : &Binary<float, F, single>;
+  };
+  if (type != Type::kF32 && type != Type::kF64) return nullptr;
+  switch (function) {
+    case Function::k_add:
+      return of(Add());
+    case Function::k_divide:
+      return of(Divide());
+    case Function::k_equal:
+      return of(Equal());
+    case Function::k_greater:
+      return of(Greater());
+    case Function::k_greater_equal:
+      return of(GreaterEqual());
+    case Function::k_less:
+      return of(Less());
+    case Function::k_less_equal:
+      return of(LessEqual());
+    case Function::k_maximum:
+      return of(Maximum());
+    case Function::k_minimum:
+      return of(Minimum());
+    case Function::k_multiply:
+      return of(Multiply());
+    case Function::k_subtract:
+      return of(Subtract());
+    default:
+      return nullptr;
+  }
+}
+
+template <Single single>
+Kernel SelectWithSingle(Type type) {
+  if (type == Type::kF32) return &Select<std::uint32_t, single>;
+  return type == Type::kF64 ? &Select<std::uint64_t, single> : nullptr;
+}
+
+Kernel FindKernel(Function function, Type type, Single single) {
+  const bool is_select = function == Function::k_select;
+  switch (single) {
+    case Single::kNone:
+      return WithType(type, [function]<typename T>() { return KernelOf<T>(function); });
+    case Single::kFirst:
+      return WithSingle<Single::kFirst>(function, type);
+    case Single::kSecond:
+      return is_select ? SelectWithSingle<Single::kSecond>(type)
+                       : WithSingle<Single::kSecond>(function, type);
+    case Single::kThird:
+      return is_select ? SelectWithSingle<Single::kThird>(type) : nullptr;
+  }
+  return nullptr;
 }
 
 Kernel FindCast(Type from, Type to) {
@@ -427,17 +516,14 @@ HWY_AFTER_NAMESPACE();
 
 namespace mlxnx::kernels {
 
-#ifdef MLXNX_WITHOUT_HIGHWAY
-#define MLXNX_CHOSEN(function) plain::function
-#else
-#define MLXNX_CHOSEN(function) HWY_DYNAMIC_DISPATCH(function)
 HWY_EXPORT(FindKernel);
 HWY_EXPORT(FindCast);
-#endif
 
-Kernel kernel_of(Function function, Type type) { return MLXNX_CHOSEN(FindKernel)(function, type); }
+Kernel kernel_of(Function function, Type type, Single single) {
+  return HWY_DYNAMIC_DISPATCH(FindKernel)(function, type, single);
+}
 
-Kernel cast_kernel(Type from, Type to) { return MLXNX_CHOSEN(FindCast)(from, to); }
+Kernel cast_kernel(Type from, Type to) { return HWY_DYNAMIC_DISPATCH(FindCast)(from, to); }
 
 }  // namespace mlxnx::kernels
 

@@ -59,8 +59,12 @@ bool has_kernel(Function function, Type type);
 /// `count` results. Operands and result may be the same memory. Halves are no types of these.
 using Kernel = void (*)(const void* const* operands, void* result, std::size_t count);
 
-/// Null where there is none; kCast has `cast_kernel`.
-Kernel kernel_of(Function function, Type type);
+/// Which operand is a single element, for all results.
+enum class Single : std::uint8_t { kNone, kFirst, kSecond, kThird };
+
+/// Null where there is none; kCast has `cast_kernel`. Those with a single operand are there for
+/// some functions of floats.
+Kernel kernel_of(Function function, Type type, Single single = Single::kNone);
 Kernel cast_kernel(Type from, Type to);
 
 /// What a program consists of. Values are the inputs, then one for each step.

@@ -220,7 +220,8 @@ bool has_kernel(Function function, Type type) {
 
 struct TilePlan::Parts {
   struct Call {
-    Kernel kernel = nullptr;
+    // The second ones are for a single element as the first operand, and so on; some are null.
+    std::array<Kernel, 4> kernels{};
     std::array<std::uint16_t, 3> operands{};
     int operand_count = 0;
     std::uint16_t result = 0;
@@ -275,9 +276,10 @@ struct TilePlan::Parts {
     call.operands = step.operands;
     call.operand_count = kernels::operand_count(step.function);
     call.result = value;
-    call.kernel = step.function == Function::k_cast
-                      ? cast_kernel(held(step.type), held(step.result))
-                      : kernel_of(step.function, held(step.type));
+    const bool is_cast = step.function == Function::k_cast;
+    if (is_cast) call.kernels[0] = cast_kernel(held(step.type), held(step.result));
+    for (std::size_t i = 0; i < call.kernels.size() && !is_cast; ++i)
+      call.kernels[i] = kernel_of(step.function, held(step.type), static_cast<Single>(i));
     if (kernels::is_half(step.result) && step.function != Function::k_select)
       call.rounds_to = step.result;
     calls.push_back(call);
@@ -359,8 +361,27 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
             reinterpret_cast<float*>(place));
   };
 
+  // Single elements fill a tile only where some kernel wants that.
+  std::vector<Kernel> kernels;
+  std::vector<bool> fills(given, false);
+  for (const Parts::Call& call : parts.calls) {
+    const auto is_one = [&](int k) {
+      const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
+      return value < given && ways[value] == Way::kOne;
+    };
+    std::size_t single = 0;
+    for (int k = call.operand_count; k-- > 0;) {
+      if (is_one(k) && call.kernels[static_cast<std::size_t>(k) + 1] != nullptr)
+        single = static_cast<std::size_t>(k) + 1;
+    }
+    for (int k = 0; k < call.operand_count; ++k) {
+      if (is_one(k) && static_cast<std::size_t>(k) + 1 != single)
+        fills[call.operands[static_cast<std::size_t>(k)]] = true;
+    }
+    kernels.push_back(call.kernels[single]);
+  }
   for (std::size_t i = 0; i < given; ++i) {
-    if (ways[i] == Way::kOne) load(i, 0, std::min(tile, count));
+    if (ways[i] == Way::kOne) load(i, 0, fills[i] ? std::min(tile, count) : 1);
   }
   for (std::int64_t at = first; at < first + count;) {
     std::int64_t length = std::min(tile, first + count - at);
@@ -378,11 +399,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
                         at * static_cast<std::int64_t>(size_of(program.type_of(value)));
     }
     const auto elements = static_cast<std::size_t>(length);
-    for (const Parts::Call& call : parts.calls) {
+    for (std::size_t i = 0; i < parts.calls.size(); ++i) {
+      const Parts::Call& call = parts.calls[i];
       const void* operands[3];
       for (int k = 0; k < call.operand_count; ++k)
         operands[k] = places[call.operands[static_cast<std::size_t>(k)]];
-      call.kernel(operands, places[call.result], elements);
+      kernels[i](operands, places[call.result], elements);
       if (call.rounds_to)
         round_to(*call.rounds_to, reinterpret_cast<float*>(places[call.result]),
                  reinterpret_cast<std::uint16_t*>(halves), elements);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <utility>
 
+#include "kernels/strided.h"
 #include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
 #include "mlxc/host_kernels.h"
@@ -140,10 +141,26 @@ void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
   const int threads =
       std::clamp(static_cast<int>(std::min({share, 1024.0, double(wholes)})), 1, blas_threads());
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
+  std::vector<kernels::ProgramInput> all(inputs.begin(), inputs.end());
+  std::vector<std::int64_t> in_rows(shape.size(), 1);
+  for (std::size_t axis = shape.size(); axis-- > 1;)
+    in_rows[axis - 1] = in_rows[axis] * shape[axis];
+  std::vector<std::unique_ptr<std::byte[]>> copies;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    kernels::ProgramInput& input = all[i];
+    if (!kernels::should_be_copied(shape, input.strides)) continue;
+    const std::size_t width = kernels::size_of(plan.program().inputs[i]);
+    copies.push_back(
+        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(size) * width));
+    share_parts(kernels::copied_parts(shape, input.strides), threads, [&](std::int64_t part) {
+      kernels::copy_in_rows(width, input.data, shape, input.strides, copies.back().get(), part);
+    });
+    input = {copies.back().get(), in_rows};
+  }
   share_parts(parts, threads, [&](std::int64_t part) {
     const std::int64_t first = wholes * part / parts * kWhole;
     const std::int64_t end = std::min(wholes * (part + 1) / parts * kWhole, size);
-    plan.run(shape, inputs, results, first, end - first);
+    plan.run(shape, all, results, first, end - first);
   });
 }
 

@@ -1,10 +1,7 @@
 // Kernels that work element by element.
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <memory>
-#include <type_traits>
 
 #include "mlxc/elementwise.h"
 #include "mlxc/host_kernels.h"
@@ -62,29 +59,6 @@ struct Operands {
   }
 };
 
-// Whether C++ says what `value` becomes as an R.
-template <typename R, typename T>
-bool is_defined(T value) {
-  if constexpr (std::is_floating_point_v<T> && std::is_integral_v<R> && !std::is_same_v<R, bool>) {
-    // The first power of two that is too large, which every float type holds.
-    const T end = std::ldexp(T{1}, std::numeric_limits<R>::digits);
-    return value > (std::is_signed_v<R> ? -end - 1 : T{-1}) && value < end;
-  } else {
-    return true;
-  }
-}
-
-bool has_only_defined(const Source& in, mlx_dtype to) {
-  bool all = true;
-  with_type(in.type, [&]<typename T>() {
-    return with_type(to, [&]<typename R>() -> Array {
-      all = std::all_of(in.as<T>(), in.as<T>() + in.size, is_defined<R, T>);
-      return {};
-    });
-  });
-  return all;
-}
-
 }  // namespace
 
 Array elementwise(const kernels::Step& step, std::span<const Array* const> arrays) {
@@ -117,7 +91,6 @@ Array elementwise(const kernels::Step& step, std::span<const Array* const> array
   if (!operands.fit) return {};
   const mlx_dtype type = to_mlx(step.result);
   const bool is_cast = step.function == kernels::Function::k_cast;
-  if (is_cast && !has_only_defined(operands.sources[0], type)) return {};
   Array out = result(operands.shape, type);
   if (out.empty()) return out;
   const auto size = static_cast<std::size_t>(out.size());

@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "kernels/floats.h"
+#include "kernels/folds.h"
 #include "mlxc/array.h"
 #include "mlxc/graph.h"
 
@@ -44,9 +45,16 @@ struct NormTask {
   bool operator==(const NormTask&) const = default;
 };
 
+/// Operand: elements that are folded along some axes, a bit each.
+struct FoldTask {
+  kernels::Fold fold = kernels::Fold::kSum;
+  std::uint32_t axes = 0;
+  bool operator==(const FoldTask&) const = default;
+};
+
 /// The last is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
-using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, RopeForm>;
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -72,12 +80,13 @@ using KernelOperands = std::span<const KernelMemory>;
 void run(const PackedTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const AttentionTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const FoldTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
 void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.
 inline bool takes_strides(const KernelTask& task) {
-  return std::holds_alternative<AttentionTask>(task);
+  return std::holds_alternative<AttentionTask>(task) || std::holds_alternative<FoldTask>(task);
 }
 
 /// What the kernel makes of the operands, of `shape`, which has elements, and `type`: f32, f16 or

@@ -1,6 +1,7 @@
 #include <stdexcept>
 
 #include "mlxc/elementwise.h"
+#include "mlxc/fold_kernels.h"
 #include "mlxc/fusion.h"
 #include "mlxc/kernel_node.h"
 #include "mlxc/packed_kernels.h"
@@ -18,6 +19,8 @@ Array elementwise_node(std::shared_ptr<const kernels::TilePlan>, std::span<const
   refuse();
 }
 std::vector<Array> fused(std::span<const Array>, std::span<const Array>) { refuse(); }
+bool folds_by_kernels(const Array&) { return false; }
+Array folded(kernels::Fold, const Array&, const Ints&, bool) { return {}; }
 bool takes_scales(const PackedMatrices&) { return false; }
 Array packed_product(const Array&, const PackedMatrices&, const PackedForm&, bool,
                      const ChosenMatrices*, const Ints&, DType) {

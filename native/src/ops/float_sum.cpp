@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "mlxc/fold_kernels.h"
 #include "mlxc/host_kernels.h"
 #include "ops/axis_views.h"
 #include "ops/operands.h"
@@ -170,9 +171,10 @@ Array sum_complex(const Array& array, Shape shape, const Axes& axes) {
 }  // namespace
 
 Array sum_floats(const Array& array, const Shape& shape, const Axes& axes, bool keep_axes) {
-  // A GPU adds in trees, the host's kernel in a wider type.
+  // A GPU adds in trees, our own kernels in a wider type.
   const std::int64_t few = element_count(shape) < kSmall ? kFewStepsOfSmall : kFewSteps;
-  if (!on_cpu() || count_along(shape, axes) <= few) return mlxc::sum(array, axes, keep_axes);
+  if (!on_cpu() || mlxc::folds_by_kernels(array) || count_along(shape, axes) <= few)
+    return mlxc::sum(array, axes, keep_axes);
   if (mlxc::AtOnceScope::is_open()) {
     Array sum = mlxc::host::reduce(mlxc::host::Reduce::k_sum, array, axes, keep_axes);
     if (!sum.empty()) return sum;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "mlxc/fold_kernels.h"
 #include "ops/axis_views.h"
 
 namespace mlxnx::ops {
@@ -97,7 +98,8 @@ Array fold_kept(const Array& array, const Shape& shape, const Axes& axes, const 
 
 Array fold(const Array& array, const Shape& shape, const Axes& axes, bool keep_axes,
            const Fold& how) {
-  if (element_count(shape) < kLarge) return how.reduce(array, axes, keep_axes);
+  if (element_count(shape) < kLarge || mlxc::folds_by_kernels(array))
+    return how.reduce(array, axes, keep_axes);
   const Array result = fold_kept(array, shape, axes, how);
   return keep_axes ? result : mlxc::squeeze_axes(result, axes);
 }

@@ -8,6 +8,7 @@
 #include "mlxc/ending.h"
 #include "mlxc/engine.h"
 #include "mlxc/f64_on_gpu.h"
+#include "mlxc/fusion.h"
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/memory.h"
@@ -181,7 +182,11 @@ class EagerCall {
     find_known_data();
     const BuildScope scope(op_, operands_, outputs, all_ready_);
     const Call call{op_, operands_, *attrs_, outputs};
-    return wrap(finish(op_.eval(call), outputs[0].dtype), outputs, 0);
+    const std::uint64_t before = mlxc::thread_state.nodes;
+    mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
+    const bool is_of_several = array.block() == nullptr && mlxc::thread_state.nodes > before + 1;
+    if (is_of_several && array.size() >= kManyElements) array = fused(array);
+    return wrap(std::move(array), outputs, 0);
   }
 
   std::vector<Tensor> run_all(OutputTypes outputs) {
@@ -197,6 +202,19 @@ class EagerCall {
   }
 
  private:
+  // From so many elements on, a pass through memory costs more than to look at the nodes of an op.
+  static constexpr std::int64_t kManyElements = 4096;
+
+  // The nodes that the op was made of, as few as can be.
+  mlxc::Array fused(const mlxc::Array& array) const {
+    if (mlxc::fusion() != mlxc::Fusion::kByKernels) return array;
+    std::vector<mlxc::Array> given;
+    for (const Operand& operand : operands_) given.push_back(mlxc::Array::view(*operand.array));
+    mlxc::Array result = std::move(mlxc::fused({&array, 1}, given).front());
+    result.set_axis_order(array.axis_order());
+    return result;
+  }
+
   // What was computed at once, or is a constant, needs no evaluation: ops may look at its elements.
   Tensor wrap(mlxc::Array array, const OutputTypes& outputs, std::size_t i) const {
     if (array.block() != nullptr || (all_ready_ && mlxc::is_computed(array)))

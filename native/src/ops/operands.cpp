@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "mlxc/elementwise.h"
 #include "mlxc/engine.h"
 #include "mlxc/memory.h"
 #include "tensor/element.h"
@@ -60,6 +61,7 @@ Array finite_to_wide(const Array& array, DType from, DType to) {
 }
 
 Array float_to_integer(const Array& array, DType from, DType to) {
+  if (Array own = mlxc::elementwise_cast(array, mlxc::to_mlx(to)); !own.empty()) return own;
   const bool is_narrow = bits(to) < 64 && from != DType::f64;
   const Array finite =
       is_narrow ? finite_to_narrow(array, from, to) : finite_to_wide(array, from, to);

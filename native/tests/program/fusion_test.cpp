@@ -207,8 +207,7 @@ TEST(FusedByKernels, EqualStepsOfTwoShapesAreTwo) {
   const ValueId s = builder.input("s", f32());
   std::vector<ValueId> outputs;
   for (const Shape& shape : {Shape{300, 100}, Shape{200, 150}}) {
-    const ValueId wide =
-        builder.op("broadcast", {s}, {{"shape", shape}, {"axes", Axes{}}});
+    const ValueId wide = builder.op("broadcast", {s}, {{"shape", shape}, {"axes", Axes{}}});
     outputs.push_back(builder.op("sum", {builder.op("negate", {wide})},
                                  {{"axes", Axes{1}}, {"keep_axes", false}}));
   }

@@ -1,0 +1,131 @@
+"""Large arrays in numpy and in jax: the cases of native/bench/kernel_cases.cpp."""
+
+import math
+
+from inputs import waves
+
+MILLION = (1000000,)
+ROWS = (4096, 1024)
+
+
+def numpy_kernel_cases(np):
+    """name -> function that makes inputs and answers what is timed, each into new memory, as ours."""
+    def of_waves(shape, function):
+        def prepare():
+            x = waves(np, *shape) * np.float32(3)
+            return lambda: function(x)
+        return prepare
+
+    def selection():
+        x = waves(np, *MILLION)
+        mask, y = x > 0, x * np.float32(2)
+        return lambda: np.where(mask, x, y)
+
+    def transposed():
+        x = waves(np, 1024, 1024)
+        y = x * np.float32(2)
+        return lambda: x.T + y
+
+    return {
+        "log_1m_f32": of_waves(MILLION, np.log),
+        "sin_1m_f32": of_waves(MILLION, np.sin),
+        "tanh_1m_f32": of_waves(MILLION, np.tanh),
+        "round_1m_f32": of_waves(MILLION, np.round),
+        "remainder_1m_f32": of_waves(MILLION, lambda x: np.fmod(x, np.float32(0.7))),
+        "as_s32_1m_f32": of_waves(MILLION, lambda x: x.astype(np.int32)),
+        "as_u8_1m_f32": of_waves(MILLION, lambda x: x.astype(np.uint8)),
+        "sum_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=0)),
+        "sum_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=1)),
+        "max_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=0)),
+        "max_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=1)),
+        "select_1m_f32": selection,
+        "add_transposed_1024_f32": transposed,
+    }
+
+
+def jax_kernel_cases(np, jax, jnp):
+    """The same, compiled."""
+    def compiled(function, *inputs):
+        run = jax.jit(function)
+        return lambda: jax.block_until_ready(run(*inputs))
+
+    def of_waves(shape, function):
+        return lambda: compiled(function, jnp.asarray(waves(np, *shape) * np.float32(3)))
+
+    def selection():
+        x = jnp.asarray(waves(np, *MILLION))
+        return compiled(jnp.where, x > 0, x, x * 2)
+
+    def transposed():
+        x = jnp.asarray(waves(np, 1024, 1024))
+        return compiled(lambda x, y: x.T + y, x, x * 2)
+
+    def halves():
+        x = jnp.asarray(waves(np, *MILLION)).astype(jnp.float16)
+        return compiled(lambda x: x + x, x)
+
+    def attention():
+        q = jnp.asarray(waves(np, 8, 1024, 64))
+
+        def attend(q):
+            scores = jnp.einsum("hqd,hkd->hqk", q, q) * 0.125
+            seen = jnp.tril(jnp.ones((1024, 1024), bool))
+            return jnp.einsum("hqk,hkd->hqd", jax.nn.softmax(jnp.where(seen, scores, -jnp.inf)), q)
+        return compiled(attend, q)
+
+    def adam():
+        shape = (10000000,)
+
+        def step(p, g, m, v):
+            mean = m * 0.9 + g * 0.1
+            square = v * 0.999 + g * g * 0.001
+            return p - 0.001 * mean / (jnp.sqrt(square) + 1e-8), mean, square
+        run = jax.jit(step, donate_argnums=(0, 2, 3))
+        g = jnp.asarray(waves(np, *shape))
+        state = [jnp.asarray(waves(np, *shape)), jnp.zeros(shape), jnp.zeros(shape)]
+
+        def body():
+            state[:] = run(state[0], g, state[1], state[2])
+            jax.block_until_ready(state)
+        return body
+
+    def block():
+        x = jnp.asarray(waves(np, *ROWS))
+
+        def run(x, uniform, residual):
+            gelu = x * 0.5 * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+            return residual + jnp.where(uniform > 0.1, gelu / 0.9, gelu * 0)
+        return compiled(run, x, jnp.abs(x), x)
+
+    def normalized(x):
+        return (x - x.mean(axis=-1, keepdims=True)) / jnp.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
+
+    def rooted(x):
+        return x / jnp.sqrt(jnp.square(x).mean(axis=-1, keepdims=True) + 1e-5)
+
+    return {
+        "exp_1m_f32": lambda: compiled(jnp.exp, jnp.asarray(waves(np, *MILLION))),
+        "sum_1m_f32": lambda: compiled(jnp.sum, jnp.asarray(waves(np, *MILLION))),
+        "log_1m_f32": of_waves(MILLION, jnp.log),
+        "sin_1m_f32": of_waves(MILLION, jnp.sin),
+        "tanh_1m_f32": of_waves(MILLION, jnp.tanh),
+        "erf_1m_f32": of_waves(MILLION, jax.lax.erf),
+        "sigmoid_1m_f32": of_waves(MILLION, jax.nn.sigmoid),
+        "round_1m_f32": of_waves(MILLION, jnp.round),
+        "remainder_1m_f32": of_waves(MILLION, lambda x: jnp.fmod(x, 0.7)),
+        "as_s32_1m_f32": of_waves(MILLION, lambda x: x.astype(jnp.int32)),
+        "as_u8_1m_f32": of_waves(MILLION, lambda x: x.astype(jnp.uint8)),
+        "softmax_4096x1024_f32": of_waves(ROWS, jax.nn.softmax),
+        "layer_norm_4096x1024_f32": of_waves(ROWS, normalized),
+        "rms_norm_4096x1024_f32": of_waves(ROWS, rooted),
+        "sum_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=0)),
+        "sum_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=1)),
+        "max_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=0)),
+        "max_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=1)),
+        "select_1m_f32": selection,
+        "add_transposed_1024_f32": transposed,
+        "add_1m_f16": halves,
+        "attention_8x1024x64_causal": attention,
+        "program_adam_step_10m_f32": adam,
+        "program_gelu_dropout_residual_4096x1024_f32": block,
+    }
