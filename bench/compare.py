@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from inputs import definite, waves
+from inputs import definite, places, waves
 from kernel_peers import numpy_kernel_cases
 from nn_peers import mlx_nn_cases
 
@@ -292,6 +292,7 @@ def python_mlx_cases(mx, np):
         "exp_1m_f32": lambda: forced(mx.exp, array(1000000)),
         "sum_1m_f32": lambda: forced(mx.sum, array(1000000)),
         "sort_1m_f32": lambda: forced(mx.sort, array(1000000)),
+        "argsort_1m_f32": lambda: forced(mx.argsort, array(1000000)),
     }
 
 
@@ -309,6 +310,15 @@ def numpy_cases(np):
             return value
         return run
 
+    def largest(x):
+        found = np.argpartition(x, -40)[-40:]
+        return found[np.argsort(-x[found])]
+
+    def added(x, indices, updates):
+        result = x.copy()
+        np.add.at(result, indices, updates)
+        return result
+
     return {
         **numpy_kernel_cases(np),
         "build_eval_add_f32_10": lambda: body(np.add, waves(np, 10), waves(np, 10)),
@@ -324,6 +334,19 @@ def numpy_cases(np):
         "exp_1m_f32": lambda: body(np.exp, waves(np, 1000000)),
         "sum_1m_f32": lambda: body(np.sum, waves(np, 1000000)),
         "sort_1m_f32": lambda: body(np.sort, waves(np, 1000000)),
+        "sort_1000x1000_columns_f32": lambda: body(lambda x: np.sort(x, 0), waves(np, 1000, 1000)),
+        "argsort_1m_f32": lambda: body(np.argsort, waves(np, 1000000)),
+        "top_40_of_1m_f32": lambda: body(largest, waves(np, 1000000)),
+        "conv1d_100000_101_f32":
+            lambda: body(lambda x, w: np.convolve(x, w, "valid"), waves(np, 100000), waves(np, 101)),
+        "take_20000_rows_of_64_f32":
+            lambda: body(lambda x, i: x[i], waves(np, 20000, 64), places(np, (20000,), 20000)),
+        "gather_1m_f32": lambda: body(lambda x, i: x[i[:, 0], i[:, 1]], waves(np, 1000, 1000),
+                                      places(np, (1000000, 2), 1000)),
+        "add_1m_to_places_f32": lambda: body(added, waves(np, 1000000), places(np, (1000000,), 1000000),
+                                             waves(np, 1000000)),
+        "add_20000_to_rows_of_64_f32": lambda: body(added, waves(np, 20000, 64), places(np, (20000,), 20000),
+                                                    waves(np, 20000, 64)),
     }
 
 

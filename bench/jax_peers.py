@@ -1,6 +1,6 @@
 """Cases in jax, on the CPU: the networks of native/bench/nn_cases.cpp, gradients and loops."""
 
-from inputs import waves
+from inputs import places, waves
 from kernel_peers import jax_kernel_cases
 
 
@@ -22,7 +22,8 @@ def jax_cases(np):
         return lambda: jax.block_until_ready(run(*inputs))
 
     cases = {**gradient_cases(jax, jnp, array, compiled), **loop_cases(jax, jnp, array, compiled),
-             **jax_kernel_cases(np, jax, jnp)}
+             **jax_kernel_cases(np, jax, jnp), **order_cases(np, jax, jnp, array, compiled),
+             **convolution_cases(jax, jnp, array, compiled)}
     for name, (parameters, apply, shape, loss, wanted) in networks(jax, jnp).items():
         cases[f"nn_{name}_forward"] = forward_case(jax, array, parameters, apply, shape)
         cases[f"nn_{name}_step"] = step_case(jax, jnp, array, parameters, apply, shape, loss, wanted)
@@ -88,6 +89,49 @@ def loop_cases(jax, jnp, array, compiled):
         "program_while_1000_run_time": loop(half, 10, 1000),
         "while_1000_f32_32": loop(turn, 32, 1000),
         "while_4000_f32_32": loop(turn, 32, 4000),
+    }
+
+
+def order_cases(np, jax, jnp, array, compiled):
+    """Elements in order, and elements by index."""
+    def at(shape, below):
+        return jnp.asarray(places(np, shape, below))
+
+    def added(x, indices, updates):
+        return x.at[indices].add(updates)
+
+    return {
+        "sort_1m_f32": lambda: compiled(jnp.sort, array(1000000)),
+        "sort_1000x1000_columns_f32": lambda: compiled(lambda x: jnp.sort(x, 0), array(1000, 1000)),
+        "argsort_1m_f32": lambda: compiled(jnp.argsort, array(1000000)),
+        "top_40_of_1m_f32": lambda: compiled(lambda x: jax.lax.top_k(x, 40), array(1000000)),
+        "take_20000_rows_of_64_f32": lambda: compiled(lambda x, i: x[i], array(20000, 64), at((20000,), 20000)),
+        "gather_1m_f32": lambda: compiled(lambda x, i: x[i[:, 0], i[:, 1]], array(1000, 1000),
+                                          at((1000000, 2), 1000)),
+        "add_1m_to_places_f32": lambda: compiled(added, array(1000000), at((1000000,), 1000000), array(1000000)),
+        "add_20000_to_rows_of_64_f32": lambda: compiled(added, array(20000, 64), at((20000,), 20000),
+                                                        array(20000, 64)),
+    }
+
+
+def convolution_cases(jax, jnp, array, compiled):
+    def last(x, w):
+        return jax.lax.conv_general_dilated(x, w, (1, 1), [(1, 1), (1, 1)],
+                                            dimension_numbers=("NHWC", "OHWI", "NHWC"))
+
+    def first(x, w):
+        return jax.lax.conv_general_dilated(x, w, (1,) * (x.ndim - 2), "VALID")
+
+    def loss(x, w):
+        y = last(x, w)
+        return jnp.sum(y * y)
+
+    return {
+        "conv2d_8x56x56x64_3x3_f32": lambda: compiled(last, array(8, 56, 56, 64), array(64, 3, 3, 64)),
+        "conv2d_64x1x28x28_6_5x5_f32": lambda: compiled(first, array(64, 1, 28, 28), array(6, 1, 5, 5)),
+        "conv1d_100000_101_f32": lambda: compiled(first, array(1, 1, 100000), array(1, 1, 101)),
+        "grad_conv2d_8x56x56x64_3x3_f32":
+            lambda: compiled(jax.grad(loss, argnums=(0, 1)), array(8, 56, 56, 64), array(64, 3, 3, 64)),
     }
 
 

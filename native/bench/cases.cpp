@@ -79,19 +79,60 @@ Case factorisation(const char* name, const char* op) {
           }};
 }
 
-Case convolution() {
-  return {"conv2d_8x56x56x64_3x3_f32", [] {
-            const Tensor input = waves({8, 56, 56, 64}), kernel = waves({64, 3, 3, 64});
-            const ops::Attrs attrs = {{"padding", std::vector<ops::Pair>{{1, 1}, {1, 1}}},
-                                      {"strides", Axes{1, 1}},
-                                      {"input_dilation", Axes{1, 1}},
-                                      {"kernel_dilation", Axes{1, 1}},
-                                      {"feature_group_size", std::int64_t{1}},
-                                      {"batch_group_size", std::int64_t{1}},
-                                      {"input_permutation", Axes{0, 3, 1, 2}},
-                                      {"kernel_permutation", Axes{0, 3, 1, 2}},
-                                      {"output_permutation", Axes{0, 2, 3, 1}}};
-            return Body([=] { eval(call("conv", {input, kernel}, attrs)); });
+// Channels last, with zeros around, or channels first and without.
+Case convolution(const char* name, Shape input, Shape kernel, bool channels_last) {
+  return {name, [=] {
+            const Tensor x = waves(input), w = waves(kernel);
+            ops::Attrs attrs;
+            if (channels_last) {
+              attrs = {{"padding", std::vector<ops::Pair>{{1, 1}, {1, 1}}},
+                       {"input_permutation", Axes{0, 3, 1, 2}},
+                       {"kernel_permutation", Axes{0, 3, 1, 2}},
+                       {"output_permutation", Axes{0, 2, 3, 1}}};
+            }
+            return Body([=] { eval(call("conv", {x, w}, attrs)); });
+          }};
+}
+
+// Scattered over [0, below).
+Tensor places(const Shape& shape, std::int64_t below) {
+  std::vector<std::int32_t> values(static_cast<std::size_t>(element_count(shape)));
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i) * 7'368'787 % below);
+  const Tensor result = Tensor::from_span<std::int32_t>(values, shape);
+  eval(result);
+  return result;
+}
+
+Case top_k() {
+  return {"top_40_of_1m_f32", [] {
+            const Tensor a = waves({1000000});
+            return Body([=] {
+              eval(ops::invoke_all(ops::op("block:TopK"), {a}, {{"k", std::int64_t{40}}}));
+            });
+          }};
+}
+
+Case taken_rows() {
+  return {
+      "take_20000_rows_of_64_f32", [] {
+        const Tensor a = waves({20000, 64}), indices = places({20000}, 20000);
+        return Body([=] { eval(call("block:Take", {a, indices}, {{"axis", std::int64_t{0}}})); });
+      }};
+}
+
+Case gathered() {
+  return {"gather_1m_f32", [] {
+            const Tensor a = waves({1000, 1000}), indices = places({1000000, 2}, 1000);
+            return Body([=] { eval(call("gather", {a, indices})); });
+          }};
+}
+
+Case added(const char* name, Shape into, Shape updates) {
+  return {name, [=] {
+            const Tensor a = waves(into), u = waves(updates);
+            const Tensor indices = places({updates[0], 1}, into[0]);
+            return Body([=] { eval(call("indexed_add", {a, indices, u}, {{"axes", Axes{0}}})); });
           }};
 }
 
@@ -150,7 +191,9 @@ std::vector<Case> op_cases() {
       products("dot_512_f16", {512, 512}, {512, 512}, DType::f16),
       products("dot_512_bf16", {512, 512}, {512, 512}, DType::bf16),
       batched_products(),
-      convolution(),
+      convolution("conv2d_8x56x56x64_3x3_f32", {8, 56, 56, 64}, {64, 3, 3, 64}, true),
+      convolution("conv2d_64x1x28x28_6_5x5_f32", {64, 1, 28, 28}, {6, 1, 5, 5}, false),
+      convolution("conv1d_100000_101_f32", {1, 1, 100000}, {1, 1, 101}, false),
       factorisation("svd_512_f32", "block:LinAlg.SVD"),
       factorisation("qr_512_f32", "block:LinAlg.QR"),
       factorisation("cholesky_512_f32", "block:LinAlg.Cholesky"),
@@ -158,6 +201,13 @@ std::vector<Case> op_cases() {
       unary("exp_1m_f32", "exp", {1000000}),
       unary("sum_1m_f32", "sum", {1000000}),
       unary("sort_1m_f32", "sort", {1000000}),
+      unary("sort_1000x1000_columns_f32", "sort", {1000, 1000}),
+      unary("argsort_1m_f32", "argsort", {1000000}),
+      top_k(),
+      taken_rows(),
+      gathered(),
+      added("add_1m_to_places_f32", {1000000}, {1000000}),
+      added("add_20000_to_rows_of_64_f32", {20000, 64}, {20000, 64}),
   };
 }
 

@@ -67,6 +67,25 @@ Body gradients_one_by_one() {
   });
 }
 
+struct Convolved {
+  Tensor x, kernel;
+  MLXNX_MEMBERS(x, kernel)
+};
+
+// Those by the input and by the kernel.
+Body convolution_gradients() {
+  const auto slopes = jit(grad([](const Convolved& a) {
+    const Tensor y = conv(a.x, a.kernel,
+                          {.padding = {{1, 1}, {1, 1}},
+                           .input_permutation = Axes{0, 3, 1, 2},
+                           .kernel_permutation = Axes{0, 3, 1, 2},
+                           .output_permutation = Axes{0, 2, 3, 1}});
+    return sum(y * y);
+  }));
+  const Convolved inputs{waves({8, 56, 56, 64}), waves({64, 3, 3, 64})};
+  return warmed([=] { eval(tensors_of(slopes(inputs))); });
+}
+
 // The number of iterations is read while it runs.
 Tensor iterated(const Tensor& x, const Tensor& count) {
   return sum(std::get<1>(while_loop(
@@ -130,6 +149,7 @@ std::vector<Case> transform_cases() {
       {"grad_mlp_sgd_step_64x784", sgd_step},
       {"grad_of_each_of_64_mlp", gradients_of_each},
       {"grad_one_by_one_of_64_mlp", gradients_one_by_one},
+      {"grad_conv2d_8x56x56x64_3x3_f32", convolution_gradients},
       loop("while_1000_f32_32", 1000),
       loop("while_4000_f32_32", 4000),
       loop_gradient("grad_while_1000_f32_32", 1000, Tape::kAll),

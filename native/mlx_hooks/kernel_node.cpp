@@ -1,6 +1,7 @@
 // Nodes of MLX's graph with our kernels.
 #include "mlxc/kernel_node.h"
 
+#include <array>
 #include <memory>
 #include <stdexcept>
 #include <utility>

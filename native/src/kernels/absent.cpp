@@ -3,6 +3,7 @@
 
 #include "files/half.h"
 #include "kernels/attention.h"
+#include "kernels/order.h"
 #include "kernels/quantized.h"
 #include "kernels/rows.h"
 
@@ -27,6 +28,15 @@ std::int64_t attention_parts(const Attention&) { refuse(); }
 void attend(const Attention&, std::int64_t) { refuse(); }
 void normalize_rows(const Normalized&, std::int64_t, std::int64_t) { refuse(); }
 void turn_rows(const Turned&, std::int64_t, std::int64_t, const float*, const float*) { refuse(); }
+void sort_runs(const Runs&, std::int64_t, std::int64_t, void*) { refuse(); }
+void argsort_runs(const Runs&, std::int64_t, std::int64_t, std::uint32_t*) { refuse(); }
+void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uint32_t*) {
+  refuse();
+}
+bool LongRun::takes(const Runs&) { refuse(); }
+LongRun::LongRun(const Runs&, std::int64_t, void*) { refuse(); }
+void LongRun::sort_part(std::int64_t) const { refuse(); }
+void LongRun::finish() const { refuse(); }
 void widen(Float type, const std::uint16_t* from, std::int64_t count, float* to) {
   for (std::int64_t i = 0; i < count; ++i)
     to[i] = type == Float::kF16 ? files::f16_as_f32(from[i]) : files::bf16_as_f32(from[i]);

@@ -79,4 +79,19 @@ void share_parts(std::int64_t parts, int threads, const Body& body) {
 /// milliseconds of them, and there are no more than a BLAS gets.
 int threads_for(double multiplications);
 
+/// Calls `body` with each of 0 … parts - 1 on so many threads. Throws: std::bad_alloc where it
+/// does, and nothing else.
+template <typename Body>
+void share(std::int64_t parts, int threads, const Body& body) {
+  std::atomic<bool> failed{false};
+  Crew::process().run(static_cast<int>(parts), threads, [&](int part) {
+    try {
+      body(part);
+    } catch (const std::bad_alloc&) {
+      failed = true;
+    }
+  });
+  if (failed) throw std::bad_alloc();
+}
+
 }  // namespace mlxnx::mlxc

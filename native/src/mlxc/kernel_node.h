@@ -52,9 +52,19 @@ struct FoldTask {
   bool operator==(const FoldTask&) const = default;
 };
 
-/// The last is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
+/// Operand: what is put in order along an axis, or has its largest elements along the last one
+/// found.
+struct OrderTask {
+  enum class Kind : std::uint8_t { kSort, kArgsort, kTop };
+  Kind kind = Kind::kSort;
+  int axis = 0;
+  bool descending = false;
+  bool operator==(const OrderTask&) const = default;
+};
+
+/// RopeForm is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
-using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm>;
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm, OrderTask>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -82,6 +92,7 @@ void run(const AttentionTask& task, KernelOperands operands, const KernelMemory&
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const FoldTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
+void run(const OrderTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.
@@ -89,9 +100,8 @@ inline bool takes_strides(const KernelTask& task) {
   return std::holds_alternative<AttentionTask>(task) || std::holds_alternative<FoldTask>(task);
 }
 
-/// What the kernel makes of the operands, of `shape`, which has elements, and `type`: f32, f16 or
-/// bf16. Operands from `large` on are only read, and may be of any size to be computed with at
-/// once.
+/// What the kernel makes of the operands, of `shape`, which has elements, and `type`. Operands from
+/// `large` on are only read, and may be of any size to be computed with at once.
 Array compute(const KernelTask& task, std::span<const Array* const> operands, std::size_t large,
               const Ints& shape, DType type);
 

@@ -4,6 +4,7 @@
 #include "mlxc/fold_kernels.h"
 #include "mlxc/fusion.h"
 #include "mlxc/kernel_node.h"
+#include "mlxc/order_kernels.h"
 #include "mlxc/packed_kernels.h"
 #include "mlxc/row_kernels.h"
 
@@ -40,5 +41,8 @@ Array normalize_rows(const Array&, const Array&, const Array&, const NormForm&, 
 Array turn_rows(const Array&, const Array&, const Array&, const RopeForm&, const Ints&, DType) {
   refuse();
 }
+Array sort_runs(const Array&, int, bool) { refuse(); }
+Array argsort_runs(const Array&, int, bool, DType) { refuse(); }
+Array top_of_rows(const Array&, int) { refuse(); }
 
 }  // namespace mlxnx::mlxc

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cmath>
-#include <new>
 #include <vector>
 
 #include "kernels/attention.h"

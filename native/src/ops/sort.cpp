@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "mlxc/row_sort.h"
+#include "mlxc/kernel_node.h"
+#include "mlxc/order_kernels.h"
 #include "ops/axis_views.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
@@ -58,25 +59,23 @@ Array sortable(const Call& call) {
   return half && many ? operand_as(call, 0, DType::f32) : operand(call, 0);
 }
 
-// Along the axis, ascending. From this length on no kernel of the host computes it at once.
-Array sorted(const Array& array, const Shape& shape, std::int64_t axis) {
-  constexpr std::int64_t kLong = 1 << 13;
-  const bool is_last = axis + 1 == static_cast<std::int64_t>(shape.size());
-  if (is_last && shape.back() >= kLong && array.dtype() == DType::f32 && on_cpu())
-    return mlxc::row_sort(array);
-  return mlxc::sort(array, static_cast<int>(axis));
+// Whether a kernel of our own puts in order what is too large to be computed at once.
+bool has_kernel(const Call& call) {
+  return element_count(call.shape(0)) > kManyElements && on_cpu() && mlxc::has_kernels();
 }
 
 // Descending is ascending backwards; from a reversed operand, so that equals keep their order.
 Array eval_sort(const Call& call) {
   const Shape& shape = call.shape(0);
   if (element_count(shape) == 0) return operand(call, 0);
-  const Array array = sortable(call);
   const std::int64_t axis = sorted_axis(call);
-  if (!is_descending(call)) return sorted(array, shape, axis);
+  const int at = static_cast<int>(axis);
+  if (has_kernel(call)) return mlxc::sort_runs(operand(call, 0), at, is_descending(call));
+  const Array array = sortable(call);
+  if (!is_descending(call)) return mlxc::sort(array, at);
   // Only floats have equals that differ: the two zeros.
   const Array backwards = is_float(call.dtype(0)) ? reverse_axis(array, shape, axis) : array;
-  return reverse_axis(sorted(backwards, shape, axis), shape, axis);
+  return reverse_axis(mlxc::sort(backwards, at), shape, axis);
 }
 
 Array argsort(const Array& array, const Shape& shape, std::int64_t axis, bool descending) {
@@ -93,6 +92,11 @@ Array no_positions(const TensorType& type) {
 
 Array eval_argsort(const Call& call) {
   if (element_count(call.shape(0)) == 0) return no_positions(call.output());
+  if (has_kernel(call)) {
+    const DType type = call.output().dtype == DType::s32 ? DType::s32 : DType::u32;
+    return mlxc::argsort_runs(operand(call, 0), static_cast<int>(sorted_axis(call)),
+                              is_descending(call), type);
+  }
   return argsort(sortable(call), call.shape(0), sorted_axis(call), is_descending(call));
 }
 
@@ -134,6 +138,12 @@ Array descending_float_keys(const Array& array) {
 Array top_positions(const Call& call, const Shape& shape, std::int64_t k) {
   const auto axis = static_cast<std::int64_t>(shape.size()) - 1;
   const int at = static_cast<int>(axis);
+  if (has_kernel(call)) {
+    const Array array = operand(call, 0);
+    return k <= shape.back() / 4
+               ? mlxc::top_of_rows(array, static_cast<int>(k))
+               : slice_axis(mlxc::argsort_runs(array, at, true, DType::s32), shape, axis, 0, k);
+  }
   if (shape.back() < kManyElements || k > shape.back() / 8) {
     const Array order = argsort(sortable(call), shape, axis, true);
     return slice_axis(order, shape, axis, 0, k);
