@@ -88,7 +88,7 @@ Case convolution(const char* name, Shape input, Shape kernel, bool channels_last
               attrs = {{"padding", std::vector<ops::Pair>{{1, 1}, {1, 1}}},
                        {"input_permutation", Axes{0, 3, 1, 2}},
                        {"kernel_permutation", Axes{0, 3, 1, 2}},
-                       {"output_permutation", Axes{0, 2, 3, 1}}};
+                       {"output_permutation", Axes{0, 3, 1, 2}}};
             }
             return Body([=] { eval(call("conv", {x, w}, attrs)); });
           }};

@@ -79,7 +79,7 @@ Body convolution_gradients() {
                           {.padding = {{1, 1}, {1, 1}},
                            .input_permutation = Axes{0, 3, 1, 2},
                            .kernel_permutation = Axes{0, 3, 1, 2},
-                           .output_permutation = Axes{0, 2, 3, 1}});
+                           .output_permutation = Axes{0, 3, 1, 2}});
     return sum(y * y);
   }));
   const Convolved inputs{waves({8, 56, 56, 64}), waves({64, 3, 3, 64})};

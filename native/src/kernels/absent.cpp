@@ -3,6 +3,7 @@
 
 #include "files/half.h"
 #include "kernels/attention.h"
+#include "kernels/convolution.h"
 #include "kernels/order.h"
 #include "kernels/quantized.h"
 #include "kernels/rows.h"
@@ -33,6 +34,9 @@ void argsort_runs(const Runs&, std::int64_t, std::int64_t, std::uint32_t*) { ref
 void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uint32_t*) {
   refuse();
 }
+ConvolutionPlan::ConvolutionPlan(const Convolution&, int) { refuse(); }
+void ConvolutionPlan::copy(std::int64_t) const { refuse(); }
+void ConvolutionPlan::compute(std::int64_t) const { refuse(); }
 bool LongRun::takes(const Runs&) { refuse(); }
 LongRun::LongRun(const Runs&, std::int64_t, void*) { refuse(); }
 void LongRun::sort_part(std::int64_t) const { refuse(); }

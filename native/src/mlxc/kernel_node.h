@@ -2,6 +2,7 @@
 // operands are there, else as a node of MLX's graph.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -62,9 +63,28 @@ struct OrderTask {
   bool operator==(const OrderTask&) const = default;
 };
 
+/// Operands: input, kernel. Three spatial axes, of which the last are there.
+struct ConvolutionTask {
+  struct Axis {
+    std::int64_t stride = 1, dilation = 1, low = 0;  ///< dilation of the kernel; zeros in front
+    bool operator==(const Axis&) const = default;
+  };
+  /// The axes of an array that are batch, channels (of the kernel: filters, channels) and spatial;
+  /// -1 where there is none.
+  using Places = std::array<int, 5>;
+  static constexpr Places kNoPlaces = {-1, -1, -1, -1, -1};
+
+  std::array<Axis, 3> axes;
+  Places input = kNoPlaces, kernel = kNoPlaces, out = kNoPlaces;
+  int groups = 1;
+  bool groups_batch = false;  ///< whether groups are of the batch, else of the channels
+  bool operator==(const ConvolutionTask&) const = default;
+};
+
 /// RopeForm is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
-using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm, OrderTask>;
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm, OrderTask,
+                                ConvolutionTask>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -93,11 +113,13 @@ void run(const NormTask& task, KernelOperands operands, const KernelMemory& resu
 void run(const FoldTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
 void run(const OrderTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const ConvolutionTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.
 inline bool takes_strides(const KernelTask& task) {
-  return std::holds_alternative<AttentionTask>(task) || std::holds_alternative<FoldTask>(task);
+  return std::holds_alternative<AttentionTask>(task) || std::holds_alternative<FoldTask>(task) ||
+         std::holds_alternative<ConvolutionTask>(task);
 }
 
 /// What the kernel makes of the operands, of `shape`, which has elements, and `type`. Operands from

@@ -1,5 +1,6 @@
 #include <stdexcept>
 
+#include "mlxc/convolution_kernel.h"
 #include "mlxc/elementwise.h"
 #include "mlxc/fold_kernels.h"
 #include "mlxc/fusion.h"
@@ -41,6 +42,7 @@ Array normalize_rows(const Array&, const Array&, const Array&, const NormForm&, 
 Array turn_rows(const Array&, const Array&, const Array&, const RopeForm&, const Ints&, DType) {
   refuse();
 }
+Array convolve(const ConvolutionTask&, const Array&, const Array&, const Ints&) { refuse(); }
 Array sort_runs(const Array&, int, bool) { refuse(); }
 Array argsort_runs(const Array&, int, bool, DType) { refuse(); }
 Array top_of_rows(const Array&, int) { refuse(); }

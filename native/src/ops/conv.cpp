@@ -40,9 +40,10 @@ Array eval_conv(const Call& call) {
   if (has_nothing) return zeros(call.output().shape, type);
   const bool is_native =
       mlxc::current_device() == Device::kGpu && is_native_convolution(geometry, type);
-  const auto convolve = is_native              ? convolve_natively
-                        : has_phases(geometry) ? convolve_phases
-                                               : convolve_patches;
+  const auto convolve = is_native                               ? convolve_natively
+                        : is_direct_convolution(geometry, type) ? convolve_directly
+                        : has_phases(geometry)                  ? convolve_phases
+                                                                : convolve_patches;
   return convolve(geometry, operand(call, 0), operand(call, 1), type);
 }
 

@@ -11,12 +11,19 @@ namespace mlxnx::ops {
 mlxc::Array convolve_patches(const ConvGeometry& geometry, const mlxc::Array& input,
                              const mlxc::Array& kernel, DType type);
 
+/// Whether a kernel of our own, without copies of patches, takes this geometry and type.
+bool is_direct_convolution(const ConvGeometry& geometry, DType type);
+
+/// That kernel. No operand may be empty. The result has `type`.
+mlxc::Array convolve_directly(const ConvGeometry& geometry, const mlxc::Array& input,
+                              const mlxc::Array& kernel, DType type);
+
 /// Whether the input's dilation can do without products with zeros: the gradients of convolutions
 /// with strides, and their transposes.
 bool has_phases(const ConvGeometry& geometry);
 
-/// One convolution that is not dilated, with patches, in place of a dilated one. The result has
-/// `type`; nothing may be empty, and `has_phases`.
+/// One convolution that is not dilated, directly or with patches, in place of a dilated one. The
+/// result has `type`; nothing may be empty, and `has_phases`.
 mlxc::Array convolve_phases(const ConvGeometry& geometry, const mlxc::Array& input,
                             const mlxc::Array& kernel, DType type);
 

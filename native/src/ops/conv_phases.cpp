@@ -143,7 +143,8 @@ Array convolve_phases(const ConvGeometry& geometry, const Array& input, const Ar
     const Shape shape = geometry.output_shape();
     return mlxc::full(shape, mlxc::scalar(std::int64_t{0}, type), type);
   }
-  return phases.result(convolve_patches(one, input, phases.kernel(kernel), type));
+  const auto convolve = is_direct_convolution(one, type) ? convolve_directly : convolve_patches;
+  return phases.result(convolve(one, input, phases.kernel(kernel), type));
 }
 
 }  // namespace mlxnx::ops
