@@ -111,13 +111,14 @@ HWY_INLINE V Log1p(V x) {
   return hn::IfThenElse(hn::Eq(x, Number(0.0F)), x, result);
 }
 
-// x n(x^2) / d(x^2), held in [-1, 1], for |x| up to `bound`, where it is 1.
+// x n(x^2) / d(x^2), held in [-1, 1], for |x| below `bound`; from there on 1 or -1.
 template <typename Numerator, typename Denominator>
 HWY_INLINE V Quotient(V x, float bound, const Numerator& n, const Denominator& d) {
   const V y = AtLeast(AtMost(x, bound), -bound);
   const V square = hn::Mul(y, y);
   const V ratio = hn::Div(Polynomial(square, n), Polynomial(square, d));
-  return AtLeast(AtMost(hn::Mul(y, ratio), 1.0F), -1.0F);
+  const V size = AtMost(hn::Abs(hn::Mul(y, ratio)), 1.0F);
+  return hn::CopySign(hn::IfThenElse(hn::Ge(hn::Abs(x), Number(bound)), Number(1.0F), size), x);
 }
 
 HWY_INLINE V Tanh(V x) { return Quotient(x, 9.0F, kTanhNumerator, kTanhDenominator); }

@@ -61,7 +61,7 @@ const UnaryCase kUnary[] = {
     {k_sign, plain_sign},        {k_sin, std::sin, 2},
     {k_sinh, std::sinh, 4},      {k_sqrt, std::sqrt},
     {k_square, plain_square},    {k_tan, std::tan, 2},
-    {k_tanh, std::tanh, 2},
+    {k_tanh, std::tanh, 4},
 };
 
 struct BinaryCase {
