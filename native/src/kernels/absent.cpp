@@ -4,6 +4,7 @@
 #include "files/half.h"
 #include "kernels/attention.h"
 #include "kernels/convolution.h"
+#include "kernels/indexing.h"
 #include "kernels/order.h"
 #include "kernels/quantized.h"
 #include "kernels/rows.h"
@@ -37,6 +38,13 @@ void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uin
 ConvolutionPlan::ConvolutionPlan(const Convolution&, int) { refuse(); }
 void ConvolutionPlan::copy(std::int64_t) const { refuse(); }
 void ConvolutionPlan::compute(std::int64_t) const { refuse(); }
+bool are_inside(const Indices&) { refuse(); }
+void pick_runs(const Indices&, std::int64_t, std::int64_t, const void*, std::int64_t, void*) {
+  refuse();
+}
+void pick_in_columns(const Indices&, std::int64_t, const void*, std::int64_t, void*) { refuse(); }
+void put_runs(const Indices&, const void*, std::int64_t, void*) { refuse(); }
+void add_runs(const Indices&, const void*, Addend, std::int64_t, void*) { refuse(); }
 bool LongRun::takes(const Runs&) { refuse(); }
 LongRun::LongRun(const Runs&, std::int64_t, void*) { refuse(); }
 void LongRun::sort_part(std::int64_t) const { refuse(); }

@@ -81,10 +81,21 @@ struct ConvolutionTask {
   bool operator==(const ConvolutionTask&) const = default;
 };
 
+/// Operands: a tensor, indices, for kPut and kAdd updates. The axes from `axis` on, `width` of
+/// them, are indexed; what follows them is a run. For more than one, or where the op says so, the
+/// last axis of the indices holds one for each. kPickInColumns: the indices' axes are the tensor's
+/// but for the indexed one; kPut and kAdd: `axis` is 0.
+struct IndexTask {
+  enum class Kind : std::uint8_t { kPick, kPickInColumns, kPut, kAdd };
+  Kind kind = Kind::kPick;
+  int axis = 0, width = 1;
+  bool operator==(const IndexTask&) const = default;
+};
+
 /// RopeForm is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
 using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm, OrderTask,
-                                ConvolutionTask>;
+                                ConvolutionTask, IndexTask>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -114,6 +125,7 @@ void run(const FoldTask& task, KernelOperands operands, const KernelMemory& resu
 void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
 void run(const OrderTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const ConvolutionTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const IndexTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.

@@ -4,6 +4,7 @@
 #include "mlxc/elementwise.h"
 #include "mlxc/fold_kernels.h"
 #include "mlxc/fusion.h"
+#include "mlxc/index_kernels.h"
 #include "mlxc/kernel_node.h"
 #include "mlxc/order_kernels.h"
 #include "mlxc/packed_kernels.h"
@@ -43,6 +44,9 @@ Array turn_rows(const Array&, const Array&, const Array&, const RopeForm&, const
   refuse();
 }
 Array convolve(const ConvolutionTask&, const Array&, const Array&, const Ints&) { refuse(); }
+bool are_inside(const void*, mlx_dtype, std::int64_t, const Shape&) { refuse(); }
+Array pick(const IndexTask&, const Array&, const Array&, const Ints&) { refuse(); }
+Array update(const IndexTask&, const Array&, const Array&, const Array&) { refuse(); }
 Array sort_runs(const Array&, int, bool) { refuse(); }
 Array argsort_runs(const Array&, int, bool, DType) { refuse(); }
 Array top_of_rows(const Array&, int) { refuse(); }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "mlxc/graph.h"
+#include "mlxc/index_kernels.h"
 #include "ops/operands.h"
 #include "ops/shape_rules.h"
 #include "tensor/element.h"
@@ -180,6 +181,23 @@ Array safe_indices(const Call& call, std::size_t i, std::int64_t axis, const Sha
       check_index(call, values[at], axis, shape);
   });
   return indices;
+}
+
+Array checked_indices(const Call& call, std::size_t i, const Axes& axes, const Shape& shape) {
+  if (call.operands[i].known_data == nullptr) return operand(call, i);
+  const std::size_t width = axes.size();
+  const auto count = static_cast<std::size_t>(element_count(call.shape(i)));
+  Shape sizes;
+  for (const std::int64_t axis : axes) sizes.push_back(shape[static_cast<std::size_t>(axis)]);
+  const void* const data = call.operands[i].known_data;
+  if (!mlxc::are_inside(data, mlxc::to_mlx(call.dtype(i)), static_cast<std::int64_t>(count / width),
+                        sizes)) {
+    with_integers(call.dtype(i), data, [&](const auto* values) {
+      for (std::size_t at = 0; at < count; ++at)
+        check_index(call, values[at], axes[at % width], shape);
+    });
+  }
+  return operand(call, i);
 }
 
 std::vector<Array> safe_index_columns(const Call& call, std::size_t i, const Axes& axes,

@@ -22,6 +22,11 @@ std::optional<std::int64_t> known_integer(const Call& call, std::size_t i);
 /// Throws: ArgumentError for a known index outside the axis.
 mlxc::Array safe_indices(const Call& call, std::size_t i, std::int64_t axis, const Shape& shape);
 
+/// Operand `i` as it is, whose last axis holds an index for each of `axes` of `shape`, or all of
+/// whose elements select along the only one of them, for kernels that clamp indices by themselves.
+/// Throws: ArgumentError for a known index outside its axis.
+mlxc::Array checked_indices(const Call& call, std::size_t i, const Axes& axes, const Shape& shape);
+
 /// Operand `i` of shape `[…, axes]`, whose last axis holds one index for each of `axes` of `shape`,
 /// as one array of shape `[…]` for each of the axes.
 /// Throws: ArgumentError for a known index outside its axis.

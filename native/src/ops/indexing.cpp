@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "mlxc/engine.h"
+#include "mlxc/index_kernels.h"
 #include "mlxnx/device.h"
 #include "ops/index_values.h"
 #include "ops/operands.h"
@@ -84,11 +85,36 @@ bool indexes_one_axis(const Call& call, const Axes& axes) {
   return is_row_major || element_count(shape) / 8 <= element_count(call.shape(1));
 }
 
+// Whether a kernel of our own takes so many elements out of a tensor, or puts so many into one.
+// What is small is computed at once by others, to make a tensor row-major first must not cost more
+// than it gains, and each place of the axes in front of `axis` is a call.
+bool has_index_kernel(const Call& call, std::int64_t elements, std::int64_t axis = 0) {
+  constexpr std::int64_t kMany = 4096, kManyOfOne = 64;
+  std::int64_t outer = 1;
+  for (std::int64_t i = 0; i < axis; ++i) outer *= call.shape(0)[static_cast<std::size_t>(i)];
+  return elements >= kMany && elements / outer >= kManyOfOne &&
+         element_count(call.shape(0)) / 8 <= elements && on_cpu() && mlxc::has_kernels();
+}
+
+// Whether these are the tensor's first axes, whose indices a kernel takes.
+bool are_leading(const Axes& axes) {
+  constexpr std::size_t kMost = 8;
+  return axes.size() <= kMost && axes == all_axes(axes.size());
+}
+
+mlxc::IndexTask index_task(mlxc::IndexTask::Kind kind, std::int64_t axis, std::size_t width = 1) {
+  return {kind, static_cast<int>(axis), static_cast<int>(width)};
+}
+
 Array flat(const Array& array) { return array.rank() == 1 ? array : mlxc::reshape(array, {-1}); }
 
 Array eval_gather(const Call& call) {
   if (element_count(call.output().shape) == 0) return without_elements(call.output());
   const Axes axes = indexed_axes(call);
+  if (are_leading(axes) && has_index_kernel(call, element_count(call.output().shape))) {
+    return mlxc::pick(index_task(mlxc::IndexTask::Kind::kPick, 0, axes.size()), operand(call, 0),
+                      checked_indices(call, 1, axes, call.shape(0)), call.output().shape);
+  }
   if (indexes_one_axis(call, axes)) {
     const Array positions = safe_positions(call, 1, call.shape(0));
     const Array picked = mlxc::take_along_axis(flat(call.array(0)), positions, 0);
@@ -133,9 +159,10 @@ OutputTypes infer_indexed(const Call& call) {
 struct Scatter {
   Array (*at_points)(const Array&, std::span<const Array>, const Array&, const mlxc::Ints&);
   Array (*along_axis)(const Array&, const Array&, const Array&, int);
+  mlxc::IndexTask::Kind kind;
 };
-constexpr Scatter kPut = {mlxc::scatter, mlxc::put_along_axis};
-constexpr Scatter kAdd = {mlxc::scatter_add, mlxc::scatter_add_axis};
+constexpr Scatter kPut = {mlxc::scatter, mlxc::put_along_axis, mlxc::IndexTask::Kind::kPut};
+constexpr Scatter kAdd = {mlxc::scatter_add, mlxc::scatter_add_axis, mlxc::IndexTask::Kind::kAdd};
 
 // MLX 0.31 and 0.32 scatter no 64-bit elements on a GPU, but for sums of c64.
 bool needs_cpu(DType type, const Scatter& scatter) {
@@ -149,6 +176,13 @@ Array scatter_as(const Call& call, DType type, const Scatter& scatter) {
   const Array into = operand_as(call, 0, type);
   if (element_count(call.shape(2)) == 0) return into;
   const Axes axes = indexed_axes(call);
+  const bool are_whole_runs = std::equal(
+      call.shape(2).begin() + static_cast<std::ptrdiff_t>(call.rank(1)) - 1, call.shape(2).end(),
+      call.shape(0).begin() + static_cast<std::ptrdiff_t>(axes.size()), call.shape(0).end());
+  if (are_leading(axes) && are_whole_runs && has_index_kernel(call, element_count(call.shape(0)))) {
+    return mlxc::update(index_task(scatter.kind, 0, axes.size()), into,
+                        checked_indices(call, 1, axes, call.shape(0)), operand_as(call, 2, type));
+  }
   // The tensor is copied in any case, so seeing it as one axis costs nothing more.
   if (axes.size() == call.rank(0) && has_flat_positions(call.shape(0))) {
     const Array positions = safe_positions(call, 1, call.shape(0));
@@ -198,6 +232,10 @@ OutputTypes infer_take(const Call& call) {
 Array eval_take(const Call& call) {
   if (element_count(call.output().shape) == 0) return without_elements(call.output());
   const std::int64_t axis = taken_axis(call);
+  if (has_index_kernel(call, element_count(call.output().shape), axis)) {
+    return mlxc::pick(index_task(mlxc::IndexTask::Kind::kPick, axis), operand(call, 0),
+                      checked_indices(call, 1, {axis}, call.shape(0)), call.output().shape);
+  }
   if (call.rank(0) == 1) {
     const Array indices = flat(safe_indices(call, 1, axis, call.shape(0)));
     return mlxc::reshape(mlxc::take_along_axis(call.array(0), indices, 0), call.output().shape);
@@ -225,6 +263,10 @@ OutputTypes infer_take_along_axis(const Call& call) {
 Array eval_take_along_axis(const Call& call) {
   if (element_count(call.output().shape) == 0) return without_elements(call.output());
   const std::int64_t axis = taken_axis(call);
+  if (has_index_kernel(call, element_count(call.output().shape), axis)) {
+    return mlxc::pick(index_task(mlxc::IndexTask::Kind::kPickInColumns, axis), operand(call, 0),
+                      checked_indices(call, 1, {axis}, call.shape(0)), call.output().shape);
+  }
   return mlxc::take_along_axis(call.array(0), safe_indices(call, 1, axis, call.shape(0)),
                                static_cast<int>(axis));
 }

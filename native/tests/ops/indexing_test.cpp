@@ -3,8 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "error_of.h"
 #include "mlxnx/ops/creation.h"
@@ -335,6 +337,69 @@ TEST(Indexing, ClampsUnknownIndices) {
     const auto added = elements(indexed_add(iota({300}), low, ints({5})));
     EXPECT_EQ(added[0], 5) << name(type);
   }
+}
+
+// Many elements at a time go another way than few.
+TEST(Indexing, MovesManyElements) {
+  constexpr std::int64_t kRows = 60, kColumns = 50, kDepth = 8, kPoints = 900;
+  const Tensor straight = iota({kRows, kColumns, kDepth}, {.type = DType::f32});
+  const Tensor turned = transpose(iota({kDepth, kColumns, kRows}, {.type = DType::f32}));
+  const auto value = [&](bool is_turned, std::int64_t i, std::int64_t j, std::int64_t k) {
+    return static_cast<double>(is_turned ? (k * kColumns + j) * kRows + i
+                                         : (i * kColumns + j) * kDepth + k);
+  };
+  std::vector<std::int32_t> rows, points;
+  for (std::int64_t i = 0; i < kPoints; ++i) {
+    rows.push_back(static_cast<std::int32_t>(i * 7 % (kColumns + 4) - 2));
+    points.push_back(static_cast<std::int32_t>(i * 13 % (kRows + 4) - 2));
+    points.push_back(rows.back());
+  }
+  const auto row = [&](std::int64_t i) {
+    return std::clamp<std::int64_t>(rows[static_cast<std::size_t>(i)], 0, kColumns - 1);
+  };
+  const auto first = [&](std::int64_t i) {
+    return std::clamp<std::int64_t>(points[static_cast<std::size_t>(2 * i)], 0, kRows - 1);
+  };
+  const Tensor columns = unknown(Tensor::from_span(std::span<const std::int32_t>(rows), {kPoints}));
+  const Tensor pairs =
+      unknown(Tensor::from_span(std::span<const std::int32_t>(points), {kPoints, 2}));
+  for (const bool is_turned : {false, true}) {
+    const Tensor& a = is_turned ? turned : straight;
+    const std::vector<double> taken = elements(take(a, columns, {.axis = 1}));
+    const std::vector<double> along = elements(take_along_axis(
+        a, broadcast(reshape(columns, {1, kPoints, 1}), {kRows, kPoints, kDepth}), {.axis = 1}));
+    const std::vector<double> gathered = elements(gather(a, pairs));
+    const Tensor updates = iota({kPoints, kDepth}, {.type = DType::f32});
+    const std::vector<double> added = elements(indexed_add(a, pairs, updates));
+    const std::vector<double> put = elements(indexed_put(a, pairs, updates));
+    std::vector<double> sums, last;
+    for (std::int64_t i = 0; i < kRows; ++i) {
+      for (std::int64_t j = 0; j < kColumns; ++j) {
+        for (std::int64_t k = 0; k < kDepth; ++k) sums.push_back(value(is_turned, i, j, k));
+      }
+    }
+    last = sums;
+    std::vector<double> wanted, parts;
+    for (std::int64_t i = 0; i < kRows * kPoints * kDepth; ++i)
+      wanted.push_back(
+          value(is_turned, i / (kPoints * kDepth), row(i / kDepth % kPoints), i % kDepth));
+    for (std::int64_t i = 0; i < kPoints * kDepth; ++i) {
+      const std::int64_t point = i / kDepth, k = i % kDepth;
+      parts.push_back(value(is_turned, first(point), row(point), k));
+      const auto at = static_cast<std::size_t>((first(point) * kColumns + row(point)) * kDepth + k);
+      sums[at] += static_cast<double>(i);
+      last[at] = static_cast<double>(i);
+    }
+    EXPECT_EQ(taken, wanted);
+    EXPECT_EQ(along, wanted);
+    EXPECT_EQ(gathered, parts);
+    EXPECT_EQ(added, sums);
+    EXPECT_EQ(put, last);
+  }
+  points[5] = kColumns;
+  const Tensor outside = Tensor::from_span(std::span<const std::int32_t>(points), {kPoints, 2});
+  EXPECT_THAT(error_of<ArgumentError>([&] { gather(straight, outside); }),
+              testing::HasSubstr("[gather] index -2 is out of bounds for axis 0"));
 }
 
 TEST(Indexing, ExplainsWhatDoesNotFit) {
