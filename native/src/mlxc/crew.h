@@ -60,27 +60,12 @@ class Crew {
   std::atomic<std::uint32_t> inside_{0};  // helpers that may be at `work_`
 };
 
-/// The same with the process' own, and a `body` that may run out of memory. Throws: std::bad_alloc
-/// where it does.
-template <typename Body>
-void share_parts(std::int64_t parts, int threads, const Body& body) {
-  std::atomic<bool> failed{false};
-  Crew::process().run(static_cast<int>(parts), threads, [&](int part) {
-    try {
-      body(part);
-    } catch (const std::bad_alloc&) {
-      failed = true;
-    }
-  });
-  if (failed) throw std::bad_alloc();
-}
-
 /// The threads that so many multiplications of a kernel are worth: each should get some 0.1
 /// milliseconds of them, and there are no more than a BLAS gets.
 int threads_for(double multiplications);
 
-/// Calls `body` with each of 0 … parts - 1 on so many threads. Throws: std::bad_alloc where it
-/// does, and nothing else.
+/// As `run` of the process's crew, with a `body` that may run out of memory. Throws: std::bad_alloc
+/// where it does.
 template <typename Body>
 void share(std::int64_t parts, int threads, const Body& body) {
   std::atomic<bool> failed{false};

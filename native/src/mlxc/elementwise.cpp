@@ -136,10 +136,10 @@ void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
   constexpr std::int64_t kWhole = 1024;  // elements that parts consist of
   std::int64_t size = 1;
   for (const std::int64_t dim : shape) size *= dim;
-  const double share = static_cast<double>(size) * (1 + plan.cost() / 2) / kLeast;
+  const double worth = static_cast<double>(size) * (1 + plan.cost() / 2) / kLeast;
   const std::int64_t wholes = (size + kWhole - 1) / kWhole;
   const int threads =
-      std::clamp(static_cast<int>(std::min({share, 1024.0, double(wholes)})), 1, blas_threads());
+      std::clamp(static_cast<int>(std::min({worth, 1024.0, double(wholes)})), 1, blas_threads());
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
   std::vector<kernels::ProgramInput> all(inputs.begin(), inputs.end());
   std::vector<std::int64_t> in_rows(shape.size(), 1);
@@ -152,12 +152,12 @@ void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
     const std::size_t width = kernels::size_of(plan.program().inputs[i]);
     copies.push_back(
         std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(size) * width));
-    share_parts(kernels::copied_parts(shape, input.strides), threads, [&](std::int64_t part) {
+    share(kernels::copied_parts(shape, input.strides), threads, [&](std::int64_t part) {
       kernels::copy_in_rows(width, input.data, shape, input.strides, copies.back().get(), part);
     });
     input = {copies.back().get(), in_rows};
   }
-  share_parts(parts, threads, [&](std::int64_t part) {
+  share(parts, threads, [&](std::int64_t part) {
     const std::int64_t first = wholes * part / parts * kWhole;
     const std::int64_t end = std::min(wholes * (part + 1) / parts * kWhole, size);
     plan.run(shape, all, results, first, end - first);

@@ -100,7 +100,7 @@ void fold_shared(const Folded& call) {
   const std::int64_t unit = call.inner == 1 ? 1 : kColumns;
   if (results >= parts * unit) {
     const std::int64_t units = (results + unit - 1) / unit;
-    return share_parts(parts, threads, [&](std::int64_t part) {
+    return share(parts, threads, [&](std::int64_t part) {
       const std::int64_t first = units * part / parts * unit;
       const std::int64_t end = std::min(units * (part + 1) / parts * unit, results);
       kernels::fold(call, first, end - first);
@@ -111,7 +111,7 @@ void fold_shared(const Folded& call) {
   const std::size_t out_size = kernels::size_of(held);
   std::vector<std::byte> some(static_cast<std::size_t>(parts * results) * out_size);
   const std::int64_t stretches = std::min(parts, call.length);
-  share_parts(stretches, threads, [&](std::int64_t part) {
+  share(stretches, threads, [&](std::int64_t part) {
     const std::int64_t first = call.length * part / stretches;
     Folded one = call;
     one.length = call.length * (part + 1) / stretches - first;

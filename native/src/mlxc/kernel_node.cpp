@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace {
 constexpr std::int64_t kMostElements = HostBlock::kMostBytes;
 
 constexpr std::size_t kMostOperands = 6;
+
+// Larger results are MLX's to find memory for.
+constexpr std::size_t kMostBytesOfResult = std::size_t{16} << 20;
 
 using Strides = InlineVector<std::int64_t, 8>;
 
@@ -50,6 +54,7 @@ Array at_once(const KernelTask& task, std::span<const Array* const> operands, st
   }
   check_fits(shape, mlx_dtype_size(type));
   const std::size_t size = static_cast<std::size_t>(count_of(shape)) * mlx_dtype_size(type);
+  if (size > kMostBytesOfResult) return {};
   std::vector<std::uint32_t> elements((size + 3) / 4);
   run(task, all, {elements.data(), type, shape, {}});
   return from_bytes(elements.data(), shape, type);
@@ -73,8 +78,12 @@ Array compute(const KernelTask& task, std::span<const Array* const> operands, st
               const Ints& shape, DType type) {
   const std::span<const int> dims(shape.data(), shape.size());
   if (thread_state.at_once) {
-    Array result = at_once(task, operands, large, dims, to_mlx(type));
-    if (!result.empty()) return result;
+    try {
+      Array result = at_once(task, operands, large, dims, to_mlx(type));
+      if (!result.empty()) return result;
+    } catch (const std::bad_alloc&) {
+      // Whoever evaluates the node makes room, or says what there is none for.
+    }
   }
   return kernel_node(task, operands, dims, to_mlx(type));
 }

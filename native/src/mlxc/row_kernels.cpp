@@ -79,8 +79,8 @@ void run(const AttentionTask& task, KernelOperands operands, const KernelMemory&
   }
   call.out = result.data;
   call.out_type = float_of(result.type);
-  share_parts(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal)),
-              [&](int part) { kernels::attend(call, part); });
+  share(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal)),
+        [&](int part) { kernels::attend(call, part); });
 }
 
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result) {
@@ -96,7 +96,7 @@ void run(const NormTask& task, KernelOperands operands, const KernelMemory& resu
   const std::int64_t rows = count_of(result.shape) / call.size;
   const int threads = threads_for(4 * static_cast<double>(count_of(result.shape)));
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(rows, 4 * threads);
-  share_parts(parts, threads, [&](int part) {
+  share(parts, threads, [&](int part) {
     const std::int64_t first = rows * part / parts;
     kernels::normalize_rows(call, first, rows * (part + 1) / parts - first);
   });
