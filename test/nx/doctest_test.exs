@@ -39,7 +39,7 @@ defmodule Mlx.Backend.DoctestTest do
      qr: 2,
      solve: 2,
      svd: 2},
-    {Nx.Random, multivariate_normal: 4, normal: 4}
+    {Nx.Random, gumbel: 2, multivariate_normal: 4, normal: 4}
   ]
 
   # An eigenvalue that occurs twice has many pairs of vectors.
