@@ -1,6 +1,7 @@
 #include "kernels/indexing.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -53,46 +54,6 @@ Int clamped(Int index, Int last) {
   return std::min(index, last);
 }
 
-// The numbers of runs that points mean. Those of up to two narrow indices are computed in 32 bits
-// where they fit.
-template <typename Int, int kWidth, typename Place>
-struct Points {
-  const Int* data;
-  int width;
-  Int last[Indices::kMostAxes];
-  Place steps[Indices::kMostAxes];
-
-  Points(const Indices& indices, const Int* data) : data(data), width(indices.width) {
-    std::int64_t step = 1;
-    for (int axis = width; axis-- > 0;) {
-      last[axis] = last_of<Int>(indices.sizes[static_cast<std::size_t>(axis)]);
-      steps[axis] = static_cast<Place>(step);
-      step *= indices.sizes[static_cast<std::size_t>(axis)];
-    }
-  }
-  Place operator[](std::int64_t i) const {
-    if constexpr (kWidth == 1) return static_cast<Place>(clamped(data[i], last[0]));
-    if constexpr (kWidth == 2) {
-      return static_cast<Place>(clamped(data[2 * i], last[0])) * steps[0] +
-             static_cast<Place>(clamped(data[2 * i + 1], last[1]));
-    }
-    Place place = 0;
-    for (int axis = 0; axis < width; ++axis)
-      place += static_cast<Place>(clamped(data[i * width + axis], last[axis])) * steps[axis];
-    return place;
-  }
-};
-
-// What f(the points) does with points of each width.
-template <typename F>
-void with_points(const Indices& indices, const F& f) {
-  with_indices(indices, [&]<typename Int>(const Int* data) {
-    if (indices.width == 1) return f(Points<Int, 1, std::int64_t>(indices, data));
-    if (indices.width == 2) return f(Points<Int, 2, std::int64_t>(indices, data));
-    f(Points<Int, 0, std::int64_t>(indices, data));
-  });
-}
-
 // What f<an integer of so many bytes>() does.
 template <typename F>
 void with_width(std::int64_t bytes, const F& f) {
@@ -101,6 +62,9 @@ void with_width(std::int64_t bytes, const F& f) {
   if (bytes == 4) return f.template operator()<std::uint32_t>();
   f.template operator()<std::uint64_t>();
 }
+
+// Points at a time whose places are computed before they are used.
+constexpr std::int64_t kBlock = 512;
 
 constexpr bool is_element(std::int64_t bytes) {
   return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8;
@@ -113,6 +77,44 @@ constexpr bool is_element(std::int64_t bytes) {
 HWY_BEFORE_NAMESPACE();
 namespace mlxnx::kernels {
 namespace HWY_NAMESPACE {
+
+// The numbers of runs that points mean, kWidth indices each, or `width` where that is 0.
+template <int kWidth, typename Int>
+void PlacesOf(const Int* indices, std::int64_t count, const Int* last, const std::int64_t* steps,
+              int width, std::int64_t* HWY_RESTRICT places) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    if constexpr (kWidth == 1) {
+      places[i] = static_cast<std::int64_t>(clamped(indices[i], last[0]));
+    } else if constexpr (kWidth == 2) {
+      places[i] = static_cast<std::int64_t>(clamped(indices[2 * i], last[0])) * steps[0] +
+                  static_cast<std::int64_t>(clamped(indices[2 * i + 1], last[1]));
+    } else {
+      places[i] = 0;
+      for (int axis = 0; axis < width; ++axis)
+        places[i] +=
+            static_cast<std::int64_t>(clamped(indices[i * width + axis], last[axis])) * steps[axis];
+    }
+  }
+}
+
+// Those of points [first, first + count).
+void Places(const Indices& indices, std::int64_t first, std::int64_t count, std::int64_t* places) {
+  std::int64_t steps[Indices::kMostAxes] = {};
+  std::int64_t step = 1;
+  for (int axis = indices.width; axis-- > 0;) {
+    steps[axis] = step;
+    step *= indices.sizes[static_cast<std::size_t>(axis)];
+  }
+  with_indices(indices, [&]<typename Int>(const Int* data) {
+    Int last[Indices::kMostAxes] = {};
+    for (int axis = 0; axis < indices.width; ++axis)
+      last[axis] = last_of<Int>(indices.sizes[static_cast<std::size_t>(axis)]);
+    const Int* const from = data + first * indices.width;
+    if (indices.width == 1) return PlacesOf<1>(from, count, last, steps, 1, places);
+    if (indices.width == 2) return PlacesOf<2>(from, count, last, steps, 2, places);
+    PlacesOf<0>(from, count, last, steps, indices.width, places);
+  });
+}
 
 template <int kWidth, typename Unsigned>
 bool AreAtMost(const Unsigned* indices, std::int64_t count, const Unsigned* last, int width) {
@@ -149,44 +151,73 @@ bool AreInside(const Indices& indices) {
   return result;
 }
 
-template <typename T, typename Points>
-void PickElements(const Points points, std::int64_t first, std::int64_t count,
+// Calls f(first point, how many, where their runs are) with some points after the other.
+template <typename F>
+HWY_INLINE void ForPlaces(const Indices& indices, std::int64_t first, std::int64_t count,
+                          const F& f) {
+  std::int64_t places[kBlock];
+  for (std::int64_t done = 0; done < count; done += kBlock) {
+    const std::int64_t some = std::min(kBlock, count - done);
+    Places(indices, first + done, some, places);
+    f(done, some, static_cast<const std::int64_t*>(places));
+  }
+}
+
+template <typename T>
+void PickElements(const std::int64_t* HWY_RESTRICT places, std::int64_t count,
                   const T* HWY_RESTRICT from, T* HWY_RESTRICT to) {
-  for (std::int64_t i = 0; i < count; ++i) to[i] = from[points[first + i]];
+  for (std::int64_t i = 0; i < count; ++i) to[i] = from[places[i]];
 }
 
 void Pick(const Indices& indices, std::int64_t first, std::int64_t count, const void* from,
           std::int64_t bytes, void* to) {
-  with_points(indices, [&](const auto& points) {
-    if (is_element(bytes)) {
-      return with_width(bytes, [&]<typename T>() {
-        PickElements(points, first, count, static_cast<const T*>(from), static_cast<T*>(to));
+  ForPlaces(
+      indices, first, count, [&](std::int64_t done, std::int64_t some, const std::int64_t* places) {
+        auto* const target = static_cast<std::byte*>(to) + done * bytes;
+        if (is_element(bytes)) {
+          return with_width(bytes, [&]<typename T>() {
+            PickElements(places, some, static_cast<const T*>(from), reinterpret_cast<T*>(target));
+          });
+        }
+        const auto* const source = static_cast<const std::byte*>(from);
+        for (std::int64_t i = 0; i < some; ++i)
+          std::memcpy(target + i * bytes, source + places[i] * bytes,
+                      static_cast<std::size_t>(bytes));
       });
-    }
-    const auto* const source = static_cast<const std::byte*>(from);
-    auto* target = static_cast<std::byte*>(to);
-    for (std::int64_t i = first; i < first + count; ++i, target += bytes)
-      std::memcpy(target, source + points[i] * bytes, static_cast<std::size_t>(bytes));
-  });
-}
-
-template <typename T, typename Points>
-void PickColumns(const Points points, std::int64_t count, std::int64_t inner,
-                 const T* HWY_RESTRICT from, T* HWY_RESTRICT to) {
-  if (inner == 1) return PickElements(points, 0, count, from, to);
-  for (std::int64_t row = 0; row < count; row += inner) {
-    for (std::int64_t i = 0; i < inner; ++i) to[row + i] = from[points[row + i] * inner + i];
-  }
 }
 
 void PickInColumns(const Indices& indices, std::int64_t inner, const void* from, std::int64_t bytes,
                    void* to) {
-  with_indices(indices, [&]<typename Int>(const Int* data) {
-    const Points<Int, 1, std::int64_t> points(indices, data);
-    with_width(bytes, [&]<typename T>() {
-      PickColumns(points, indices.count, inner, static_cast<const T*>(from), static_cast<T*>(to));
-    });
-  });
+  if (inner == 1) return Pick(indices, 0, indices.count, from, bytes, to);
+  std::int64_t column = 0;
+  ForPlaces(indices, 0, indices.count,
+            [&](std::int64_t done, std::int64_t some, const std::int64_t* places) {
+              with_width(bytes, [&]<typename T>() {
+                const auto* const source = static_cast<const T*>(from);
+                auto* const target = static_cast<T*>(to) + done;
+                for (std::int64_t i = 0; i < some; ++i) {
+                  target[i] = source[places[i] * inner + column];
+                  column = column + 1 == inner ? 0 : column + 1;
+                }
+              });
+            });
+}
+
+void Put(const Indices& indices, const void* updates, std::int64_t bytes, void* to) {
+  ForPlaces(indices, 0, indices.count,
+            [&](std::int64_t done, std::int64_t some, const std::int64_t* places) {
+              const auto* const from = static_cast<const std::byte*>(updates) + done * bytes;
+              if (is_element(bytes)) {
+                return with_width(bytes, [&]<typename T>() {
+                  for (std::int64_t i = 0; i < some; ++i)
+                    static_cast<T*>(to)[places[i]] = reinterpret_cast<const T*>(from)[i];
+                });
+              }
+              auto* const target = static_cast<std::byte*>(to);
+              for (std::int64_t i = 0; i < some; ++i)
+                std::memcpy(target + places[i] * bytes, from + i * bytes,
+                            static_cast<std::size_t>(bytes));
+            });
 }
 
 template <typename T>
@@ -196,19 +227,19 @@ void AddRun(const T* HWY_RESTRICT updates, std::int64_t length, T* HWY_RESTRICT 
 
 template <typename T>
 void AddAll(const Indices& indices, const void* updates, std::int64_t length, void* to) {
-  const auto* const from = static_cast<const T*>(updates);
   auto* const target = static_cast<T*>(to);
-  with_points(indices, [&](const auto& points) {
-    if (length == 1) {
-      for (std::int64_t i = 0; i < indices.count; ++i) {
-        T& number = target[points[i]];
-        number = static_cast<T>(number + from[i]);
-      }
-      return;
-    }
-    for (std::int64_t i = 0; i < indices.count; ++i)
-      AddRun(from + i * length, length, target + points[i] * length);
-  });
+  ForPlaces(indices, 0, indices.count,
+            [&](std::int64_t done, std::int64_t some, const std::int64_t* places) {
+              const T* const from = static_cast<const T*>(updates) + done * length;
+              for (std::int64_t i = 0; i < some; ++i) {
+                if (length == 1) {
+                  T& number = target[places[i]];
+                  number = static_cast<T>(number + from[i]);
+                } else {
+                  AddRun(from + i * length, length, target + places[i] * length);
+                }
+              }
+            });
 }
 
 void Add(const Indices& indices, const void* updates, Addend type, std::int64_t length, void* to) {
@@ -239,6 +270,7 @@ namespace mlxnx::kernels {
 HWY_EXPORT(AreInside);
 HWY_EXPORT(Pick);
 HWY_EXPORT(PickInColumns);
+HWY_EXPORT(Put);
 HWY_EXPORT(Add);
 
 bool are_inside(const Indices& indices) { return HWY_DYNAMIC_DISPATCH(AreInside)(indices); }
@@ -254,19 +286,7 @@ void pick_in_columns(const Indices& indices, std::int64_t inner, const void* fro
 }
 
 void put_runs(const Indices& indices, const void* updates, std::int64_t bytes, void* to) {
-  with_points(indices, [&](const auto& points) {
-    if (is_element(bytes)) {
-      return with_width(bytes, [&]<typename T>() {
-        const auto* const from = static_cast<const T*>(updates);
-        auto* const target = static_cast<T*>(to);
-        for (std::int64_t i = 0; i < indices.count; ++i) target[points[i]] = from[i];
-      });
-    }
-    const auto* from = static_cast<const std::byte*>(updates);
-    auto* const target = static_cast<std::byte*>(to);
-    for (std::int64_t i = 0; i < indices.count; ++i, from += bytes)
-      std::memcpy(target + points[i] * bytes, from, static_cast<std::size_t>(bytes));
-  });
+  HWY_DYNAMIC_DISPATCH(Put)(indices, updates, bytes, to);
 }
 
 void add_runs(const Indices& indices, const void* updates, Addend type, std::int64_t length,

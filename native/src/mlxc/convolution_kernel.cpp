@@ -2,6 +2,7 @@
 
 #include "kernels/convolution.h"
 #include "mlxc/crew.h"
+#include "mlxc/memory.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -36,6 +37,18 @@ double multiplications(const ConvolutionTask& task, std::span<const int> kernel,
                        std::span<const int> result) {
   const double filters = sizes_of(kernel, task.kernel)[0];
   return static_cast<double>(count_of(kernel)) * static_cast<double>(count_of(result)) / filters;
+}
+
+// The input with zeros around it has to fit, too.
+void check_padded(const ConvolutionTask& task, const Array& input, const Array& kernel,
+                  std::span<const int> result) {
+  Sizes padded = sizes_of(input.shape(), task.input);
+  const Sizes kernels = sizes_of(kernel.shape(), task.kernel), out = sizes_of(result, task.out);
+  for (std::size_t i = 0; i < task.axes.size(); ++i) {
+    const ConvolutionTask::Axis& axis = task.axes[i];
+    padded[i + 2] = (out[i + 2] - 1) * axis.stride + (kernels[i + 2] - 1) * axis.dilation + 1;
+  }
+  check_fits(padded, sizeof(float));
 }
 
 void compute_all(const kernels::ConvolutionPlan& plan, int threads) {
@@ -86,9 +99,10 @@ Array convolve(const ConvolutionTask& task, const Array& input, const Array& ker
                const Ints& shape) {
   const Array* const operands[] = {&input, &kernel};
   const std::span<const int> result(shape.data(), shape.size());
+  check_padded(task, input, kernel, result);
   if (multiplications(task, kernel.shape(), result) > kMostAtOnce)
     return kernel_node(task, operands, result, MLX_FLOAT32);
-  return compute(task, operands, 2, shape, DType::f32);
+  return compute_small(task, operands, shape, DType::f32);
 }
 
 }  // namespace mlxnx::mlxc

@@ -145,13 +145,13 @@ bool are_inside(const void* indices, mlx_dtype type, std::int64_t count, const S
 
 Array pick(const IndexTask& task, const Array& a, const Array& indices, const Ints& shape) {
   const Array* const operands[] = {&a, &indices};
-  return compute(task, operands, 2, shape, a.dtype());
+  return compute_small(task, operands, shape, a.dtype());
 }
 
 Array update(const IndexTask& task, const Array& a, const Array& indices, const Array& updates) {
   const Array* const operands[] = {&a, &indices, &updates};
   const std::span<const int> shape = a.shape();
-  return compute(task, operands, 3, Ints(Shape(shape.begin(), shape.end())), a.dtype());
+  return compute_small(task, operands, Ints(Shape(shape.begin(), shape.end())), a.dtype());
 }
 
 }  // namespace mlxnx::mlxc

@@ -88,4 +88,12 @@ Array compute(const KernelTask& task, std::span<const Array* const> operands, st
   return kernel_node(task, operands, dims, to_mlx(type));
 }
 
+Array compute_small(const KernelTask& task, std::span<const Array* const> operands,
+                    const Ints& shape, DType type) {
+  const std::span<const int> dims(shape.data(), shape.size());
+  if (HostBlock::fits(dims, to_mlx(type)))
+    return compute(task, operands, operands.size(), shape, type);
+  return kernel_node(task, operands, dims, to_mlx(type));
+}
+
 }  // namespace mlxnx::mlxc

@@ -139,6 +139,10 @@ inline bool takes_strides(const KernelTask& task) {
 Array compute(const KernelTask& task, std::span<const Array* const> operands, std::size_t large,
               const Ints& shape, DType type);
 
+/// Likewise, but always a node where the result is not small.
+Array compute_small(const KernelTask& task, std::span<const Array* const> operands,
+                    const Ints& shape, DType type);
+
 /// The node. Implemented in mlx_hooks.
 Array kernel_node(const KernelTask& task, std::span<const Array* const> operands,
                   std::span<const int> shape, mlx_dtype type);

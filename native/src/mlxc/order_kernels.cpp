@@ -62,7 +62,7 @@ void sort_long(const kernels::Runs& runs, std::int64_t number, int threads, void
 
 Array order(const OrderTask& task, const Array& a, const Ints& shape, DType type) {
   const Array* const operands[] = {&a};
-  return compute(task, operands, 1, shape, type);
+  return compute_small(task, operands, shape, type);
 }
 
 Ints shape_of(const Array& a) {
