@@ -46,7 +46,7 @@ void pick_in_columns(const Indices&, std::int64_t, const void*, std::int64_t, vo
 void put_runs(const Indices&, const void*, std::int64_t, void*) { refuse(); }
 void add_runs(const Indices&, const void*, Addend, std::int64_t, void*) { refuse(); }
 bool LongRun::takes(const Runs&) { refuse(); }
-LongRun::LongRun(const Runs&, std::int64_t, void*) { refuse(); }
+LongRun::LongRun(const Runs&, std::int64_t, std::size_t, void*) { refuse(); }
 void LongRun::sort_part(std::int64_t) const { refuse(); }
 void LongRun::finish() const { refuse(); }
 void widen(Float type, const std::uint16_t* from, std::int64_t count, float* to) {

@@ -668,7 +668,9 @@ bool LongRun::takes(const Runs& runs) {
   return runs.step == 1 && runs.length >= kLong && width_of(runs.type) == 4 && cuts_keys();
 }
 
-LongRun::LongRun(const Runs& runs, std::int64_t number, void* out) : runs_(runs) {
+LongRun::LongRun(const Runs& runs, std::int64_t number, std::size_t parts, void* out)
+    : runs_(runs) {
+  constexpr std::int64_t kLeastCut = 1 << 13;
   const std::int64_t length = runs.length;
   runs_.in = static_cast<const std::int32_t*>(runs.in) + number * length;
   out_ = static_cast<std::int32_t*>(out) + number * length;
@@ -677,26 +679,36 @@ LongRun::LongRun(const Runs& runs, std::int64_t number, void* out) : runs_(runs)
   has_both_zeros_ =
       HWY_DYNAMIC_DISPATCH(KeysOf)(runs.type, runs_.in, length, flip_of(runs), keys).are_both();
   // The largest is cut while there are few.
-  constexpr std::size_t kParts = 8;
-  std::vector<KeyPart> parts{{keys, keys + length, keys + 2 * length, length}};
-  for (int cuts = 0; cuts < 2 * static_cast<int>(kParts) && parts.size() < kParts; ++cuts) {
+  std::vector<KeyPart> cut{{keys, keys + length, sorted(), length}};
+  for (std::size_t cuts = 0; cuts < 2 * parts && cut.size() < parts; ++cuts) {
     const auto largest =
-        std::max_element(parts.begin(), parts.end(),
+        std::max_element(cut.begin(), cut.end(),
                          [](const KeyPart& a, const KeyPart& b) { return a.count < b.count; });
-    if (largest == parts.end() || largest->count < length / 8) break;
+    if (largest == cut.end() || largest->count < kLeastCut) break;
     KeyPart halves[2];
     const int left = HWY_DYNAMIC_DISPATCH(CutInTwo)(*largest, halves);
-    parts.erase(largest);
-    parts.insert(parts.end(), halves, halves + left);
+    cut.erase(largest);
+    cut.insert(cut.end(), halves, halves + left);
   }
-  for (const KeyPart& part : parts)
+  std::sort(cut.begin(), cut.end(),
+            [](const KeyPart& a, const KeyPart& b) { return a.out < b.out; });
+  // What lies between parts is in order already.
+  std::int32_t* end = sorted();
+  for (const KeyPart& part : cut) {
+    if (part.out != end) parts_.push_back({nullptr, nullptr, end, part.out - end});
     parts_.push_back({part.keys, part.scratch, part.out, part.count});
+    end = part.out + part.count;
+  }
+  if (const std::int64_t left = sorted() + length - end; left > 0)
+    parts_.push_back({nullptr, nullptr, end, left});
 }
 
 void LongRun::sort_part(std::int64_t i) const {
   const Part& part = parts_[static_cast<std::size_t>(i)];
-  HWY_DYNAMIC_DISPATCH(SortPart)
-  ({part.keys, part.scratch, part.out, part.count}, levels_of(part.count));
+  if (part.keys != nullptr) {
+    HWY_DYNAMIC_DISPATCH(SortPart)
+    ({part.keys, part.scratch, part.out, part.count}, levels_of(part.count));
+  }
   const std::int64_t first = part.out - sorted();
   HWY_DYNAMIC_DISPATCH(ElementsOf)
   (runs_.type, part.out, part.count, flip_of(runs_), static_cast<std::int32_t*>(out_) + first);

@@ -54,8 +54,8 @@ class LongRun {
   /// Whether runs are worth that, and can be cut, with the vectors at hand.
   static bool takes(const Runs& runs);
 
-  /// Cuts run `number`. Throws: std::bad_alloc.
-  LongRun(const Runs& runs, std::int64_t number, void* out);
+  /// Cuts run `number` into `parts` or fewer. Throws: std::bad_alloc.
+  LongRun(const Runs& runs, std::int64_t number, std::size_t parts, void* out);
   std::int64_t parts() const { return static_cast<std::int64_t>(parts_.size()); }
   /// Writes part `i` in order to its place. From any thread.
   void sort_part(std::int64_t i) const;
@@ -64,7 +64,7 @@ class LongRun {
 
  private:
   struct Part {
-    std::int32_t *keys, *scratch, *out;
+    std::int32_t *keys, *scratch, *out;  // no keys: in order already
     std::int64_t count;
   };
 

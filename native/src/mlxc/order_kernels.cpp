@@ -55,7 +55,7 @@ kernels::Runs runs_of(const OrderTask& task, const KernelMemory& memory) {
 }
 
 void sort_long(const kernels::Runs& runs, std::int64_t number, int threads, void* out) {
-  const kernels::LongRun run(runs, number, out);
+  const kernels::LongRun run(runs, number, 2 * static_cast<std::size_t>(threads), out);
   share(run.parts(), threads, [&](int part) { run.sort_part(part); });
   run.finish();
 }

@@ -57,9 +57,9 @@ const Type kTypes[] = {
 };
 
 // Elements of random bits, of which every value of a float comes up, or of few different ones.
-enum class Content : std::uint8_t { kAnyBits, kFew, kRising, kFalling };
-constexpr Content kContents[] = {Content::kAnyBits, Content::kFew, Content::kRising,
-                                 Content::kFalling};
+enum class Content : std::uint8_t { kAnyBits, kFew, kMostlyOne, kRising, kFalling };
+constexpr Content kContents[] = {Content::kAnyBits, Content::kFew, Content::kMostlyOne,
+                                 Content::kRising, Content::kFalling};
 
 std::vector<std::byte> elements(const Type& type, std::int64_t count, Content content,
                                 std::mt19937& random) {
@@ -72,6 +72,9 @@ std::vector<std::byte> elements(const Type& type, std::int64_t count, Content co
       bits = kTops[random() % 6] << (8 * type.width - 8);
       constexpr std::uint64_t kNext[] = {0x00, 0x00, 0x00, 0x80, 0xC0, 0xF0, 0xF8};
       if (type.width > 1) bits |= kNext[random() % 7] << (8 * type.width - 16);
+    } else if (content == Content::kMostlyOne) {
+      // Negative where the type has a sign.
+      if (random() % 64 != 0) bits = std::uint64_t{0xBF} << (8 * type.width - 8);
     } else if (content != Content::kAnyBits) {
       bits = static_cast<std::uint64_t>(content == Content::kRising ? i : count - i);
     }
@@ -190,7 +193,7 @@ TEST_F(OrderKernels, CutLongRuns) {
           if (!LongRun::takes(one.call())) continue;
           std::vector<std::byte> out(one.in.size());
           for (std::int64_t number = 0; number < 2; ++number) {
-            const LongRun run(one.call(), number, out.data());
+            const LongRun run(one.call(), number, number == 0 ? 4 : 16, out.data());
             for (std::int64_t part = run.parts(); part-- > 0;) run.sort_part(part);
             run.finish();
           }
