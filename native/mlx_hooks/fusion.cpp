@@ -39,20 +39,6 @@ const ElementwisePrimitive* elementwise_of(const core::array& array) {
   return dynamic_cast<const ElementwisePrimitive*>(&array.primitive());
 }
 
-// What an operand repeats, since kernels broadcast by themselves.
-core::array without_repeats(core::array array) {
-  while (array.has_primitive() && array.inputs().size() == 1) {
-    const std::string_view name = array.primitive().name();
-    const core::array& in = array.inputs()[0];
-    const bool repeats = name == "Broadcast" || name == "Full";
-    const bool relabels = name == "Reshape" || name == "ExpandDims" || name == "Squeeze";
-    if (!repeats && !(relabels && array.size() == 1)) break;
-    core::array next = in;
-    array = next;
-  }
-  return array;
-}
-
 struct Node {
   core::array array;
   const ElementwisePrimitive* own = nullptr;  // null for anything else
@@ -98,7 +84,7 @@ class Graph {
 
  private:
   bool is_end(const core::array& array) const {
-    return !array.has_primitive() || given_.contains(array.id());
+    return given_.contains(array.id()) || !array.has_primitive();
   }
 
   // Numbers nodes so that operands come before what reads them.
@@ -129,10 +115,22 @@ class Graph {
   std::vector<core::array> inputs_of(const core::array& array) const {
     std::vector<core::array> inputs = array.inputs();
     if (elementwise_of(array) == nullptr) return inputs;
-    for (core::array& in : inputs) {
-      if (!given_.contains(in.id())) in = without_repeats(in);
-    }
+    for (core::array& in : inputs) in = without_repeats(in);
     return inputs;
+  }
+
+  // What an operand repeats, since kernels broadcast by themselves. What is given may be evaluated
+  // meanwhile, and is not looked into.
+  core::array without_repeats(core::array array) const {
+    while (!is_end(array) && array.inputs().size() == 1) {
+      const std::string_view name = array.primitive().name();
+      const bool repeats = name == "Broadcast" || name == "Full";
+      const bool relabels = name == "Reshape" || name == "ExpandDims" || name == "Squeeze";
+      if (!repeats && !(relabels && array.size() == 1)) break;
+      const core::array next = array.inputs()[0];
+      array = next;
+    }
+    return array;
   }
 
   bool fuses(const Node& from, const Node& to) const {

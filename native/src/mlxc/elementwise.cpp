@@ -83,12 +83,14 @@ bool means_the_same(const Step& step) {
 }
 
 Array apply(const Step& step, std::span<const Array* const> operands) {
+  const bool builds_graphs = has_kernels() && !thread_state.fuses;
+  if (!thread_state.at_once && (!builds_graphs || current_device() != Device::kCpu)) return {};
   if (!kernels::has_kernel(step.function, step.type) || !means_the_same(step)) return {};
   if (thread_state.at_once) {
     Array result = host::elementwise(step, operands);
     if (!result.empty()) return result;
+    if (!builds_graphs || current_device() != Device::kCpu) return {};
   }
-  if (!has_kernels() || thread_state.fuses || current_device() != Device::kCpu) return {};
   const auto shape = broadcast(operands);
   if (!shape || count_of({shape->data(), shape->size()}) == 0) return {};
   return elementwise_node(plan_of(step), operands, {shape->data(), shape->size()});

@@ -3,6 +3,9 @@
 // wrappers in graph.h read it.
 #pragma once
 
+#include <optional>
+#include <utility>
+
 #include "mlx/c/stream.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
@@ -22,16 +25,21 @@ Device current_device();
 /// streams.
 class StreamScope {
  public:
-  explicit StreamScope(mlx_stream stream) : state_(thread_state), outer_(state_.stream) {
-    state_.stream = stream;
+  explicit StreamScope(mlx_stream stream)
+      : state_(thread_state),
+        outer_(std::exchange(state_.stream, stream)),
+        outer_device_(std::exchange(state_.stream_device, std::nullopt)) {}
+  ~StreamScope() {
+    state_.stream = outer_;
+    state_.stream_device = outer_device_;
   }
-  ~StreamScope() { state_.stream = outer_; }
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
 
  private:
   ThreadState& state_;
   mlx_stream outer_;
+  std::optional<Device> outer_device_;
 };
 
 inline mlx_stream current_stream() {

@@ -14,6 +14,7 @@ class Engine;
 
 struct ThreadState {
   mlx_stream stream{nullptr};    ///< of the innermost StreamScope
+  std::optional<Device> stream_device = {};  ///< whose that is, once somebody has asked
   const char* op = nullptr;      ///< of the innermost OpScope
   Engine* engine = nullptr;      ///< of the innermost EngineScope
   std::optional<Device> device;  ///< of the innermost DeviceScope

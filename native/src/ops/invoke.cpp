@@ -185,7 +185,7 @@ class EagerCall {
     const std::uint64_t before = mlxc::thread_state.nodes;
     mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
     const bool is_of_several = array.block() == nullptr && mlxc::thread_state.nodes > before + 1;
-    if (is_of_several && array.size() >= kManyElements) array = fused(array);
+    if (is_of_several && array.size() >= kManyElements && !calls_function()) array = fused(array);
     return wrap(std::move(array), outputs, 0);
   }
 
@@ -204,6 +204,12 @@ class EagerCall {
  private:
   // From so many elements on, a pass through memory costs more than to look at the nodes of an op.
   static constexpr std::int64_t kManyElements = 4096;
+
+  // A function takes what it captures from anywhere.
+  bool calls_function() const {
+    return std::ranges::any_of(
+        op_.attrs, [](const AttrDef& attr) { return attr.kind == AttrKind::kFunction; });
+  }
 
   // The nodes that the op was made of, as few as can be.
   mlxc::Array fused(const mlxc::Array& array) const {

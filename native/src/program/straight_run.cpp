@@ -52,7 +52,7 @@ struct Costs {
     double elements = 0;
     const auto look_at = [&elements](const TensorType& type) {
       elements = std::max(elements, static_cast<double>(element_count(type.shape)));
-      return !is_complex(type.dtype) && !(is_float(type.dtype) && bits(type.dtype) == 16);
+      return !is_complex(type.dtype);
     };
     for (const ValueId id : instruction.operands) {
       if (!look_at(types[id])) return false;
@@ -66,7 +66,7 @@ struct Costs {
       case ops::Group::kShape:
         return add(400 + elements, 300 + 0.3 * elements);
       case ops::Group::kUnary:
-        return add(500 + 25 * elements, 300 + 3 * elements);
+        return add(500 + 3 * elements, 300 + elements);
       case ops::Group::kIndexing:
       case ops::Group::kReduction:
         return add(800 + 4 * elements, 5'000 + elements);
