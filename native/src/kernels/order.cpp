@@ -563,9 +563,11 @@ void for_each_run(const Runs& runs, std::int64_t first, std::int64_t count, Out*
   }
   constexpr std::int64_t kSide = std::max<std::int64_t>(1, 64 / sizeof(In));
   const std::int64_t elements = std::min(kSide, step) * length;
-  const Bytes memory = bytes_of(elements * static_cast<std::int64_t>(sizeof(In) + sizeof(Out)));
+  // Aligned for each of the types.
+  const std::int64_t places = (elements + 7) / 8 * 8;
+  const Bytes memory = bytes_of(places * static_cast<std::int64_t>(sizeof(In) + sizeof(Out)));
   auto* const results = reinterpret_cast<Out*>(memory.get());
-  auto* const copies = reinterpret_cast<In*>(results + elements);
+  auto* const copies = reinterpret_cast<In*>(results + places);
   for (std::int64_t run = first; run < first + count;) {
     const std::int64_t side = std::min({kSide, step - run % step, first + count - run});
     const std::int64_t begin = run / step * length * step + run % step;
