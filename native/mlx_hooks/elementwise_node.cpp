@@ -14,12 +14,12 @@
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
 #include "node_of.h"
+#include "types.h"
 
 namespace core = mlx::core;
 
 using mlxnx::kernels::ProgramInput;
 using mlxnx::kernels::TilePlan;
-using mlxnx::kernels::Type;
 
 namespace {
 
@@ -90,46 +90,6 @@ struct Run {
 
 namespace mlx_hooks {
 
-core::Dtype dtype_of(Type type) {
-  switch (type) {
-    case Type::kBool:
-      return core::bool_;
-    case Type::kU8:
-      return core::uint8;
-    case Type::kU16:
-      return core::uint16;
-    case Type::kU32:
-      return core::uint32;
-    case Type::kU64:
-      return core::uint64;
-    case Type::kS8:
-      return core::int8;
-    case Type::kS16:
-      return core::int16;
-    case Type::kS32:
-      return core::int32;
-    case Type::kS64:
-      return core::int64;
-    case Type::kF16:
-      return core::float16;
-    case Type::kBf16:
-      return core::bfloat16;
-    case Type::kF32:
-      return core::float32;
-    case Type::kF64:
-      return core::float64;
-  }
-  throw std::logic_error("an unknown type of kernels");
-}
-
-Type type_of(core::Dtype dtype) {
-  for (std::size_t i = 0; i < mlxnx::kernels::kTypeCount; ++i) {
-    const auto type = static_cast<Type>(i);
-    if (dtype_of(type) == dtype) return type;
-  }
-  throw std::logic_error("a type that kernels don't take");
-}
-
 void ElementwisePrimitive::eval_cpu(const std::vector<core::array>& inputs,
                                     std::vector<core::array>& outputs) {
   const core::Shape& shape = outputs[0].shape();
@@ -187,7 +147,7 @@ Array elementwise_node(std::shared_ptr<const TilePlan> plan, std::span<const Arr
   for (const Array* const operand : operands) inputs.push_back(node_of(*operand));
   const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
   const kernels::Program& program = plan->program();
-  const core::Dtype dtype = mlx_hooks::dtype_of(program.type_of(program.results[0]));
+  const core::Dtype dtype = mlx_hooks::core_type(to_mlx(program.type_of(program.results[0])));
   ++thread_state.nodes;
   const core::Shape out(shape.begin(), shape.end());
   auto node = std::make_unique<core::array>(

@@ -30,8 +30,4 @@ class ElementwisePrimitive : public mlx::core::Primitive {
   mlx::core::Shape shape_;
 };
 
-mlx::core::Dtype dtype_of(mlxnx::kernels::Type type);
-/// Throws: std::logic_error for complex numbers.
-mlxnx::kernels::Type type_of(mlx::core::Dtype dtype);
-
 }  // namespace mlx_hooks

@@ -18,8 +18,10 @@
 
 #include "elementwise_primitive.h"
 #include "mlx/array.h"
+#include "mlxc/elementwise.h"
 #include "mlxc/thread_state.h"
 #include "node_of.h"
+#include "types.h"
 
 namespace {
 
@@ -275,7 +277,7 @@ class Graph {
     for (std::uint16_t& result : program.results) {
       final(result);
       shapes.push_back(first.shape());
-      types.push_back(mlx_hooks::dtype_of(program.type_of(result)));
+      types.push_back(mlx_hooks::core_type(mlxnx::mlxc::to_mlx(program.type_of(result))));
     }
     const auto results = core::array::make_arrays(
         std::move(shapes), types,

@@ -7,15 +7,14 @@
 #include <utility>
 #include <vector>
 
-#include "elementwise_primitive.h"
 #include "mlx/allocator.h"
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "mlxc/check.h"
-#include "mlxc/elementwise.h"
 #include "mlxc/graph.h"
 #include "mlxc/memory.h"
 #include "node_of.h"
+#include "types.h"
 
 namespace {
 
@@ -35,7 +34,7 @@ struct Memory {
 
   explicit Memory(const core::array& array)
       : data(const_cast<char*>(array.data<char>())),
-        type(mlxnx::mlxc::to_mlx(mlx_hooks::type_of(array.dtype()))),
+        type(mlx_hooks::c_type(array.dtype())),
         shape(array.shape().begin(), array.shape().end()) {
     if (!array.flags().row_contiguous)
       strides.assign(array.strides().begin(), array.strides().end());
@@ -94,7 +93,7 @@ Array mlxnx::mlxc::kernel_node(const KernelTask& task, std::span<const Array* co
   const auto stream = *static_cast<const core::Stream*>(current_stream().ctx);
   ++thread_state.nodes;
   const core::Shape dims(shape.begin(), shape.end());
-  const core::Dtype dtype = mlx_hooks::dtype_of(*kernel_type(type));
+  const core::Dtype dtype = mlx_hooks::core_type(type);
   auto node = std::make_unique<core::array>(
       dims, dtype, std::make_shared<KernelPrimitive>(stream, task, dims, dtype), std::move(inputs));
   Array result = Array::adopt({node.release()});

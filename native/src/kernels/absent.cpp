@@ -44,7 +44,7 @@ void pick_runs(const Indices&, std::int64_t, std::int64_t, const void*, std::int
 }
 void pick_in_columns(const Indices&, std::int64_t, const void*, std::int64_t, void*) { refuse(); }
 void put_runs(const Indices&, const void*, std::int64_t, void*) { refuse(); }
-void add_runs(const Indices&, const void*, Addend, std::int64_t, void*) { refuse(); }
+void add_runs(const Indices&, const void*, Type, std::int64_t, void*) { refuse(); }
 bool LongRun::takes(const Runs&) { refuse(); }
 LongRun::LongRun(const Runs&, std::int64_t, std::size_t, void*) { refuse(); }
 void LongRun::sort_part(std::int64_t) const { refuse(); }

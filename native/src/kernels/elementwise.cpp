@@ -417,35 +417,6 @@ Kernel KernelOf(Function function) {
   return nullptr;
 }
 
-// `f` with the C++ type of `type`, no half.
-template <typename F>
-auto WithType(Type type, F f) {
-  switch (type) {
-    case Type::kBool:
-      return f.template operator()<bool>();
-    case Type::kU8:
-      return f.template operator()<std::uint8_t>();
-    case Type::kU16:
-      return f.template operator()<std::uint16_t>();
-    case Type::kU32:
-      return f.template operator()<std::uint32_t>();
-    case Type::kU64:
-      return f.template operator()<std::uint64_t>();
-    case Type::kS8:
-      return f.template operator()<std::int8_t>();
-    case Type::kS16:
-      return f.template operator()<std::int16_t>();
-    case Type::kS32:
-      return f.template operator()<std::int32_t>();
-    case Type::kS64:
-      return f.template operator()<std::int64_t>();
-    case Type::kF64:
-      return f.template operator()<double>();
-    default:
-      return f.template operator()<float>();
-  }
-}
-
 template <Single single>
 Kernel WithSingle(Function function, Type type) {
   const auto of = [&]<typename F>(F) -> Kernel {
@@ -490,7 +461,7 @@ Kernel FindKernel(Function function, Type type, Single single) {
   const bool is_select = function == Function::k_select;
   switch (single) {
     case Single::kNone:
-      return WithType(type, [function]<typename T>() { return KernelOf<T>(function); });
+      return with_type(type, [function]<typename T>() { return KernelOf<T>(function); });
     case Single::kFirst:
       return WithSingle<Single::kFirst>(function, type);
     case Single::kSecond:
@@ -503,8 +474,8 @@ Kernel FindKernel(Function function, Type type, Single single) {
 }
 
 Kernel FindCast(Type from, Type to) {
-  return WithType(from, [to]<typename T>() {
-    return WithType(to, []<typename R>() -> Kernel { return &Cast<T, R>; });
+  return with_type(from, [to]<typename T>() {
+    return with_type(to, []<typename R>() -> Kernel { return &Cast<T, R>; });
   });
 }
 

@@ -12,28 +12,9 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/type.h"
+
 namespace mlxnx::kernels {
-
-enum class Type : std::uint8_t {
-  kBool,
-  kU8,
-  kU16,
-  kU32,
-  kU64,
-  kS8,
-  kS16,
-  kS32,
-  kS64,
-  kF32,
-  kF64,
-  kF16,
-  kBf16
-};
-constexpr std::size_t kTypeCount = 13;
-
-std::size_t size_of(Type type);
-
-inline bool is_half(Type type) { return type == Type::kF16 || type == Type::kBf16; }
 
 enum class Function : std::uint8_t {
 #define MLXNX_UNARY(name) k_##name,

@@ -195,28 +195,11 @@ void FoldOfType(const Folded& call, std::int64_t first, std::int64_t count) {
 }
 
 void FoldAny(const Folded& call, std::int64_t first, std::int64_t count) {
-  switch (call.type) {
-    case Type::kU16:
-      return FoldOfType<std::uint16_t>(call, first, count);
-    case Type::kU32:
-      return FoldOfType<std::uint32_t>(call, first, count);
-    case Type::kU64:
-      return FoldOfType<std::uint64_t>(call, first, count);
-    case Type::kS8:
-      return FoldOfType<std::int8_t>(call, first, count);
-    case Type::kS16:
-      return FoldOfType<std::int16_t>(call, first, count);
-    case Type::kS32:
-      return FoldOfType<std::int32_t>(call, first, count);
-    case Type::kS64:
-      return FoldOfType<std::int64_t>(call, first, count);
-    case Type::kF32:
-      return FoldOfType<float>(call, first, count);
-    case Type::kF64:
-      return FoldOfType<double>(call, first, count);
-    default:
-      return FoldOfType<std::uint8_t>(call, first, count);
-  }
+  with_type(call.type, [&]<typename T>() {
+    // Truths of masks are those of their bytes.
+    using Element = std::conditional_t<std::is_same_v<T, bool>, std::uint8_t, T>;
+    FoldOfType<Element>(call, first, count);
+  });
 }
 
 }  // namespace HWY_NAMESPACE

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/elementwise.h"
+#include "kernels/type.h"
 
 namespace mlxnx::kernels {
 

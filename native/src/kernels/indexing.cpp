@@ -21,24 +21,10 @@ namespace {
 
 template <typename F>
 void with_indices(const Indices& indices, const F& f) {
-  switch (indices.type) {
-    case IndexType::kU8:
-      return f(static_cast<const std::uint8_t*>(indices.data));
-    case IndexType::kU16:
-      return f(static_cast<const std::uint16_t*>(indices.data));
-    case IndexType::kU32:
-      return f(static_cast<const std::uint32_t*>(indices.data));
-    case IndexType::kU64:
-      return f(static_cast<const std::uint64_t*>(indices.data));
-    case IndexType::kS8:
-      return f(static_cast<const std::int8_t*>(indices.data));
-    case IndexType::kS16:
-      return f(static_cast<const std::int16_t*>(indices.data));
-    case IndexType::kS32:
-      return f(static_cast<const std::int32_t*>(indices.data));
-    case IndexType::kS64:
-      return f(static_cast<const std::int64_t*>(indices.data));
-  }
+  with_type(indices.type, [&]<typename T>() {
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      f(static_cast<const T*>(indices.data));
+  });
 }
 
 // The largest index of an axis in the indices' own type.
@@ -242,21 +228,24 @@ void AddAll(const Indices& indices, const void* updates, std::int64_t length, vo
             });
 }
 
-void Add(const Indices& indices, const void* updates, Addend type, std::int64_t length, void* to) {
-  switch (type) {
-    case Addend::kInt8:
-      return AddAll<std::uint8_t>(indices, updates, length, to);
-    case Addend::kInt16:
-      return AddAll<std::uint16_t>(indices, updates, length, to);
-    case Addend::kInt32:
-      return AddAll<std::uint32_t>(indices, updates, length, to);
-    case Addend::kInt64:
-      return AddAll<std::uint64_t>(indices, updates, length, to);
-    case Addend::kF32:
-      return AddAll<float>(indices, updates, length, to);
-    case Addend::kF64:
-      return AddAll<double>(indices, updates, length, to);
-  }
+// Sums of integers wrap whatever their sign.
+template <typename T>
+struct Addend {
+  using Number = std::make_unsigned_t<std::conditional_t<std::is_same_v<T, bool>, char, T>>;
+};
+template <>
+struct Addend<float> {
+  using Number = float;
+};
+template <>
+struct Addend<double> {
+  using Number = double;
+};
+
+void Add(const Indices& indices, const void* updates, Type type, std::int64_t length, void* to) {
+  with_type(type, [&]<typename T>() {
+    AddAll<typename Addend<T>::Number>(indices, updates, length, to);
+  });
 }
 
 }  // namespace HWY_NAMESPACE
@@ -289,7 +278,7 @@ void put_runs(const Indices& indices, const void* updates, std::int64_t bytes, v
   HWY_DYNAMIC_DISPATCH(Put)(indices, updates, bytes, to);
 }
 
-void add_runs(const Indices& indices, const void* updates, Addend type, std::int64_t length,
+void add_runs(const Indices& indices, const void* updates, Type type, std::int64_t length,
               void* to) {
   HWY_DYNAMIC_DISPATCH(Add)(indices, updates, type, length, to);
 }

@@ -6,16 +6,16 @@
 #include <array>
 #include <cstdint>
 
-namespace mlxnx::kernels {
+#include "kernels/type.h"
 
-enum class IndexType : std::uint8_t { kU8, kU16, kU32, kU64, kS8, kS16, kS32, kS64 };
+namespace mlxnx::kernels {
 
 /// Points in an array: `width` indices each, one for each of the axes in front of a run.
 struct Indices {
   static constexpr int kMostAxes = 8;
 
   const void* data = nullptr;
-  IndexType type = IndexType::kS32;
+  Type type = Type::kS32;  ///< of integers
   std::int64_t count = 0;  ///< of points
   int width = 1;
   std::array<std::int64_t, kMostAxes> sizes{};  ///< of the axes, at least 1
@@ -37,10 +37,8 @@ void pick_in_columns(const Indices& indices, std::int64_t inner, const void* fro
 /// stays.
 void put_runs(const Indices& indices, const void* updates, std::int64_t bytes, void* to);
 
-enum class Addend : std::uint8_t { kInt8, kInt16, kInt32, kInt64, kF32, kF64 };
-
-/// Adds runs of `length` numbers likewise, one after the other.
-void add_runs(const Indices& indices, const void* updates, Addend type, std::int64_t length,
+/// Adds runs of `length` numbers, no halves, likewise, one after the other.
+void add_runs(const Indices& indices, const void* updates, Type type, std::int64_t length,
               void* to);
 
 }  // namespace mlxnx::kernels

@@ -65,29 +65,30 @@ constexpr T from_key(T key) {
 
 // What f<the integer of a type's width, its scale>() answers.
 template <typename F>
-auto with_type(Ordered type, const F& f) {
+auto with_scale(Type type, const F& f) {
   switch (type) {
-    case Ordered::kU8:
+    case Type::kBool:
+    case Type::kU8:
       return f.template operator()<std::int8_t, Scale::kUnsigned>();
-    case Ordered::kU16:
+    case Type::kU16:
       return f.template operator()<std::int16_t, Scale::kUnsigned>();
-    case Ordered::kU32:
+    case Type::kU32:
       return f.template operator()<std::int32_t, Scale::kUnsigned>();
-    case Ordered::kU64:
+    case Type::kU64:
       return f.template operator()<std::int64_t, Scale::kUnsigned>();
-    case Ordered::kS8:
+    case Type::kS8:
       return f.template operator()<std::int8_t, Scale::kSigned>();
-    case Ordered::kS16:
+    case Type::kS16:
       return f.template operator()<std::int16_t, Scale::kSigned>();
-    case Ordered::kS32:
+    case Type::kS32:
       return f.template operator()<std::int32_t, Scale::kSigned>();
-    case Ordered::kS64:
+    case Type::kS64:
       return f.template operator()<std::int64_t, Scale::kSigned>();
-    case Ordered::kF16:
+    case Type::kF16:
       return f.template operator()<std::int16_t, Scale::kFloat>();
-    case Ordered::kBf16:
+    case Type::kBf16:
       return f.template operator()<std::int16_t, Scale::kBrain>();
-    case Ordered::kF64:
+    case Type::kF64:
       return f.template operator()<std::int64_t, Scale::kFloat>();
     default:
       return f.template operator()<std::int32_t, Scale::kFloat>();
@@ -388,15 +389,15 @@ std::int64_t FirstBeyond(const T* x, std::int64_t from, std::int64_t to, T flip,
 
 // Keys of a run whose elements are neighbours, which tell zeros apart. `flip` is -1 for the other
 // direction, else 0.
-Zeros KeysOf(Ordered type, const void* in, std::int64_t count, std::int64_t flip, void* keys) {
-  return with_type(type, [&]<typename T, Scale kScale>() {
+Zeros KeysOf(Type type, const void* in, std::int64_t count, std::int64_t flip, void* keys) {
+  return with_scale(type, [&]<typename T, Scale kScale>() {
     return ToKeys<T, kScale>(static_cast<const T*>(in), count, static_cast<T>(flip),
                              static_cast<T*>(keys));
   });
 }
 
-void ElementsOf(Ordered type, const void* keys, std::int64_t count, std::int64_t flip, void* out) {
-  with_type(type, [&]<typename T, Scale kScale>() {
+void ElementsOf(Type type, const void* keys, std::int64_t count, std::int64_t flip, void* out) {
+  with_scale(type, [&]<typename T, Scale kScale>() {
     FromKeys<T, kScale>(static_cast<const T*>(keys), count, static_cast<T>(flip),
                         static_cast<T*>(out));
   });
@@ -404,9 +405,9 @@ void ElementsOf(Ordered type, const void* keys, std::int64_t count, std::int64_t
 
 // The beginning of the first of the blocks of kBlock elements, from `from` on, that has a key
 // beyond `bound`, or where whole blocks end.
-std::int64_t BlockBeyond(Ordered type, const void* in, std::int64_t from, std::int64_t to,
+std::int64_t BlockBeyond(Type type, const void* in, std::int64_t from, std::int64_t to,
                          std::int64_t flip, std::int64_t bound) {
-  return with_type(type, [&]<typename T, Scale kScale>() {
+  return with_scale(type, [&]<typename T, Scale kScale>() {
     return FirstBeyond<T, kScale>(static_cast<const T*>(in), from, to, static_cast<T>(flip),
                                   static_cast<T>(bound));
   });
@@ -434,10 +435,6 @@ bool cuts_keys() { return HWY_DYNAMIC_DISPATCH(CutsKeys)(); }
 int levels_of(std::int64_t count) { return 2 * std::bit_width(static_cast<std::uint64_t>(count)); }
 
 std::int64_t flip_of(const Runs& runs) { return runs.descending ? -1 : 0; }
-
-std::size_t width_of(Ordered type) {
-  return with_type(type, []<typename T, Scale>() { return sizeof(T); });
-}
 
 // Entries in the order of some bytes, which `byte_of(entry, i)` tells from the lowest on, those
 // with equal bytes as before. Returns: where they are, in `a` or in `b`.
@@ -588,7 +585,7 @@ void for_each_run(const Runs& runs, std::int64_t first, std::int64_t count, Out*
 
 void sort_runs(const Runs& runs, std::int64_t first, std::int64_t count, void* out) {
   const std::int64_t length = runs.length, flip = flip_of(runs);
-  with_type(runs.type, [&]<typename T, Scale kScale>() {
+  with_scale(runs.type, [&]<typename T, Scale kScale>() {
     const Bytes memory = bytes_of(3 * length * static_cast<std::int64_t>(sizeof(T)));
     auto* const keys = reinterpret_cast<T*>(memory.get());
     for_each_run<T>(runs, first, count, static_cast<T*>(out), [&](const T* in, T* to) {
@@ -602,7 +599,7 @@ void sort_runs(const Runs& runs, std::int64_t first, std::int64_t count, void* o
 
 void argsort_runs(const Runs& runs, std::int64_t first, std::int64_t count, std::uint32_t* out) {
   const std::int64_t length = runs.length;
-  with_type(runs.type, [&]<typename T, Scale kScale>() {
+  with_scale(runs.type, [&]<typename T, Scale kScale>() {
     constexpr std::size_t kEntry = sizeof(T) == 8 ? sizeof(Entry64) : sizeof(std::uint64_t);
     const Bytes memory = bytes_of(2 * length * static_cast<std::int64_t>(kEntry));
     for_each_run<T>(runs, first, count, out, [&](const T* in, std::uint32_t* to) {
@@ -658,7 +655,7 @@ void top_of_runs(const Runs& runs, std::int64_t k, std::int64_t first, std::int6
                  std::uint32_t* out) {
   std::vector<Candidate> candidates;
   candidates.reserve(static_cast<std::size_t>(std::max(2 * k, k + kBlock) + kBlock));
-  with_type(runs.type, [&]<typename T, Scale kScale>() {
+  with_scale(runs.type, [&]<typename T, Scale kScale>() {
     for (std::int64_t run = first; run < first + count; ++run)
       top_of_run<T, kScale>(runs, static_cast<const T*>(runs.in) + run * runs.length, k, candidates,
                             out + run * k);
@@ -667,7 +664,7 @@ void top_of_runs(const Runs& runs, std::int64_t k, std::int64_t first, std::int6
 
 bool LongRun::takes(const Runs& runs) {
   constexpr std::int64_t kLong = 1 << 15;
-  return runs.step == 1 && runs.length >= kLong && width_of(runs.type) == 4 && cuts_keys();
+  return runs.step == 1 && runs.length >= kLong && size_of(runs.type) == 4 && cuts_keys();
 }
 
 LongRun::LongRun(const Runs& runs, std::int64_t number, std::size_t parts, void* out)

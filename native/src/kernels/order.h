@@ -9,27 +9,14 @@
 #include <memory>
 #include <vector>
 
-namespace mlxnx::kernels {
+#include "kernels/type.h"
 
-enum class Ordered : std::uint8_t {
-  kU8,
-  kU16,
-  kU32,
-  kU64,
-  kS8,
-  kS16,
-  kS32,
-  kS64,
-  kF16,
-  kBf16,
-  kF32,
-  kF64
-};
+namespace mlxnx::kernels {
 
 /// Runs of one array in row-major order along one axis.
 struct Runs {
   const void* in = nullptr;
-  Ordered type = Ordered::kF32;
+  Type type = Type::kF32;
   std::int64_t length = 1;  ///< elements of a run, at least 1 and less than 2^32
   std::int64_t step = 1;    ///< between elements of a run; as many runs lie side by side
   bool descending = false;

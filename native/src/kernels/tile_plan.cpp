@@ -162,26 +162,6 @@ std::byte* scratch(std::size_t bytes) {
 
 }  // namespace
 
-std::size_t size_of(Type type) {
-  switch (type) {
-    case Type::kBool:
-    case Type::kU8:
-    case Type::kS8:
-      return 1;
-    case Type::kU16:
-    case Type::kS16:
-    case Type::kF16:
-    case Type::kBf16:
-      return 2;
-    case Type::kU64:
-    case Type::kS64:
-    case Type::kF64:
-      return 8;
-    default:
-      return 4;
-  }
-}
-
 std::optional<Function> function_named(std::string_view name) {
   const auto* const found = std::ranges::find(kNames, name);
   if (found == std::end(kNames)) return std::nullopt;

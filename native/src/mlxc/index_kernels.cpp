@@ -5,6 +5,7 @@
 
 #include "kernels/indexing.h"
 #include "mlxc/crew.h"
+#include "mlxc/elementwise.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -12,51 +13,15 @@ namespace {
 // What an element costs, in multiplications.
 constexpr double kMoving = 8;
 
-kernels::IndexType index_type(mlx_dtype type) {
-  using kernels::IndexType;
-  switch (type) {
-    case MLX_UINT16:
-      return IndexType::kU16;
-    case MLX_UINT32:
-      return IndexType::kU32;
-    case MLX_UINT64:
-      return IndexType::kU64;
-    case MLX_INT8:
-      return IndexType::kS8;
-    case MLX_INT16:
-      return IndexType::kS16;
-    case MLX_INT32:
-      return IndexType::kS32;
-    case MLX_INT64:
-      return IndexType::kS64;
-    default:
-      return IndexType::kU8;
-  }
-}
-
 // Numbers of a type, and how many make an element.
 struct Addends {
-  kernels::Addend type;
-  std::int64_t count = 1;
+  kernels::Type type;
+  std::int64_t count;
 };
 
 Addends addends(mlx_dtype type) {
-  using kernels::Addend;
-  switch (type) {
-    case MLX_FLOAT32:
-      return {Addend::kF32};
-    case MLX_COMPLEX64:
-      return {Addend::kF32, 2};
-    case MLX_FLOAT64:
-      return {Addend::kF64};
-    default:
-      break;
-  }
-  const std::size_t size = mlx_dtype_size(type);
-  return {size == 1   ? Addend::kInt8
-          : size == 2 ? Addend::kInt16
-          : size == 4 ? Addend::kInt32
-                      : Addend::kInt64};
+  if (type == MLX_COMPLEX64) return {kernels::Type::kF32, 2};
+  return {*kernel_type(type), 1};
 }
 
 struct Parts {
@@ -73,7 +38,7 @@ Parts parts_of(const IndexTask& task, const KernelMemory& a, const KernelMemory&
   parts.inner = count_of(a.shape.subspan(axis + width));
   parts.size = count_of(a.shape.subspan(axis, width));
   parts.indices.data = indices.data;
-  parts.indices.type = index_type(indices.type);
+  parts.indices.type = *kernel_type(indices.type);
   parts.index_bytes = static_cast<std::int64_t>(mlx_dtype_size(indices.type));
   parts.indices.width = task.width;
   parts.indices.count = count_of(indices.shape) / task.width;
@@ -136,7 +101,7 @@ void run(const IndexTask& task, KernelOperands operands, const KernelMemory& res
 bool are_inside(const void* indices, mlx_dtype type, std::int64_t count, const Shape& sizes) {
   kernels::Indices points;
   points.data = indices;
-  points.type = index_type(type);
+  points.type = *kernel_type(type);
   points.count = count;
   points.width = static_cast<int>(sizes.size());
   std::copy(sizes.begin(), sizes.end(), points.sizes.begin());

@@ -5,6 +5,7 @@
 
 #include "kernels/order.h"
 #include "mlxc/crew.h"
+#include "mlxc/elementwise.h"
 #include "mlxc/kernel_node.h"
 
 namespace mlxnx::mlxc {
@@ -13,40 +14,10 @@ namespace {
 // What an element costs, in multiplications.
 constexpr double kSorting = 64, kLooking = 2;
 
-kernels::Ordered ordered(mlx_dtype type) {
-  using kernels::Ordered;
-  switch (type) {
-    case MLX_UINT16:
-      return Ordered::kU16;
-    case MLX_UINT32:
-      return Ordered::kU32;
-    case MLX_UINT64:
-      return Ordered::kU64;
-    case MLX_INT8:
-      return Ordered::kS8;
-    case MLX_INT16:
-      return Ordered::kS16;
-    case MLX_INT32:
-      return Ordered::kS32;
-    case MLX_INT64:
-      return Ordered::kS64;
-    case MLX_FLOAT16:
-      return Ordered::kF16;
-    case MLX_BFLOAT16:
-      return Ordered::kBf16;
-    case MLX_FLOAT32:
-      return Ordered::kF32;
-    case MLX_FLOAT64:
-      return Ordered::kF64;
-    default:
-      return Ordered::kU8;
-  }
-}
-
 kernels::Runs runs_of(const OrderTask& task, const KernelMemory& memory) {
   kernels::Runs runs;
   runs.in = memory.data;
-  runs.type = ordered(memory.type);
+  runs.type = *kernel_type(memory.type);
   const auto axis = static_cast<std::size_t>(task.axis);
   runs.length = memory.shape[axis];
   runs.step = count_of(memory.shape.subspan(axis + 1));

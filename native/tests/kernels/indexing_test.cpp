@@ -47,7 +47,7 @@ struct Sample {
     indices.data = bytes.data();
   }
 
-  Sample(IndexType type, std::int64_t count, int width, std::mt19937_64& random) {
+  Sample(Type type, std::int64_t count, int width, std::mt19937_64& random) {
     indices.type = type;
     indices.count = count;
     indices.width = width;
@@ -59,24 +59,9 @@ struct Sample {
     fill_typed(random);
   }
   void fill_typed(std::mt19937_64& random) {
-    switch (indices.type) {
-      case IndexType::kU8:
-        return fill<std::uint8_t>(random);
-      case IndexType::kU16:
-        return fill<std::uint16_t>(random);
-      case IndexType::kU32:
-        return fill<std::uint32_t>(random);
-      case IndexType::kU64:
-        return fill<std::uint64_t>(random);
-      case IndexType::kS8:
-        return fill<std::int8_t>(random);
-      case IndexType::kS16:
-        return fill<std::int16_t>(random);
-      case IndexType::kS32:
-        return fill<std::int32_t>(random);
-      case IndexType::kS64:
-        return fill<std::int64_t>(random);
-    }
+    with_type(indices.type, [&]<typename T>() {
+      if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) fill<T>(random);
+    });
   }
   std::int64_t all() const {
     std::int64_t count = 1;
@@ -86,8 +71,8 @@ struct Sample {
   }
 };
 
-constexpr IndexType kTypes[] = {IndexType::kU8, IndexType::kU16, IndexType::kU32, IndexType::kU64,
-                                IndexType::kS8, IndexType::kS16, IndexType::kS32, IndexType::kS64};
+constexpr Type kTypes[] = {Type::kU8, Type::kU16, Type::kU32, Type::kU64,
+                           Type::kS8, Type::kS16, Type::kS32, Type::kS64};
 
 std::vector<std::byte> random_bytes(std::int64_t count, std::mt19937_64& random) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(count));
@@ -145,7 +130,7 @@ TEST_F(IndexingKernels, PickDownColumns) {
 }
 
 template <typename T>
-void expect_added(Addend type, std::mt19937_64& random) {
+void expect_added(Type type, std::mt19937_64& random) {
   for (int i = 0; i < 40; ++i) {
     const auto count = static_cast<std::int64_t>(random() % 1100);
     const Sample sample(kTypes[random() % 8], count, 1 + static_cast<int>(random() % 3), random);
@@ -171,12 +156,12 @@ void expect_added(Addend type, std::mt19937_64& random) {
 TEST_F(IndexingKernels, AddRuns) {
   for_each_kind([&] {
     std::mt19937_64 random(3);
-    expect_added<std::uint8_t>(Addend::kInt8, random);
-    expect_added<std::uint16_t>(Addend::kInt16, random);
-    expect_added<std::uint32_t>(Addend::kInt32, random);
-    expect_added<std::uint64_t>(Addend::kInt64, random);
-    expect_added<float>(Addend::kF32, random);
-    expect_added<double>(Addend::kF64, random);
+    expect_added<std::uint8_t>(Type::kU8, random);
+    expect_added<std::uint16_t>(Type::kU16, random);
+    expect_added<std::uint32_t>(Type::kU32, random);
+    expect_added<std::uint64_t>(Type::kU64, random);
+    expect_added<float>(Type::kF32, random);
+    expect_added<double>(Type::kF64, random);
   });
 }
 

@@ -35,25 +35,25 @@ Number half_of(const std::byte* at, float (*widened)(std::uint16_t)) {
   return static_cast<Number>(widened(bits));
 }
 
-struct Type {
-  Ordered type;
+struct Row {
+  Type type;
   std::size_t width;
   Number (*number)(const std::byte* at);
 };
 
-const Type kTypes[] = {
-    {Ordered::kU8, 1, number_of<std::uint8_t>},
-    {Ordered::kU16, 2, number_of<std::uint16_t>},
-    {Ordered::kU32, 4, number_of<std::uint32_t>},
-    {Ordered::kU64, 8, number_of<std::uint64_t>},
-    {Ordered::kS8, 1, number_of<std::int8_t>},
-    {Ordered::kS16, 2, number_of<std::int16_t>},
-    {Ordered::kS32, 4, number_of<std::int32_t>},
-    {Ordered::kS64, 8, number_of<std::int64_t>},
-    {Ordered::kF16, 2, [](const std::byte* at) { return half_of(at, files::f16_as_f32); }},
-    {Ordered::kBf16, 2, [](const std::byte* at) { return half_of(at, files::bf16_as_f32); }},
-    {Ordered::kF32, 4, number_of<float>},
-    {Ordered::kF64, 8, number_of<double>},
+const Row kTypes[] = {
+    {Type::kU8, 1, number_of<std::uint8_t>},
+    {Type::kU16, 2, number_of<std::uint16_t>},
+    {Type::kU32, 4, number_of<std::uint32_t>},
+    {Type::kU64, 8, number_of<std::uint64_t>},
+    {Type::kS8, 1, number_of<std::int8_t>},
+    {Type::kS16, 2, number_of<std::int16_t>},
+    {Type::kS32, 4, number_of<std::int32_t>},
+    {Type::kS64, 8, number_of<std::int64_t>},
+    {Type::kF16, 2, [](const std::byte* at) { return half_of(at, files::f16_as_f32); }},
+    {Type::kBf16, 2, [](const std::byte* at) { return half_of(at, files::bf16_as_f32); }},
+    {Type::kF32, 4, number_of<float>},
+    {Type::kF64, 8, number_of<double>},
 };
 
 // Elements of random bits, of which every value of a float comes up, or of few different ones.
@@ -61,7 +61,7 @@ enum class Content : std::uint8_t { kAnyBits, kFew, kMostlyOne, kRising, kFallin
 constexpr Content kContents[] = {Content::kAnyBits, Content::kFew, Content::kMostlyOne,
                                  Content::kRising, Content::kFalling};
 
-std::vector<std::byte> elements(const Type& type, std::int64_t count, Content content,
+std::vector<std::byte> elements(const Row& type, std::int64_t count, Content content,
                                 std::mt19937& random) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(count) * type.width);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -85,7 +85,7 @@ std::vector<std::byte> elements(const Type& type, std::int64_t count, Content co
 
 // A call, and what the plain forms answer of it.
 struct Case {
-  const Type& type;
+  const Row& type;
   std::vector<std::byte> in;
   std::int64_t length, step, runs;
   bool descending;
@@ -150,7 +150,7 @@ void expect_all(const Case& one) {
 TEST_F(OrderKernels, PutRunsOfEveryTypeInOrder) {
   for_each_kind([&] {
     std::mt19937 random(1);
-    for (const Type& type : kTypes) {
+    for (const Row& type : kTypes) {
       for (const Content content : kContents) {
         for (const std::int64_t length : {1, 2, 15, 17, 64, 200, 256, 257, 300, 1100}) {
           for (const std::int64_t step : {1, 3, 70}) {
@@ -171,7 +171,7 @@ TEST_F(OrderKernels, PutRunsOfRandomLengthsInOrder) {
   for_each_kind([&] {
     std::mt19937 random(2);
     for (int i = 0; i < 300; ++i) {
-      const Type& type = kTypes[random() % std::size(kTypes)];
+      const Row& type = kTypes[random() % std::size(kTypes)];
       const auto length = static_cast<std::int64_t>(random() % 1100 + 1);
       const Case one{
           type,   elements(type, length * 2, kContents[random() % std::size(kContents)], random),
@@ -185,7 +185,7 @@ TEST_F(OrderKernels, PutRunsOfRandomLengthsInOrder) {
 TEST_F(OrderKernels, CutLongRuns) {
   for_each_kind([&] {
     std::mt19937 random(3);
-    for (const Type& type : kTypes) {
+    for (const Row& type : kTypes) {
       for (const Content content : kContents) {
         for (const std::int64_t length : {1 << 15, 70'001}) {
           const Case one{
@@ -207,7 +207,7 @@ TEST_F(OrderKernels, CutLongRuns) {
 TEST_F(OrderKernels, FindTheLargest) {
   for_each_kind([&] {
     std::mt19937 random(4);
-    for (const Type& type : kTypes) {
+    for (const Row& type : kTypes) {
       for (const Content content : kContents) {
         for (const std::int64_t length : {1, 2, 255, 256, 300, 1100, 5000}) {
           const Case one{type, elements(type, length * 2, content, random), length, 1, 2, true};

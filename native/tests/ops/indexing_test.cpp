@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "error_of.h"
+#include "mlxnx/operators.h"
 #include "mlxnx/ops/creation.h"
+#include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/numbers.h"
 
@@ -340,6 +342,32 @@ TEST(Indexing, ClampsUnknownIndices) {
 }
 
 // Many elements at a time go another way than few.
+// As many as kernels of our own are asked for, against the same by few.
+TEST(Indexing, MovesManyElementsOfEveryType) {
+  constexpr std::int64_t kCount = 6000;
+  const Tensor places =
+      unknown(remainder(iota({kCount}, {.type = DType::s32}) * 7, Tensor(kCount)));
+  const Tensor points = new_axis(places, 1);
+  for (const DType type : kDTypes) {
+    const Tensor t = as_type(remainder(iota({kCount}), Tensor(100)), type);
+    const Tensor twice = concatenate({points, points}, {.axis = 0});
+    const Tensor ones = as_type(broadcast(tensor(1), {2 * kCount}), type);
+    const auto value = [](std::int64_t at) { return static_cast<double>(at % 100); };
+    const std::vector<double> picked = elements(gather(t, points)),
+                              taken = elements(take(t, places)),
+                              added = elements(indexed_add(t, twice, ones)),
+                              put = elements(indexed_put(t, points, t));
+    for (std::int64_t i = 0; i < kCount; ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      const std::int64_t place = i * 7 % kCount;
+      ASSERT_EQ(picked[at], value(place)) << name(type);
+      ASSERT_EQ(taken[at], value(place)) << name(type);
+      ASSERT_EQ(added[at], value(i) + 2) << name(type);
+      ASSERT_EQ(put[static_cast<std::size_t>(place)], value(i)) << name(type);
+    }
+  }
+}
+
 TEST(Indexing, MovesManyElements) {
   constexpr std::int64_t kRows = 60, kColumns = 50, kDepth = 8, kPoints = 900;
   const Tensor straight = iota({kRows, kColumns, kDepth}, {.type = DType::f32});
