@@ -179,17 +179,17 @@ void FoldAll(const Folded& call, std::int64_t first, std::int64_t count) {
 template <typename T>
 void FoldOfType(const Folded& call, std::int64_t first, std::int64_t count) {
   switch (call.fold) {
-    case Fold::kSum:
+    case Fold::k_sum:
       return FoldAll<T, Sum>(call, first, count);
-    case Fold::kProduct:
+    case Fold::k_prod:
       return FoldAll<T, Product>(call, first, count);
-    case Fold::kMax:
+    case Fold::k_max:
       return FoldAll<T, Max>(call, first, count);
-    case Fold::kMin:
+    case Fold::k_min:
       return FoldAll<T, Min>(call, first, count);
-    case Fold::kAll:
+    case Fold::k_all:
       return FoldAll<T, All>(call, first, count);
-    case Fold::kAny:
+    case Fold::k_any:
       return FoldAll<T, Any>(call, first, count);
   }
 }

@@ -8,12 +8,12 @@
 
 namespace mlxnx::kernels {
 
-enum class Fold : std::uint8_t { kSum, kProduct, kMax, kMin, kAll, kAny };
+enum class Fold : std::uint8_t { k_sum, k_prod, k_max, k_min, k_all, k_any };
 
 /// What is folded: `outer` blocks of `length` rows of `inner` elements each, one after the other.
 /// All rows of a block make one.
 struct Folded {
-  Fold fold = Fold::kSum;
+  Fold fold = Fold::k_sum;
   Type type = Type::kF32;  ///< no half; extremes of masks are none of these
   const void* x = nullptr;
   std::int64_t outer = 1, length = 1, inner = 1;  ///< at least 1

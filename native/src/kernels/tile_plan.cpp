@@ -6,6 +6,7 @@
 
 #include "kernels/elementwise.h"
 #include "kernels/floats.h"
+#include "mlxnx/inline_vector.h"
 
 namespace mlxnx::kernels {
 namespace {
@@ -95,52 +96,59 @@ void gather(std::size_t size, const void* from, std::int64_t stride, std::size_t
 
 // The axes of the results with as many of them made one as all inputs' strides allow.
 struct Axes {
-  std::vector<std::int64_t> dims;
-  std::vector<std::vector<std::int64_t>> strides;  // of each input
+  InlineVector<std::int64_t, 8> dims;
+  InlineVector<std::int64_t, 32> strides;  // of all inputs along the first axis, and so on
+  std::size_t inputs;
 
-  Axes(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs)
-      : strides(inputs.size()) {
+  Axes(std::span<const std::int64_t> shape, std::span<const ProgramInput> given)
+      : inputs(given.size()) {
     for (std::size_t axis = 0; axis < shape.size(); ++axis) {
       if (shape[axis] == 1) continue;
       bool joins = !dims.empty();
-      for (std::size_t i = 0; joins && i < inputs.size(); ++i)
-        joins = strides[i].back() == inputs[i].strides[axis] * shape[axis];
+      for (std::size_t i = 0; joins && i < inputs; ++i)
+        joins = stride(i, dims.size() - 1) == given[i].strides[axis] * shape[axis];
       if (joins) {
         dims.back() *= shape[axis];
+        strides.resize(strides.size() - inputs);
       } else {
         dims.push_back(shape[axis]);
       }
-      for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (!joins) strides[i].push_back(0);
-        strides[i].back() = inputs[i].strides[axis];
-      }
+      for (const ProgramInput& input : given) strides.push_back(input.strides[axis]);
     }
     if (!dims.empty()) return;
     dims.push_back(1);
-    for (std::vector<std::int64_t>& own : strides) own.push_back(0);
+    strides.resize(inputs, 0);
   }
+
+  std::int64_t stride(std::size_t input, std::size_t axis) const {
+    return strides[axis * inputs + input];
+  }
+  // Along the innermost axis.
+  std::int64_t step(std::size_t input) const { return stride(input, dims.size() - 1); }
 
   bool is_flat(std::size_t input) const {
     std::int64_t step = 1;
     for (std::size_t axis = dims.size(); axis-- > 0;) {
-      if (strides[input][axis] != step && dims[axis] != 1) return false;
+      if (stride(input, axis) != step && dims[axis] != 1) return false;
       step *= dims[axis];
     }
     return true;
   }
   bool is_one(std::size_t input) const {
-    return std::ranges::all_of(strides[input], [](std::int64_t step) { return step == 0; });
+    for (std::size_t axis = 0; axis < dims.size(); ++axis) {
+      if (stride(input, axis) != 0) return false;
+    }
+    return true;
   }
 
   // Calls piece(offset, count) for the stretches of rows that elements [at, at + count) lie in.
   template <typename Piece>
   void walk(std::size_t input, std::int64_t at, std::int64_t count, Piece piece) const {
-    const std::vector<std::int64_t>& steps = strides[input];
     const std::int64_t row = dims.back();
     while (count > 0) {
       std::int64_t left = at, offset = 0;
       for (std::size_t axis = dims.size(); axis-- > 0;) {
-        offset += left % dims[axis] * steps[axis];
+        offset += left % dims[axis] * stride(input, axis);
         left /= dims[axis];
       }
       const std::int64_t length = std::min(count, row - at % row);
@@ -238,7 +246,6 @@ struct TilePlan::Parts {
       const std::size_t value = inputs + i;
       add_call(step, static_cast<std::uint16_t>(value));
       cost += cost_of(step.function, step.type);
-      // An operand's last reader may write over it, element by element, if they are of one size.
       if (free.empty()) free.push_back(static_cast<std::uint16_t>(buffers++));
       buffer[value] = free.back();
       free.pop_back();
@@ -281,7 +288,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   const Axes axes(shape, inputs);
 
   enum class Way : std::uint8_t { kThere, kOne, kLoaded };
-  std::vector<Way> ways(given);
+  InlineVector<Way, 8> ways(given);
   bool all_in_one_piece = true;
   for (std::size_t i = 0; i < given; ++i) {
     const bool is_half = kernels::is_half(program.inputs[i]);
@@ -302,12 +309,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   std::byte* const halves = memory + bytes * parts.buffers;
 
   // Where each value is in the tile at hand.
-  std::vector<std::byte*> places(parts.buffer.size());
+  InlineVector<std::byte*, 16> places(parts.buffer.size());
   for (std::size_t value = 0; value < places.size(); ++value)
     places[value] = memory + bytes * parts.buffer[value];
 
   // A result is made where it belongs unless an input that is read later lies there.
-  std::vector<bool> is_made_in_place(results.size());
+  InlineVector<bool, 4> is_made_in_place(results.size());
   for (std::size_t r = 0; r < results.size(); ++r) {
     const std::uint16_t value = program.results[r];
     bool in_place = value >= given && !kernels::is_half(program.type_of(value));
@@ -323,8 +330,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
     const std::byte* const data = static_cast<const std::byte*>(inputs[i].data);
     std::byte* const place = memory + bytes * parts.buffer[i];
     std::byte* to = is_half ? halves : place;
-    if (!is_half && axes.strides[i].back() == 1 &&
-        at % axes.dims.back() + length <= axes.dims.back()) {
+    if (!is_half && axes.step(i) == 1 && at % axes.dims.back() + length <= axes.dims.back()) {
       axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t) {
         places[i] = const_cast<std::byte*>(data) + offset * static_cast<std::int64_t>(size);
       });
@@ -332,7 +338,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
     }
     places[i] = place;
     axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t some) {
-      gather(size, data + offset * static_cast<std::int64_t>(size), axes.strides[i].back(),
+      gather(size, data + offset * static_cast<std::int64_t>(size), axes.step(i),
              static_cast<std::size_t>(some), to);
       to += static_cast<std::size_t>(some) * size;
     });
@@ -342,8 +348,8 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   };
 
   // Single elements fill a tile only where some kernel wants that.
-  std::vector<Kernel> kernels;
-  std::vector<bool> fills(given, false);
+  InlineVector<Kernel, 8> kernels;
+  InlineVector<bool, 8> fills(given, false);
   for (const Parts::Call& call : parts.calls) {
     const auto is_one = [&](int k) {
       const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];

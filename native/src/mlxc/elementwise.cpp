@@ -8,7 +8,7 @@
 #include "kernels/strided.h"
 #include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
-#include "mlxc/host_kernels.h"
+#include "mlxc/host_source.h"
 #include "mlxc/kernel_node.h"
 #include "mlxc/memory.h"
 #include "mlxc/stream.h"
@@ -82,18 +82,63 @@ bool means_the_same(const Step& step) {
          !(step.function == Function::k_remainder && kernels::is_half(step.type));
 }
 
-Array apply(const Step& step, std::span<const Array* const> operands) {
-  const bool builds_graphs = has_kernels() && !thread_state.fuses;
-  if (!thread_state.at_once && (!builds_graphs || current_device() != Device::kCpu)) return {};
-  if (!kernels::has_kernel(step.function, step.type) || !means_the_same(step)) return {};
-  if (thread_state.at_once) {
-    Array result = host::elementwise(step, operands);
-    if (!result.empty()) return result;
-    if (!builds_graphs || current_device() != Device::kCpu) return {};
+using Strides = InlineVector<std::int64_t, 6>;
+
+// Of rows that are repeated to fill `shape`.
+Strides repeated(std::span<const int> own, std::span<const int> shape) {
+  Strides strides(shape.size(), 0);
+  std::int64_t step = 1;
+  for (std::size_t i = own.size(); i-- > 0; step *= own[i])
+    strides[shape.size() - own.size() + i] = own[i] == 1 ? 0 : step;
+  return strides;
+}
+
+// Operands that are small and there; empty where they are not.
+Array at_once(const Step& step, std::span<const Array* const> operands,
+              std::span<const int> shape) {
+  Array out = host::result(shape, to_mlx(step.result));
+  if (out.empty() || out.size() == 0) return out;
+  const auto size = static_cast<std::size_t>(out.size());
+  bool are_alike = !kernels::is_half(step.type) && !kernels::is_half(step.result);
+  std::array<const void*, 3> places;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    const host::Source source(*operands[i]);
+    if (!source) return {};
+    places[i] = source.data;
+    are_alike = are_alike && source.size == size;
   }
-  const auto shape = broadcast(operands);
-  if (!shape || count_of({shape->data(), shape->size()}) == 0) return {};
-  return elementwise_node(plan_of(step), operands, {shape->data(), shape->size()});
+  if (are_alike) {
+    const kernels::Kernel kernel = step.function == Function::k_cast
+                                       ? kernels::cast_kernel(step.type, step.result)
+                                       : kernels::kernel_of(step.function, step.type);
+    kernel(places.data(), out.host_data(), size);
+    return out;
+  }
+  std::array<Strides, 3> strides;
+  std::array<kernels::ProgramInput, 3> inputs;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    strides[i] = repeated(operands[i]->shape(), shape);
+    inputs[i] = {places[i], strides[i]};
+  }
+  const InlineVector<std::int64_t, 6> dims(shape.begin(), shape.end());
+  void* const results[] = {out.host_data()};
+  plan_of(step)->run(dims, {inputs.data(), operands.size()}, results, 0, out.size());
+  return out;
+}
+
+Array apply(const Step& step, std::span<const Array* const> operands) {
+  const bool is_at_once = thread_state.at_once;
+  if (!is_at_once && !builds_kernel_nodes()) return {};
+  if (!kernels::has_kernel(step.function, step.type) || !means_the_same(step)) return {};
+  const auto dims = broadcast(operands);
+  if (!dims) return {};
+  const std::span<const int> shape = *dims;
+  if (is_at_once) {
+    Array result = at_once(step, operands, shape);
+    if (!result.empty()) return result;
+    if (!builds_kernel_nodes()) return {};
+  }
+  return count_of(shape) == 0 ? Array() : elementwise_node(plan_of(step), operands, shape);
 }
 
 }  // namespace

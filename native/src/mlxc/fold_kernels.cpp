@@ -9,7 +9,6 @@
 #include "mlxc/crew.h"
 #include "mlxc/elementwise.h"
 #include "mlxc/kernel_node.h"
-#include "mlxc/stream.h"
 
 namespace mlxnx::mlxc {
 namespace {
@@ -80,7 +79,7 @@ std::vector<std::byte> copied_in_rows(const KernelMemory& x, Type type,
 }
 
 Type held_by(Fold fold, Type type) {
-  return fold == Fold::kAll || fold == Fold::kAny ? Type::kBool : type;
+  return fold == Fold::k_all || fold == Fold::k_any ? Type::kBool : type;
 }
 
 int threads_for_folding(std::int64_t elements) {
@@ -130,11 +129,11 @@ void fold_shared(const Folded& call) {
 // Whether MLX's result is of the operand's type, or a mask.
 bool keeps_type(Fold fold, Type type) {
   switch (fold) {
-    case Fold::kAll:
-    case Fold::kAny:
+    case Fold::k_all:
+    case Fold::k_any:
       return !kernels::is_half(type);
-    case Fold::kSum:
-    case Fold::kProduct:
+    case Fold::k_sum:
+    case Fold::k_prod:
       return kernels::size_of(type) >= 4;
     default:
       return !kernels::is_half(type) && type != Type::kBool;
@@ -186,8 +185,7 @@ void run(const FoldTask& task, KernelOperands operands, const KernelMemory& resu
 }
 
 bool folds_by_kernels(const Array& a) {
-  return has_kernels() && !thread_state.fuses && current_device() == Device::kCpu &&
-         kernel_type(a.mlx_type()).has_value();
+  return builds_kernel_nodes() && kernel_type(a.mlx_type()).has_value();
 }
 
 Array folded(Fold fold, const Array& a, const Ints& axes, bool keep_axes) {

@@ -4,7 +4,6 @@
 #include <array>
 #include <climits>
 #include <numeric>
-#include <stdexcept>
 #include <string>
 
 #include "mlx/c/fast.h"
@@ -111,27 +110,6 @@ Array with_true_flags(host::Shaped op, const Array& a, Array result) {
 }
 }  // namespace
 
-namespace {
-kernels::Fold fold_of(host::Reduce op) {
-  using kernels::Fold;
-  switch (op) {
-    case host::Reduce::k_all:
-      return Fold::kAll;
-    case host::Reduce::k_any:
-      return Fold::kAny;
-    case host::Reduce::k_max:
-      return Fold::kMax;
-    case host::Reduce::k_min:
-      return Fold::kMin;
-    case host::Reduce::k_prod:
-      return Fold::kProduct;
-    case host::Reduce::k_sum:
-      return Fold::kSum;
-  }
-  throw std::logic_error("an unknown reduction");
-}
-}  // namespace
-
 // Answers what a kernel of our own answers, where there is one.
 #define MLXC_BY_KERNEL(...)      \
   Array by_kernel = __VA_ARGS__; \
@@ -156,11 +134,11 @@ kernels::Fold fold_of(host::Reduce op) {
     }                                                            \
     MLXC_CALL(mlx_##name, a.raw(), b.raw());                     \
   }
-#define MLXC_REDUCE(name)                                                        \
-  Array name(const Array& a, const Ints& axes, bool keep_axes) {                 \
-    MLXC_AT_ONCE(reduce, host::Reduce::k_##name, a, axes, keep_axes)             \
-    MLXC_BY_KERNEL(folded(fold_of(host::Reduce::k_##name), a, axes, keep_axes)); \
-    MLXC_CALL(mlx_##name##_axes, a.raw(), axes.data(), axes.size(), keep_axes);  \
+#define MLXC_REDUCE(name)                                                       \
+  Array name(const Array& a, const Ints& axes, bool keep_axes) {                \
+    MLXC_AT_ONCE(reduce, kernels::Fold::k_##name, a, axes, keep_axes)           \
+    MLXC_BY_KERNEL(folded(kernels::Fold::k_##name, a, axes, keep_axes));        \
+    MLXC_CALL(mlx_##name##_axes, a.raw(), axes.data(), axes.size(), keep_axes); \
   }
 #define MLXC_ARG(name)                                                \
   Array name(const Array& a, int axis, bool keep_axis) {              \

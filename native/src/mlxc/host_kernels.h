@@ -12,16 +12,10 @@
 #include <span>
 #include <utility>
 
-#include "kernels/elementwise.h"
+#include "kernels/folds.h"
 #include "mlxc/graph.h"
 
 namespace mlxnx::mlxc::host {
-
-enum class Reduce : std::uint8_t {
-#define MLXC_REDUCE(name) k_##name,
-#include "mlxc/functions.def"
-#undef MLXC_REDUCE
-};
 
 enum class Arg : std::uint8_t {
 #define MLXC_ARG(name) k_##name,
@@ -47,11 +41,7 @@ enum class Shaped : std::uint8_t {
 #undef MLXC_SHAPED
 };
 
-/// The step of operands that have its types, which are broadcast. No cast of floats to integers
-/// that don't hold them.
-Array elementwise(const kernels::Step& step, std::span<const Array* const> operands);
-
-Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes);
+Array reduce(kernels::Fold op, const Array& a, const Ints& axes, bool keep_axes);
 Array arg_reduce(Arg op, const Array& a, int axis, bool keep_axis);
 Array scan(Scan op, const Array& a, int axis, bool reverse, bool inclusive);
 /// Stable.

@@ -444,7 +444,7 @@ Array arange(double start, double stop, double step, mlx_dtype type) {
   return typed;
 }
 
-Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
+Array reduce(kernels::Fold op, const Array& a, const Ints& axes, bool keep_axes) {
   if (is_half(a.mlx_type())) {
     const Array wide = widened(a);
     return wide.empty() ? Array() : narrowed(reduce(op, wide, axes, keep_axes), a.mlx_type());
@@ -465,22 +465,22 @@ Array reduce(Reduce op, const Array& a, const Ints& axes, bool keep_axes) {
   return with_type(in.type, [&]<typename T>() -> Array {
     using W = Wide<T>;
     switch (op) {
-      case Reduce::k_all:
+      case kernels::Fold::k_all:
         return folded<bool, T>(in, kept, strides, true, [](bool x, T y) { return x && y != T{0}; });
-      case Reduce::k_any:
+      case kernels::Fold::k_any:
         return folded<bool, T>(in, kept, strides, false,
                                [](bool x, T y) { return x || y != T{0}; });
-      case Reduce::k_max:
+      case kernels::Fold::k_max:
         return folded<T, T>(in, kept, strides, lowest<T>(),
                             [](T x, T y) { return y != y || y > x ? y : x; });
-      case Reduce::k_min:
+      case kernels::Fold::k_min:
         return folded<T, T>(in, kept, strides, highest<T>(),
                             [](T x, T y) { return y != y || y < x ? y : x; });
-      case Reduce::k_prod:
+      case kernels::Fold::k_prod:
         return folded<W, T>(in, kept, strides, W{1}, [](W x, T y) {
           return static_cast<W>(wrapping(x) * wrapping(static_cast<W>(y)));
         });
-      case Reduce::k_sum:
+      case kernels::Fold::k_sum:
         return summed<W, T>(in, kept, strides);
     }
     return {};

@@ -12,12 +12,19 @@
 #include "kernels/folds.h"
 #include "mlxc/array.h"
 #include "mlxc/graph.h"
+#include "mlxc/stream.h"
 
 namespace mlxnx::mlxc {
 
 /// Whether there are such kernels: on the CPU of Linux, where the build has Highway. Without,
 /// nothing of them may be called. `MLXNX_KERNELS=0` turns them off.
 bool has_kernels();
+
+/// Whether graphs that are being built on this thread take nodes of them: on the CPU, and where MLX
+/// is not to fuse with nodes of its own.
+inline bool builds_kernel_nodes() {
+  return has_kernels() && !thread_state.fuses && current_device() == Device::kCpu;
+}
 
 // What kernels are told besides their operands.
 
@@ -48,7 +55,7 @@ struct NormTask {
 
 /// Operand: elements that are folded along some axes, a bit each.
 struct FoldTask {
-  kernels::Fold fold = kernels::Fold::kSum;
+  kernels::Fold fold = kernels::Fold::k_sum;
   std::uint32_t axes = 0;
   bool operator==(const FoldTask&) const = default;
 };

@@ -176,7 +176,7 @@ Array sum_floats(const Array& array, const Shape& shape, const Axes& axes, bool 
   if (!on_cpu() || mlxc::folds_by_kernels(array) || count_along(shape, axes) <= few)
     return mlxc::sum(array, axes, keep_axes);
   if (mlxc::AtOnceScope::is_open()) {
-    Array sum = mlxc::host::reduce(mlxc::host::Reduce::k_sum, array, axes, keep_axes);
+    Array sum = mlxc::host::reduce(kernels::Fold::k_sum, array, axes, keep_axes);
     if (!sum.empty()) return sum;
   }
   const Array result = is_complex(array.dtype()) ? sum_complex(array, shape, axes)

@@ -64,9 +64,9 @@ struct Costs {
       case ops::Group::kCreation:
       case ops::Group::kBinary:
       case ops::Group::kShape:
-        return add(400 + elements, 300 + 0.3 * elements);
+        return add(300 + 0.15 * elements, 300 + 0.1 * elements);
       case ops::Group::kUnary:
-        return add(500 + 3 * elements, 300 + elements);
+        return add(400 + 2 * elements, 300 + 2 * elements);
       case ops::Group::kIndexing:
       case ops::Group::kReduction:
         return add(800 + 4 * elements, 5'000 + elements);

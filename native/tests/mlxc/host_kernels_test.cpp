@@ -279,11 +279,11 @@ TEST(HostKernels, WhereBroadcastsAllThree) {
 
 struct ReduceRow {
   const char* name;
-  host::Reduce kernel;
+  kernels::Fold kernel;
   Array (*function)(const Array&, const Ints&, bool);
 };
 const ReduceRow kReduce[] = {
-#define MLXC_REDUCE(name) {#name, host::Reduce::k_##name, &name},
+#define MLXC_REDUCE(name) {#name, kernels::Fold::k_##name, &name},
 #include "mlxc/functions.def"
 #undef MLXC_REDUCE
 };
@@ -297,7 +297,7 @@ TEST(HostKernels, ReductionsFoldWhatMlxFolds) {
       for (int i = 0; i < 24; ++i) values.push_back(i % 5 == 0 ? 2 : i % 3 == 0 ? 0 : 1);
       const Array numbers = array_of(type, values, {2, 3, 4});
       const Array with_nan = hard(type, {2, 3, 4});
-      const bool orders = row.kernel != host::Reduce::k_sum && row.kernel != host::Reduce::k_prod;
+      const bool orders = row.kernel != kernels::Fold::k_sum && row.kernel != kernels::Fold::k_prod;
       for (const Array& a : {numbers, orders ? with_nan : numbers, mask(numbers)}) {
         // MLX takes masks for sums as numbers; extremes of them nobody asks for.
         for (const auto& given : axes) {
@@ -308,7 +308,7 @@ TEST(HostKernels, ReductionsFoldWhatMlxFolds) {
             const Array theirs = by_mlx([&] { return row.function(a, axes_of_call, keep); });
             // MLX 0.31 takes a float's bits for its truth, -0.0 among them; ops give it masks.
             const bool truth =
-                row.kernel == host::Reduce::k_all || row.kernel == host::Reduce::k_any;
+                row.kernel == kernels::Fold::k_all || row.kernel == kernels::Fold::k_any;
             if (truth && is_float(type) && !a.is_bool()) continue;
             EXPECT_TRUE(same(ours, theirs)) << row.name << " of " << name(type);
           }

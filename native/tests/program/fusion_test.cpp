@@ -1,4 +1,6 @@
 // Fused kernels: what MLX writes into their source, and programs that can't be fused.
+#include "mlxc/fusion.h"
+
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include <string_view>
 
 #include "mlxc/kernel_compiler.h"
+#include "mlxc/memory.h"
 #include "mlxc/version.h"
 #include "mlxnx/device.h"
 #include "mlxnx/operators.h"
@@ -217,6 +220,25 @@ TEST(FusedByKernels, EqualStepsOfTwoShapesAreTwo) {
     EXPECT_EQ(results[0].to_vector<float>(), std::vector<float>(300, -200.0F));
     EXPECT_EQ(results[1].to_vector<float>(), std::vector<float>(200, -300.0F));
   }
+}
+
+// One node has memory for its result and no other.
+TEST(FusedByKernels, ManyStepsAreOneNode) {
+  if (default_device() != Device::kCpu || mlxc::fusion() != mlxc::Fusion::kByKernels)
+    GTEST_SKIP() << "programs are not fused by kernels here";
+  RegionBuilder builder;
+  const ValueId x = builder.input("x", f32(kShape));
+  const ValueId sine = builder.op("sin", {x}), power = builder.op("exp", {sine});
+  const ValueId sum = builder.op("add", {builder.op("multiply", {sine, power}), x});
+  const Executable program(builder.program({builder.op("tanh", {sum})}));
+  const std::vector<Tensor> inputs{broadcast(tensor(0.5), kShape) + 0.25};
+  eval(inputs[0]);
+  const double s = std::sin(0.75), expected = std::tanh(s * std::exp(s) + 0.75);
+  EXPECT_NEAR(program.run(inputs).at(0).to_vector<float>().back(), expected, 1e-6);
+  const Tensor result = program.run(inputs).at(0);
+  mlxc::fail_allocations(2);
+  EXPECT_NO_THROW(eval(result));
+  mlxc::fail_allocations(0);
 }
 
 Program twice(const char* op) {
