@@ -29,6 +29,7 @@ void dequantize_rows(const QuantizedMatrix&, std::int64_t, std::int64_t, float*)
 std::int64_t attention_parts(const Attention&) { refuse(); }
 void attend(const Attention&, std::int64_t) { refuse(); }
 void normalize_rows(const Normalized&, std::int64_t, std::int64_t) { refuse(); }
+void softmax_rows(const float*, std::int64_t, std::int64_t, std::int64_t, float*) { refuse(); }
 void turn_rows(const Turned&, std::int64_t, std::int64_t, const float*, const float*) { refuse(); }
 void sort_runs(const Runs&, std::int64_t, std::int64_t, void*) { refuse(); }
 void argsort_runs(const Runs&, std::int64_t, std::int64_t, std::uint32_t*) { refuse(); }

@@ -12,8 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/attention.cpp"
 #include "hwy/foreach_target.h"
 // Behind it: every kind of vectors comes by here.
-#include "hwy/contrib/math/math-inl.h"
-#include "kernels/floats-inl.h"
+#include "kernels/elementary-inl.h"
 
 #ifndef MLXNX_ATTENTION_PARTS
 #define MLXNX_ATTENTION_PARTS
@@ -271,9 +270,7 @@ class Part {
     const V base = hn::Set(df, largest == -kInfinity ? 0.0F : largest);
     V total = hn::Zero(df);
     for (std::int64_t i = 0; i < whole; i += kLanes) {
-      const V power = hn::Sub(hn::LoadU(df, products + i), base);
-      // Highway's answer for NaN is 0.
-      const V share = hn::IfThenElse(hn::IsNaN(power), power, hn::Exp(df, power));
+      const V share = Exp(hn::Sub(hn::LoadU(df, products + i), base));
       hn::StoreU(share, df, products + i);
       total = hn::Add(total, share);
     }

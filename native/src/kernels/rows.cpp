@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "kernels/vectors.h"
@@ -11,7 +12,7 @@
 #define HWY_TARGET_INCLUDE "kernels/rows.cpp"
 #include "hwy/foreach_target.h"
 // Behind it: every kind of vectors comes by here.
-#include "kernels/floats-inl.h"
+#include "kernels/elementary-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mlxnx::kernels {
@@ -91,6 +92,55 @@ void NormalizeRows(const Normalized& call, std::int64_t first, std::int64_t coun
   }
 }
 
+// Calls f(numbers, where they are to go) for all of a row; what is left of it has `filling` behind
+// it.
+template <typename F>
+void ForVectors(const float* x, std::int64_t size, float* out, float filling, const F& f) {
+  constexpr DF df;
+  std::int64_t i = 0;
+  for (; i + kLanes <= size; i += kLanes) f(hn::LoadU(df, x + i), out + i);
+  if (i == size) return;
+  HWY_ALIGN float rest[kLanes];
+  std::fill(std::copy(x + i, x + size, rest), rest + kLanes, filling);
+  f(hn::Load(df, rest), rest);
+  std::copy(rest, rest + (size - i), out + i);
+}
+
+void SoftmaxRows(const float* x, std::int64_t size, std::int64_t first, std::int64_t count,
+                 float* out) {
+  constexpr DF df;
+  constexpr float kLeast = -std::numeric_limits<float>::infinity();
+  // Of so many the powers are added up as f32.
+  constexpr std::int64_t kBlock = 32 * kLanes;
+  for (std::int64_t row = first; row < first + count; ++row) {
+    const float* const in = x + row * size;
+    float* const to = out + row * size;
+    V most = Number(kLeast);
+    std::int64_t i = 0;
+    for (; i + kLanes <= size; i += kLanes) {
+      const V numbers = hn::LoadU(df, in + i);
+      most = hn::IfThenElse(hn::Gt(numbers, most), numbers, most);
+    }
+    float largest = hn::GetLane(hn::MaxOfLanes(df, most));
+    for (; i < size; ++i) largest = in[i] > largest ? in[i] : largest;
+    const V base = Number(largest);
+    double total = 0;
+    for (std::int64_t start = 0; start < size; start += kBlock) {
+      V sum = hn::Zero(df);
+      ForVectors(in + start, std::min(kBlock, size - start), to + start, kLeast,
+                 [&](V numbers, float* at) HWY_ATTR {
+                   const V powers = Exp(hn::Sub(numbers, base));
+                   sum = hn::Add(sum, powers);
+                   hn::StoreU(powers, df, at);
+                 });
+      total += static_cast<double>(hn::GetLane(hn::SumOfLanes(df, sum)));
+    }
+    const V share = Number(static_cast<float>(1 / total));
+    ForVectors(to, size, to, 0.0F,
+               [&](V powers, float* at) HWY_ATTR { hn::StoreU(hn::Mul(powers, share), df, at); });
+  }
+}
+
 void TurnRows(const Turned& call, std::int64_t first, std::int64_t count, const float* cosines,
               const float* sines) {
   const std::int64_t size = call.size, half = call.dims / 2;
@@ -128,10 +178,16 @@ HWY_AFTER_NAMESPACE();
 namespace mlxnx::kernels {
 
 HWY_EXPORT(NormalizeRows);
+HWY_EXPORT(SoftmaxRows);
 HWY_EXPORT(TurnRows);
 
 void normalize_rows(const Normalized& call, std::int64_t first, std::int64_t count) {
   HWY_DYNAMIC_DISPATCH(NormalizeRows)(call, first, count);
+}
+
+void softmax_rows(const float* x, std::int64_t size, std::int64_t first, std::int64_t count,
+                  float* out) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(x, size, first, count, out);
 }
 
 void turn_rows(const Turned& call, std::int64_t first, std::int64_t count, const float* cosines,

@@ -1,5 +1,5 @@
-// Rows of numbers brought to one size, and rows turned by their position, in vectors of the CPU at
-// hand. Nothing here knows MLX or starts threads. Sums and roots are f32.
+// Rows of numbers brought to one size, made shares of one, and turned by their position, in vectors
+// of the CPU at hand. Nothing here knows MLX or starts threads. Sums and roots are f32.
 #pragma once
 
 #include <cstdint>
@@ -40,5 +40,9 @@ struct Turned {
 /// sines begin at number `(i - first) * dims / 2`.
 void turn_rows(const Turned& call, std::int64_t first, std::int64_t count, const float* cosines,
                const float* sines);
+
+/// The softmax of rows [first, first + count) of `size` f32 each, whose sums are f64.
+void softmax_rows(const float* x, std::int64_t size, std::int64_t first, std::int64_t count,
+                  float* out);
 
 }  // namespace mlxnx::kernels

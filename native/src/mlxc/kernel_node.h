@@ -53,6 +53,11 @@ struct NormTask {
   bool operator==(const NormTask&) const = default;
 };
 
+/// Operand: rows of f32, of which each becomes its softmax.
+struct SoftmaxTask {
+  bool operator==(const SoftmaxTask&) const = default;
+};
+
 /// Operand: elements that are folded along some axes, a bit each.
 struct FoldTask {
   kernels::Fold fold = kernels::Fold::k_sum;
@@ -101,8 +106,8 @@ struct IndexTask {
 
 /// RopeForm is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
-using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, FoldTask, RopeForm, OrderTask,
-                                ConvolutionTask, IndexTask>;
+using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, SoftmaxTask, FoldTask,
+                                RopeForm, OrderTask, ConvolutionTask, IndexTask>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -128,6 +133,7 @@ using KernelOperands = std::span<const KernelMemory>;
 void run(const PackedTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const AttentionTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const NormTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const SoftmaxTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const FoldTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const RopeForm& task, KernelOperands operands, const KernelMemory& result);
 void run(const OrderTask& task, KernelOperands operands, const KernelMemory& result);

@@ -40,6 +40,7 @@ Array normalize_rows(const Array&, const Array&, const Array&, const NormForm&, 
                      DType) {
   refuse();
 }
+Array softmax_rows(const Array&, const Ints&) { refuse(); }
 Array turn_rows(const Array&, const Array&, const Array&, const RopeForm&, const Ints&, DType) {
   refuse();
 }

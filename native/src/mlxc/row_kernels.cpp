@@ -51,6 +51,18 @@ kernels::Numbers numbers_of(const KernelMemory& memory) {
   return {memory.data, float_of(memory.type)};
 }
 
+// Calls body(first, count) for all rows of `shape`, on as many threads as they are worth.
+template <typename Body>
+void share_rows(std::span<const int> shape, const Body& body) {
+  const std::int64_t elements = count_of(shape), rows = elements / shape.back();
+  const int threads = threads_for(4 * static_cast<double>(elements));
+  const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(rows, 4 * threads);
+  share(parts, threads, [&](std::int64_t part) {
+    const std::int64_t first = rows * part / parts;
+    body(first, rows * (part + 1) / parts - first);
+  });
+}
+
 void add(InlineVector<const Array*, 8>& operands, const Array& array) {
   if (!array.empty()) operands.push_back(&array);
 }
@@ -93,12 +105,15 @@ void run(const NormTask& task, KernelOperands operands, const KernelMemory& resu
   if (task.has_bias) call.bias = numbers_of(operands.back());
   call.out = result.data;
   call.out_type = float_of(result.type);
-  const std::int64_t rows = count_of(result.shape) / call.size;
-  const int threads = threads_for(4 * static_cast<double>(count_of(result.shape)));
-  const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(rows, 4 * threads);
-  share(parts, threads, [&](int part) {
-    const std::int64_t first = rows * part / parts;
-    kernels::normalize_rows(call, first, rows * (part + 1) / parts - first);
+  share_rows(result.shape, [&](std::int64_t first, std::int64_t count) {
+    kernels::normalize_rows(call, first, count);
+  });
+}
+
+void run(const SoftmaxTask&, KernelOperands operands, const KernelMemory& result) {
+  share_rows(result.shape, [&](std::int64_t first, std::int64_t count) {
+    kernels::softmax_rows(static_cast<const float*>(operands[0].data), result.shape.back(), first,
+                          count, static_cast<float*>(result.data));
   });
 }
 
@@ -164,6 +179,11 @@ Array normalize_rows(const Array& x, const Array& weight, const Array& bias, con
   add(operands, bias);
   const NormTask task{form.is_centered, !weight.empty(), !bias.empty(), form.eps};
   return compute(task, {operands.data(), operands.size()}, 1, shape, type);
+}
+
+Array softmax_rows(const Array& x, const Ints& shape) {
+  const std::array operands = {&x};
+  return compute(SoftmaxTask{}, operands, 1, shape, DType::f32);
 }
 
 Array turn_rows(const Array& x, const Array& offset, const Array& frequencies, const RopeForm& form,

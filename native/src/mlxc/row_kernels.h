@@ -1,5 +1,5 @@
-// Attention, norms and rotary positions by kernels of our own (kernel_node.h), as arrays. Operands
-// are f32, f16 or bf16 where nothing else is said, and have elements.
+// Attention, norms, softmax and rotary positions by kernels of our own (kernel_node.h), as arrays.
+// Operands are f32, f16 or bf16 where nothing else is said, and have elements.
 #pragma once
 
 #include "mlxc/graph.h"
@@ -26,6 +26,9 @@ struct NormForm {
 /// Rows of the last axis; `weight` and `bias` may be empty.
 Array normalize_rows(const Array& x, const Array& weight, const Array& bias, const NormForm& form,
                      const Ints& shape, DType type);
+
+/// The softmax of rows of f32, whose `shape` the result has.
+Array softmax_rows(const Array& x, const Ints& shape);
 
 /// `offset` is s32, `frequencies` f32, empty where the form has a base.
 Array turn_rows(const Array& x, const Array& offset, const Array& frequencies, const RopeForm& form,

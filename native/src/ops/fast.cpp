@@ -8,7 +8,6 @@
 #include "mlxc/host_kernels.h"
 #include "mlxc/kernel_node.h"
 #include "mlxc/row_kernels.h"
-#include "mlxc/row_softmax.h"
 #include "ops/composed.h"
 #include "ops/fast_rules.h"
 #include "ops/float_sum.h"
@@ -100,7 +99,8 @@ Array softmax(const Array& scores, const Shape& shape, DType type) {
   constexpr std::int64_t kSmall = 1 << 12;
   const bool is_at_once = mlxc::AtOnceScope::is_open() && element_count(shape) <= kSmall;
   if (!on_cpu()) return mlxc::softmax(scores, -1);
-  if (type == DType::f32 && !is_at_once) return mlxc::row_softmax(scores);
+  if (type == DType::f32 && mlxc::has_kernels()) return mlxc::softmax_rows(scores, shape);
+  if (type == DType::f32 && !is_at_once) return mlxc::softmax(scores, -1);
   const auto last = static_cast<std::int64_t>(shape.size()) - 1;
   const Array powers = math::exp(mlxc::subtract(scores, mlxc::max(scores, {last}, true)), type);
   return mlxc::divide(powers, sum_floats(powers, shape, {last}, true));

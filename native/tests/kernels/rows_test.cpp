@@ -1,6 +1,7 @@
 // Norms and turned rows, held to the same in doubles.
 #include "kernels/rows.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
@@ -134,6 +135,32 @@ TEST_F(RowKernels, TurnPairsOfRows) {
                 ASSERT_EQ(result[i], x[i]);
             }
           }
+        }
+      }
+    }
+  });
+}
+
+TEST_F(RowKernels, SharesAddUpToOne) {
+  for_each_kind([] {
+    for (const std::int64_t size : {1, 2, 7, 16, 31, 64, 100, 576, 1100}) {
+      constexpr std::int64_t kRows = 3;
+      Sample x(kRows * size, Float::kF32, 5);
+      for (std::int64_t i = 0; i < size; ++i) x.values[static_cast<std::size_t>(size + i)] *= 40;
+      std::vector<float> out(x.values.size() + 1, 7.0F);
+      softmax_rows(x.values.data(), size, 0, 1, out.data());
+      softmax_rows(x.values.data(), size, 1, kRows - 1, out.data());
+      EXPECT_EQ(out.back(), 7.0F);
+      for (std::int64_t row = 0; row < kRows; ++row) {
+        double largest = -INFINITY, total = 0;
+        for (std::int64_t i = 0; i < size; ++i) largest = std::max(largest, x[row * size + i]);
+        for (std::int64_t i = 0; i < size; ++i) total += std::exp(x[row * size + i] - largest);
+        for (std::int64_t i = 0; i < size; ++i) {
+          // The difference is rounded before its exponential is taken.
+          const double below = x[row * size + i] - largest, expected = std::exp(below) / total;
+          EXPECT_NEAR(static_cast<double>(out[static_cast<std::size_t>(row * size + i)]), expected,
+                      (1e-6 - 1e-7 * below) * expected + 1e-38)
+              << i << " of " << size;
         }
       }
     }
