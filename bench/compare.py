@@ -331,8 +331,6 @@ def numpy_cases(np):
         "qr_512_f32": lambda: body(np.linalg.qr, definite(np, 512)),
         "cholesky_512_f32": lambda: body(np.linalg.cholesky, definite(np, 512)),
         "eigh_512_f32": lambda: body(np.linalg.eigh, definite(np, 512)),
-        "exp_1m_f32": lambda: body(np.exp, waves(np, 1000000)),
-        "sum_1m_f32": lambda: body(np.sum, waves(np, 1000000)),
         "sort_1m_f32": lambda: body(np.sort, waves(np, 1000000)),
         "sort_1000x1000_columns_f32": lambda: body(lambda x: np.sort(x, 0), waves(np, 1000, 1000)),
         "argsort_1m_f32": lambda: body(np.argsort, waves(np, 1000000)),

@@ -97,7 +97,11 @@ void fold_shared(const Folded& call) {
   const std::int64_t parts = 4 * threads;
   constexpr std::int64_t kColumns = 64;  // whole vectors, whatever they are
   const std::int64_t unit = call.inner == 1 ? 1 : kColumns;
-  if (results >= parts * unit) {
+  // Whole rows are read faster than pieces of them, where few results come of many.
+  constexpr std::int64_t kLongStretch = 64;
+  const bool has_long_rows =
+      call.inner > 1 && call.outer < parts && call.length >= parts * kLongStretch;
+  if (results >= parts * unit && !has_long_rows) {
     const std::int64_t units = (results + unit - 1) / unit;
     return share(parts, threads, [&](std::int64_t part) {
       const std::int64_t first = units * part / parts * unit;

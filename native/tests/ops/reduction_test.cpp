@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <map>
 #include <random>
 
 #include "error_of.h"
@@ -500,6 +503,43 @@ TEST(Cumulative, SumsOfLongAxesStayPrecise) {
           total[j] += exact[at];
           ASSERT_NEAR(result[at], total[j], 3e-6 * total[j]) << i;
         }
+      }
+    }
+  }
+}
+
+// So many that kernels share them, over each set of axes and in each order of memory.
+TEST(Reduction, FoldsManyElementsOverAnyAxes) {
+  const Shape shape{30, 40, 50};
+  for (const Axes& order : {Axes{0, 1, 2}, Axes{2, 1, 0}, Axes{1, 0, 2}, Axes{2, 0, 1}}) {
+    Shape stored(3, 0);
+    for (std::size_t i = 0; i < 3; ++i) stored[static_cast<std::size_t>(order[i])] = shape[i];
+    const Tensor flat = iota({60'000}, {.type = DType::s64});
+    const Tensor x = transpose(
+        as_type(reshape(remainder(multiply(flat, 7919), Tensor(1009)), stored), DType::f32),
+        {.axes = order});
+    const std::vector<float> values = x.to_vector<float>();
+    for (const Axes& axes :
+         {Axes{0}, Axes{1}, Axes{2}, Axes{0, 1}, Axes{0, 2}, Axes{1, 2}, Axes{0, 1, 2}}) {
+      const auto is_folded = [&](std::int64_t axis) {
+        return std::find(axes.begin(), axes.end(), axis) != axes.end();
+      };
+      std::map<std::array<std::int64_t, 3>, std::pair<double, float>> wanted;
+      for (std::int64_t at = 0; at < 60'000; ++at) {
+        const std::array<std::int64_t, 3> place = {is_folded(0) ? 0 : at / 2000,
+                                                   is_folded(1) ? 0 : at / 50 % 40,
+                                                   is_folded(2) ? 0 : at % 50};
+        auto& [total, most] = wanted[place];
+        total += static_cast<double>(values[static_cast<std::size_t>(at)]);
+        most = std::max(most, values[static_cast<std::size_t>(at)]);
+      }
+      const std::vector<float> sums = sum(x, {.axes = axes}).to_vector<float>(),
+                               largest = reduce_max(x, {.axes = axes}).to_vector<float>();
+      ASSERT_EQ(sums.size(), wanted.size());
+      std::size_t at = 0;
+      for (const auto& [place, expected] : wanted) {
+        EXPECT_EQ(sums[at], static_cast<float>(expected.first));
+        EXPECT_EQ(largest[at++], expected.second);
       }
     }
   }
