@@ -49,16 +49,19 @@ struct Costs {
     if (!instruction.regions.empty()) return false;
     if (instruction.op->group == ops::Group::kQuantization)
       return add_quantized(instruction, types);
+    // What the host computes at once holds no more, in bytes.
+    constexpr double kMost = mlxc::HostBlock::kMostBytes;
     double elements = 0;
     const auto look_at = [&elements](const TensorType& type) {
       elements = std::max(elements, static_cast<double>(element_count(type.shape)));
-      return !is_complex(type.dtype);
+      return !is_complex(type.dtype) && elements <= kMost;
     };
     for (const ValueId id : instruction.operands) {
       if (!look_at(types[id])) return false;
     }
     for (const TensorType& type : instruction.outputs) {
-      if (!look_at(type)) return false;
+      if (!look_at(type) || elements * static_cast<double>(size_bytes(type.dtype)) > kMost)
+        return false;
     }
     switch (instruction.op->group) {
       case ops::Group::kCreation:
