@@ -263,6 +263,12 @@ ExecutablePtr program_build(ErlNifEnv* env, Term region, std::vector<std::string
   return make_ready(RegionDecoder(env, region).program(std::move(output_names)));
 }
 
+std::size_t bytes_of(std::span<const TensorType> types) {
+  std::size_t bytes = 0;
+  for (const TensorType& type : types) bytes += byte_count(type);
+  return bytes;
+}
+
 Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
   std::size_t bytes = 0;
   for (const Tensor& result : results) bytes += byte_count(result.type());
@@ -281,9 +287,12 @@ std::optional<Term> try_program_run(ErlNifEnv* env, const ExecutablePtr& executa
   return results ? std::optional(answer(env, *results)) : std::nullopt;
 }
 
+bool program_lasts(ErlNifEnv*, ExecutablePtr executable) { return executable->lasts(); }
+
 Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executable,
                                 TensorList inputs, Where where) {
-  return CallbackSession::start(
+  const Pressure pressure = note_built(bytes_of(executable->program().main.output_types()));
+  const Term session = CallbackSession::start(
       env, ref, [executable, inputs = inputs.copies(), where](CallbackSession& session) {
         const WhereScope scope(where);
         ProcessHost host(session);
@@ -301,6 +310,7 @@ Term program_run_with_callbacks(ErlNifEnv* env, Term ref, ExecutablePtr executab
             executable->run(inputs, {.host = &host, .cancellation = &cancellation});
         return results;
       });
+  return with_pressure(env, pressure, session);
 }
 
 std::string program_text(ErlNifEnv*, ExecutablePtr executable) {
@@ -421,6 +431,7 @@ bool open_program_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
 std::span<const ErlNifFunc> program_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"program_build", &program_build, NeverQuick{}>(),
+      nif_function<"program_lasts", &program_lasts>(),
       nif_function<"program_run", &program_run, &try_program_run>(),
       nif_function<"program_run_with_callbacks", &program_run_with_callbacks>(),
       nif_function<"program_text", &program_text, NeverQuick{}>(),

@@ -103,7 +103,7 @@ defmodule Mlx.Program do
     handle = check_run!(program, inputs, "run")
 
     if Enum.all?(inputs, &is_reference/1),
-      do: handle |> NIF.program_run(inputs, Mlx.Stream.where()) |> Mlx.Memory.collected(),
+      do: Mlx.Session.run_program(handle, inputs, Mlx.Stream.where()),
       else: Mlx.WithNx.call(:Transforms, :run_program, [program, inputs])
   end
 

@@ -33,7 +33,7 @@ defmodule Mlx.Backend do
 
   @behaviour Nx.Backend
 
-  alias Mlx.{Argument, Callback, NIF}
+  alias Mlx.{Argument, Callback, NIF, Session}
   alias Nx.Tensor, as: T
 
   @enforce_keys [:ref]
@@ -148,7 +148,7 @@ defmodule Mlx.Backend do
     refs = Enum.map(operands, &to_ref(&1, where))
 
     [ref] =
-      Callback.run(
+      Session.run(
         &NIF.op_with_function(&1, name, refs, attributes, {out.type, out.shape}, where),
         Callback.elementwise(fun, device)
       )
@@ -327,7 +327,7 @@ defmodule Mlx.Backend do
   @doc false
   # The tensors, like `outs`, that a program answers.
   def run_program(handle, tensors, outs),
-    do: call_many(tensors, outs, &NIF.program_run(handle, &1, &2))
+    do: call_many(tensors, outs, &Session.run_program(handle, &1, &2))
 
   defp call_many(tensors, outs, native) do
     device = device(tensors)

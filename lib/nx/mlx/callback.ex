@@ -1,54 +1,10 @@
 defmodule Mlx.Callback do
-  # Elixir functions that native code calls: while it builds an op, or from a running program.
+  # What Elixir functions answer that native code calls (Mlx.Session): while it builds an op, or from a running program.
   @moduledoc false
 
   alias Mlx.NIF
   alias Nx.Defn.Composite
   alias Nx.Tensor, as: T
-
-  @doc """
-  Starts native work by `start.(ref)`, answers its calls with `fun` (handles to handles) and returns its results' handles.
-
-  What `fun` raises, throws or exits with first is raised here, once the native work has ended; from then on `fun` is called no
-  more.
-  """
-  def run(start, fun) do
-    # Made here, so that waiting below skips the messages that were in the mailbox before.
-    ref = make_ref()
-    session = start.(ref)
-    serve(ref, session, fun, nil)
-  end
-
-  # `raised` is the first thing that `fun` raised.
-  defp serve(ref, session, fun, raised) do
-    receive do
-      {^ref, :call, arguments} when raised == nil ->
-        serve(ref, session, fun, answer(session, fun, arguments))
-
-      {^ref, :call, _arguments} ->
-        NIF.callback_failed(session)
-        serve(ref, session, fun, raised)
-
-      {^ref, :done, handles} when raised == nil ->
-        handles
-
-      {^ref, :failed, exception} when raised == nil ->
-        raise exception
-
-      {^ref, _, _} ->
-        {kind, reason, stacktrace} = raised
-        :erlang.raise(kind, reason, stacktrace)
-    end
-  end
-
-  defp answer(session, fun, arguments) do
-    NIF.callback_reply(session, fun.(arguments))
-    nil
-  catch
-    kind, reason ->
-      NIF.callback_failed(session)
-      {kind, reason, __STACKTRACE__}
-  end
 
   @doc """
   Answers a program's callback (`t:Mlx.Compiler.Callbacks.callback/0`), from handles to handles. `hooks` are the functions of the

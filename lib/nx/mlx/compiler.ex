@@ -57,7 +57,7 @@ defmodule Mlx.Compiler do
 
   @behaviour Nx.Defn.Compiler
 
-  alias Mlx.{Argument, Callback, NIF, Recorder}
+  alias Mlx.{Argument, Callback, NIF, Recorder, Session}
   alias Mlx.Compiler.{Cache, Disk, Key, Lower, Names}
   alias Nx.Defn.Composite
 
@@ -374,9 +374,9 @@ defmodule Mlx.Compiler do
 
     refs =
       if program.callbacks == %{} do
-        program.handle |> NIF.program_run(refs, where) |> Mlx.Memory.collected()
+        Session.run_program(program.handle, refs, where)
       else
-        Callback.run(
+        Session.run(
           &NIF.program_run_with_callbacks(&1, program.handle, refs, where),
           fn {name, handles} -> answer.(name, handles) end
         )

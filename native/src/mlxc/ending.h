@@ -37,10 +37,25 @@ class AtWork {
   AtWork& operator=(const AtWork&) = delete;
 
  private:
+  friend class AwayFromWork;
   friend void rest();
   friend void wait_for_others();
   static std::atomic<int> threads_;
   static thread_local int depth_;
+};
+
+/// The contrary for a while: this thread only waits for another, which may have come to rest. Call
+/// `rest_if_ending` after it.
+class AwayFromWork {
+ public:
+  AwayFromWork() {
+    if (AtWork::depth_ > 0) AtWork::threads_.fetch_sub(1);
+  }
+  ~AwayFromWork() {
+    if (AtWork::depth_ > 0) AtWork::threads_.fetch_add(1);
+  }
+  AwayFromWork(const AwayFromWork&) = delete;
+  AwayFromWork& operator=(const AwayFromWork&) = delete;
 };
 
 /// The same for calls that are many and short, and rests if the process is ending. Nothing where

@@ -1,14 +1,17 @@
 #include "mlxc/engine.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <future>
+#include <list>
 #include <string>
 #include <thread>
 
 #include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
+#include "mlxc/deep_thread.h"
 #include "mlxc/encoders.h"
 #include "mlxc/ending.h"
 #include "mlxc/evaluate.h"
@@ -20,13 +23,14 @@
 namespace mlxnx::mlxc {
 namespace {
 
-// A job on its way through the queue. `done` is set last; the waiting caller reads `error` after
-// it.
+// A job on its way through the queue, or the wish of one that has given way to go on. `done` is set
+// last; the waiting caller reads `error` after it.
 struct Ticket {
-  Engine::Job job;
+  Engine::Job job;  // none: to go on
   std::exception_ptr error;
   std::atomic<bool> done{false};
 
+  bool goes_on() const { return job == nullptr; }
   void execute() {
     const AtWork at_work;
     const GenerationScope generation;
@@ -60,17 +64,41 @@ void refuse_if_ending() {
 
 }  // namespace
 
-struct Engine::State {
+namespace {
+// A turn lasts so long before others are let in: whoever waits is served soon, and threads change
+// seldom.
+constexpr auto kTurn = std::chrono::milliseconds(4);
+// Threads of one engine whose jobs have given way, and jobs on top of each other on one thread.
+constexpr std::size_t kMostThreads = 16;
+constexpr int kMostNested = 4;
+// A thread that has served nobody for so long ends, but for the first.
+constexpr auto kIdle = std::chrono::seconds(2);
+}  // namespace
+
+// The mutex guards all of it but atomics. While nobody is busy, what is first in the queue is a
+// job: a wish to go on is granted as soon as it is first.
+struct Engine::State : std::enable_shared_from_this<Engine::State> {
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<TicketPtr> queue;
-  bool busy = false;      // some thread is running a job
+  std::atomic<std::size_t> waiting{0};  // what the queue holds, for those who only look
+  bool busy = false;      // some thread has the turn
+  int jobs = 0;           // begun and not ended, whether they have the turn or not
   bool stopping = false;  // no further jobs
   bool given_up = false;  // a job has outlasted the patience of whoever stops
   bool started = false;
   std::exception_ptr start_error;
   bool callers_may_evaluate = false;
   bool has_backlog = false;  // touched by whoever is busy, or under the mutex while nobody is
+  std::chrono::steady_clock::time_point turn_began;  // likewise
+  int nested = 0;                                    // likewise: jobs within the one that gives way
+  // The engine's own thread, and those that serve while jobs wait without the turn. The first idle
+  // one serves, for what MLX compiles is kept by thread.
+  struct Worker {
+    DeepThread thread;
+    bool idle = true;  // waits for a job
+  };
+  std::list<Worker> workers{1};
   Engine* owner = nullptr;
   std::array<mlx_stream, 2> streams{};
   const std::uint64_t id = next_id();  // unlike the address, never used again
@@ -86,11 +114,19 @@ struct Engine::State {
     }
   }
   void start();
-  void loop();
+  void loop(Worker& worker);
+  Worker* first_idle();
+  void push(TicketPtr ticket);
   TicketPtr pop();
-  void release();
+  void begin_turn();
+  void hand_on();
+  void begin_job();
+  void end_job();
+  void take_turn(std::unique_lock<std::mutex>& lock);
   void run_here(const Engine::Job& job);
   bool serve_one();
+  void serve_first(std::unique_lock<std::mutex>& lock);
+  bool others_can_serve();
 };
 
 namespace {
@@ -123,6 +159,7 @@ class InsideScope {
   }
 
   static bool any() { return innermost_ != nullptr; }
+  static bool several() { return any() && innermost_->outer_ != nullptr; }
 
  private:
   static thread_local const InsideScope* innermost_;
@@ -185,34 +222,112 @@ void Engine::State::start() {
   changed.notify_all();
 }
 
+void Engine::State::push(TicketPtr ticket) {
+  queue.push_back(std::move(ticket));
+  waiting.store(queue.size(), std::memory_order_relaxed);
+}
+
 TicketPtr Engine::State::pop() {
   TicketPtr ticket = std::move(queue.front());
   queue.pop_front();
+  waiting.store(queue.size(), std::memory_order_relaxed);
   return ticket;
+}
+
+void Engine::State::begin_turn() {
+  busy = true;
+  turn_began = std::chrono::steady_clock::now();
+}
+
+// The holder's turn is over.
+void Engine::State::hand_on() {
+  busy = false;
+  if (!queue.empty() && queue.front()->goes_on()) {
+    begin_turn();
+    pop()->finish();
+  } else if (!queue.empty() || stopping) {
+    changed.notify_all();
+  }
+}
+
+void Engine::State::begin_job() {
+  ++jobs;
+  begin_turn();
+}
+
+void Engine::State::end_job() {
+  --jobs;
+  hand_on();
+}
+
+// For a job that has handed it on: those who wait go first.
+void Engine::State::take_turn(std::unique_lock<std::mutex>& lock) {
+  if (!busy && queue.empty()) {
+    begin_turn();
+    return;
+  }
+  const auto own = std::make_shared<Ticket>();
+  push(own);
+  if (!busy) hand_on();
+  lock.unlock();
+  {
+    const AwayFromWork away;
+    own->done.wait(false, std::memory_order_acquire);
+  }
+  rest_if_ending();
+  lock.lock();
+}
+
+// On the thread whose turn it is: has the first of the queue take it.
+void Engine::State::serve_first(std::unique_lock<std::mutex>& lock) {
+  if (queue.front()->goes_on()) {
+    hand_on();
+    take_turn(lock);
+    return;
+  }
+  const TicketPtr ticket = pop();
+  lock.unlock();
+  ticket->execute();
+  lock.lock();
 }
 
 bool Engine::State::serve_one() {
   std::unique_lock lock(mutex);
   if (queue.empty()) return false;
-  const TicketPtr ticket = pop();
-  lock.unlock();
-  ticket->execute();
+  serve_first(lock);
   return true;
 }
 
-void Engine::State::release() {
-  const std::lock_guard lock(mutex);
-  busy = false;
-  if (!queue.empty() || stopping) changed.notify_all();
+// Whether what waits is served while the job of this thread waits without the turn.
+bool Engine::State::others_can_serve() {
+  // What waits may wait for another engine that this thread holds.
+  if (!callers_may_evaluate || stopping || InsideScope::several()) return false;
+  if (first_idle() != nullptr) return true;
+  if (workers.size() == kMostThreads) return false;
+  try {
+    Worker& worker = workers.emplace_back();
+    worker.thread = DeepThread([state = shared_from_this(), &worker] {
+      thread_state.engine = state->owner;
+      lend_default_streams(*state);
+      state->loop(worker);
+    });
+    return true;
+  } catch (const BackendError&) {
+    workers.pop_back();  // the system has no thread left
+    return false;
+  }
 }
 
 // On a calling thread that has made the engine busy.
 void Engine::State::run_here(const Engine::Job& job) {
   const InsideScope inside(this);
-  struct Release {
+  struct End {
     State& state;
-    ~Release() { state.release(); }
-  } release{*this};
+    ~End() {
+      const std::lock_guard lock(state.mutex);
+      state.end_job();
+    }
+  } end{*this};
   const AtWork at_work;
   const GenerationScope generation;
   rest_if_ending();
@@ -220,29 +335,47 @@ void Engine::State::run_here(const Engine::Job& job) {
   job();
 }
 
-void Engine::State::loop() {
-  thread_state.engine = owner;  // what a job evaluates belongs to the engine that runs it
-  start();
+Engine::State::Worker* Engine::State::first_idle() {
+  const auto first = std::find_if(workers.begin(), workers.end(), [](auto& one) { return one.idle; });
+  return first == workers.end() ? nullptr : &*first;
+}
+
+void Engine::State::loop(Worker& worker) {
+  const bool is_own = &worker == &workers.front();
+  const auto may_go = [&] {
+    return stopping || (!queue.empty() && !busy && first_idle() == &worker);
+  };
   std::unique_lock lock(mutex);
   while (true) {
-    changed.wait(lock, [this] { return stopping || (!queue.empty() && !busy); });
+    worker.idle = true;
+    if (is_own) {
+      changed.wait(lock, may_go);
+    } else if (!changed.wait_for(lock, kIdle, may_go)) {
+      worker.thread.detach();
+      workers.remove_if([&worker](const Worker& one) { return &one == &worker; });
+      return;
+    }
     if (stopping) return;
+    worker.idle = false;
     const TicketPtr ticket = pop();
-    busy = true;
+    begin_job();
     lock.unlock();
     {
       const InsideScope inside(this);
       ticket->execute();
     }
     lock.lock();
-    busy = false;
-    if (stopping) changed.notify_all();
+    end_job();
   }
 }
 
 Engine::Engine() : state_(std::make_shared<State>()) {
   state_->owner = this;
-  thread_ = DeepThread([state = state_] { state->loop(); });
+  state_->workers.front().thread = DeepThread([state = state_] {
+    thread_state.engine = state->owner;  // what a job evaluates belongs to the engine that runs it
+    state->start();
+    state->loop(state->workers.front());
+  });
   std::unique_lock lock(state_->mutex);
   state_->changed.wait(lock, [this] { return state_->started; });
   if (state_->start_error != nullptr) {
@@ -289,7 +422,7 @@ void Engine::run(const Job& job) {
   std::unique_lock lock(state.mutex);
   if (state.stopping) std::rethrow_exception(stopped_error());
   if (state.callers_may_evaluate && !state.busy && state.queue.empty()) {
-    state.busy = true;
+    state.begin_job();
     lock.unlock();
     state.run_here(job);
     return;
@@ -314,7 +447,7 @@ void Engine::queue_and_wait(const Job& job) {
   {
     const std::lock_guard lock(state.mutex);
     if (state.stopping) std::rethrow_exception(stopped_error());
-    state.queue.push_back(ticket);
+    state.push(ticket);
   }
   state.changed.notify_all();
   wait_for(*ticket);
@@ -329,7 +462,7 @@ bool Engine::try_run(const Job& job) {
     const bool free = lock.owns_lock() && state.callers_may_evaluate && !state.busy &&
                       state.queue.empty() && !state.has_backlog && !state.stopping;
     if (!free) return false;
-    state.busy = true;
+    state.begin_job();
   }
   state.run_here(job);
   return true;
@@ -345,7 +478,7 @@ void Engine::post(Job job) {
   {
     const std::lock_guard lock(state.mutex);
     if (state.stopping) return;
-    state.queue.push_back(ticket);
+    state.push(ticket);
   }
   state.changed.notify_all();
 }
@@ -355,16 +488,44 @@ void Engine::serve_until(const std::function<bool()>& ready) {
   State& state = *state_;
   std::unique_lock lock(state.mutex);
   while (!ready()) {
-    if (!state.queue.empty()) {
-      const TicketPtr ticket = state.pop();
-      lock.unlock();
-      ticket->execute();
-      lock.lock();
-      continue;
+    if (state.others_can_serve()) {
+      state.hand_on();
+      {
+        const AwayFromWork away;
+        state.changed.wait(lock, [&] { return state.stopping || ready(); });
+      }
+      state.take_turn(lock);
+    } else if (!state.queue.empty()) {
+      state.serve_first(lock);
+    } else if (state.stopping) {
+      std::rethrow_exception(stopped_error());
+    } else {
+      state.changed.wait(lock);
     }
-    if (state.stopping) std::rethrow_exception(stopped_error());
-    state.changed.wait(lock);
   }
+}
+
+bool Engine::has_waiting() const {
+  return state_->waiting.load(std::memory_order_relaxed) != 0;
+}
+
+void Engine::give_way() {
+  State& state = *state_;
+  if (!inside()) return;
+  std::unique_lock lock(state.mutex);
+  if (state.queue.empty() || std::chrono::steady_clock::now() - state.turn_began < kTurn) return;
+  if (state.others_can_serve()) {
+    state.hand_on();
+    state.take_turn(lock);
+    return;
+  }
+  // Those who wait now go first, on top of this job.
+  if (state.stopping || InsideScope::several() || state.nested == kMostNested) return;
+  ++state.nested;
+  for (std::size_t left = state.queue.size(); left > 0 && !state.queue.empty(); --left)
+    state.serve_first(lock);
+  --state.nested;
+  state.begin_turn();
 }
 
 void Engine::wake() {
@@ -398,23 +559,34 @@ void Engine::stop(std::chrono::milliseconds patience) {
   {
     std::unique_lock lock(state.mutex);
     state.stopping = true;
-    abandoned.swap(state.queue);
+    // A job that has given way goes on.
+    std::deque<TicketPtr> running;
+    for (TicketPtr& ticket : state.queue)
+      (ticket->goes_on() ? running : abandoned).push_back(std::move(ticket));
+    state.queue = std::move(running);
+    state.waiting = state.queue.size();
+    if (!state.busy) state.hand_on();
     state.changed.notify_all();
     const bool may_wait = !inside() && !state.given_up;
-    if (may_wait) idle = state.changed.wait_for(lock, patience, [&state] { return !state.busy; });
+    if (may_wait)
+      idle = state.changed.wait_for(lock, patience, [&state] { return state.jobs == 0; });
     state.given_up |= !idle;
   }
   for (const TicketPtr& ticket : abandoned) {
     ticket->error = stopped_error();
     ticket->finish();
   }
-  if (!thread_.joinable()) return;
-  if (idle && !thread_.is_current() && !inside()) {
-    thread_.join();
+  // None comes or goes any more.
+  std::list<State::Worker>& workers = state.workers;
+  if (!workers.front().thread.joinable()) return;
+  const bool is_own = std::any_of(workers.begin(), workers.end(),
+                                  [](const auto& one) { return one.thread.is_current(); });
+  if (idle && !is_own && !inside()) {
+    for (State::Worker& one : workers) one.thread.join();
     const mlx_stream cpu = state.streams[static_cast<std::size_t>(Device::kCpu)];
     if (state.has_backlog && cpu.ctx != nullptr) drain(cpu, deadline);
   } else {
-    thread_.detach();
+    for (State::Worker& one : workers) one.thread.detach();
   }
 }
 

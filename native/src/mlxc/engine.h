@@ -2,15 +2,17 @@
 //
 // MLX binds streams to threads, keeps its compile cache per thread and its tracing state per
 // process, and rewrites the graph nodes that it evaluates. So an engine owns one thread, the
-// streams that this thread made, and a queue of jobs; at any moment at most one thread runs a job
-// of an engine. Building a graph needs no engine, only one of its streams.
+// streams that this thread made, and a queue of jobs; at any moment at most one job has the turn.
+// Building a graph needs no engine, only one of its streams.
 //
 // Where any thread may evaluate on the CPU (encoders.h) and there is no GPU, a caller that finds
 // the engine idle runs its job itself and saves the hop to the engine's thread; otherwise the job
 // is queued and the caller waits.
 //
-// A job that has to wait for the outside (a host callback) calls `serve_until`: it runs other jobs
-// meanwhile, so the callback may itself evaluate tensors.
+// The turn goes round: a job that has to wait for the outside (a host callback) calls `serve_until`,
+// and others have it meanwhile, so that the callback may itself evaluate tensors; a job that lasts
+// calls `give_way` where it holds nothing half done. Where only the engine's own thread may evaluate
+// the others run on top of such a job, which goes on when they have ended.
 #pragma once
 
 #include <atomic>
@@ -23,7 +25,6 @@
 #include <mutex>
 
 #include "mlx/c/stream.h"
-#include "mlxc/deep_thread.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/device.h"
 
@@ -76,9 +77,16 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Runs `job` soon, without waiting; what it throws is dropped.
   void post(Job job);
 
-  /// Inside a job: serves other jobs until `ready` answers true. Whoever makes it true calls `wake`
-  /// afterwards.
+  /// Inside a job: lets others have the turn until `ready` answers true. Whoever makes it true calls
+  /// `wake` afterwards.
   void serve_until(const std::function<bool()>& ready);
+
+  /// Whether jobs wait for their turn. Any thread; a glance that costs nothing.
+  bool has_waiting() const;
+
+  /// Inside a job that has had the turn for some milliseconds: those who wait go first. Nothing
+  /// outside of a job, or within a job of another engine.
+  void give_way();
 
   /// Makes `serve_until` ask again. Any thread.
   void wake();
@@ -97,7 +105,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void queue_and_wait(const Job& job);
 
   std::shared_ptr<State> state_;
-  DeepThread thread_;
 };
 
 /// Makes `engine` the current one on this thread until the scope ends. Shared, because tensors

@@ -165,6 +165,10 @@ void Executable::check_inputs(std::span<const Tensor> inputs) const {
   parts_->check_inputs(inputs);
 }
 
+bool Executable::lasts() const {
+  return parts_->plan.has_loops() && !parts_->plan.pays_at_once();
+}
+
 const Program& Executable::program() const { return *parts_->program; }
 
 std::size_t Executable::captured_bytes() const { return parts_->captured_bytes; }

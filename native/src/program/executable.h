@@ -68,6 +68,9 @@ class Executable {
   /// otherwise.
   std::optional<std::vector<Tensor>> try_run(std::span<const Tensor> inputs) const;
 
+  /// Whether it has loops that are not of small tensors only, and may go on for any time.
+  bool lasts() const;
+
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape.
   void check_inputs(std::span<const Tensor> inputs) const;
 

@@ -23,8 +23,10 @@ using mlxc::Array;
 // MLX walks the graph of a run recursively when it traces.
 constexpr std::size_t kLongestRun = 4096;
 
-// Nodes that may wait before their evaluation is started.
+// Nodes that may wait before their evaluation is started, and the work that may: nobody else gets
+// his turn in between.
 constexpr std::uint64_t kMostWaiting = 1024;
+constexpr tensors::Work kMostWaitingWork = 20'000'000;
 
 // From then on a loop is worth fused kernels, which take a compiler about a second each.
 constexpr auto kLongLoop = std::chrono::milliseconds(500);
@@ -34,10 +36,11 @@ constexpr std::size_t kAtEnd = std::numeric_limits<std::size_t>::max();
 
 }  // namespace
 
-tensors::Work estimated_work(const Region& region) {
-  const std::vector<TensorType> types = region.value_types();
+namespace {
+tensors::Work estimated_work(std::span<const Instruction> instructions,
+                             std::span<const TensorType> types) {
   tensors::Work work = 0;
-  for (const Instruction& instruction : region.instructions) {
+  for (const Instruction& instruction : instructions) {
     if (instruction.kind == InstructionKind::kConstant) continue;
     if (instruction.kind != InstructionKind::kOp) return tensors::kMuchWork;
     std::vector<ops::Operand> operands;
@@ -45,6 +48,11 @@ tensors::Work estimated_work(const Region& region) {
     work = tensors::add_work(work, ops::work_of(*instruction.op, operands, instruction.outputs));
   }
   return work;
+}
+}  // namespace
+
+tensors::Work estimated_work(const Region& region) {
+  return estimated_work(region.instructions, region.value_types());
 }
 
 RunState::RunState(const RunOptions& options, Fusion fusion, bool is_hot)
@@ -60,12 +68,15 @@ void RunState::throw_cancelled() {
 
 void RunState::after_iteration(std::span<const Array> values) {
   check_cancelled();
-  if (waiting_nodes_ >= kMostWaiting) {
+  mlxc::Engine& engine = mlxc::Engine::current();
+  if (waiting_nodes_ >= kMostWaiting || waiting_work_ >= kMostWaitingWork) {
     require_engine();
-    mlxc::Engine::current().set_backlog(true);
+    engine.set_backlog(true);
     mlxc::async_eval(mlxc::ArrayVector(values));
     waiting_nodes_ = 0;
+    waiting_work_ = 0;
   }
+  if (engine.has_waiting()) engine.give_way();
   constexpr std::uint64_t kBetweenLooksAtTheClock = 16;
   if (!may_turn_hot_ || ++iterations_ % kBetweenLooksAtTheClock != 0) return;
   if (std::chrono::steady_clock::now() - start_ < kLongLoop) return;
@@ -135,6 +146,7 @@ void RegionPlan::add_run(std::size_t begin, std::size_t end) {
   }
   if (outputs.empty()) return;
   Step step;
+  step.work = estimated_work(instructions, types_);
   step.run =
       std::make_unique<StraightRun>(instructions, types_, std::move(inputs), std::move(outputs));
   steps_.push_back(std::move(step));
@@ -204,7 +216,7 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
       operands.push_back(Array::view(values[id]));
     if (is_run) {
       std::vector<Array> results = (*step.run)(operands, state.mode());
-      state.add_nodes(step.run->node_count());
+      state.add_nodes(step.run->node_count(), step.work);
       for (std::size_t i = 0; i < results.size(); ++i)
         values[step.run->outputs()[i]] = std::move(results[i]);
     } else {

@@ -33,7 +33,10 @@ class RunState {
   }
 
   /// Counts graph nodes that wait for evaluation.
-  void add_nodes(std::uint64_t count) { waiting_nodes_ += count; }
+  void add_nodes(std::uint64_t count, tensors::Work work) {
+    waiting_nodes_ += count;
+    waiting_work_ = tensors::add_work(waiting_work_, work);
+  }
   /// After an iteration of a loop: starts the evaluation of `values` when much has gathered, so
   /// that memory stays bounded.
   void after_iteration(std::span<const mlxc::Array> values);
@@ -45,6 +48,7 @@ class RunState {
   mlxc::CompileMode mode_ = mlxc::CompileMode::kReplay;
   bool may_turn_hot_;
   std::uint64_t waiting_nodes_ = 0;
+  tensors::Work waiting_work_ = 0;
   std::uint64_t iterations_ = 0;
   std::chrono::steady_clock::time_point start_;
 };
@@ -78,6 +82,7 @@ class RegionPlan {
   struct Recordings;  // of loops that a later step goes back through
   struct Step {
     std::unique_ptr<StraightRun> run;  // or
+    tensors::Work work = 0;            // of the run
     const Instruction* control = nullptr;
     std::vector<RegionPlan> branches;      // of a cond, or a checkpoint's only one
     std::unique_ptr<LoopPlan> loop;        // of a while

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -228,6 +229,136 @@ TEST(Engine, StopFailsQueuedJobsAndDoesNotHang) {
   queued.join();
   release.set_value();
   holder.join();
+}
+
+// Far longer than any of these takes; what waits in vain ends then.
+constexpr auto kMostPatience = std::chrono::seconds(20);
+
+// Gives way until `ready`, at most so long.
+template <typename Ready>
+void give_way_until(Engine& engine, Ready ready) {
+  const auto end = std::chrono::steady_clock::now() + kMostPatience;
+  while (!ready() && std::chrono::steady_clock::now() < end) engine.give_way();
+}
+
+TEST(Engine, AJobThatGivesWayLetsOthersIn) {
+  Engine engine;
+  std::promise<void> started;
+  std::atomic<bool> served{false};
+  bool has_seen = false;
+  std::thread holder([&] {
+    engine.run([&] {
+      started.set_value();
+      give_way_until(engine, [&served] { return served.load(); });
+      has_seen = served;
+      EXPECT_TRUE(engine.inside());
+    });
+  });
+  started.get_future().wait();
+  engine.run([&served] { served = true; });
+  holder.join();
+  EXPECT_TRUE(has_seen);
+}
+
+TEST(Engine, JobsThatLastTakeTurns) {
+  Engine engine;
+  constexpr int kJobs = 3;
+  std::array<std::atomic<int>, kJobs> turns{};
+  std::atomic<int> inside{0};
+  const auto all_have_had = [&turns](int count) {
+    return std::all_of(turns.begin(), turns.end(), [count](const auto& had) { return had >= count; });
+  };
+  on_threads(kJobs, [&](int i) {
+    const auto job = [&, i] {
+      // None can end before the others have had their turns.
+      give_way_until(engine, [&, i] {
+        EXPECT_EQ(++inside, 1);
+        ++turns.at(static_cast<std::size_t>(i));
+        --inside;
+        return all_have_had(4);
+      });
+    };
+    // From the caller's thread and from the engine's own.
+    i % 2 == 0 ? engine.run(job) : engine.run_on_own_thread(job);
+  });
+  EXPECT_TRUE(all_have_had(4));
+}
+
+TEST(Engine, AJobThatWaitedGoesOnBesideOneThatLasts) {
+  Engine engine;
+  std::atomic<bool> waits{false}, lasts{false}, ready{false}, has_ended{false};
+  std::thread waiter([&] {
+    engine.run([&] {
+      waits = true;
+      engine.serve_until([&ready] { return ready.load(); });
+      EXPECT_TRUE(engine.inside());
+    });
+    has_ended = true;
+  });
+  while (!waits) std::this_thread::yield();
+  std::thread lasting([&] {
+    engine.run([&] {
+      lasts = true;
+      give_way_until(engine, [&has_ended] { return has_ended.load(); });
+      EXPECT_TRUE(has_ended);
+    });
+  });
+  while (!lasts) std::this_thread::yield();
+  ready = true;
+  engine.wake();
+  waiter.join();
+  lasting.join();
+}
+
+TEST(Engine, StopFailsJobsThatWaitForTheOutside) {
+  Engine engine;
+  std::promise<void> waits;
+  std::thread waiter([&] {
+    EXPECT_THROW(engine.run([&] {
+      waits.set_value();
+      engine.serve_until([] { return false; });
+    }),
+                 BackendError);
+  });
+  waits.get_future().wait();
+  engine.stop(kMostPatience);
+  waiter.join();
+}
+
+TEST(Engine, GivesWayToNobodyWhereNobodyWaits) {
+  Engine engine;
+  EXPECT_FALSE(engine.has_waiting());
+  engine.give_way();
+  bool ran = false;
+  engine.run([&] {
+    give_way_until(engine, [start = std::chrono::steady_clock::now()] {
+      return std::chrono::steady_clock::now() - start > std::chrono::milliseconds(20);
+    });
+    ran = true;
+  });
+  EXPECT_TRUE(ran);
+}
+
+TEST(Engine, StopWaitsForJobsThatHaveGivenWay) {
+  Engine engine;
+  std::atomic<int> started{0};
+  std::atomic<bool> may_end{false};
+  std::atomic<int> ended{0};
+  std::vector<std::thread> jobs;
+  for (int i = 0; i < 3; ++i) {
+    jobs.emplace_back([&] {
+      engine.run([&] {
+        ++started;
+        give_way_until(engine, [&may_end] { return may_end.load(); });
+        ++ended;
+      });
+    });
+  }
+  while (started < 3) std::this_thread::yield();
+  may_end = true;
+  engine.stop(kMostPatience);
+  EXPECT_EQ(ended, 3);
+  for (std::thread& job : jobs) job.join();
 }
 
 TEST(Engine, TensorsAreBuiltAndReadOnAnyThread) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "mlxc/engine.h"
 #include "mlxnx/operators.h"
@@ -68,6 +69,48 @@ TEST(ProgramThreads, RunLoopsOfTheirOwn) {
     }
   });
   EXPECT_EQ(right, 20);
+}
+
+// Loops that would go on for hours: the condition of one has to be read, the other's is known.
+Program asking_loop(const Shape& shape) {
+  RegionBuilder condition;
+  const ValueId sum = condition.op("sum", {condition.input("x", f32(shape))});
+  const ValueId goes_on = condition.op("greater", {sum, number(condition, -1.0)});
+  RegionBuilder body;
+  const ValueId next = body.op("cos", {body.input("x", f32(shape))});
+  RegionBuilder builder;
+  const ValueId start = builder.input("x", f32(shape));
+  return builder.program(builder.while_loop(std::vector{start}, {},
+                                            condition.region(std::vector{goes_on}),
+                                            body.region(std::vector{next})));
+}
+
+TEST(ProgramThreads, LetOthersInBetweenIterations) {
+  const Executable asking(asking_loop({200, 200}));
+  const Executable followed(counted_loop(2'000'000'000, 1.0, {200, 200}));
+  Cancellation cancellation;
+  std::atomic<int> under_way{0};
+  std::vector<std::thread> loops;
+  for (int i = 0; i < 4; ++i) {
+    loops.emplace_back([&, i] {
+      const bool asks = i % 2 == 0;
+      std::vector<Tensor> inputs{broadcast(Tensor(0.0F), {200, 200})};
+      if (!asks) inputs.insert(inputs.begin(), Tensor(0));
+      ++under_way;
+      EXPECT_THROW((asks ? asking : followed).run(inputs, {.cancellation = &cancellation}),
+                   BackendError);
+      --under_way;
+    });
+  }
+  while (under_way < 4) std::this_thread::yield();
+  const Tensor many = broadcast(Tensor(1.0f), {4096, 3});
+  for (int round = 0; round < 10; ++round) {
+    EXPECT_EQ(first(reduce_max(many + static_cast<double>(round), {.axes = Axes{0}})),
+              static_cast<float>(round + 1));
+  }
+  EXPECT_EQ(under_way, 4);
+  cancellation.cancel();
+  for (std::thread& loop : loops) loop.join();
 }
 
 TEST(ProgramThreads, RunAProgramOnEnginesOfTheirOwn) {

@@ -144,6 +144,52 @@ defmodule Mlx.ProcessesTest do
     if threads, do: assert(VM.threads() <= threads + 2)
   end
 
+  test "loops that last hold neither a scheduler nor the engine, and end with their processes" do
+    large = {@f32, {300, 300}}
+    body = {[{0, "", large}], [{1, {:op, :cos, [0], [], [large], nil}}], [1]}
+
+    # Of cosines it always holds.
+    condition =
+      {[{0, "", large}],
+       [
+         {1, {:op, :sum, [0], [], [{@f32, {}}], nil}},
+         {2, {:constant, tensor([-1.0]) |> then(&op(:sum, [&1], {@f32, {}}))}},
+         {3, {:op, :greater, [1, 2], [], [{{:u, 8}, {}}], nil}}
+       ], [3]}
+
+    loop =
+      NIF.program_build({[{0, "x", large}], [{1, {:while, [0], [], condition, body}}], [1]}, [])
+
+    start = op(:reshape, [numbers(90_000)], large, shape: [300, 300])
+    before = settled_memory()
+
+    workers =
+      for _ <- 1..(System.schedulers_online() + 2) do
+        spawn_monitor(fn -> Mlx.Session.run_program(loop, [start], nil) end)
+      end
+
+    Process.sleep(20)
+
+    for i <- 1..10 do
+      [sum] =
+        values(
+          op(:sum, [op(:add, [numbers(50_000), tensor([1.0 * i])], {@f32, {50_000}})], {@f32, {}})
+        )
+
+      assert_in_delta sum / (1_249_975_000 + 50_000 * i), 1.0, 1.0e-5
+    end
+
+    for {pid, monitor} <- workers do
+      assert Process.alive?(pid)
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 30_000
+    end
+
+    # Nothing of them is left at work: the engine is idle.
+    assert_healthy()
+    assert eventually(fn -> settled_memory() < before + @megabyte end)
+  end
+
   test "100,000 messages in the mailbox change neither results nor how an op waits" do
     work = fn ->
       for i <- 1..200 do
