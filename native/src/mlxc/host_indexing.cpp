@@ -1,9 +1,12 @@
 // Kernels that pick elements by index, and small matrix products.
 #include <algorithm>
+#include <complex>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "mlxc/blas_library.h"
 #include "mlxc/host_kernels.h"
 #include "mlxc/host_source.h"
 
@@ -31,24 +34,42 @@ void copy_run(std::byte* to, const std::byte* from, std::size_t bytes) {
   if (bytes > 0) std::memcpy(to, from, bytes);
 }
 
+template <typename T>
 struct Matrices {
-  const float* data;
+  const T* data;
   int rows, columns;
 };
 
 #if defined(__linux__)
 
-// The function of this library that MLX's products go through as well (blas_products.cpp).
-extern "C" void cblas_sgemm(int order, int trans_a, int trans_b, int m, int n, int k, float alpha,
-                            const float* a, int lda, const float* b, int ldb, float beta, float* c,
-                            int ldc);
+// The functions of this library that MLX's products go through as well (blas_products.cpp).
+extern "C" std::remove_pointer_t<Gemm<float>> cblas_sgemm;
+extern "C" std::remove_pointer_t<Gemm<double>> cblas_dgemm;
+extern "C" std::remove_pointer_t<Gemm<std::complex<float>>> cblas_cgemm;
+template <typename T>
+constexpr Gemm<T> kGemm = nullptr;
+template <>
+constexpr Gemm<float> kGemm<float> = &cblas_sgemm;
+template <>
+constexpr Gemm<double> kGemm<double> = &cblas_dgemm;
+template <>
+constexpr Gemm<std::complex<float>> kGemm<std::complex<float>> = &cblas_cgemm;
 
 constexpr std::size_t kMostProducts = 1 << 16;
 
-void multiply(const Matrices& a, const Matrices& b, float* to) {
+template <typename T>
+void multiply(const Matrices<T>& a, const Matrices<T>& b, T* to) {
   constexpr int kRowMajor = 101, kNoTranspose = 111;
-  cblas_sgemm(kRowMajor, kNoTranspose, kNoTranspose, a.rows, b.columns, a.columns, 1, a.data,
-              a.columns, b.data, b.columns, 0, to, b.columns);
+  const T one{1}, zero{0};
+  const auto scalar = [](const T& value) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return value;
+    } else {
+      return &value;
+    }
+  };
+  kGemm<T>(kRowMajor, kNoTranspose, kNoTranspose, a.rows, b.columns, a.columns, scalar(one), a.data,
+           a.columns, b.data, b.columns, scalar(zero), to, b.columns);
 }
 
 #else
@@ -56,13 +77,15 @@ void multiply(const Matrices& a, const Matrices& b, float* to) {
 constexpr std::size_t kMostProducts = 256;
 
 // Sums in double and rounds once.
-void multiply(const Matrices& a, const Matrices& b, float* to) {
+template <typename T>
+void multiply(const Matrices<T>& a, const Matrices<T>& b, T* to) {
   for (int i = 0; i < a.rows; ++i) {
     for (int j = 0; j < b.columns; ++j) {
-      double sum = 0;
+      using Sum = std::conditional_t<std::is_floating_point_v<T>, double, std::complex<double>>;
+      Sum sum{};
       for (int k = 0; k < a.columns; ++k)
-        sum += static_cast<double>(a.data[i * a.columns + k]) * b.data[k * b.columns + j];
-      *to++ = static_cast<float>(sum);
+        sum += Sum(a.data[i * a.columns + k]) * Sum(b.data[k * b.columns + j]);
+      *to++ = static_cast<T>(sum);
     }
   }
 }
@@ -79,6 +102,24 @@ Source table_of(const Array& array) {
   table.shape = array.shape();
   table.size = static_cast<std::size_t>(array.size());
   return table;
+}
+
+// `shape`: of the result, whose leading axes are the batches.
+template <typename T>
+Array products(const Source& a, const Source& b, std::size_t batches, const Dims& shape) {
+  const std::size_t rank = shape.size();
+  Matrices<T> x{a.as<T>(), a.shape[rank - 2], a.shape[rank - 1]};
+  Matrices<T> y{b.as<T>(), b.shape[rank - 2], b.shape[rank - 1]};
+  Array out = result(shape, a.type);
+  if (out.empty()) return out;
+  T* to = elements<T>(out);
+  for (std::size_t i = 0; i < batches; ++i) {
+    multiply(x, y, to);
+    x.data += x.rows * x.columns;
+    y.data += y.rows * y.columns;
+    to += x.rows * y.columns;
+  }
+  return out;
 }
 
 }  // namespace
@@ -243,7 +284,7 @@ Array matmul(const Array& left, const Array& right) {
   const Source a(left);
   const Source b(right);
   const std::size_t rank = a.shape.size();
-  if (!a || !b || a.type != MLX_FLOAT32 || b.type != a.type) return {};
+  if (!a || !b || b.type != a.type) return {};
   if (rank < 2 || b.shape.size() != rank || a.shape[rank - 1] != b.shape[rank - 2]) return {};
   Dims shape(a.shape);
   std::size_t batches = 1;
@@ -252,20 +293,12 @@ Array matmul(const Array& left, const Array& right) {
     batches *= static_cast<std::size_t>(a.shape[i]);
   }
   shape[rank - 1] = b.shape[rank - 1];
-  Matrices x{a.as<float>(), a.shape[rank - 2], a.shape[rank - 1]};
-  Matrices y{b.as<float>(), b.shape[rank - 2], b.shape[rank - 1]};
-  if (batches == 0 || a.size / batches * static_cast<std::size_t>(y.columns) > kMostProducts)
-    return {};
-  Array out = result(shape, MLX_FLOAT32);
-  if (out.empty()) return out;
-  float* to = elements<float>(out);
-  for (std::size_t i = 0; i < batches; ++i) {
-    multiply(x, y, to);
-    x.data += x.rows * x.columns;
-    y.data += y.rows * y.columns;
-    to += x.rows * y.columns;
-  }
-  return out;
+  const auto columns = static_cast<std::size_t>(shape[rank - 1]);
+  if (batches == 0 || a.size / batches * columns > kMostProducts) return {};
+  if (a.type == MLX_FLOAT32) return products<float>(a, b, batches, shape);
+  if (a.type == MLX_FLOAT64) return products<double>(a, b, batches, shape);
+  if (a.type == MLX_COMPLEX64) return products<std::complex<float>>(a, b, batches, shape);
+  return {};
 }
 
 }  // namespace mlxnx::mlxc::host

@@ -15,6 +15,7 @@
 #include "mlxc/engine_pool.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/reduction.h"
 #include "tensor/node.h"
 
 namespace mlxnx {
@@ -370,6 +371,20 @@ TEST(Engine, TensorsAreBuiltAndReadOnAnyThread) {
       EXPECT_THAT(value.to_vector<float>(), testing::ElementsAre(6, 12, 18));
     }
   });
+}
+
+TEST(Engine, WhatIsComputedOnTheWayIsReady) {
+  const std::vector<float> zeros(500'000);
+  const Tensor large = Tensor::from_span<float>(zeros, {500'000});
+  const Tensor small = reduce_max(large);
+  const Tensor sum = add(small, numbers());
+  ASSERT_FALSE(small.node().ready.load());
+  EXPECT_FALSE(tensors::find_ready(small.node()));
+  eval(sum);
+  EXPECT_FALSE(small.node().ready.load());
+  // Asked by the op that reads it, which is then computed at once.
+  EXPECT_TRUE(add(small, numbers()).node().ready.load());
+  EXPECT_TRUE(small.node().ready.load());
 }
 
 TEST(Engine, OneLazyTensorMayBeReadByManyThreads) {

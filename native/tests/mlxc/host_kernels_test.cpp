@@ -540,20 +540,22 @@ TEST(HostKernels, RandomBitsAreMlxs) {
 }
 
 TEST(HostKernels, ProductsAreMlxs) {
-  const auto numbers = [](std::vector<int> shape, double step) {
+  const auto numbers = [](std::vector<int> shape, double step, DType type = DType::f32) {
     std::vector<double> values;
     std::size_t count = 1;
     for (const int dim : shape) count *= static_cast<std::size_t>(dim);
     for (std::size_t i = 0; i < count; ++i) values.push_back(std::sin(step * (1.0 + i)));
-    return array_of(DType::f32, values, std::move(shape));
+    return array_of(type, values, std::move(shape));
   };
   const std::vector<std::pair<std::vector<int>, std::vector<int>>> shapes = {
       {{2, 3}, {3, 4}}, {{1, 16}, {16, 16}}, {{3, 2, 4}, {3, 4, 5}}, {{8, 1}, {1, 8}}};
   for (const auto& [left, right] : shapes) {
-    const Array a = numbers(left, 0.7), b = numbers(right, 1.3);
-    const Array ours = host::matmul(a, b);
-    ASSERT_FALSE(ours.empty());
-    EXPECT_TRUE(same(ours, by_mlx([&] { return matmul(a, b); }), 1));
+    for (const DType type : {DType::f32, DType::f64, DType::c64}) {
+      const Array a = numbers(left, 0.7, type), b = numbers(right, 1.3, type);
+      const Array ours = host::matmul(a, b);
+      ASSERT_FALSE(ours.empty());
+      EXPECT_TRUE(same(ours, by_mlx([&] { return matmul(a, b); }), 1));
+    }
   }
   EXPECT_TRUE(host::matmul(numbers({64, 64}, 1), numbers({64, 64}, 1)).empty()) << "too many";
   EXPECT_TRUE(host::matmul(numbers({2, 3}, 1), numbers({2, 3}, 1)).empty());
