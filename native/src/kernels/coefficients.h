@@ -1,4 +1,4 @@
-// Coefficients of approximations by quotients of polynomials.
+// Coefficients of approximations by polynomials and their quotients.
 #pragma once
 
 #include <array>
@@ -27,6 +27,18 @@ inline constexpr std::array kTanhNumerator = {
 };
 inline constexpr std::array kTanhDenominator = {
     1.0, 0.46714342147200955, 0.0258769863141687, 0.00032856365286004253, 7.776567361829221e-07,
+};
+
+/// erf_inv(x) / x in powers of w - 2.5 where w = -log(1 - x^2) is below 5, and in those of
+/// sqrt(w) - 3 from there on. Giles, "Approximating the erfinv function" (2010), single precision;
+/// Nx's reference takes these for f64 too, whose results are good to 1e-7 only, as they are there.
+inline constexpr std::array kErfInvCentre = {
+    1.50140941,     0.246640727,   -0.00417768164, -0.00125372503, 0.00021858087,
+    -4.39150654e-6, -3.5233877e-6, 3.43273939e-7,  2.81022636e-8,
+};
+inline constexpr std::array kErfInvTail = {
+    2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,   0.00573950773,
+    -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
 };
 
 }  // namespace mlxnx::kernels

@@ -124,6 +124,16 @@ HWY_INLINE V Quotient(V x, float bound, const Numerator& n, const Denominator& d
 HWY_INLINE V Tanh(V x) { return Quotient(x, 9.0F, kTanhNumerator, kTanhDenominator); }
 HWY_INLINE V Erf(V x) { return Quotient(x, 4.0F, kErfNumerator, kErfDenominator); }
 
+HWY_INLINE V Erfinv(V x) {
+  const V one = Number(1.0F);
+  const V w = hn::Neg(Log(hn::Mul(hn::Sub(one, x), hn::Add(one, x))));
+  const V centre = Polynomial(hn::Sub(w, Number(2.5F)), kErfInvCentre);
+  const V tail = Polynomial(hn::Sub(hn::Sqrt(w), Number(3.0F)), kErfInvTail);
+  const V factor = hn::IfThenElse(hn::Lt(w, Number(5.0F)), centre, tail);
+  const V infinity = Number(std::numeric_limits<float>::infinity());
+  return hn::Mul(x, hn::IfThenElse(hn::Eq(hn::Abs(x), one), infinity, factor));
+}
+
 HWY_INLINE V Sigmoid(V x) {
   const V power = Exp(hn::Neg(hn::Abs(x)));
   const V above = hn::IfThenElse(hn::Lt(x, Number(0.0F)), power, Number(1.0F));

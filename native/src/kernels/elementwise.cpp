@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <iterator>
 #include <limits>
 #include <type_traits>
+
+#include "kernels/coefficients.h"
 
 #ifdef MLXNX_WITHOUT_HIGHWAY
 #include "kernels/without_highway.h"
@@ -200,9 +204,24 @@ MLXNX_F1(Sqrt, { return std::sqrt(x); })
 MLXNX_F1(Square, { return static_cast<T>(Wrapping(x) * Wrapping(x)); })
 MLXNX_F1(Tan, { return std::tan(x); })
 
+template <typename T, typename Coefficients>
+T PolynomialOf(T x, const Coefficients& c) {
+  T sum = 0;
+  for (std::size_t i = std::size(c); i-- > 0;) sum = sum * x + static_cast<T>(c[i]);
+  return sum;
+}
+template <typename T>
+T ErfinvOf(T x) {
+  if (std::abs(x) == 1) return x * std::numeric_limits<T>::infinity();
+  const T w = -std::log((1 - x) * (1 + x));
+  return x * (w < 5 ? PolynomialOf(w - T{2.5}, kErfInvCentre)
+                    : PolynomialOf(std::sqrt(w) - 3, kErfInvTail));
+}
+
 // In f64, where f32 has vectors.
 MLXNX_F1(WideCos, { return std::cos(x); })
 MLXNX_F1(WideErf, { return std::erf(x); })
+MLXNX_F1(WideErfinv, { return ErfinvOf(x); })
 MLXNX_F1(WideExp, { return std::exp(x); })
 MLXNX_F1(WideExpm1, { return std::expm1(x); })
 MLXNX_F1(WideLog, { return std::log(x); })
@@ -212,6 +231,7 @@ MLXNX_F1(WideSin, { return std::sin(x); })
 MLXNX_F1(WideTanh, { return std::tanh(x); })
 #ifndef MLXNX_WITHOUT_HIGHWAY
 MLXNX_V1(Erf)
+MLXNX_V1(Erfinv)
 MLXNX_V1(Exp)
 MLXNX_V1(Expm1)
 MLXNX_V1(Log)
@@ -361,6 +381,7 @@ Kernel KernelOf(Function function) {
     return MLXNX_ELEMENTARY(F);
     MLXNX_ROW(cos, Cos)
     MLXNX_ROW(erf, Erf)
+    MLXNX_ROW(erf_inv, Erfinv)
     MLXNX_ROW(exp, Exp)
     MLXNX_ROW(expm1, Expm1)
     MLXNX_ROW(log, Log)

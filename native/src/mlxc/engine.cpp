@@ -82,10 +82,10 @@ struct Engine::State : std::enable_shared_from_this<Engine::State> {
   std::condition_variable changed;
   std::deque<TicketPtr> queue;
   std::atomic<std::size_t> waiting{0};  // what the queue holds, for those who only look
-  bool busy = false;      // some thread has the turn
-  int jobs = 0;           // begun and not ended, whether they have the turn or not
-  bool stopping = false;  // no further jobs
-  bool given_up = false;  // a job has outlasted the patience of whoever stops
+  bool busy = false;                    // some thread has the turn
+  int jobs = 0;                         // begun and not ended, whether they have the turn or not
+  bool stopping = false;                // no further jobs
+  bool given_up = false;                // a job has outlasted the patience of whoever stops
   bool started = false;
   std::exception_ptr start_error;
   bool callers_may_evaluate = false;
@@ -336,7 +336,8 @@ void Engine::State::run_here(const Engine::Job& job) {
 }
 
 Engine::State::Worker* Engine::State::first_idle() {
-  const auto first = std::find_if(workers.begin(), workers.end(), [](auto& one) { return one.idle; });
+  const auto first =
+      std::find_if(workers.begin(), workers.end(), [](auto& one) { return one.idle; });
   return first == workers.end() ? nullptr : &*first;
 }
 
@@ -505,9 +506,7 @@ void Engine::serve_until(const std::function<bool()>& ready) {
   }
 }
 
-bool Engine::has_waiting() const {
-  return state_->waiting.load(std::memory_order_relaxed) != 0;
-}
+bool Engine::has_waiting() const { return state_->waiting.load(std::memory_order_relaxed) != 0; }
 
 void Engine::give_way() {
   State& state = *state_;

@@ -9,10 +9,10 @@
 // the engine idle runs its job itself and saves the hop to the engine's thread; otherwise the job
 // is queued and the caller waits.
 //
-// The turn goes round: a job that has to wait for the outside (a host callback) calls `serve_until`,
-// and others have it meanwhile, so that the callback may itself evaluate tensors; a job that lasts
-// calls `give_way` where it holds nothing half done. Where only the engine's own thread may evaluate
-// the others run on top of such a job, which goes on when they have ended.
+// The turn goes round: a job that has to wait for the outside (a host callback) calls
+// `serve_until`, and others have it meanwhile, so that the callback may itself evaluate tensors; a
+// job that lasts calls `give_way` where it holds nothing half done. Where only the engine's own
+// thread may evaluate the others run on top of such a job, which goes on when they have ended.
 #pragma once
 
 #include <atomic>
@@ -77,8 +77,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   /// Runs `job` soon, without waiting; what it throws is dropped.
   void post(Job job);
 
-  /// Inside a job: lets others have the turn until `ready` answers true. Whoever makes it true calls
-  /// `wake` afterwards.
+  /// Inside a job: lets others have the turn until `ready` answers true. Whoever makes it true
+  /// calls `wake` afterwards.
   void serve_until(const std::function<bool()>& ready);
 
   /// Whether jobs wait for their turn. Any thread; a glance that costs nothing.

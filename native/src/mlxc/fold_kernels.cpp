@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "mlxc/blas_library.h"
@@ -39,6 +42,51 @@ std::vector<Axis> axes_of(const KernelMemory& x, std::uint32_t folded) {
   }
   std::reverse(axes.begin(), axes.end());
   return axes;
+}
+
+// Takes away the folded axes along which all elements are one. Returns: how often that one is
+// there.
+std::int64_t take_repeats(std::vector<Axis>& axes) {
+  std::int64_t repeats = 1;
+  std::erase_if(axes, [&repeats](const Axis& axis) {
+    const bool repeated = axis.is_folded && axis.stride == 0;
+    if (repeated) repeats *= axis.length;
+    return repeated;
+  });
+  return repeats;
+}
+
+template <typename T>
+T times(T x, std::int64_t count) {
+  if constexpr (std::is_integral_v<T>) {
+    // Integers wrap.
+    return static_cast<T>(static_cast<std::uint64_t>(x) * static_cast<std::uint64_t>(count));
+  } else {
+    return static_cast<T>(static_cast<double>(x) * static_cast<double>(count));
+  }
+}
+
+template <typename T>
+T raised(T x, std::int64_t count) {
+  if constexpr (std::is_integral_v<T>) {
+    std::uint64_t result = 1, square = static_cast<std::uint64_t>(x);
+    for (; count > 0; count >>= 1, square *= square) {
+      if ((count & 1) != 0) result *= square;
+    }
+    return static_cast<T>(result);
+  } else {
+    return static_cast<T>(std::pow(static_cast<double>(x), static_cast<double>(count)));
+  }
+}
+
+// What elements that are each there `repeats` times fold to, from what they fold to once.
+void repeat(Fold fold, Type type, std::int64_t repeats, std::int64_t count, void* results) {
+  if (repeats == 1 || (fold != Fold::k_sum && fold != Fold::k_prod)) return;
+  kernels::with_type(type, [&]<typename T>() {
+    T* const at = static_cast<T*>(results);
+    for (std::int64_t i = 0; i < count; ++i)
+      at[i] = fold == Fold::k_sum ? times(at[i], repeats) : raised(at[i], repeats);
+  });
 }
 
 // The axes as they lie in memory, if that leaves those that are kept in their order.
@@ -150,6 +198,7 @@ void run(const FoldTask& task, KernelOperands operands, const KernelMemory& resu
   const KernelMemory& x = operands[0];
   Type type = *kernel_type(x.type);
   std::vector<Axis> axes = axes_of(x, task.axes);
+  const std::int64_t repeats = take_repeats(axes);
   const std::byte* data = static_cast<const std::byte*>(x.data);
   std::vector<std::byte> rows, held;
   if (!sort_by_memory(axes)) {
@@ -182,7 +231,7 @@ void run(const FoldTask& task, KernelOperands operands, const KernelMemory& resu
       next.resize(static_cast<std::size_t>(call.outer * call.inner) * kernels::size_of(type));
     call.out = is_last ? result.data : next.data();
     fold_shared(call);
-    if (is_last) return;
+    if (is_last) return repeat(task.fold, type, repeats, call.outer * call.inner, result.data);
     held = std::move(next);
     data = held.data();
   }

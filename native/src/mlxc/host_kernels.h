@@ -66,7 +66,8 @@ Array put_along_axis(const Array& a, const Array& indices, const Array& values, 
 Array scatter_add_axis(const Array& a, const Array& indices, const Array& values, int axis);
 Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
              const Ints& slice_sizes);
-/// Of f32, f64 or c64 matrices, with so few multiplications that no time is gained by a thread of its own.
+/// Of f32, f64 or c64 matrices, with so few multiplications that no time is gained by a thread of
+/// its own.
 Array matmul(const Array& a, const Array& b);
 Array view(const Array& a, mlx_dtype type);
 Array contiguous(const Array& a);

@@ -163,7 +163,6 @@ class EagerCall {
       tensors::Node& node = operands[i].node();
       if (tensors::is_foreign(node)) [[unlikely]]
         eval(operands[i]);
-      if (!node.ready.load(std::memory_order_acquire)) tensors::find_ready(node);
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));

@@ -13,6 +13,8 @@ namespace {
 
 using kernels::Function;
 using kernels::kErfDenominator;
+using kernels::kErfInvCentre;
+using kernels::kErfInvTail;
 using kernels::kErfNumerator;
 using mlxc::Array;
 
@@ -36,18 +38,6 @@ constexpr std::array kScaledErfc = {
     4.936949041520313e-06, -2.0094926293314903e-05, -6.965287207435183e-07,  3.456000415738379e-06,
     2.957308769071325e-07, -5.874673320229951e-07,  -7.78690125460514e-08,   7.262937323081179e-08,
     6.254570859577451e-09,
-};
-
-// Giles, "Approximating the erfinv function" (2010), single precision; in powers of w - 2.5 for
-// w = -log(1 - x^2) under 5, and of sqrt(w) - 3 above. Nx's reference uses these for f64 too, which
-// makes f64 results good to 1e-7 only, and the same as there.
-constexpr std::array kErfInvCentre = {
-    1.50140941,     0.246640727,   -0.00417768164, -0.00125372503, 0.00021858087,
-    -4.39150654e-6, -3.5233877e-6, 3.43273939e-7,  2.81022636e-8,
-};
-constexpr std::array kErfInvTail = {
-    2.83297682,     1.00167406,    0.00943887047,  -0.0076224613,   0.00573950773,
-    -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257,
 };
 
 Array clamp(const Array& x, double low, double high, DType type) {
@@ -112,6 +102,7 @@ Array erfc(const Array& x, DType type) {
 }
 
 Array erf_inv(const Array& x, DType type) {
+  if (Array own = mlxc::elementwise(Function::k_erf_inv, {&x}); !own.empty()) return own;
   // MLX's kernel is several times as fast, and off by a unit or two in the last place.
   constexpr std::int64_t kFewElements = 4096;
   if (type != DType::f64) {

@@ -103,8 +103,8 @@ struct Costs {
     return add(1'500 + work, 5'000 + work);
   }
   bool add_product(const Instruction& instruction, std::span<const TensorType> types) {
-    const DType type = instruction.outputs.front().dtype;
-    if (instruction.op->name != "dot" || (type != DType::f32 && type != DType::f64)) return false;
+    const bool is_f32 = instruction.outputs.front().dtype == DType::f32;
+    if (instruction.op->name != "dot" || !is_f32) return false;
     const auto size = [&types](ValueId id) {
       return static_cast<double>(element_count(types[id].shape));
     };

@@ -94,18 +94,6 @@ bool evaluate_if_quick(std::span<Node* const> nodes) {
   return true;
 }
 
-bool find_ready(Node& node) {
-  constexpr std::int64_t kFew = 4096;
-  if (node.is_traced() || element_count(node.type.shape) > kFew) return false;
-  bool is_computed = false;
-  // In a job, since an evaluation under way is about to change what is looked at.
-  node.engine().try_run([&] { is_computed = mlxc::is_computed(node.array); });
-  if (!is_computed) return false;
-  Node* const found = &node;
-  mark_ready({&found, 1});
-  return true;
-}
-
 namespace {
 // The nodes belong to one engine.
 void schedule(std::vector<std::shared_ptr<Node>> nodes) {

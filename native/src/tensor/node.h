@@ -91,10 +91,6 @@ Tensor from_pages(files::Pages pages, const TensorType& type);
 /// BackendError; ArgumentError for a traced one.
 void evaluate(std::span<Node* const> nodes);
 
-/// Makes a small node ready whose elements were computed on the way to another's, where a glance
-/// tells and the engine is idle. Returns: whether it is ready now.
-bool find_ready(Node& node);
-
 /// Evaluates the nodes if that is a matter of some microseconds on this thread: little work, an
 /// idle engine. Returns: whether all are ready.
 bool evaluate_if_quick(std::span<Node* const> nodes);

@@ -41,26 +41,52 @@ double plain_minimum(double x, double y) {
   return std::isnan(x) || std::isnan(y) ? kNaN : std::min(x, y);
 }
 
+double plain_erfinv(double y) {
+  if (!(std::abs(y) < 1)) return std::abs(y) == 1 ? y * kInfinity : kNaN;
+  if (std::abs(y) < 1e-4) return y * (std::sqrt(M_PI) / 2) * (1 + M_PI / 12 * y * y);
+  double low = -6, high = 6;
+  for (int i = 0; i < 80; ++i) {
+    const double middle = (low + high) / 2;
+    (std::erf(middle) < y ? low : high) = middle;
+  }
+  return low;
+}
+
 struct UnaryCase {
   Function function;
   double (*plain)(double);
   double units = 0.5;  // in the last place of f32
 };
 const UnaryCase kUnary[] = {
-    {k_abs, std::abs},           {k_arccos, std::acos, 2},
-    {k_arccosh, std::acosh, 4},  {k_arcsin, std::asin, 2},
-    {k_arcsinh, std::asinh, 4},  {k_arctan, std::atan, 2},
-    {k_arctanh, std::atanh, 4},  {k_cbrt, std::cbrt, 2},
-    {k_ceil, std::ceil},         {k_cos, std::cos, 2},
-    {k_cosh, std::cosh, 2},      {k_erf, std::erf, 4},
-    {k_erfc, std::erfc, 4},      {k_exp, std::exp, 2},
-    {k_expm1, std::expm1, 2},    {k_floor, std::floor},
-    {k_log, std::log, 2},        {k_log1p, std::log1p, 2},
-    {k_log2, std::log2, 2},      {k_round, plain_round},
-    {k_rsqrt, plain_rsqrt, 1.5}, {k_sigmoid, plain_sigmoid, 2},
-    {k_sign, plain_sign},        {k_sin, std::sin, 2},
-    {k_sinh, std::sinh, 4},      {k_sqrt, std::sqrt},
-    {k_square, plain_square},    {k_tan, std::tan, 2},
+    {k_abs, std::abs},
+    {k_arccos, std::acos, 2},
+    {k_arccosh, std::acosh, 4},
+    {k_arcsin, std::asin, 2},
+    {k_arcsinh, std::asinh, 4},
+    {k_arctan, std::atan, 2},
+    {k_arctanh, std::atanh, 4},
+    {k_cbrt, std::cbrt, 2},
+    {k_ceil, std::ceil},
+    {k_cos, std::cos, 2},
+    {k_cosh, std::cosh, 2},
+    {k_erf, std::erf, 4},
+    {k_erf_inv, plain_erfinv, 4},
+    {k_erfc, std::erfc, 4},
+    {k_exp, std::exp, 2},
+    {k_expm1, std::expm1, 2},
+    {k_floor, std::floor},
+    {k_log, std::log, 2},
+    {k_log1p, std::log1p, 2},
+    {k_log2, std::log2, 2},
+    {k_round, plain_round},
+    {k_rsqrt, plain_rsqrt, 1.5},
+    {k_sigmoid, plain_sigmoid, 2},
+    {k_sign, plain_sign},
+    {k_sin, std::sin, 2},
+    {k_sinh, std::sinh, 4},
+    {k_sqrt, std::sqrt},
+    {k_square, plain_square},
+    {k_tan, std::tan, 2},
     {k_tanh, std::tanh, 4},
 };
 

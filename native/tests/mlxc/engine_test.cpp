@@ -15,7 +15,6 @@
 #include "mlxc/engine_pool.h"
 #include "mlxnx/error.h"
 #include "mlxnx/ops/elementwise.h"
-#include "mlxnx/ops/reduction.h"
 #include "tensor/node.h"
 
 namespace mlxnx {
@@ -267,7 +266,8 @@ TEST(Engine, JobsThatLastTakeTurns) {
   std::array<std::atomic<int>, kJobs> turns{};
   std::atomic<int> inside{0};
   const auto all_have_had = [&turns](int count) {
-    return std::all_of(turns.begin(), turns.end(), [count](const auto& had) { return had >= count; });
+    return std::all_of(turns.begin(), turns.end(),
+                       [count](const auto& had) { return had >= count; });
   };
   on_threads(kJobs, [&](int i) {
     const auto job = [&, i] {
@@ -371,20 +371,6 @@ TEST(Engine, TensorsAreBuiltAndReadOnAnyThread) {
       EXPECT_THAT(value.to_vector<float>(), testing::ElementsAre(6, 12, 18));
     }
   });
-}
-
-TEST(Engine, WhatIsComputedOnTheWayIsReady) {
-  const std::vector<float> zeros(500'000);
-  const Tensor large = Tensor::from_span<float>(zeros, {500'000});
-  const Tensor small = reduce_max(large);
-  const Tensor sum = add(small, numbers());
-  ASSERT_FALSE(small.node().ready.load());
-  EXPECT_FALSE(tensors::find_ready(small.node()));
-  eval(sum);
-  EXPECT_FALSE(small.node().ready.load());
-  // Asked by the op that reads it, which is then computed at once.
-  EXPECT_TRUE(add(small, numbers()).node().ready.load());
-  EXPECT_TRUE(small.node().ready.load());
 }
 
 TEST(Engine, OneLazyTensorMayBeReadByManyThreads) {

@@ -545,5 +545,28 @@ TEST(Reduction, FoldsManyElementsOverAnyAxes) {
   }
 }
 
+// The same numbers laid out one by one fold to the same.
+TEST(Reduction, FoldsBroadcastElements) {
+  for (const DType type : {DType::f32, DType::f64, DType::s32, DType::u64, DType::u8}) {
+    const Tensor column =
+        as_type(add(remainder(iota({40, 1}, {.type = DType::s32}), Tensor(3)), Tensor(1)), type);
+    const Tensor one = as_type(Tensor(3), type);
+    for (const Tensor& x : {broadcast(column, {30, 40, 50}), broadcast(one, {30, 40, 50})}) {
+      const Tensor rows = Tensor::from_bytes(x.to_bytes(), x.type());
+      for (const Axes& axes :
+           {Axes{0}, Axes{1}, Axes{2}, Axes{0, 1}, Axes{0, 2}, Axes{1, 2}, Axes{0, 1, 2}}) {
+        EXPECT_EQ(sum(x, {.axes = axes}).to_bytes(), sum(rows, {.axes = axes}).to_bytes());
+        EXPECT_EQ(reduce_max(x, {.axes = axes}).to_bytes(),
+                  reduce_max(rows, {.axes = axes}).to_bytes());
+        EXPECT_EQ(all(x, {.axes = axes}).to_bytes(), all(rows, {.axes = axes}).to_bytes());
+        // Of few factors, so that floats stay exact.
+        const bool is_exact = is_integer(type) || (type == DType::f64 && axes == Axes{0});
+        if (!is_exact) continue;
+        EXPECT_EQ(product(x, {.axes = axes}).to_bytes(), product(rows, {.axes = axes}).to_bytes());
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mlxnx
