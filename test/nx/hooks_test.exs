@@ -2,7 +2,7 @@ defmodule Mlx.HooksTest do
   # What functions written in Elixir get from compiled programs, and how they end them.
   use ExUnit.Case, async: true
 
-  alias Mlx.{Callback, NIF}
+  alias Mlx.{NIF, Session}
 
   defmodule Functions do
     import Nx.Defn
@@ -235,7 +235,7 @@ defmodule Mlx.HooksTest do
           Enum.take(arguments, 1)
         end
 
-        assert caught(fn -> Callback.run(start, fun) end) == unquote(Macro.escape(expected))
+        assert caught(fn -> Session.run(start, fun) end) == unquote(Macro.escape(expected))
         assert Agent.get(calls, & &1) == 1
       end
     end
