@@ -62,17 +62,15 @@ void refuse_if_ending() {
   std::rethrow_exception(stopped_error());
 }
 
-}  // namespace
-
-namespace {
 // A turn lasts so long before others are let in: whoever waits is served soon, and threads change
 // seldom.
 constexpr auto kTurn = std::chrono::milliseconds(4);
 // Threads of one engine whose jobs have given way, and jobs on top of each other on one thread.
 constexpr std::size_t kMostThreads = 16;
 constexpr int kMostNested = 4;
-// A thread that has served nobody for so long ends, but for the first.
-constexpr auto kIdle = std::chrono::seconds(2);
+// A thread that has served nobody for so long ends, but for the first and where no other is idle.
+constexpr auto kIdle = std::chrono::milliseconds(500);
+
 }  // namespace
 
 // The mutex guards all of it but atomics. While nobody is busy, what is first in the queue is a
@@ -262,6 +260,11 @@ void Engine::State::end_job() {
 
 // For a job that has handed it on: those who wait go first.
 void Engine::State::take_turn(std::unique_lock<std::mutex>& lock) {
+  if (is_ending()) {
+    lock.unlock();
+    rest_if_ending();
+    lock.lock();
+  }
   if (!busy && queue.empty()) {
     begin_turn();
     return;
@@ -352,6 +355,8 @@ void Engine::State::loop(Worker& worker) {
     if (is_own) {
       changed.wait(lock, may_go);
     } else if (!changed.wait_for(lock, kIdle, may_go)) {
+      // Jobs without the turn count on one that is.
+      if (first_idle() == &worker) continue;
       worker.thread.detach();
       workers.remove_if([&worker](const Worker& one) { return &one == &worker; });
       return;

@@ -311,6 +311,27 @@ TEST(Engine, AJobThatWaitedGoesOnBesideOneThatLasts) {
   lasting.join();
 }
 
+TEST(Engine, ServesBesideAJobThatWaitsForLong) {
+  Engine engine;
+  std::atomic<bool> ready{false};
+  std::promise<void> waits;
+  std::thread waiter([&] {
+    engine.run_on_own_thread([&] {
+      waits.set_value();
+      engine.serve_until([&ready] { return ready.load(); });
+    });
+  });
+  waits.get_future().wait();
+  // Longer than threads stay idle that are not needed.
+  std::this_thread::sleep_for(std::chrono::milliseconds(1200));
+  bool served = false;
+  engine.run_on_own_thread([&served] { served = true; });
+  EXPECT_TRUE(served);
+  ready = true;
+  engine.wake();
+  waiter.join();
+}
+
 TEST(Engine, StopFailsJobsThatWaitForTheOutside) {
   Engine engine;
   std::promise<void> waits;
