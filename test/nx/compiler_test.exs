@@ -12,6 +12,12 @@ defmodule Mlx.CompilerTest do
     defn(predict(x, w), do: x |> Nx.dot(w) |> Nx.sigmoid())
     defn(pass(x), do: x)
 
+    defn read_in_branches(x, a, b) do
+      y = if a, do: Nx.sin(x), else: Nx.sort(Nx.cos(x))
+      z = if b, do: Nx.sqrt(Nx.abs(Nx.sum(y))), else: Nx.sum(x)
+      y + z
+    end
+
     defn told(x) do
       x = io_call(x * 2, :doubled, & &1)
       if Nx.sum(x) > 0, do: io_call(x, :positive, & &1), else: io_call(-x, :negative, & &1)
@@ -279,6 +285,23 @@ defmodule Mlx.CompilerTest do
       assert Process.get(:traced) == 1
       assert Nx.to_list(fun.(Nx.donatable(Nx.tensor([1.0, 2.0])))) == [5.0, 10.0]
       assert Process.get(:traced) == 1
+    end
+  end
+
+  # Nx's scopes would have the sort computed whatever `a` is, since another branch reads what comes of it.
+  test "what one branch holds stays there where another branch reads the result" do
+    fun = &Functions.read_in_branches/3
+    text = Mlx.Compiler.to_text(fun, [Nx.template({5}, :f32), Nx.template({}, :s32), 1])
+    assert [_, _, in_a_region] = Regex.run(~r/^( *)else.*\n(?: *%.*\n)*?( *)%\d+ = sort/m, text)
+    assert String.length(in_a_region) > 2
+    assert length(Regex.scan(~r/= sort /, text)) == 1
+
+    x = Nx.tensor([3.0, 1.0, 2.0])
+    run = Nx.Defn.jit(fun, compiler: Mlx.Compiler)
+
+    for a <- [0, 1], b <- [0, 1] do
+      expected = Nx.Defn.jit(fun, compiler: Nx.Defn.Evaluator).(x, a, b)
+      assert Nx.to_number(Nx.all_close(run.(x, a, b), expected)) == 1
     end
   end
 end

@@ -2,13 +2,13 @@ defmodule Mlx.Compiler.Lower do
   # `Nx.Defn.Expr` to a graph program, in the form that native/nif/program.cpp reads.
   #
   # Regions are closed: what a branch reads from around it becomes an input of its region and an operand of the `cond`. A
-  # node that several places of a scope read is lowered once, in the outermost scope that `Nx.Defn.Tree.scope_ids/2` gives
-  # it to; so a branch holds what only it reads.
+  # node that several places of a scope read is lowered once, in the innermost scope around them (`Mlx.Compiler.Scope`); so a
+  # branch holds what only it reads.
   @moduledoc false
 
   import Mlx.Compiler.Node
 
-  alias Mlx.Compiler.{Callbacks, Transform}
+  alias Mlx.Compiler.{Callbacks, Scope, Transform}
   alias Nx.Defn.{Expr, Tree}
   alias Nx.Tensor, as: T
 
@@ -37,7 +37,7 @@ defmodule Mlx.Compiler.Lower do
   """
   @spec lower(Nx.Container.t(), [Nx.Container.t()], [atom()]) :: lowered
   def lower(expr, vars, hooks) do
-    scope = %__MODULE__{open_params?: true, visible: Tree.scope_ids(expr)}
+    scope = %__MODULE__{open_params?: true, visible: Scope.ids(expr)}
     callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}, gradients: 0}
     callbacks = Callbacks.see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
@@ -327,7 +327,7 @@ defmodule Mlx.Compiler.Lower do
 
     scope = %__MODULE__{
       params: Map.new(0..(count - 1)//1, &{&1, &1}),
-      visible: Tree.scope_ids(expr),
+      visible: Scope.ids(expr),
       inputs: inputs,
       next: count
     }
@@ -359,7 +359,7 @@ defmodule Mlx.Compiler.Lower do
   defp branches(bodies, scopes, callbacks) do
     {branches, {scopes, callbacks}} =
       Enum.map_reduce(bodies, {scopes, callbacks}, fn body, {[scope | _] = scopes, callbacks} ->
-        visible = Tree.scope_ids(body, scope.visible)
+        visible = Scope.ids(body, scope.visible)
         branch = %__MODULE__{branch?: true, around: scope.visible, visible: visible}
 
         {ids, [branch | scopes], callbacks} =
@@ -434,7 +434,7 @@ defmodule Mlx.Compiler.Lower do
     region = %__MODULE__{
       branch?: true,
       around: scope.visible,
-      visible: Tree.scope_ids(List.to_tuple(outputs), scope.visible),
+      visible: Scope.ids(List.to_tuple(outputs), scope.visible),
       values: Map.new(own, fn {id, i, _type} -> {id, [i]} end),
       inputs: own |> Enum.map(fn {_id, i, type} -> {i, "", type} end) |> Enum.reverse(),
       next: length(own)
@@ -447,7 +447,7 @@ defmodule Mlx.Compiler.Lower do
   # What only a mark reads is none of the nodes that Nx finds in a scope, and yet belongs there.
   defp see(inputs, [scope | outer]) do
     expressions = inputs |> Enum.filter(&match?(%T{data: %Expr{}}, &1)) |> List.to_tuple()
-    [%{scope | visible: Tree.scope_ids(expressions, scope.visible)} | outer]
+    [%{scope | visible: Scope.ids(expressions, scope.visible)} | outer]
   end
 
   # Functions whose gradient is made of themselves would never end.
@@ -507,7 +507,7 @@ defmodule Mlx.Compiler.Lower do
       | params: params,
         open_params?: false,
         branch?: false,
-        visible: Tree.scope_ids(default, scope.visible)
+        visible: Scope.ids(default, scope.visible)
     }
 
     {ids, [inner | outer], callbacks} = default |> flatten() |> values([inner | outer], callbacks)
