@@ -44,20 +44,6 @@ class AtWork {
   static thread_local int depth_;
 };
 
-/// The contrary for a while: this thread only waits for another, which may have come to rest. Call
-/// `rest_if_ending` after it.
-class AwayFromWork {
- public:
-  AwayFromWork() {
-    if (AtWork::depth_ > 0) AtWork::threads_.fetch_sub(1);
-  }
-  ~AwayFromWork() {
-    if (AtWork::depth_ > 0) AtWork::threads_.fetch_add(1);
-  }
-  AwayFromWork(const AwayFromWork&) = delete;
-  AwayFromWork& operator=(const AwayFromWork&) = delete;
-};
-
 /// The same for calls that are many and short, and rests if the process is ending. Nothing where
 /// the host ends at once.
 class ShortCall {
@@ -69,6 +55,20 @@ class ShortCall {
 
  private:
   std::optional<AtWork> at_work_;
+};
+
+/// The contrary of `AtWork` for a while: this thread only waits for another, which may have come to
+/// rest. Call `rest_if_ending` after it.
+class AwayFromWork {
+ public:
+  AwayFromWork() {
+    if (AtWork::depth_ > 0) AtWork::threads_.fetch_sub(1);
+  }
+  ~AwayFromWork() {
+    if (AtWork::depth_ > 0) AtWork::threads_.fetch_add(1);
+  }
+  AwayFromWork(const AwayFromWork&) = delete;
+  AwayFromWork& operator=(const AwayFromWork&) = delete;
 };
 
 /// Has the process end as above. Handlers run in the reverse order of their registration: call this

@@ -90,7 +90,7 @@ void expect_convolved(const Geometry& g, std::mt19937& random, int threads) {
 
   // All results of small convolutions, and of large ones as many as are soon added up.
   const auto products = w.values.size() / static_cast<std::size_t>(g.filters);
-  const auto stride = static_cast<std::int64_t>(products * y.values.size() / 20'000 + 1);
+  const auto stride = static_cast<std::int64_t>(products * y.values.size() / 100'000 + 1);
   const auto count = static_cast<std::int64_t>(y.values.size());
   for (std::int64_t place = static_cast<std::int64_t>(random()) % std::min(stride, count);
        place < count; place += stride) {

@@ -99,13 +99,13 @@ TEST_F(FoldKernels, FoldWhatLoopsFold) {
     std::mt19937 random(1);
     for (const Type type : kTypes) {
       for (const Fold fold : kFolds) {
-        for (int i = 0; i < 12; ++i) {
+        for (int i = 0; i < 24; ++i) {
           const auto some = [&](std::int64_t most) {
             return 1 + static_cast<std::int64_t>(random()) % most;
           };
           // Rows, columns that are few, and columns that are many.
           const std::int64_t inner = i % 3 == 0 ? 1 : i % 3 == 1 ? some(20) : some(1100);
-          const std::int64_t length = some(inner > 100 ? 40 : inner > 1 ? 200 : 1100);
+          const std::int64_t length = some(inner > 100 ? 150 : 1100);
           with_type(type, [&]<typename T>() {
             if constexpr (!std::is_same_v<T, bool>)
               check<T>(fold, type, some(4), length, inner, i % 4 == 0, random);
