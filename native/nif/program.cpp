@@ -417,7 +417,7 @@ ExecutablePtr op_composed(ErlNifEnv* env, const ops::OpDef* row, std::vector<Ten
   program::Instruction instruction;
   instruction.op = row;
   instruction.attrs = ops::normalise(decode_attrs(env, *row, keywords), row->attrs, row->name);
-  instruction.outputs = std::move(outputs);
+  instruction.outputs = program::OutputTypes(outputs);
   return make_ready({.main = *transforms::composed(instruction, operands), .output_names = {}});
 }
 

@@ -103,6 +103,10 @@ Term ids_term(ErlNifEnv* env, std::span<const ValueId> ids) {
   return encode(env, terms);
 }
 
+Term types_term(ErlNifEnv* env, std::span<const TensorType> types) {
+  return encode(env, std::vector<TensorType>(types.begin(), types.end()));
+}
+
 Term kind_term(ErlNifEnv* env, const Instruction& instruction) {
   return enif_make_atom(env, std::string(name(instruction.kind)).c_str());
 }
@@ -129,10 +133,12 @@ Term instruction_term(ErlNifEnv* env, const Instruction& instruction) {
   switch (instruction.kind) {
     case InstructionKind::kOp: {
       const std::string name(instruction.op->name);
-      const Term fields[] = {
-          enif_make_atom(env, "op"),        enif_make_atom(env, name.c_str()),
-          ids_term(env, operands),          attrs_term(env, instruction.attrs),
-          encode(env, instruction.outputs), instruction.regions.empty() ? atoms.nil : region(0)};
+      const Term fields[] = {enif_make_atom(env, "op"),
+                             enif_make_atom(env, name.c_str()),
+                             ids_term(env, operands),
+                             attrs_term(env, instruction.attrs),
+                             types_term(env, instruction.outputs),
+                             instruction.regions.empty() ? atoms.nil : region(0)};
       return enif_make_tuple_from_array(env, fields, std::size(fields));
     }
     case InstructionKind::kConstant:
@@ -155,7 +161,7 @@ Term instruction_term(ErlNifEnv* env, const Instruction& instruction) {
                               ids_term(env, operands));
     case InstructionKind::kRuntimeCall:
       return enif_make_tuple4(env, kind, encode(env, instruction.callback), ids_term(env, operands),
-                              encode(env, instruction.outputs));
+                              types_term(env, instruction.outputs));
     case InstructionKind::kStopGradient:
       return enif_make_tuple2(env, kind, ids_term(env, operands));
     case InstructionKind::kCustomVjp:

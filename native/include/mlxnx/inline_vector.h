@@ -1,20 +1,18 @@
-// A vector of small trivially copyable values that needs no heap up to N elements: shapes and axes
-// are made on every op call, where an allocation would cost as much as the op itself.
+// A vector of small values that needs no heap up to N elements: shapes and axes are made on every
+// op call, where an allocation would cost as much as the op itself. What is taken out of it may
+// live on in its place until that is taken again or the vector ends.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <initializer_list>
 #include <span>
-#include <type_traits>
+#include <utility>
 
 namespace mlxnx {
 
 template <typename T, std::size_t N>
 class InlineVector {
-  static_assert(std::is_trivially_copyable_v<T>);
-
  public:
   using value_type = T;
   using iterator = T*;
@@ -31,6 +29,7 @@ class InlineVector {
   InlineVector(It first, It last) {
     assign(first, last);
   }
+  explicit InlineVector(std::span<const T> values) { assign(values.begin(), values.end()); }
   InlineVector(const InlineVector& other) { assign(other.begin(), other.end()); }
   InlineVector(InlineVector&& other) noexcept { take(other); }
   InlineVector& operator=(const InlineVector& other) {
@@ -65,11 +64,11 @@ class InlineVector {
   void pop_back() { --size_; }
   void push_back(T value) {
     if (size_ == capacity_) reserve(2 * capacity_);
-    data_[size_++] = value;
+    data_[size_++] = std::move(value);
   }
   void insert(const T* at, T value) {
     const std::size_t index = static_cast<std::size_t>(at - data_);
-    push_back(value);
+    push_back(std::move(value));
     std::rotate(data_ + index, data_ + size_ - 1, data_ + size_);
   }
   void insert(const T* at, const T* first, const T* last) {
@@ -80,7 +79,7 @@ class InlineVector {
   }
   void erase(const T* at) {
     const std::size_t index = static_cast<std::size_t>(at - data_);
-    std::copy(data_ + index + 1, data_ + size_, data_ + index);
+    std::move(data_ + index + 1, data_ + size_, data_ + index);
     --size_;
   }
   void resize(std::size_t count, T value = T{}) {
@@ -91,7 +90,7 @@ class InlineVector {
   void reserve(std::size_t count) {
     if (count <= capacity_) return;
     T* grown = new T[count];
-    std::copy(data_, data_ + size_, grown);
+    std::move(data_, data_ + size_, grown);
     release();
     data_ = grown;
     capacity_ = count;
@@ -118,7 +117,7 @@ class InlineVector {
   }
   void take(InlineVector& other) noexcept {
     if (other.data_ == other.inline_) {
-      std::copy(other.begin(), other.end(), inline_);
+      std::move(other.begin(), other.end(), inline_);
     } else {
       data_ = other.data_;
       capacity_ = other.capacity_;

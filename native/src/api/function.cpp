@@ -15,11 +15,12 @@ Tensor as_tensor(const mlxc::Array& array) {
 std::shared_ptr<const ops::Function> on_arrays(const Reducer& function) {
   if (!function) throw ArgumentError("[reduce] the function is empty");
   return std::make_shared<const ops::Function>(
-      ops::Function{"callable",
-                    [function](const mlxc::Array& element, const mlxc::Array& accumulator) {
-                      return function(as_tensor(element), as_tensor(accumulator)).node().array;
-                    },
-                    function});
+      ops::Function{.name = "callable",
+                    .apply =
+                        [function](const mlxc::Array& element, const mlxc::Array& accumulator) {
+                          return function(as_tensor(element), as_tensor(accumulator)).node().array;
+                        },
+                    .on_tensors = function});
 }
 
 }  // namespace mlxnx::api

@@ -76,17 +76,22 @@ AttrValue resolve(const AttrValue* value, const AttrDef& def, std::string_view o
 std::string_view name(AttrKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
 
 void Attrs::set(std::string_view name, AttrValue value) {
-  for (auto& [known, slot] : entries_) {
+  if (entries_ == nullptr) {
+    entries_ = std::make_shared<InlineVector<Entry, 2>>();
+  } else if (entries_.use_count() > 1) {
+    entries_ = std::make_shared<InlineVector<Entry, 2>>(*entries_);
+  }
+  for (auto& [known, slot] : *entries_) {
     if (known == name) {
       slot = std::move(value);
       return;
     }
   }
-  entries_.emplace_back(name, std::move(value));
+  entries_->push_back({std::string(name), std::move(value)});
 }
 
 const AttrValue* Attrs::find(std::string_view name) const {
-  for (const auto& [known, value] : entries_) {
+  for (const auto& [known, value] : entries()) {
     if (known == name) return &value;
   }
   return nullptr;

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "mlxc/array.h"
+#include "mlxnx/inline_vector.h"
 #include "mlxnx/shape.h"
 #include "mlxnx/tensor.h"
 
@@ -29,6 +31,10 @@ using Triple = std::array<std::int64_t, 3>;
 struct Function {
   std::string name;
   std::function<mlxc::Array(const mlxc::Array& element, const mlxc::Array& accumulator)> apply;
+  /// Whether `apply` builds the same graph whatever the elements are, and of what besides these:
+  /// arrays of single elements.
+  bool only_builds = false;
+  std::vector<mlxc::Array> captures = {};
   /// The same over tensors, where it is a function of these: what tracing calls.
   std::function<Tensor(const Tensor& element, const Tensor& accumulator)> on_tensors = nullptr;
 };
@@ -77,19 +83,23 @@ struct AttrDef {
   bool optional = false;
 };
 
-/// The attributes of one call. A short list: looked up by comparing names.
+/// The attributes of one call. A short list: looked up by comparing names. Copies share it until
+/// one of them is set anew.
 class Attrs {
  public:
+  using Entry = std::pair<std::string, AttrValue>;
+
   Attrs() = default;
   Attrs(std::initializer_list<std::pair<std::string_view, AttrValue>> values) {
-    entries_.reserve(values.size());
     for (const auto& [name, value] : values) set(name, value);
   }
 
   void set(std::string_view name, AttrValue value);
   const AttrValue* find(std::string_view name) const;
-  bool empty() const { return entries_.empty(); }
-  const auto& entries() const { return entries_; }
+  bool empty() const { return entries().empty(); }
+  std::span<const Entry> entries() const {
+    return entries_ != nullptr ? std::span<const Entry>(*entries_) : std::span<const Entry>();
+  }
 
   /// The value called `name`.
   /// Throws: ArgumentError when it is absent or of another kind; after `normalise` that is a
@@ -110,7 +120,7 @@ class Attrs {
 
  private:
   [[noreturn]] static void throw_missing(std::string_view name);
-  std::vector<std::pair<std::string, AttrValue>> entries_;
+  std::shared_ptr<InlineVector<Entry, 2>> entries_;
 };
 
 /// Whether `attrs` is already what `normalise` would make of it.

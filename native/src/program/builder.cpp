@@ -68,7 +68,7 @@ std::vector<ValueId> RegionBuilder::while_loop(Ids initial, Ids captures,
                                                std::shared_ptr<const Region> body) {
   Instruction instruction;
   instruction.kind = InstructionKind::kWhile;
-  instruction.operands = join(initial, captures);
+  instruction.operands = Operands(join(initial, captures));
   if (body != nullptr && body->outputs.size() != initial.size()) {
     throw ArgumentError("[while] the state has " + std::to_string(initial.size()) +
                         " tensors, and the body answers " + std::to_string(body->outputs.size()));
@@ -80,7 +80,7 @@ std::vector<ValueId> RegionBuilder::while_loop(Ids initial, Ids captures,
 std::vector<ValueId> RegionBuilder::cond(Ids predicates, Ids captures, Regions branches) {
   Instruction instruction;
   instruction.kind = InstructionKind::kCond;
-  instruction.operands = join(predicates, captures);
+  instruction.operands = Operands(join(predicates, captures));
   instruction.predicates = static_cast<std::uint32_t>(predicates.size());
   instruction.regions = std::move(branches);
   return add(std::move(instruction), {});
@@ -115,7 +115,7 @@ std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, Ids captu
                                                std::shared_ptr<const Region> backward) {
   Instruction instruction;
   instruction.kind = InstructionKind::kCustomVjp;
-  instruction.operands = join(join(values, inputs), captures);
+  instruction.operands = Operands(join(join(values, inputs), captures));
   instruction.values = static_cast<std::uint32_t>(values.size());
   if (backward != nullptr && backward->outputs.size() != inputs.size()) {
     throw ArgumentError("[custom_vjp] there are " + std::to_string(inputs.size()) +
@@ -129,7 +129,7 @@ std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, Ids captu
 std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, std::string reason) {
   Instruction instruction;
   instruction.kind = InstructionKind::kCustomVjp;
-  instruction.operands = join(values, inputs);
+  instruction.operands = Operands(join(values, inputs));
   instruction.values = static_cast<std::uint32_t>(values.size());
   instruction.callback = std::move(reason);
   return add(std::move(instruction), {});
@@ -142,17 +142,17 @@ std::vector<ValueId> RegionBuilder::add(Instruction instruction,
     check_outputs(instruction, outputs, wanted);
     outputs.assign(wanted.begin(), wanted.end());
   }
-  return place(std::move(instruction), std::move(outputs));
+  return place(std::move(instruction), outputs);
 }
 
 // The instruction with outputs of these types, whatever its rules say.
 std::vector<ValueId> RegionBuilder::place(Instruction instruction,
-                                          std::vector<TensorType> outputs) {
+                                          std::span<const TensorType> outputs) {
   constexpr std::size_t kMostValues = std::numeric_limits<std::int32_t>::max();
   if (types_.size() + outputs.size() > kMostValues)
     throw UnsupportedError("[program] more than 2147483647 values");
   instruction.first = static_cast<ValueId>(types_.size());
-  instruction.outputs = std::move(outputs);
+  instruction.outputs.assign(outputs.begin(), outputs.end());
   std::vector<ValueId> ids(instruction.outputs.size());
   std::iota(ids.begin(), ids.end(), instruction.first);
   types_.insert(types_.end(), instruction.outputs.begin(), instruction.outputs.end());

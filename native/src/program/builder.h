@@ -94,7 +94,7 @@ class RegionBuilder {
 
  private:
   std::vector<ValueId> add(Instruction instruction, std::span<const TensorType> wanted);
-  std::vector<ValueId> place(Instruction instruction, std::vector<TensorType> outputs);
+  std::vector<ValueId> place(Instruction instruction, std::span<const TensorType> outputs);
 
   std::vector<TensorType> types_;  // of all values, in the order they were made
   std::vector<Input> inputs_;

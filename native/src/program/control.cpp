@@ -79,7 +79,7 @@ std::vector<Array> run_callback(const Instruction& instruction, std::span<const 
   }
   CallbackRequest request{instruction.kind, instruction.callback, as_tensors(operands, types), {}};
   eval(request.values);
-  if (!is_hook) request.outputs = instruction.outputs;
+  if (!is_hook) request.outputs.assign(instruction.outputs.begin(), instruction.outputs.end());
   const std::vector<Tensor> answer = ask(std::move(request), state);
   if (is_hook) return {operands.begin(), operands.end()};
   bool fits = answer.size() == instruction.outputs.size();

@@ -94,7 +94,7 @@ TensorType cotangent_type(const TensorType& type) {
 Instruction checkpoint_of(std::shared_ptr<const Region> piece) {
   Instruction instruction;
   instruction.kind = InstructionKind::kCheckpoint;
-  instruction.outputs = piece->output_types();
+  instruction.outputs = OutputTypes(piece->output_types());
   instruction.regions = {std::move(piece)};
   return instruction;
 }

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mlxnx/inline_vector.h"
 #include "mlxnx/tape.h"
 #include "mlxnx/tensor.h"
 #include "ops/op_def.h"
@@ -34,6 +35,10 @@ enum class InstructionKind : std::uint8_t {
   kCheckpoint,    ///< region: computed as a piece, and again where its gradient is
   kWhileReverse,  ///< regions: condition, body, and what is done with each iteration, last first
 };
+
+/// Most instructions have few operands and one output.
+using Operands = InlineVector<ValueId, 4>;
+using OutputTypes = InlineVector<TensorType, 1>;
 
 struct Region;
 
@@ -59,10 +64,10 @@ struct Region;
 struct Instruction {
   InstructionKind kind = InstructionKind::kOp;
   const ops::OpDef* op = nullptr;  ///< of kOp
-  std::vector<ValueId> operands;
+  Operands operands;
   ops::Attrs attrs;  ///< of kOp: normalised; a function stands in `regions`
   std::vector<std::shared_ptr<const Region>> regions;
-  std::vector<TensorType> outputs;  ///< may differ in type from what the op's rules answer
+  OutputTypes outputs;  ///< may differ in type from what the op's rules answer
   ValueId first = 0;
   std::uint32_t predicates = 0;    ///< of kCond
   std::uint32_t values = 0;        ///< of kCustomVjp and kWhileReverse

@@ -186,8 +186,9 @@ struct RegionPlan::Recordings {
   std::map<std::size_t, ReverseLoop::Recording> by_step;  // of a while_reverse
 };
 
-std::vector<ValueId> RegionPlan::read_by(const Step& step) const {
-  return step.run != nullptr ? step.run->inputs() : step.control->operands;
+std::span<const ValueId> RegionPlan::read_by(const Step& step) const {
+  if (step.run != nullptr) return step.run->inputs();
+  return step.control->operands;
 }
 
 // A value dies with the last step that reads it, so that its memory can be used again.
@@ -212,8 +213,7 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
   for (const Step& step : steps_) {
     operands.clear();
     const bool is_run = step.run != nullptr;
-    for (const ValueId id : is_run ? step.run->inputs() : step.control->operands)
-      operands.push_back(Array::view(values[id]));
+    for (const ValueId id : read_by(step)) operands.push_back(Array::view(values[id]));
     if (is_run) {
       std::vector<Array> results = (*step.run)(operands, state.mode());
       state.add_nodes(step.run->node_count(), step.work);

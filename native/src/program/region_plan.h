@@ -99,7 +99,7 @@ class RegionPlan {
   void add_run(std::size_t begin, std::size_t end);
   void add_control(const Instruction& instruction);
   void find_dead_values();
-  std::vector<ValueId> read_by(const Step& step) const;
+  std::span<const ValueId> read_by(const Step& step) const;
 
   std::shared_ptr<const Region> region_;
   std::vector<TensorType> types_;

@@ -232,8 +232,8 @@ class Reader {
     instruction.kind = kind_from_name(name);
     if (version_ < first_version(instruction.kind))
       throw FormatError(fmt::format("version {} of the format has no {}", version_, name));
-    instruction.outputs = read_types(member(entry, "outputs"));
-    if (entry.contains("operands")) instruction.operands = read_ids(entry["operands"]);
+    instruction.outputs = OutputTypes(read_types(member(entry, "outputs")));
+    if (entry.contains("operands")) instruction.operands = Operands(read_ids(entry["operands"]));
     if (entry.contains("regions")) {
       for (const json& region : list(entry["regions"]))
         instruction.regions.push_back(std::make_shared<const Region>(read_region(region)));

@@ -319,7 +319,7 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
       return infer_custom_vjp(instruction, operands);
     case InstructionKind::kRuntimeCall:
       require_regions(instruction, 0);
-      return instruction.outputs;
+      return {instruction.outputs.begin(), instruction.outputs.end()};
   }
   refuse(instruction, "is of no known kind");
 }

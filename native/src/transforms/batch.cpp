@@ -129,7 +129,7 @@ std::vector<Batched> map_loop(const Instruction& instruction, std::span<const Ba
     copy.regions[2] = region_of(
         types, [&](const Tensors& in) { return round(*instruction.regions[2], in, known); });
   }
-  copy.outputs = copy.regions.back()->output_types();
+  copy.outputs = program::OutputTypes(copy.regions.back()->output_types());
   const std::size_t first = is_reverse ? known : 0;
   return standing_for(emit(copy, all), {at(first), at(first + copy.outputs.size())});
 }
@@ -179,7 +179,7 @@ std::vector<Batched> map_pieces(const Instruction& instruction, std::span<const 
       return outputs;
     });
   }
-  copy.outputs = copy.regions.front()->output_types();
+  copy.outputs = program::OutputTypes(copy.regions.front()->output_types());
   return all_mapped(emit(copy, tensors));
 }
 

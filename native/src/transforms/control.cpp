@@ -20,7 +20,7 @@ Tensors emit_with(const Instruction& instruction, std::span<const Tensor> predic
                   std::span<const Tensor> inputs, std::vector<RegionPtr> regions) {
   Instruction copy = instruction;
   copy.regions = std::move(regions);
-  copy.outputs = copy.regions.front()->output_types();
+  copy.outputs = program::OutputTypes(copy.regions.front()->output_types());
   return emit(copy, joined(predicates, inputs));
 }
 

@@ -209,7 +209,7 @@ Tensors stop_gradient(const Tensors& tensors) {
   if (trace == nullptr || tensors.empty()) return tensors;
   program::Instruction mark;
   mark.kind = program::InstructionKind::kStopGradient;
-  mark.outputs = types_of(tensors);
+  mark.outputs = program::OutputTypes(types_of(tensors));
   return trace->record_instruction(mark, tensors);
 }
 
@@ -238,7 +238,7 @@ Tensors custom_vjp(const Tensors& inputs, const Tensors& results,
   mark.kind = program::InstructionKind::kCustomVjp;
   mark.values = static_cast<std::uint32_t>(results.size());
   mark.regions = {back.region};
-  mark.outputs = types_of(results);
+  mark.outputs = program::OutputTypes(types_of(results));
   return trace->record_instruction(mark,
                                    joined(joined(results, inputs), joined(known, back.captures)));
 }

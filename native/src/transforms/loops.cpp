@@ -120,7 +120,7 @@ Duals push_through_loop(const Instruction& instruction, std::span<const Tensor> 
   const bool is_reverse = instruction.kind == InstructionKind::kWhileReverse;
   Instruction copy = instruction;
   copy.values = static_cast<std::uint32_t>(last.size());
-  copy.outputs = types_of(is_reverse ? last : first);
+  copy.outputs = program::OutputTypes(types_of(is_reverse ? last : first));
   copy.regions[0] = region_of(types_of(there), [&](const Tensors& in) {
     return run_here(*instruction.regions[0],
                     joined(pairs.state.values(in),
@@ -176,7 +176,7 @@ Linears while_cotangents(const Application& call, std::span<const Linear> cotang
   reverse.values = static_cast<std::uint32_t>(carried.size());
   reverse.tape = TapeScope::current();
   reverse.regions = {silent(call.instruction.regions[0]), body, back};
-  reverse.outputs = types_of(carried);
+  reverse.outputs = program::OutputTypes(types_of(carried));
   all = spread(moving, emit(reverse, operands));
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (!wanted[i]) all[i].reset();
