@@ -88,8 +88,8 @@ ops::AttrValue decode_attr(ErlNifEnv* env, ops::AttrKind kind, Term term) {
   throw_unexpected(term, "an attribute that a term can hold");
 }
 
-// Ops whose graph takes long to build, that look at their operands' elements or compute with large
-// ones at once: not for a normal scheduler when large.
+// Whether the op looks at no more elements than a normal scheduler has time for: linear algebra at
+// those of its matrices, what quantizes at its words, and what indexes at the indices.
 bool is_quick(const ops::OpDef& op, const TensorList& operands) {
   constexpr std::int64_t kMostElements = 1 << 14;
   constexpr std::int64_t kMostMatrixElements = 1 << 8;
@@ -108,8 +108,11 @@ bool is_quick(const ops::OpDef& op, const TensorList& operands) {
     default:
       return true;
   }
-  for (const Tensor* tensor : operands.tensors()) {
-    if (tensor->size() > most) return false;
+  const bool reads_indices = op.group == ops::Group::kIndexing;
+  for (std::size_t i = 0; i < operands.tensors().size(); ++i) {
+    const Tensor& tensor = *operands.tensors()[i];
+    const bool is_read = !reads_indices || (i > 0 && is_integer(tensor.dtype()));
+    if (is_read && tensor.size() > most) return false;
   }
   return true;
 }
