@@ -24,6 +24,7 @@ class ElementwisePrimitive : public mlx::core::Primitive {
   bool is_equivalent(const mlx::core::Primitive& other) const override;
 
   const mlxnx::kernels::Program& program() const { return plan_->program(); }
+  const std::shared_ptr<const mlxnx::kernels::TilePlan>& plan() const { return plan_; }
 
  private:
   std::shared_ptr<const mlxnx::kernels::TilePlan> plan_;

@@ -155,6 +155,19 @@ defmodule Mlx.Backend.FunctionsTest do
     end
   end
 
+  test "a function that looks at no numbers is called once, whatever there is to fold" do
+    calls = :counters.new(1, [])
+
+    fun = fn x, acc ->
+      :counters.add(calls, 1, 1)
+      Nx.add(Nx.multiply(acc, 0.5), x)
+    end
+
+    ours = Nx.iota({3_000, 2}, type: :f32) |> Nx.reduce(1.0, [axes: [0]], fun)
+    assert Nx.to_flat_list(ours) == [11_992.0, 11_994.0]
+    assert :counters.get(calls, 1) <= 2
+  end
+
   test "large tensors take few calls" do
     test = self()
 

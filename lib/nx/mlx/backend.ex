@@ -132,6 +132,7 @@ defmodule Mlx.Backend do
 
   @impl true
   def reduce(out, tensor, accumulator, options, fun) do
+    options = Keyword.put(options, :type, out.type)
     call_with_function(out, :reduce, [tensor, accumulator, options, fun])
   end
 
@@ -140,7 +141,17 @@ defmodule Mlx.Backend do
     call_with_function(out, :window_reduce, [tensor, accumulator, window, options, fun])
   end
 
-  defp call_with_function(out, name, arguments) do
+  # A function that can be traced, which is one that looks at no numbers, becomes part of a program.
+  defp call_with_function(out, name, [tensor, accumulator | options]) do
+    call = fn tensor, accumulator -> apply(Nx, name, [tensor, accumulator | options]) end
+    device = device([tensor, accumulator])
+    chosen = if device, do: [device: device], else: []
+    Nx.Defn.jit_apply(call, [tensor, accumulator], [compiler: Mlx.Compiler] ++ chosen)
+  rescue
+    _ -> call_by_elements(out, name, [tensor, accumulator | options])
+  end
+
+  defp call_by_elements(out, name, arguments) do
     {operands, attributes} = Mlx.Op.call(name, arguments, out)
     fun = List.last(arguments)
     device = device(operands)

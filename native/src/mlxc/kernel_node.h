@@ -4,10 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
+#include "kernels/elementwise.h"
 #include "kernels/floats.h"
 #include "kernels/folds.h"
 #include "mlxc/array.h"
@@ -104,10 +107,19 @@ struct IndexTask {
   bool operator==(const IndexTask&) const = default;
 };
 
+/// Operands: elements of a fold, step by step, the initial accumulator, what the function captured
+/// (function_fold.h).
+struct FunctionFoldTask {
+  std::shared_ptr<const kernels::TilePlan> plan;
+  std::vector<int> inputs;  ///< of the plan, which operand each is; 1 for the accumulator
+  std::int64_t steps = 1;
+  bool operator==(const FunctionFoldTask&) const = default;
+};
+
 /// RopeForm is that of rotary positions. Operands: x, offsets of s32, frequencies where there is no
 /// base.
 using KernelTask = std::variant<PackedTask, AttentionTask, NormTask, SoftmaxTask, FoldTask,
-                                RopeForm, OrderTask, ConvolutionTask, IndexTask>;
+                                RopeForm, OrderTask, ConvolutionTask, IndexTask, FunctionFoldTask>;
 
 /// An operand or the result as memory.
 struct KernelMemory {
@@ -139,6 +151,7 @@ void run(const RopeForm& task, KernelOperands operands, const KernelMemory& resu
 void run(const OrderTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const ConvolutionTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const IndexTask& task, KernelOperands operands, const KernelMemory& result);
+void run(const FunctionFoldTask& task, KernelOperands operands, const KernelMemory& result);
 void run(const KernelTask& task, KernelOperands operands, const KernelMemory& result);
 
 /// Whether a kernel takes operands whose elements do not lie in rows; others get copies.

@@ -3,6 +3,7 @@
 #include "mlxc/convolution_kernel.h"
 #include "mlxc/elementwise.h"
 #include "mlxc/fold_kernels.h"
+#include "mlxc/function_fold.h"
 #include "mlxc/fusion.h"
 #include "mlxc/index_kernels.h"
 #include "mlxc/kernel_node.h"
@@ -22,6 +23,13 @@ Array elementwise_node(std::shared_ptr<const kernels::TilePlan>, std::span<const
   refuse();
 }
 std::vector<Array> fused(std::span<const Array>, std::span<const Array>) { refuse(); }
+std::optional<FoldFunction> fold_function(const Array&, const Array&, const Array&,
+                                          std::span<const Array>) {
+  return std::nullopt;
+}
+Array folded(const FoldFunction&, const Array&, const Array&, const Ints&, std::int64_t) {
+  refuse();
+}
 bool folds_by_kernels(const Array&) { return false; }
 Array folded(kernels::Fold, const Array&, const Ints&, bool) { return {}; }
 bool takes_scales(const PackedMatrices&) { return false; }

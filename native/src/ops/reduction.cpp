@@ -4,6 +4,9 @@
 #include <optional>
 #include <string>
 
+#include "mlxc/function_fold.h"
+#include "mlxc/host_kernels.h"
+#include "mlxc/kernel_node.h"
 #include "ops/axis_views.h"
 #include "ops/float_sum.h"
 #include "ops/fold.h"
@@ -262,6 +265,19 @@ Array reduced_axes_first(const Array& array, const Axes& axes, std::size_t rank)
   return order == all_axes(rank) ? array : mlxc::transpose_axes(array, order);
 }
 
+// The call's function on the CPU, where kernels of single elements compute it.
+std::optional<mlxc::FoldFunction> as_kernels(const Call& call, DType type) {
+  const Function& function = *call.attr<std::shared_ptr<const Function>>("fun");
+  if (!function.only_builds || !mlxc::builds_kernel_nodes()) return std::nullopt;
+  const mlxc::AtOnceScope at_once(false);
+  const mlxc::OnlyGraphsScope only_graphs(true);
+  const std::uint64_t zero = 0;
+  const Array element = mlxc::from_bytes(&zero, {}, mlxc::to_mlx(call.dtype(0)));
+  const Array accumulator = mlxc::from_bytes(&zero, {}, mlxc::to_mlx(type));
+  const Array result = apply_function(call, element, accumulator, type);
+  return mlxc::fold_function(result, element, accumulator, function.captures);
+}
+
 Array eval_reduce(const Call& call) {
   if (folds_nothing(call)) return operand(call, 0);
   const Axes axes = reduced_axes(call);
@@ -271,9 +287,13 @@ Array eval_reduce(const Call& call) {
   const std::int64_t steps = count_along(call.shape(0), axes);
   const std::int64_t size = element_count(kept);
   if (steps * size != 0) {
-    check_steps(call, steps);
     const Array elements = mlxc::reshape(reduced_axes_first(operand(call, 0), axes, call.rank(0)),
                                          Shape{steps * size});
+    if (const auto function = as_kernels(call, output.dtype)) {
+      const Array initial = operand_as(call, 1, output.dtype);
+      return mlxc::reshape(mlxc::folded(*function, elements, initial, kept, steps), output.shape);
+    }
+    check_steps(call, steps);
     const Axes strides = row_major_strides(kept);
     for (std::int64_t i = 0; i < steps; ++i) {
       const Array element =

@@ -17,9 +17,11 @@ namespace {
 
 using mlxc::Array;
 
-// Graphs of up to so many nodes are traced on the calling thread too, whose stack may be small:
-// MLX's recursion takes about 350 bytes for each node of a chain.
-constexpr std::uint64_t kMostNodesAnywhere = 128;
+// Graphs of up to so many nodes are traced on the calling thread too, for which that is not long;
+// chains are short there, since its stack may be small: MLX's recursion takes about 350 bytes for
+// each of their nodes.
+constexpr std::uint64_t kMostNodesAnywhere = 512;
+constexpr std::uint64_t kLongestChainAnywhere = 128;
 
 // Fusing compiles a kernel, which takes a second or, for a large one, several: not for what is
 // called a few times.
@@ -95,7 +97,8 @@ void Executable::Parts::check_inputs(std::span<const Tensor> inputs) const {
 
 bool Executable::Parts::may_run_on_any_thread() const {
   const StraightRun* only = plan.only_run();
-  return only != nullptr && only->node_count() != 0 && only->node_count() <= kMostNodesAnywhere;
+  return only != nullptr && only->node_count() != 0 && only->node_count() <= kMostNodesAnywhere &&
+         only->longest_chain() <= kLongestChainAnywhere;
 }
 
 bool Executable::Parts::is_quick() const {

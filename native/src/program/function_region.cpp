@@ -145,13 +145,13 @@ void check_function_region(std::string_view op, const Region& region) {
 
 std::shared_ptr<const ops::Function> as_function(const Region& region,
                                                  std::vector<Array> captures) {
+  const auto apply = [&region, captures](const Array& element, const Array& accumulator) {
+    std::vector<Array> inputs = {element, accumulator};
+    inputs.insert(inputs.end(), captures.begin(), captures.end());
+    return std::move(Evaluation(region).run(inputs).front());
+  };
   return std::make_shared<const ops::Function>(ops::Function{
-      "region",
-      [&region, captures = std::move(captures)](const Array& element, const Array& accumulator) {
-        std::vector<Array> inputs = {element, accumulator};
-        inputs.insert(inputs.end(), captures.begin(), captures.end());
-        return std::move(Evaluation(region).run(inputs).front());
-      }});
+      .name = "region", .apply = apply, .only_builds = true, .captures = std::move(captures)});
 }
 
 }  // namespace mlxnx::program

@@ -46,7 +46,7 @@ struct Costs {
   /// Returns: whether the instruction can be computed at once.
   bool add(const Instruction& instruction, std::span<const TensorType> types) {
     if (instruction.kind == InstructionKind::kConstant) return true;
-    if (!instruction.regions.empty()) return false;
+    if (!instruction.regions.empty() && instruction.op->name != "reduce") return false;
     if (instruction.op->group == ops::Group::kQuantization)
       return add_quantized(instruction, types);
     // What the host computes at once holds no more, in bytes.
@@ -72,6 +72,7 @@ struct Costs {
         return add(400 + 2 * elements, 300 + 2 * elements);
       case ops::Group::kIndexing:
       case ops::Group::kReduction:
+        if (!instruction.regions.empty()) return add_fold(elements);
         return add(800 + 4 * elements, 5'000 + elements);
       case ops::Group::kSort:
         return add(800 + 40 * elements, 5'000 + 40 * elements);
@@ -87,6 +88,11 @@ struct Costs {
     at_once += now;
     graph += later;
     return true;
+  }
+  // With a function, from which a kernel is made each time.
+  bool add_fold(double elements) {
+    if (!mlxc::has_kernels()) return false;
+    return add(15'000 + 50 * elements, 20'000 + 50 * elements);
   }
   // The same kernel serves both, and takes some ten weights in a nanosecond. The left operand has
   // to be small, or the packed matrix where there is none.
@@ -155,6 +161,8 @@ class RunBuilder {
     values_[id] = Value{std::move(array), known};
   }
   const Array& get(ValueId id) const { return values_[id].array; }
+  /// No chain of nodes that ends here is longer.
+  std::uint64_t chain(ValueId id) const { return values_[id].chain; }
 
   void add_number(const Instruction& instruction) {
     const Tensor& constant = *instruction.constant;
@@ -172,12 +180,17 @@ class RunBuilder {
       operands.push_back({&types_[id], &operand(id, instruction), value.known, nullptr});
     }
     const bool takes_long = is_long_for_one_element(instruction);
+    const std::uint64_t before = mlxc::thread_state.nodes;
     std::vector<Array> outputs = build(instruction, operands, targets);
+    std::uint64_t chain = 0;
+    for (const ValueId id : instruction.operands) chain = std::max(chain, values_[id].chain);
+    chain += mlxc::thread_state.nodes - before;
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       const void* known = known_scalar(instruction, outputs[i]);
       const ValueId id = instruction.first + static_cast<ValueId>(i);
       set(id, std::move(outputs[i]), known);
       values_[id].takes_long = takes_long;
+      values_[id].chain = chain;
     }
   }
 
@@ -187,6 +200,7 @@ class RunBuilder {
     const void* known = nullptr;
     bool takes_long = false;  // a single element that a kernel should not compute again
     Array apart = {};         // then: as what reads many elements takes it
+    std::uint64_t chain = 0;
   };
 
   // MLX fuses what computes a single element into every kernel that reads it.
@@ -201,7 +215,7 @@ class RunBuilder {
   bool is_long_for_one_element(const Instruction& instruction) const {
     if (!fuses_) return false;
     const auto is_single = [](const TensorType& type) { return element_count(type.shape) == 1; };
-    const std::vector<ValueId>& operands = instruction.operands;
+    const Operands& operands = instruction.operands;
     if (!is_single(instruction.outputs.front()) || operands.empty() ||
         !std::all_of(operands.begin(), operands.end(),
                      [&](ValueId id) { return is_single(types_[id]); }))
@@ -222,18 +236,16 @@ class RunBuilder {
   std::vector<Array> build(const Instruction& instruction, std::span<const ops::Operand> operands,
                            const ops::OutputTypes* targets) const {
     const ops::OpDef& op = *instruction.op;
-    if (targets != nullptr) {
-      return ops::build_towards(op, operands, instruction.attrs, *targets, instruction.outputs,
-                                at_once_);
+    ops::Attrs attrs = instruction.attrs;
+    if (!instruction.regions.empty()) {
+      std::vector<Array> captures;
+      for (std::size_t i = operands.size(); i < instruction.operands.size(); ++i)
+        captures.push_back(get(instruction.operands[i]));
+      attrs =
+          with_function(attrs, op, as_function(*instruction.regions.front(), std::move(captures)));
     }
-    if (instruction.regions.empty())
-      return ops::build_as(op, operands, instruction.attrs, instruction.outputs);
-    std::vector<Array> captures;
-    for (std::size_t i = operands.size(); i < instruction.operands.size(); ++i)
-      captures.push_back(get(instruction.operands[i]));
-    const ops::Attrs attrs = with_function(
-        instruction.attrs, op, as_function(*instruction.regions.front(), std::move(captures)));
-    return ops::build_as(op, operands, attrs, instruction.outputs);
+    if (targets == nullptr) return ops::build_as(op, operands, attrs, instruction.outputs);
+    return ops::build_towards(op, operands, attrs, *targets, instruction.outputs, at_once_);
   }
 
   static const void* known_scalar(const Instruction& instruction, const Array& output) {
@@ -258,7 +270,8 @@ std::vector<ops::OutputTypes> targets_of(std::span<const Instruction> instructio
       continue;
     }
     std::vector<ops::Operand> operands;
-    for (const ValueId id : instruction.operands) operands.push_back({&types[id]});
+    for (std::size_t i = 0; i < own_operands(instruction); ++i)
+      operands.push_back({&types[instruction.operands[i]]});
     targets.push_back(
         ops::targets(*instruction.op, operands, instruction.attrs, instruction.outputs));
   }
@@ -324,7 +337,12 @@ std::vector<Array> StraightRun::build(std::span<const Array> inputs, Building bu
   }
   std::vector<Array> results;
   results.reserve(outputs_.size());
-  for (const ValueId id : outputs_) results.emplace_back(std::as_const(builder.get(id)));
+  std::uint64_t chain = 0;
+  for (const ValueId id : outputs_) {
+    results.emplace_back(std::as_const(builder.get(id)));
+    chain = std::max(chain, builder.chain(id));
+  }
+  if (!at_once) longest_chain_.store(chain, std::memory_order_relaxed);
   return results;
 }
 

@@ -56,6 +56,9 @@ class StraightRun {
   /// Graph nodes that the last tracing built; 0 before the first.
   std::uint64_t node_count() const { return node_count_.load(std::memory_order_relaxed); }
 
+  /// Of these nodes, at most so many read one another in a row.
+  std::uint64_t longest_chain() const { return longest_chain_.load(std::memory_order_relaxed); }
+
  private:
   std::vector<mlxc::Array> run_fused(std::span<const mlxc::Array> inputs) const;
   std::vector<mlxc::Array> trace(std::span<const mlxc::Array> inputs, mlxc::CompileMode mode) const;
@@ -73,6 +76,7 @@ class StraightRun {
   // Cleared when a kernel turns out to be missing.
   mutable std::atomic<bool> pays_at_once_;
   mutable std::atomic<std::uint64_t> node_count_{0};
+  mutable std::atomic<std::uint64_t> longest_chain_{0};
   mutable std::atomic<std::uint32_t> runs_{0};  // of a long one, unfused
   mutable std::atomic<bool> kernels_are_made_{false};
   mutable std::atomic<bool> is_unfusable_{false};  // its kernels could not be made

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <map>
 #include <thread>
 
+#include "mlxc/kernel_node.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx {
@@ -135,6 +137,53 @@ TEST(Jit, TracesFunctionsOfReduce) {
     });
   });
   EXPECT_EQ(fold(tensor({1.0, 2.0, 3.0}), Tensor(10.0)).item<float>(), 60.0f);
+}
+
+// At once, by a kernel in a graph with positions for several threads, and step by step (not
+// traced).
+TEST(Jit, FoldsByKernelsAsStepByStep) {
+  struct Fold {
+    const char* name;
+    Reducer function;
+  };
+  const Tensor half(0.5);
+  const std::array<Fold, 5> folds = {{
+      {"horner", [](const Tensor& x, const Tensor& acc) { return acc * 0.75 + x; }},
+      {"captures", [&](const Tensor& x, const Tensor& acc) { return x * half - acc; }},
+      {"selects", [](const Tensor& x, const Tensor& acc) { return select(x > acc, x, acc); }},
+      {"last", [](const Tensor& x, const Tensor&) { return x; }},
+      {"constant", [](const Tensor&, const Tensor& acc) { return acc * 0.0 + 3.0; }},
+  }};
+  struct Layout {
+    Shape shape;
+    Axes axes;
+  };
+  const std::array<Layout, 4> layouts = {
+      {{{7}, {0}}, {{3, 5, 4}, {0, 2}}, {{3, 2500}, {0}}, {{1300, 5}, {1}}}};
+  for (const DType type : {DType::f32, DType::f64, DType::s32, DType::f16}) {
+    for (const Layout& layout : layouts) {
+      const Tensor x = remainder(iota(layout.shape, {.type = type}), 11);
+      for (const Fold& fold : folds) {
+        const ReduceOptions options{.axes = layout.axes};
+        const auto by = [&](const Tensor& x) {
+          return reduce(x, Tensor(1), fold.function, options);
+        };
+        SCOPED_TRACE(std::string(fold.name) + " " + to_string(x.type()));
+        const Tensor whole = jit(by)(x), stepwise = by(x);
+        ASSERT_EQ(whole.type(), stepwise.type());
+        EXPECT_EQ(as_type(whole, DType::f64).to_vector<double>(),
+                  as_type(stepwise, DType::f64).to_vector<double>());
+      }
+    }
+  }
+}
+
+TEST(Jit, FoldsMoreElementsThanAGraphHolds) {
+  if (!mlxc::builds_kernel_nodes()) GTEST_SKIP() << "there are no kernels of our own here";
+  auto sum_of = jit([](const Tensor& x) {
+    return reduce(x, Tensor(0.0), [](const Tensor& x, const Tensor& acc) { return acc + x; });
+  });
+  EXPECT_EQ(sum_of(broadcast(Tensor(1.0), {3'000'000})).item<float>(), 3e6f);
 }
 
 TEST(WhileLoop, RunsEagerlyAndTraced) {
