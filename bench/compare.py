@@ -1,5 +1,5 @@
 """Times our cases against Python MLX, numpy and, where it is installed, jax, in one run on the same inputs: those of
-`mlxnx bench`, or with --nx those of bench/nx.exs, whose peers are the former as well.
+`mlxnx bench`, or with --nx those of bench/nx.exs, whose peers are the former as well, and Nx's reference backend.
 
 For each case the systems take turns, a block of measurements each, so that a machine whose speed drifts slows all of them;
 every figure is the median of all its measurements. Prints a table and writes bench.json into the build folder.
@@ -84,8 +84,8 @@ class NativeCases:
 class NxCases:
     """The cases of bench/nx.exs, in one BEAM that is asked for a block at a time."""
 
-    def __init__(self, command):
-        self.command = [*command, str(PER_BLOCK), str(SECONDS)]
+    def __init__(self, command, *options):
+        self.command = [*command, str(PER_BLOCK), str(SECONDS), *options]
         self.beam = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                      env=own_environment())
 
@@ -406,7 +406,7 @@ def main():
     if not names:
         raise SystemExit(f"no case has {options.only!r} in its name; there are: {' '.join(listed)}")
     peers = {"python_mlx": PythonCases(python_mlx_cases(mx, np)), "numpy": PythonCases(numpy_cases(np)),
-             **({"cpp": native} if options.nx else jax_peer(np))}
+             **({"cpp": native, "reference": NxCases(options.nx, "reference")} if options.nx else jax_peer(np))}
     peers = {peer: cases for peer, cases in peers.items() if not set(names).isdisjoint(cases.names())}
 
     if core := os.environ.get("OPENBLAS_CORETYPE"):

@@ -6,6 +6,7 @@ from inputs import waves
 
 MILLION = (1000000,)
 ROWS = (4096, 1024)
+SQUARE = (3000, 3000)
 
 
 def of_both(m, of_waves):
@@ -23,6 +24,9 @@ def of_both(m, of_waves):
         "sum_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=0)),
         "sum_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.sum(axis=1)),
         "max_axis_0_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=0)),
+        "sum_axis_0_transposed_3000_f32": of_waves(SQUARE, lambda x: x.T.sum(axis=0)),
+        "sum_of_number_as_10000x10000_f32": of_waves((), lambda x: m.broadcast_to(x, (10000, 10000)).sum()),
+        "sum_axis_0_of_row_as_3000x3000_f32": of_waves((1, 3000), lambda x: m.broadcast_to(x, SQUARE).sum(axis=0)),
         "max_axis_1_4096x1024_f32": of_waves(ROWS, lambda x: x.max(axis=1)),
     }
 
@@ -47,10 +51,15 @@ def numpy_kernel_cases(np):
         y = x * np.float32(2)
         return lambda: x.T + y
 
+    def triangular():
+        a, b = np.tril(waves(np, 1000, 1000)) + 1000 * np.eye(1000, dtype=np.float32), waves(np, 1000, 1000)
+        return lambda: np.linalg.solve(a, b)
+
     return {
         **of_both(np, of_waves),
         "select_1m_f32": selection,
         "add_transposed_1024_f32": transposed,
+        "triangular_solve_1000_f32": triangular,
     }
 
 
@@ -108,6 +117,10 @@ def jax_kernel_cases(np, jax, jnp):
             return residual + jnp.where(uniform > 0.1, gelu / 0.9, gelu * 0)
         return compiled(run, x, jnp.abs(x), x)
 
+    def triangular():
+        a, b = waves(np, 1000, 1000) + 1000 * np.eye(1000, dtype=np.float32), waves(np, 1000, 1000)
+        return compiled(lambda a, b: jax.scipy.linalg.solve_triangular(a, b, lower=True), jnp.asarray(a), jnp.asarray(b))
+
     def normalized(x):
         return (x - x.mean(axis=-1, keepdims=True)) / jnp.sqrt(x.var(axis=-1, keepdims=True) + 1e-5)
 
@@ -117,6 +130,8 @@ def jax_kernel_cases(np, jax, jnp):
     return {
         **of_both(jnp, of_waves),
         "erf_1m_f32": of_waves(MILLION, jax.lax.erf),
+        "erf_inv_1m_f32": of_waves(MILLION, jax.lax.erf_inv, scale=0.999),
+        "triangular_solve_1000_f32": triangular,
         "sigmoid_1m_f32": of_waves(MILLION, jax.nn.sigmoid),
         "softmax_4096x1024_f32": of_waves(ROWS, jax.nn.softmax),
         "layer_norm_4096x1024_f32": of_waves(ROWS, normalized),

@@ -2,12 +2,17 @@
 # with the microseconds of each measurement, by the clock and of all CPUs; the line `list` asks for the names, and
 # `memory NAME CALLS` for the bytes that tensors and the process hold before and after so many calls.
 #
-# usage: mix run bench/nx.exs PER_BLOCK SECONDS
+# With a third argument `reference`, those of reference.exs alone, on Nx.BinaryBackend.
+#
+# usage: mix run bench/nx.exs PER_BLOCK SECONDS [reference]
 
 # Each block runs in a process of its own, and the other setting is for one process.
-Nx.global_default_backend(Mlx.Backend)
+Nx.global_default_backend(
+  if "reference" in System.argv(), do: Nx.BinaryBackend, else: Mlx.Backend
+)
 
 Code.require_file("nn.exs", __DIR__)
+Code.require_file("reference.exs", __DIR__)
 
 defmodule Bench.Functions do
   import Nx.Defn
@@ -68,7 +73,13 @@ defmodule Bench do
 
   # Case -> function that makes inputs and answers what is timed, with the number of ops in one call.
   def cases do
-    Map.merge(Bench.Networks.cases(&waves/1), %{
+    if "reference" in System.argv(), do: Bench.Reference.cases(), else: all_cases()
+  end
+
+  defp all_cases do
+    Bench.Networks.cases(&waves/1)
+    |> Map.merge(Bench.Reference.cases())
+    |> Map.merge(%{
       "build_add_f32_10" => fn -> pair(fn a, b -> Nx.add(a, b) end) end,
       "build_eval_add_f32_10" => fn -> pair(fn a, b -> Mlx.eval(Nx.add(a, b)) end) end,
       "add_then_to_binary_f32_10" => fn -> pair(fn a, b -> Nx.to_binary(Nx.add(a, b)) end) end,
@@ -199,7 +210,7 @@ defmodule Bench do
   end
 end
 
-[per_block, seconds] = System.argv()
+[per_block, seconds | _] = System.argv()
 per_block = String.to_integer(per_block)
 seconds = String.to_float(seconds)
 

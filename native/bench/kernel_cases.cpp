@@ -8,8 +8,10 @@
 #include "mlxnx/jit.h"
 #include "mlxnx/numbers.h"
 #include "mlxnx/operators.h"
+#include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
 #include "mlxnx/ops/indexing.h"
+#include "mlxnx/ops/linalg.h"
 #include "mlxnx/ops/reduction.h"
 #include "mlxnx/ops/shape.h"
 #include "mlxnx/tensor.h"
@@ -106,6 +108,12 @@ std::vector<Case> kernel_cases() {
       of_waves("tanh_1m_f32", kMillion, [](const Tensor& x) { return tanh(x); }),
       of_waves("erf_1m_f32", kMillion, [](const Tensor& x) { return erf(x); }),
       of_waves("sigmoid_1m_f32", kMillion, [](const Tensor& x) { return sigmoid(x); }),
+      {"erf_inv_1m_f32",
+       [] {
+         const Tensor x = waves(kMillion) * 0.999;
+         eval(x);
+         return Body([=] { eval(erf_inv(x)); });
+       }},
       of_waves("round_1m_f32", kMillion, [](const Tensor& x) { return round(x); }),
       of_waves("remainder_1m_f32", kMillion, [](const Tensor& x) { return remainder(x, 0.7); }),
       of_waves("as_s32_1m_f32", kMillion, to(DType::s32)),
@@ -123,6 +131,22 @@ std::vector<Case> kernel_cases() {
                [](const Tensor& x) { return reduce_max(x, {.axes = Axes{0}}); }),
       of_waves("max_axis_1_4096x1024_f32", kRows,
                [](const Tensor& x) { return reduce_max(x, {.axes = Axes{1}}); }),
+      of_waves("sum_axis_0_transposed_3000_f32", {3000, 3000},
+               [](const Tensor& x) { return sum(transpose(x), {.axes = Axes{0}}); }),
+      of_waves("sum_of_number_as_10000x10000_f32", {},
+               [](const Tensor& x) {
+                 return sum(broadcast(x, {10000, 10000}));
+               }),
+      of_waves("sum_axis_0_of_row_as_3000x3000_f32", {1, 3000},
+               [](const Tensor& x) {
+                 return sum(broadcast(x, {3000, 3000}), {.axes = Axes{0}});
+               }),
+      {"triangular_solve_1000_f32",
+       [] {
+         const Tensor a = waves({1000, 1000}) + eye({1000, 1000}) * 1000.0, b = waves({1000, 1000});
+         eval(a);
+         return Body([=] { eval(triangular_solve(a, b)); });
+       }},
       selection(),
       transposed_sum(),
       half_sum(),
