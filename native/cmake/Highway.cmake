@@ -4,7 +4,7 @@ include_guard(GLOBAL)
 
 option(MLXNX_HIGHWAY "Kernels in vectors of the CPU, which need Google Highway" ON)
 set(MLXNX_HAS_HIGHWAY FALSE)
-if(MLXNX_HIGHWAY)
+if(MLXNX_HIGHWAY AND NOT (MLXNX_PORTABLE AND APPLE)) # a library is named by its path there
   find_package(hwy 1.0.3 CONFIG QUIET)
   set(MLXNX_HAS_HIGHWAY ${hwy_FOUND})
 endif()

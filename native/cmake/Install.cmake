@@ -1,7 +1,7 @@
 # What `cmake --install` puts where, and the package that find_package(mlxnx) finds. The installed tree can be moved: an
 # MLX that came as a wheel is installed with it, in the wheel's own layout because libmlx looks for its libraries that way.
 # Components: runtime (the libraries), nif (only when asked for: it goes into the priv folder of the Elixir package, beside
-# the runtime), development, program.
+# the runtime), licenses (only when asked for: of all that the two hold), development, program.
 
 include_guard(GLOBAL)
 include(CMakePackageConfigHelpers)
@@ -33,6 +33,20 @@ if(MLXNX_OPENBLAS_DIR)
   list(APPEND run_path "${origin}/mlxnx/openblas")
 endif()
 
+if(MLXNX_PORTABLE)
+  foreach(library IN ITEMS fmt::fmt hwy::hwy)
+    if(TARGET ${library} AND NOT APPLE)
+      get_target_property(type ${library} TYPE)
+      if(type STREQUAL "SHARED_LIBRARY")
+        install(FILES $<TARGET_FILE:${library}> DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime
+                RENAME $<TARGET_SONAME_FILE_NAME:${library}>)
+        list(PREPEND run_path "${origin}")
+      endif()
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES run_path)
+endif()
+
 set_target_properties(mlxnx PROPERTIES INSTALL_RPATH "${run_path}" INSTALL_RPATH_USE_LINK_PATH "${keep_link_path}")
 install(
   TARGETS mlxnx EXPORT mlxnxTargets
@@ -47,6 +61,17 @@ if(TARGET mlxnx_cli)
   set_target_properties(
     mlxnx_cli PROPERTIES INSTALL_RPATH "${origin}/${to_lib}" INSTALL_RPATH_USE_LINK_PATH "${keep_link_path}")
   install(TARGETS mlxnx_cli RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT program)
+endif()
+
+install(DIRECTORY licenses/ DESTINATION licenses COMPONENT licenses EXCLUDE_FROM_ALL)
+install(FILES ../LICENSE DESTINATION licenses COMPONENT licenses EXCLUDE_FROM_ALL)
+if(MLXNX_MLX_SOURCE STREQUAL "wheel")
+  file(GLOB mlx_licenses "${wheel_dir}/mlx_*.dist-info/licenses")
+  install(DIRECTORY "${mlx_licenses}/" DESTINATION licenses/mlx COMPONENT licenses EXCLUDE_FROM_ALL)
+endif()
+if(MLXNX_OPENBLAS_DIR)
+  file(GLOB openblas_licenses "${MLXNX_OPENBLAS_DIR}/../../*.dist-info/licenses")
+  install(DIRECTORY "${openblas_licenses}/" DESTINATION licenses/openblas COMPONENT licenses EXCLUDE_FROM_ALL)
 endif()
 
 install(EXPORT mlxnxTargets NAMESPACE mlxnx:: DESTINATION "${package_dir}" COMPONENT development)

@@ -8,7 +8,9 @@ find_library(MLXNX_LIBZIP_LIBRARY zip DOC "libzip")
 mark_as_advanced(MLXNX_LIBZIP_INCLUDE_DIR MLXNX_LIBZIP_LIBRARY)
 
 set(MLXNX_LIBZIP FALSE)
-if(MLXNX_LIBZIP_INCLUDE_DIR AND MLXNX_LIBZIP_LIBRARY)
+if(MLXNX_PORTABLE) # it would bring an OpenSSL into the VM, which has its own
+  message(STATUS "libzip: .npz files are left out of a portable library")
+elseif(MLXNX_LIBZIP_INCLUDE_DIR AND MLXNX_LIBZIP_LIBRARY)
   set(MLXNX_LIBZIP TRUE)
   add_library(mlxnx_libzip INTERFACE)
   target_include_directories(mlxnx_libzip SYSTEM INTERFACE "${MLXNX_LIBZIP_INCLUDE_DIR}")

@@ -2,6 +2,7 @@
 #   MLXNX_MLX_ROOT     folder with include/mlx and lib
 #   MLXNX_MLX_SOURCE   installed | wheel
 #   MLXNX_MLX_FOUND_VERSION
+#   MLXNX_MLX_MACOS    the oldest macOS that the wheel runs on; empty elsewhere
 #
 # Order: MLX_ROOT (variable or environment), an installed MLX of a version we know, the official wheel.
 # The wheel's own CMake package is not used: the macOS one names libraries inside the builder's Xcode.
@@ -72,7 +73,10 @@ function(_mlxnx_mlx_wheel out_var)
     if(NOT CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL "arm64")
       message(FATAL_ERROR "MLX needs Apple silicon; this Mac is ${CMAKE_HOST_SYSTEM_PROCESSOR}")
     endif()
-    execute_process(COMMAND sw_vers -productVersion OUTPUT_VARIABLE macos OUTPUT_STRIP_TRAILING_WHITESPACE)
+    set(macos "${CMAKE_OSX_DEPLOYMENT_TARGET}")
+    if(NOT macos)
+      execute_process(COMMAND sw_vers -productVersion OUTPUT_VARIABLE macos OUTPUT_STRIP_TRAILING_WHITESPACE)
+    endif()
     if(macos VERSION_GREATER_EQUAL 26)
       set(tag 26)
     elseif(macos VERSION_GREATER_EQUAL 15)
@@ -82,6 +86,7 @@ function(_mlxnx_mlx_wheel out_var)
     else()
       message(FATAL_ERROR "MLX needs macOS 14 or newer; this is ${macos}")
     endif()
+    set(MLXNX_MLX_MACOS "${tag}" PARENT_SCOPE)
     set(package mlx-metal)
     set(options PLATFORM "macosx_${tag}_0_arm64")
   else()
@@ -92,6 +97,7 @@ function(_mlxnx_mlx_wheel out_var)
 endfunction()
 
 set(MLXNX_MLX_SOURCE installed)
+set(MLXNX_MLX_MACOS "")
 if(DEFINED MLX_ROOT)
   set(MLXNX_MLX_ROOT "${MLX_ROOT}")
 elseif(DEFINED ENV{MLX_ROOT})

@@ -2,7 +2,7 @@
 #
 #   mlxnx_pip_unpack(<out_var> <requirement> [PLATFORM <tag>] [WITH_DEPENDENCIES] [OPTIONAL])
 #
-# Sets <out_var> to the folder (<MLXNX_DEPS_DIR>/<requirement>), or to "" when OPTIONAL and not to be had.
+# Sets <out_var> to the folder (<MLXNX_DEPS_DIR>/<requirement>, of a platform with its tag), or to "" when OPTIONAL and not to be had.
 # A folder that is there is complete: pip writes to a folder beside it, which is then renamed.
 
 include_guard(GLOBAL)
@@ -33,6 +33,9 @@ endfunction()
 function(mlxnx_pip_unpack out_var requirement)
   cmake_parse_arguments(PARSE_ARGV 2 arg "WITH_DEPENDENCIES;OPTIONAL" "PLATFORM" "")
   string(REPLACE "==" "-" folder "${requirement}")
+  if(arg_PLATFORM)
+    string(APPEND folder "-${arg_PLATFORM}")
+  endif()
   set(target "${MLXNX_DEPS_DIR}/${folder}")
   if(IS_DIRECTORY "${target}")
     set(${out_var} "${target}" PARENT_SCOPE)

@@ -11,6 +11,15 @@ set(MLXNX_CARGO_NEEDED 1.87)
 set(text_dir "${PROJECT_SOURCE_DIR}/text")
 cmake_path(GET MLXNX_DEPS_DIR PARENT_PATH text_build_dir)
 string(APPEND text_build_dir "/text")
+set(text_flags "")
+if(MLXNX_PORTABLE) # what panics say of where they are names no folder of this machine
+  string(APPEND text_build_dir "-portable")
+  set(cargo_home "$ENV{CARGO_HOME}")
+  if(NOT cargo_home)
+    set(cargo_home "$ENV{HOME}/.cargo")
+  endif()
+  set(text_flags "RUSTFLAGS=--remap-path-prefix=${cargo_home}=cargo --remap-path-prefix=${text_dir}=text")
+endif()
 set(text_library "${text_build_dir}/release/${CMAKE_STATIC_LIBRARY_PREFIX}mlxnx_text${CMAKE_STATIC_LIBRARY_SUFFIX}")
 
 # Sets `result` to what is missing; to nothing where the library can be built.
@@ -58,13 +67,13 @@ if(MLXNX_HAS_TEXT)
   add_custom_command(
     OUTPUT "${text_library}"
     COMMAND
-      "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${text_build_dir}" "${MLXNX_CARGO}" build --quiet --release --locked
+      "${CMAKE_COMMAND}" -E env "CARGO_TARGET_DIR=${text_build_dir}" ${text_flags} "${MLXNX_CARGO}" build --quiet --release --locked
       --offline --manifest-path "${text_dir}/Cargo.toml"
     # Cargo leaves a library that is up to date as old as it is.
     COMMAND "${CMAKE_COMMAND}" -E touch "${text_library}"
     DEPENDS ${text_sources} "${text_dir}/Cargo.toml" "${text_dir}/Cargo.lock"
     COMMENT "Building the text library with cargo"
-    USES_TERMINAL VERBATIM)
+    VERBATIM)
   add_custom_target(mlxnx_text DEPENDS "${text_library}")
 endif()
 
