@@ -1,3 +1,9 @@
 [
-  inputs: ["{mix,.formatter}.exs", "{lib,test,bench}/**/*.{ex,exs}", "tools/mix/*.exs"]
+  inputs: [
+    "{mix,.formatter}.exs",
+    "{lib,test,bench}/**/*.{ex,exs}",
+    "tools/*.exs",
+    "tools/mix/*.exs",
+    "checksums.exs"
+  ]
 ]

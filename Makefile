@@ -45,6 +45,9 @@ NEED_AXON = $(MIX_AXON) run --no-start -e 'Code.ensure_loaded?(Axon) || \
 NIF_BUILD := $(if $(wildcard $(BUILD)/build.ninja),$(BUILD),$(BUILD)/nif)
 NIF_ONLY := $(foreach part,CLI TESTS BENCH EXAMPLES,-DMLXNX_BUILD_$(part)=OFF) -DMLXNX_WERROR=OFF
 PRIV ?= priv
+# The oldest macOS that an archive is for: 14, 15 or 26.
+MACOS ?= $(shell sw_vers -productVersion 2>/dev/null | cut -d . -f 1)
+DIST := $(BUILD)/dist$(if $(MACOS),-macos$(MACOS))
 
 export PIP_ROOT_USER_ACTION := ignore
 
@@ -57,7 +60,7 @@ endef
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build nif test $(TEST_STEPS) fuzz test-nx test-axon record-programs train-digits train-characters chat generate bench format lint \
+.PHONY: help run build nif dist checksums test $(TEST_STEPS) fuzz test-nx test-axon record-programs train-digits train-characters chat generate bench format lint \
   docs clean
 
 help: ## list the targets
@@ -82,7 +85,27 @@ $(BUILD)/nif/build.ninja:
 nif: $(NIF_BUILD)/build.ninja ## build the NIF and put it, with the libraries that it needs, into PRIV
 	@grep -q mlxnx_nif $(NIF_BUILD)/build.ninja || cmake $(CMAKE_FLAGS) $(NIF_BUILD) > $(NIF_BUILD)/configure.log
 	@cmake --build $(NIF_BUILD) -j $(JOBS) --target mlxnx_nif
-	@for part in runtime nif; do cmake --install $(NIF_BUILD) --component $$part --prefix "$(PRIV)" > $(NIF_BUILD)/install.log || exit 1; done
+	@tools/put_priv.sh $(NIF_BUILD) "$(PRIV)"
+
+$(DIST)/build.ninja: $(SETUP)
+	@$(HAVE_ELIXIR)
+	@echo "== configuring a library for other machines"
+	$(call configure,release,$(DIST),$(NIF_ONLY) -DMLXNX_PORTABLE=ON -DMLXNX_TEXT=ON "-DMLXNX_DEPS_DIR=$(BUILD_PATH)/deps" \
+	  $(if $(MACOS),-DCMAKE_OSX_DEPLOYMENT_TARGET=$(MACOS).0))
+
+dist: $(DIST)/build.ninja ## make an archive of the native library for machines like this one: RELEASE.md
+	@$(HAVE_ELIXIR)
+	@cmake --build $(DIST) -j $(JOBS) --target mlxnx_nif
+	@rm -rf $(DIST)/priv
+	@for part in runtime nif licenses; do \
+	  cmake --install $(DIST) --strip --component $$part --prefix $(DIST)/priv > $(DIST)/install.log || exit 1; \
+	done
+	@PATH="$$PATH:$$HOME/.cargo/bin" tools/crate_licenses.py native/text/Cargo.toml $(DIST)/priv/licenses/crates
+	@elixir tools/dist.exs archive $(DIST)
+
+checksums: ## list the checksums of ARCHIVES, and of no others than this version's
+	@$(HAVE_ELIXIR)
+	@elixir tools/dist.exs checksums $(ARCHIVES)
 
 run: $(CONFIGURED) ## build and run the quick start
 	@cmake --build $(BUILD) -j $(JOBS) --target quick_start

@@ -109,9 +109,10 @@ defmodule Mlx.MixProject do
       links: %{"GitHub" => @source_url},
       files: ~w(
         lib mix.exs .formatter.exs README.md CHANGELOG.md LICENSE Makefile
-        tools/setup.sh tools/mix/compile_native.exs
+        checksums.exs tools/setup.sh tools/setup_elixir.sh tools/put_priv.sh tools/crate_licenses.py tools/dist.exs
+        tools/mix/compile_native.exs tools/mix/prebuilt.exs tools/mix/archive.exs
         native/CMakeLists.txt native/CMakePresets.json native/cmake native/include native/src native/nif native/text
-        native/bundled_mlxc native/mlx_hooks guides
+        native/bundled_mlxc native/mlx_hooks native/licenses guides
       )
     ]
   end

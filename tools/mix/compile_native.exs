@@ -1,16 +1,75 @@
 defmodule Mix.Tasks.Compile.Mlxnx do
   @moduledoc """
-  Builds the native library with `make nif`, which puts it into the application's `priv` folder.
+  Puts the native library into the application's `priv` folder: built with `make nif`, or out of an archive where
+  `MLXNX_PREBUILT` names one, a folder that has it, or a URL below which it is.
 
-  The build folder is `build/` in the package's own folder, or what `MLXNX_BUILD` names. `CMAKE_FLAGS` is passed on.
+  The build folder is `build/` in the package's own folder, or what `MLXNX_BUILD` names. `CMAKE_FLAGS` is passed on; of an
+  archive it says only whether it is one for CUDA (`-DMLXNX_CUDA=12`).
   """
 
   use Mix.Task.Compiler
 
   @recursive true
 
+  @interrupted 130
+  @farewell "elixir_mlx: interrupted; what was built is kept, and `mix compile` goes on from there"
+
+  # The VM's children are no part of the terminal's group, and outlive it: the end of standard input tells that it is gone.
+  @guard """
+  exec 3<&0 4>&2 2>/dev/null
+  farewell=$1
+  shift
+  trap 'exit #{@interrupted}' INT TERM HUP
+  "$@" </dev/null 3<&- 4>&- 2>&1 & make=$!
+  (
+    cat <&3 >/dev/null
+    trap '' INT TERM HUP
+    kill -TERM 0
+    echo "$farewell" >&4
+  ) >/dev/null & guard=$!
+  wait $make
+  status=$?
+  kill -KILL $guard
+  exit $status
+  """
+
   @impl true
   def run(_args) do
+    priv = Path.join(Mix.Project.app_path(), "priv")
+
+    case System.get_env("MLXNX_PREBUILT", "") do
+      "" -> alone(fn -> build(priv) end)
+      source -> alone(fn -> take(source, priv) end)
+    end
+  end
+
+  # A relative path is seen from where Mix was started: a dependency is compiled in its own folder.
+  defp take(source, priv) do
+    # Mix leaves what a project does not name out of the code path.
+    for application <- [:crypto, :inets, :ssl], do: Mix.ensure_application!(application)
+    Code.ensure_loaded?(Mlx.Prebuilt) || Code.require_file("prebuilt.exs", __DIR__)
+
+    if System.get_env("MLX_ROOT", "") != "",
+      do:
+        Mix.shell().info("elixir_mlx: MLX_ROOT means nothing to a library that is not built here")
+
+    source =
+      if source =~ "://",
+        do: source,
+        else: Path.expand(source, System.get_env("PWD", File.cwd!()))
+
+    # Called by name: it is there only now.
+    status =
+      apply(Mlx.Prebuilt, :install, [
+        source,
+        priv,
+        [version: Mix.Project.config()[:version], checksums: apply(Mlx.Prebuilt, :checksums, [])]
+      ])
+
+    {status, []}
+  end
+
+  defp build(priv) do
     make = System.find_executable("gmake") || System.find_executable("make")
 
     make ||
@@ -20,18 +79,20 @@ defmodule Mix.Tasks.Compile.Mlxnx do
       "--no-print-directory",
       "nif",
       "BUILD=#{System.get_env("MLXNX_BUILD", "build")}",
-      "PRIV=#{Path.join(Mix.Project.app_path(), "priv")}"
+      "PRIV=#{priv}"
     ]
 
-    case alone(fn -> make |> start(arguments) |> follow(%{lines: [], part: "", tenths: 0}) end) do
+    case make |> start(arguments) |> follow(%{lines: [], part: "", tenths: 0}) do
       {0, _lines} -> {:ok, []}
+      {@interrupted, _lines} -> Mix.raise(@farewell)
       {status, lines} -> Mix.raise("make nif ended with #{status}:\n" <> Enum.join(lines, "\n"))
     end
   end
 
   @impl true
   def clean do
-    File.rm_rf!(Path.join(Mix.Project.app_path(), "priv"))
+    priv = Path.join(Mix.Project.app_path(), "priv")
+    for folder <- [priv, priv <> ".partial", priv <> ".old"], do: File.rm_rf!(folder)
     :ok
   end
 
@@ -45,8 +106,14 @@ defmodule Mix.Tasks.Compile.Mlxnx do
   end
 
   defp start(make, arguments) do
-    options = [:binary, :exit_status, :stderr_to_stdout, line: 4096, args: arguments]
-    Port.open({:spawn_executable, make}, options)
+    options = [
+      :binary,
+      :exit_status,
+      line: 4096,
+      args: ["-c", @guard, "guard", @farewell, make | arguments]
+    ]
+
+    Port.open({:spawn_executable, System.find_executable("sh")}, options)
   end
 
   # A line per tenth of the build. Everything else is told only if make fails.
