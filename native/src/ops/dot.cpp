@@ -1,8 +1,11 @@
 // The generalised dot product, Nx.dot/6: batch axes first, then what is left of each operand.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <climits>
 #include <string>
 
+#include "mlxc/memory_of_arrays.h"
 #include "ops/matmul.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
@@ -162,6 +165,41 @@ Array zeros(const Shape& shape, DType type) {
   return mlxc::full(shape, mlxc::scalar(std::int64_t{0}, type), type);
 }
 
+// A matrix `[…1, contracted, free]` with as many axes as are asked for. One that is there, as
+// weights are, takes no node.
+Array as_batch_of_one(const Call& call, std::size_t i, std::int64_t contracted, std::size_t rank) {
+  Array matrix = operand(call, i);
+  Shape shape(rank - 2, 1);
+  for (const std::int64_t axis : {contracted, 1 - contracted})
+    shape.push_back(call.shape(i)[static_cast<std::size_t>(axis)]);
+  const auto* const ready = call.operands[i].ready;
+  if (matrix.block() == nullptr && ready != nullptr && ready->load(std::memory_order_acquire)) {
+    const auto own = mlxc::strides_of(matrix);
+    const auto fits = [](std::int64_t stride) { return stride >= 0 && stride <= INT_MAX; };
+    if (std::ranges::all_of(own, fits)) {
+      Axes strides(rank - 2, 0);
+      for (const std::int64_t axis : {contracted, 1 - contracted})
+        strides.push_back(own[static_cast<std::size_t>(axis)]);
+      const mlxc::Ints dims(shape), steps(strides);
+      return mlxc::part_of(matrix, 0, {dims.data(), dims.size()}, {steps.data(), steps.size()});
+    }
+  }
+  if (contracted == 1) matrix = mlxc::transpose_axes(matrix, Axes{1, 0});
+  return rank == 2 ? matrix : mlxc::reshape(matrix, shape);
+}
+
+// Whether the left operand is one matrix, whatever its axes, whose last axis meets a matrix of the
+// same type. MLX's GPUs multiply these as they are, where the general way lays axes together before
+// and apart afterwards, a node each.
+bool is_one_matrix_by_another(const Call& call, const Side& left, const Side& right, DType type) {
+  const std::size_t rank = left.shape.size();
+  if (on_cpu() || is_integer(type) || call.dtype(0) != type || call.dtype(1) != type) return false;
+  if (!left.batch.empty() || left.contract.size() != 1 || rank < 2 || right.shape.size() != 2)
+    return false;
+  return left.contract[0] == static_cast<std::int64_t>(rank) - 1 &&
+         std::all_of(left.shape.begin(), left.shape.end() - 2, [](auto dim) { return dim == 1; });
+}
+
 Array eval_dot(const Call& call) {
   const DType type = types::merged(call);
   const Shape& shape = call.output().shape;
@@ -169,6 +207,10 @@ Array eval_dot(const Call& call) {
   Side right = right_side(call);
   if (left.contract.empty()) return outer_product(call, left, right, type);
   if (element_count(left.shape) == 0 || element_count(right.shape) == 0) return zeros(shape, type);
+  if (is_one_matrix_by_another(call, left, right, type)) {
+    return mlxc::matmul(operand(call, 0),
+                        as_batch_of_one(call, 1, right.contract[0], left.shape.size()));
+  }
   sort_contractions(left, right);
   const Array product = matmul(as_matrices(operand(call, 0), left, true),
                                as_matrices(operand(call, 1), right, false), type);

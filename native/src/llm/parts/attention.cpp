@@ -117,14 +117,17 @@ Tensor attend_to(const Attended& given, const Tensor& queries, const Step& step,
                                              .sinks = options.sinks});
 }
 
+// Of a single token no number changes its place.
 Tensor to_heads(const Tensor& x, std::int64_t heads) {
   const Shape& shape = x.shape();
+  if (shape[1] == 1) return reshape(x, {shape[0], heads, 1, shape[2] / heads});
   return transpose(reshape(x, {shape[0], shape[1], heads, shape[2] / heads}),
                    {.axes = Axes{0, 2, 1, 3}});
 }
 
 Tensor from_heads(const Tensor& x) {
   const Shape& shape = x.shape();
+  if (shape[2] == 1) return reshape(x, {shape[0], 1, shape[1] * shape[3]});
   return reshape(transpose(x, {.axes = Axes{0, 2, 1, 3}}),
                  {shape[0], shape[2], shape[1] * shape[3]});
 }
