@@ -117,10 +117,14 @@ Array product(const Call& call) {
   return mlxc::where(finite, result, complex_nan());
 }
 
+bool is_better_wide(const Call& call) {
+  return on_cpu() && is_half(call.dtype(0)) && element_count(call.shape(0)) >= kManyElements;
+}
+
 template <const Fold& how>
 Array extreme(const Call& call) {
-  const bool widen = is_half(call.dtype(0)) && element_count(call.shape(0)) >= kManyElements;
-  return reduce_with(call, widen ? operand_as(call, 0, DType::f32) : operand(call, 0), how, 0);
+  return reduce_with(
+      call, is_better_wide(call) ? operand_as(call, 0, DType::f32) : operand(call, 0), how, 0);
 }
 
 // MLX 0.31 reduces floats by their bits, where -0.0 would count as true: a mask first.
@@ -164,7 +168,8 @@ Array position_in_run(const Array& array, const Shape& shape, std::int64_t axis,
 constexpr std::int64_t kBlock = 512;
 
 // First the block that holds the extreme, then the place in it: one fast pass over the elements,
-// where the search for NaN would need three slow ones.
+// where the search for NaN would need three slow ones. On a GPU these are few, and its time is that
+// of starting kernels.
 Array position_in_blocks(const Array& array, const Shape& shape, std::int64_t axis,
                          const Position& how) {
   const auto at = static_cast<std::size_t>(axis);
@@ -187,7 +192,8 @@ Array position_in_blocks(const Array& array, const Shape& shape, std::int64_t ax
 Array position(const Array& array, const Shape& shape, std::int64_t axis, const Position& how) {
   const auto at = static_cast<std::size_t>(axis);
   const std::int64_t rest = shape[at] % kBlock;
-  if (!how.floats || shape[at] < 4 * kBlock) return position_in_run(array, shape, axis, how);
+  if (!how.floats || shape[at] < 4 * kBlock || !on_cpu())
+    return position_in_run(array, shape, axis, how);
   if (rest == 0) return position_in_blocks(array, shape, axis, how);
   // Repeating the last element fills the last block without a new extreme.
   const Array last = slice_axis(array, shape, axis, shape[at] - 1, 1);
@@ -224,8 +230,7 @@ OutputTypes infer_position(const Call& call) {
 template <Array (*find)(const Array&, int, bool), const Fold& best>
 Array position_of(const Call& call) {
   if (element_count(call.output().shape) == 0) return filled(call, 0);
-  const bool widen = is_half(call.dtype(0)) && element_count(call.shape(0)) >= kManyElements;
-  Array array = widen ? operand_as(call, 0, DType::f32) : operand(call, 0);
+  Array array = is_better_wide(call) ? operand_as(call, 0, DType::f32) : operand(call, 0);
   Shape shape = call.shape(0);
   const auto axis = searched_axis(call);
   if (!axis && shape.size() != 1) {
