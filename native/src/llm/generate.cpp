@@ -15,6 +15,7 @@
 #include "mlxnx/device.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
+#include "tensor/on_engine.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -53,7 +54,7 @@ std::size_t feed_part(const Model& model, std::span<const std::uint32_t> ids,
                       const GenerateOptions& options, Cache& cache) {
   const auto step = static_cast<std::size_t>(options.prefill_step_size);
   const auto some = ids.first(std::min(step, ids.size()));
-  model.forward(row_of(some), cache);
+  model.hidden(row_of(some), cache);  // nobody asks for logits
   quantize_cache(cache, options);
   cache.evaluate();
   return some.size();
@@ -183,7 +184,8 @@ struct TokenGenerator::State {
       logits = process_logits(logits, history(), options.processors);
     if (matcher) logits = mask_logits(logits, std::array{matcher->mask()});
     const Tensor chances = llm::logprobs(logits);
-    return {sample(chances, options.sampler, next_key()), squeeze(chances, {.axes = Axes{0}})};
+    const Tensor draw = options.sampler.temp == 0 ? key : next_key();  // the best is not drawn
+    return {sample(chances, options.sampler, draw), squeeze(chances, {.axes = Axes{0}})};
   }
 
   /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far
@@ -200,12 +202,12 @@ struct TokenGenerator::State {
   std::optional<GeneratedToken> next_plain() {
     if (!pending) {
       pending = step(row_of(std::span(tokens).subspan(fed, 1)), nullptr);
+      if (is_ahead) async_eval({pending->id, pending->logprobs});
       ++fed;
     }
     Choice current = std::move(*pending);
     pending.reset();
     if (is_ahead && (options.max_tokens < 0 || count + 1 < options.max_tokens)) {
-      async_eval({current.id, current.logprobs});
       pending = step(reshape(current.id, {1, 1}), &current.id);
       async_eval({pending->id, pending->logprobs});
       ++fed;
@@ -283,7 +285,13 @@ struct TokenGenerator::State {
     }
     std::optional<GeneratedToken> token;
     if (drafts == nullptr) {
-      token = next_plain();
+      // The thread that evaluates a graph builds it, too: when two hand nodes over, both are
+      // slower.
+      if (is_ahead) {
+        tensors::run_on_engine([&] { token = next_plain(); });
+      } else {
+        token = next_plain();
+      }
       if (!forced.empty()) {
         token->id = forced.front();
         forced.pop_front();

@@ -8,6 +8,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "tensor/node.h"
+#include "tensor/on_engine.h"
 
 namespace mlxnx {
 namespace tensors {
@@ -105,7 +106,7 @@ void schedule(std::vector<std::shared_ptr<Node>> nodes) {
   }
   mlxc::Engine& engine = nodes.front()->engine();
   // An evaluation that fails here fails again, with its message, where the result is read.
-  engine.post([&engine, nodes = std::move(nodes)] {
+  auto start = [&engine, nodes = std::move(nodes)] {
     Nodes pending;
     for (const auto& node : nodes) {
       if (!node->ready.load(std::memory_order_acquire)) pending.push_back(node.get());
@@ -115,13 +116,27 @@ void schedule(std::vector<std::shared_ptr<Node>> nodes) {
     const mlxc::ArrayVector arrays = arrays_of(pending);
     engine.set_backlog(true);
     mlxc::async_eval(arrays);
-  });
+  };
+  if (!engine.inside()) return engine.post(std::move(start));
+  // Who has the turn needs not wait for another.
+  try {
+    start();
+  } catch (const BackendError&) {
+  }
 }
 }  // namespace
 
+void run_on_engine(const std::function<void()>& job) {
+  mlxc::Engine::current().run([&job, device = default_device()] {
+    const DeviceScope scope(device);
+    job();
+  });
+}
+
 Tensor wrap(mlxc::Array array, TensorType type, Weight weight) {
   auto node = std::make_shared<Node>(std::move(array), std::move(type), weight);
-  if (weight.depth >= kMaxDepth) [[unlikely]]
+  // Within a job its end is near, or an evaluation.
+  if (weight.depth >= kMaxDepth && !node->engine().inside()) [[unlikely]]
     schedule({node});
   return Tensor(std::move(node));
 }
