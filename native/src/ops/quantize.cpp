@@ -11,6 +11,7 @@
 #include "mlxc/packed_kernels.h"
 #include "ops/composed.h"
 #include "ops/index_values.h"
+#include "ops/matrix.h"
 #include "ops/operands.h"
 #include "ops/quantization.h"
 #include "ops/registry.h"
@@ -318,8 +319,15 @@ Array eval_gather_dot(const Call& call) {
   const DType type = merge(call.dtype(0), call.dtype(1));
   if (!is_float(type) || type == DType::f64) return build_composed(call);
   const DType inner = inner_type(type);
-  return mlxc::gather_mm(operand_as(call, 0, inner), operand_as(call, 1, inner),
-                         chooser.lhs_or_none(), chooser.rhs, call.attr<bool>("sorted_indices"));
+  Array rows = operand_as(call, 0, inner), matrices = operand_as(call, 1, inner);
+  const bool sorted = call.attr<bool>("sorted_indices");
+  if (sorted && !on_cpu()) {
+    // MLX's CUDA (0.32.4) then goes from one matrix to the next by their size, whatever lies
+    // between them. Layers give transposes of packed ones, which are not copied.
+    rows = mlxc::contiguous(rows);
+    matrices = transpose_matrix(mlxc::contiguous(transpose_matrix(matrices)));
+  }
+  return mlxc::gather_mm(rows, matrices, chooser.lhs_or_none(), chooser.rhs, sorted);
 }
 
 Array eval_gather_quantized_dot(const Call& call) {

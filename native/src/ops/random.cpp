@@ -19,7 +19,9 @@ OutputTypes infer_random_bits(const Call& call) {
 
 mlxc::Array eval_random_bits(const Call& call) {
   const std::size_t width = size_bytes(call.attr<DType>("type"));
-  return mlxc::random_bits(operand(call, 0), call.output().shape, static_cast<int>(width));
+  // MLX's CUDA (0.32.4) reads outside of a key that lies backwards.
+  const mlxc::Array key = on_cpu() ? operand(call, 0) : mlxc::contiguous(operand(call, 0));
+  return mlxc::random_bits(key, call.output().shape, static_cast<int>(width));
 }
 
 const std::array kRandomBitsAttrs = {

@@ -252,6 +252,18 @@ TEST(GatherDot, TakesMatricesByNumber) {
               ElementsAre(18, 35, 22, 43, 6, 7, 26, 31));
 }
 
+TEST(GatherDot, TakesMatricesThatHaveOthersBetweenThem) {
+  const Tensor both = numbers({3, 6, 4}), rows = numbers({5, 1, 4});
+  const Tensor order = tensor({0, 0, 1, 2, 2});
+  for (const std::int64_t half : {0, 1}) {
+    const Tensor own = slice_along_axis(both, 3 * half, 3, {.axis = 1});
+    const Tensor turned = transpose(own, {.axes = Axes{0, 2, 1}});
+    const Tensor wanted = gather_dot(rows, turned + 0, {.rhs_indices = order});
+    expect_near(gather_dot(rows, turned, {.rhs_indices = order, .sorted_indices = true}), wanted,
+                tolerance_of(DType::f32));
+  }
+}
+
 TEST(GatherDot, RefusesNumbersOutsideWhereItKnowsThem) {
   const Tensor a = numbers({2, 5, 4});
   for (const int outside : {3, -1}) {
