@@ -369,6 +369,11 @@ Array pad(const Array& a, const Ints& axes, const Ints& low, const Ints& high, c
   return out;
 }
 
+// A graph takes microseconds for each operand, so that many small ones are put together here,
+// though what they make is large.
+constexpr std::size_t kMostBytesOfMany = std::size_t{1} << 20;
+constexpr std::size_t kFewBytes = 256;  // of an operand
+
 Array concatenate(std::span<const Array> arrays, int axis) {
   if (arrays.empty()) return {};
   const Source first(arrays[0]);
@@ -382,20 +387,26 @@ Array concatenate(std::span<const Array> arrays, int axis) {
     for (std::size_t i = 0; i < shape.size(); ++i) {
       if (i != at && part.shape[i] != shape[i]) return {};
     }
-    if (static_cast<std::size_t>(shape[at] + part.shape[at]) > HostBlock::kMostBytes) return {};
+    if (static_cast<std::size_t>(shape[at] + part.shape[at]) > kMostBytesOfMany) return {};
     shape[at] += part.shape[at];
   }
   Array out = result(shape, first.type);
-  if (out.empty()) return out;
+  std::vector<std::uint64_t> elements;
+  if (out.empty()) {
+    std::size_t bytes = mlx_dtype_size(first.type);
+    for (const int dim : std::span<const int>(shape)) bytes *= static_cast<std::size_t>(dim);
+    if (bytes > std::min(kMostBytesOfMany, kFewBytes * arrays.size())) return {};
+    elements.resize((bytes + 7) / 8);
+  }
   const Dims strides = row_major(shape);
-  std::byte* to = out.host_data();
+  std::byte* to = out.empty() ? reinterpret_cast<std::byte*>(elements.data()) : out.host_data();
   for (const Array& array : arrays) {
     const Source part(array);
     copy_strided(part.type, part.shape, part.data, row_major(part.shape), to, strides);
     to += static_cast<std::size_t>(part.shape[at]) * static_cast<std::size_t>(strides[at]) *
           mlx_dtype_size(part.type);
   }
-  return out;
+  return out.empty() ? from_bytes(elements.data(), shape, first.type) : out;
 }
 
 Array stack(std::span<const Array> arrays, int axis) {

@@ -7,8 +7,12 @@
 #include <limits>
 
 #include "error_of.h"
+#include "mlxc/host_kernels.h"
+#include "mlxnx/device.h"
+#include "mlxnx/literal.h"
 #include "mlxnx/ops/creation.h"
 #include "ops/numbers.h"
+#include "tensor/node.h"
 
 namespace mlxnx {
 namespace {
@@ -124,6 +128,30 @@ TEST(ShapeOps, MergeTypesWhereTensorsMeet) {
   EXPECT_EQ(concatenate({u8, c64}).dtype(), DType::c64);
   EXPECT_EQ(pad(u8, Tensor(1.5), {{.low = 1}}).dtype(), DType::f32);
   EXPECT_THROW(concatenate({constant(1, DType::f64, {1}), c64}), UnsupportedError);
+}
+
+// More than a block holds, of operands that are each in one.
+TEST(ShapeOps, ManySmallTensorsAreOneAtOnce) {
+  constexpr std::int64_t kCount = 9000;
+  std::vector<Tensor> pairs, numbers;
+  for (int i = 0; i < kCount; ++i) {
+    pairs.push_back(tensor({i, -i}));
+    numbers.emplace_back(i);
+  }
+  const Tensor rows = stack(pairs), columns = stack(pairs, {.axis = 1}), all = stack(numbers);
+  if (mlxc::AtOnceScope::is_allowed() && default_device() == Device::kCpu) {
+    EXPECT_TRUE(rows.node().ready.load());
+    EXPECT_TRUE(columns.node().ready.load());
+  }
+  EXPECT_EQ(rows.shape(), Shape({kCount, 2}));
+  EXPECT_EQ(columns.shape(), Shape({2, kCount}));
+  EXPECT_EQ(elements(concatenate(pairs)), elements(rows));
+  EXPECT_EQ(elements(transpose(columns)), elements(rows));
+  for (std::int64_t i = 0; i < kCount; i += 997) {
+    const auto at = static_cast<std::size_t>(i);
+    EXPECT_EQ(elements(all)[at], static_cast<double>(i));
+    EXPECT_EQ(elements(rows)[2 * at + 1], static_cast<double>(-i));
+  }
 }
 
 TEST(AsType, ConvertsBetweenAllTypes) {

@@ -7,6 +7,8 @@ defmodule Mlx.LifecycleTest do
 
   @f32 {:f, 32}
 
+  # Each call changes schedulers twice, which a busy machine lets wait for milliseconds.
+  @tag timeout: 300_000
   test "what could not be made leaves no memory" do
     open = fn -> for _ <- 1..10_000, do: catch_error(NIF.file_open("/none")) end
     binaries = fn -> for(_ <- 1..2, do: :erlang.garbage_collect()) && :erlang.memory(:binary) end
