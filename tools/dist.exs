@@ -5,8 +5,14 @@ Code.require_file("mix/prebuilt.exs", __DIR__)
 Code.require_file("mix/archive.exs", __DIR__)
 Mix.start()
 
-case System.argv() do
-  ["archive", build] -> Mlx.Archive.make(build)
-  ["checksums" | [_ | _] = archives] -> Mlx.Archive.list(archives)
-  _ -> Mix.raise("usage: make dist, or make checksums ARCHIVES=…")
+try do
+  case System.argv() do
+    ["archive", build] -> Mlx.Archive.make(build)
+    ["checksums" | [_ | _] = archives] -> Mlx.Archive.list(archives)
+    _ -> Mix.raise("usage: make dist, or make checksums ARCHIVES=FILES")
+  end
+rescue
+  error in [Mix.Error, File.Error] ->
+    Mix.shell().error(Exception.message(error))
+    exit({:shutdown, 1})
 end

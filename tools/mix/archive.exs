@@ -60,21 +60,17 @@ defmodule Mlx.Archive do
   @doc "Lists the checksums of these archives beside those of the same version."
   def list(archives, file \\ Prebuilt.list()) do
     added = Map.new(archives, &{Path.basename(&1), Prebuilt.sha256(File.read!(&1))})
-    prefix = Prebuilt.name(version(), "") |> String.replace_suffix(".tar.gz", "")
 
-    for name <- Map.keys(added), not String.starts_with?(name, prefix) do
+    for name <- Map.keys(added), not current?(name) do
       Mix.raise("#{name} is no archive of version #{version()}")
     end
 
-    kept =
-      for {name, sum} <- Prebuilt.checksums(file),
-          String.starts_with?(name, prefix),
-          do: {name, sum}
+    kept = for {name, sum} <- Prebuilt.checksums(file), current?(name), into: %{}, do: {name, sum}
 
     [comment | _] = file |> File.read!() |> String.split("\n")
 
     lines =
-      for {name, sum} <- Enum.sort(Map.merge(Map.new(kept), added)),
+      for {name, sum} <- Enum.sort(Map.merge(kept, added)),
           do: ~s(  "#{name}" =>\n    "#{sum}")
 
     File.write!(file, "#{comment}\n%{\n#{Enum.join(lines, ",\n")}\n}\n")
@@ -82,6 +78,12 @@ defmodule Mlx.Archive do
     Mix.shell().info(
       "#{Path.relative_to_cwd(file)} lists archives of #{version()}: #{length(lines)}"
     )
+  end
+
+  # Is that the name of an archive of this version?
+  defp current?(name) do
+    [start, ending] = String.split(Prebuilt.name(version(), "*"), "*")
+    String.starts_with?(name, start) and String.ends_with?(name, ending)
   end
 
   @doc "An archive's bytes: of the same files always the same."
