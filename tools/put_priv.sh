@@ -11,19 +11,22 @@ old=$priv.old
 # As tools/mix/prebuilt.exs says of archives, PRIV/origin says where its contents came from.
 origin="built $(printf %s "$build" | cksum)"
 
+rm -rf "$partial"
+[ ! -e "$priv" ] || rm -rf "$old"
 if [ "$(cat "$priv/origin" 2>/dev/null)" = "$origin" ] &&
   [ -z "$(find "$build/lib" "$build/build.ninja" -newer "$priv/origin" ! -type d)" ]; then
   exit 0
 fi
 
-rm -rf "$partial"
 for part in runtime nif; do
-  cmake --install "$build" --component $part --prefix "$partial" >"$build/install.log" || exit 1
+  cmake --install "$build" --component $part --prefix "$partial" >"$build/install.log" || {
+    rm -rf "$partial"
+    exit 1
+  }
 done
 printf '%s\n' "$origin" >"$partial/origin"
 
 trap '' HUP INT TERM # between the two renames there is none
-rm -rf "$old"
 [ ! -e "$priv" ] || mv "$priv" "$old"
 mv "$partial" "$priv"
 rm -rf "$old"

@@ -178,11 +178,15 @@ defmodule Mlx.CompileNativeTest do
              install.("two", ~S(echo 2 > "$6/half"; exit 1))
 
     assert status != 0
+    refute File.exists?(priv <> ".partial")
 
     assert {status, ["nif", "origin", "runtime"]} =
              install.("two", ~S(echo 2 > "$6/half"; kill $PPID))
 
     assert status != 0
+    assert File.exists?(priv <> ".partial")
+    assert install.("one", "exit 1") == {0, ["nif", "origin", "runtime"]}
+    refute File.exists?(priv <> ".partial")
     assert install.("two", ~S(echo 2 > "$6/new")) == {0, ["new", "origin"]}
     File.touch!(Path.join(folder, "two/lib/newer"), System.os_time(:second) + 10)
     assert install.("two", ~S(echo 2 > "$6/newer")) == {0, ["newer", "origin"]}
