@@ -7,8 +7,6 @@ defmodule Mlx.Prebuilt do
   @manifest "manifest.term"
   # What tools/put_priv.sh writes for a library that was built here.
   @origin "origin"
-  @largest 1_000_000_000
-  @silence 60_000
 
   # The oldest macOS of each of MLX's wheels.
   @macos [26, 15, 14]
@@ -64,28 +62,32 @@ defmodule Mlx.Prebuilt do
   def install(source, priv, options) do
     host = options[:host] || host()
     wish = %{host: host, version: options[:version], checksums: options[:checksums]}
-    restore(priv)
+    tidy(priv)
+    {name, sum, read} = find(source, wish)
+    if there?(priv, name, sum), do: :noop, else: put(read.(), name, priv, wish)
+  rescue
+    error in [File.Error, File.RenameError] ->
+      File.rm_rf(partial(priv))
+      refuse(Exception.message(error))
+  end
 
+  # The archive's name, its checksum, and how its bytes are got.
+  defp find(source, wish) do
     cond do
       source =~ ~r"^https?://" ->
         {name, sum} = listed(wish)
         url = String.trim_trailing(source, "/") <> "/" <> name
-
-        unless_there(priv, name, sum, fn ->
-          put(Mlx.Prebuilt.Download.get(url), name, priv, wish)
-        end)
+        {name, sum, fn -> Mlx.Prebuilt.Download.get(url, name) end}
 
       File.dir?(source) ->
         {name, sum} = listed(wish)
         file = Path.join(source, name)
         File.regular?(file) || refuse("#{source} has no #{name}, which this machine takes")
-        unless_there(priv, name, sum, fn -> put(File.read!(file), name, priv, wish) end)
+        {name, sum, fn -> File.read!(file) end}
 
       File.regular?(source) ->
         bytes = File.read!(source)
-        name = Path.basename(source)
-
-        unless_there(priv, name, sha256(bytes), fn -> put(bytes, name, priv, wish) end)
+        {Path.basename(source), sha256(bytes), fn -> bytes end}
 
       true ->
         refuse("MLXNX_PREBUILT is #{inspect(source)}, which is no file, no folder and no URL")
@@ -94,18 +96,18 @@ defmodule Mlx.Prebuilt do
 
   # The archive that this machine takes, with its checksum.
   defp listed(wish) do
-    names = for platform <- platforms(wish.host), do: name(wish.version, platform)
+    names = for platform <- fitting(wish.host), do: name(wish.version, platform)
 
     Enum.find_value(names, &(wish.checksums[&1] && {&1, wish.checksums[&1]})) ||
       refuse("no checksum is listed of #{Enum.join(names, " or ")}", unlisted())
   end
 
-  defp unlisted do
-    "An archive that you made yourself (make dist) is listed by `make checksums ARCHIVES=…` in #{@list}."
+  defp fitting(host) do
+    with [] <- platforms(host), do: refuse("there are no archives for macOS #{host.macos}")
   end
 
-  defp unless_there(priv, name, sum, fun) do
-    if there?(priv, name, sum), do: :noop, else: fun.()
+  defp unlisted do
+    "`make checksums ARCHIVES=FILES` in #{Path.dirname(@list)} lists an archive that you made yourself (make dist)."
   end
 
   defp there?(priv, name, sum) do
@@ -129,16 +131,13 @@ defmodule Mlx.Prebuilt do
     files = unpack(bytes, name)
     check(files, name, wish)
 
-    partial = priv <> ".partial"
-    File.rm_rf!(partial)
-
     for {file, content} <- [{@origin, origin(name, sum)} | files] do
-      path = Path.join(partial, file)
+      path = Path.join(partial(priv), file)
       File.mkdir_p!(Path.dirname(path))
       File.write!(path, content)
     end
 
-    replace(priv, partial)
+    replace(priv)
     Mix.shell().info("elixir_mlx: the native library is #{name}'s")
     :ok
   end
@@ -198,7 +197,7 @@ defmodule Mlx.Prebuilt do
     manifest[:version] == wish.version ||
       refuse("#{name} is of version #{manifest[:version]}, and this is #{wish.version}")
 
-    platforms = platforms(wish.host)
+    platforms = fitting(wish.host)
 
     manifest[:platform] in platforms ||
       refuse(
@@ -237,18 +236,20 @@ defmodule Mlx.Prebuilt do
   end
 
   # An interrupt between the two renames leaves the old folder, which the next run takes back.
-  defp replace(priv, partial) do
-    old = priv <> ".old"
-    File.rm_rf!(old)
-    if File.exists?(priv), do: File.rename!(priv, old)
-    File.rename!(partial, priv)
-    File.rm_rf!(old)
+  defp replace(priv) do
+    if File.exists?(priv), do: File.rename!(priv, old(priv))
+    File.rename!(partial(priv), priv)
+    File.rm_rf!(old(priv))
   end
 
-  defp restore(priv) do
-    old = priv <> ".old"
-    if File.exists?(old) and not File.exists?(priv), do: File.rename!(old, priv)
+  # Ends what an interrupted run began.
+  defp tidy(priv) do
+    if File.exists?(old(priv)) and not File.exists?(priv), do: File.rename!(old(priv), priv)
+    for folder <- [partial(priv), old(priv)], do: File.rm_rf!(folder)
   end
+
+  defp partial(priv), do: priv <> ".partial"
+  defp old(priv), do: priv <> ".old"
 
   defp system(architecture) do
     case Regex.run(~r/linux.*$/, architecture) do
@@ -276,11 +277,6 @@ defmodule Mlx.Prebuilt do
   end
 
   @doc false
-  def largest, do: @largest
-  @doc false
-  def silence, do: @silence
-
-  @doc false
   def refuse(what, advice \\ nil) do
     Mix.raise(
       Enum.join(
@@ -299,32 +295,34 @@ defmodule Mlx.Prebuilt.Download do
 
   @profile :elixir_mlx
   @redirects 5
+  @largest 1_000_000_000
+  @silence 60_000
 
-  # The bytes that `url` answers with.
-  def get(url) do
+  # The bytes of the archive `name`, which `url` answers with.
+  def get(url, name) do
     {:ok, _} = Application.ensure_all_started([:inets, :ssl])
     {:ok, client} = :inets.start(:httpc, profile: @profile)
 
     try do
       :ok = :httpc.set_options(proxy(), @profile)
-      get(url, @redirects)
+      get(url, name, @redirects)
     after
       :inets.stop(:httpc, client)
     end
   end
 
-  defp get(url, redirects) do
+  defp get(url, name, redirects) do
     uri = URI.parse(url)
 
-    (uri.scheme == "https" or uri.host in ["localhost", "127.0.0.1", "::1"]) ||
-      Prebuilt.refuse("#{url} is not https")
+    (uri.scheme == "https" or uri.host in ["localhost", "127.0.0.1"]) ||
+      Prebuilt.refuse("#{shown(url)} is not https")
 
     http = [autoredirect: false, connect_timeout: 15_000, timeout: :infinity] ++ ssl(uri.scheme)
     headers = [{~c"user-agent", ~c"elixir_mlx"}]
     options = [sync: false, stream: :self, body_format: :binary]
 
     case :httpc.request(:get, {String.to_charlist(url), headers}, http, options, @profile) do
-      {:ok, request} -> follow(%{request: request, url: url, redirects: redirects})
+      {:ok, request} -> follow(%{request: request, url: url, name: name, redirects: redirects})
       {:error, reason} -> unreachable(url, reason)
     end
   end
@@ -333,19 +331,23 @@ defmodule Mlx.Prebuilt.Download do
     case answer(state) do
       {:stream_start, headers} ->
         size = size(headers)
-        state.url |> Path.basename() |> say_start(size)
+        megabytes = if size > 0, do: ", #{div(size, 1_000_000)} MB", else: ""
+        Mix.shell().info("Fetching #{state.name}#{megabytes}")
         receive_parts(state, size, [], 0)
 
       {{_, status, _}, headers, _} when status in [301, 302, 303, 307, 308] ->
         target = :proplists.get_value(~c"location", headers, nil)
 
         if target == nil or state.redirects == 0,
-          do: Prebuilt.refuse("#{state.url} leads nowhere")
+          do: Prebuilt.refuse("#{shown(state.url)} leads nowhere")
 
-        state.url |> URI.merge(to_string(target)) |> to_string() |> get(state.redirects - 1)
+        state.url
+        |> URI.merge(to_string(target))
+        |> to_string()
+        |> get(state.name, state.redirects - 1)
 
       {{_, status, _}, _, _} ->
-        Prebuilt.refuse("#{state.url} answers with #{status}")
+        Prebuilt.refuse("#{shown(state.url)} answers with #{status}")
     end
   end
 
@@ -353,8 +355,12 @@ defmodule Mlx.Prebuilt.Download do
     case answer(state) do
       {:stream, part} ->
         now = got + byte_size(part)
-        now <= Prebuilt.largest() || Prebuilt.refuse("#{state.url} answers with too much")
-        if size > 0 and tenth(now, size) > tenth(got, size), do: say_tenth(tenth(now, size))
+        now <= @largest || Prebuilt.refuse("#{shown(state.url)} answers with too much")
+        tenths = if size > 0, do: div(10 * now, size), else: 0
+
+        if tenths > 0 and tenths > div(10 * got, size),
+          do: Mix.shell().info("  #{tenths * 10} % fetched")
+
         receive_parts(state, size, [part | parts], now)
 
       {:stream_end, _} ->
@@ -368,13 +374,13 @@ defmodule Mlx.Prebuilt.Download do
       {:http, {^request, answer}} -> answer
       {:http, {^request, kind, content}} -> {kind, content}
     after
-      Prebuilt.silence() -> unreachable(url, :timeout)
+      @silence -> unreachable(url, :timeout)
     end
   end
 
   defp unreachable(url, reason) do
     Prebuilt.refuse(
-      "#{url} can't be reached (#{brief(reason)})",
+      "#{shown(url)} can't be reached (#{brief(reason)})",
       "Where there is no network, MLXNX_PREBUILT can name a file or a folder that has the archive."
     )
   end
@@ -397,15 +403,8 @@ defmodule Mlx.Prebuilt.Download do
     |> List.to_integer()
   end
 
-  defp tenth(now, size), do: div(10 * now, size)
-
-  defp say_start(name, size) do
-    Mix.shell().info(
-      "Fetching #{name}" <> if(size > 0, do: ", #{div(size, 1_000_000)} MB", else: "")
-    )
-  end
-
-  defp say_tenth(tenth), do: Mix.shell().info("  #{tenth * 10} % fetched")
+  # What a server leads to may carry a signature, which is long and nobody's business.
+  defp shown(url), do: url |> String.split("?") |> hd()
 
   defp ssl("https"),
     do: [ssl: [log_level: :none] ++ certificates(System.get_env("SSL_CERT_FILE", ""))]
@@ -435,7 +434,7 @@ defmodule Mlx.Prebuilt.Download do
         []
 
       proxy ->
-        uri = URI.parse(proxy)
+        uri = URI.parse(if proxy =~ "://", do: proxy, else: "http://" <> proxy)
 
         direct =
           String.split(System.get_env("NO_PROXY") || System.get_env("no_proxy") || "", ",",

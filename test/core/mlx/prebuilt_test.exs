@@ -140,7 +140,7 @@ defmodule Mlx.PrebuiltTest do
       File.rename!(priv, priv <> ".old")
       File.mkdir_p!(priv <> ".partial")
       assert install(path, priv, sums(bytes)) == :noop
-      assert File.exists?(Path.join(priv, "mlxnx_nif.so"))
+      assert_taken(priv)
     end
   end
 
@@ -202,6 +202,17 @@ defmodule Mlx.PrebuiltTest do
       end
     end
 
+    test "what can't be written, and nothing of it stays", %{folder: folder, priv: priv} do
+      bytes = Archive.pack([{"lib", "no folder"}, {"lib/file", "1"}], @manifest)
+      assert refusal(%{folder: folder, priv: priv}, bytes, sums(bytes)) =~ "could not"
+
+      below_a_file = write(folder, "", "file") <> "/priv"
+      bytes = Archive.pack(@files, @manifest)
+      path = write(folder, bytes)
+      error = assert_raise Mix.Error, fn -> install(path, below_a_file, sums(bytes)) end
+      assert error.message =~ "elixir_mlx: could not"
+    end
+
     test "names that lead out", %{folder: folder} = context do
       for name <- ["../evil", "lib/../../evil", "/tmp/evil"] do
         bytes = tar(folder, [{name, "evil"}])
@@ -236,7 +247,15 @@ defmodule Mlx.PrebuiltTest do
       mac = %{@host | arch: "aarch64", system: "macos", macos: 27}
       assert Prebuilt.platforms(mac) == ["aarch64-macos26", "aarch64-macos15", "aarch64-macos14"]
       assert Prebuilt.platforms(%{mac | macos: 14}) == ["aarch64-macos14"]
-      assert Prebuilt.platforms(%{mac | macos: 13}) == []
+    end
+
+    test "of an older Mac are none", context do
+      mac = %{@host | arch: "aarch64", system: "macos", macos: 13}
+      assert Prebuilt.platforms(mac) == []
+      bytes = Archive.pack(@files, @manifest)
+      assert refusal(context, bytes, sums(bytes), mac) =~ "no archives for macOS 13"
+      error = assert_raise Mix.Error, fn -> install(context.folder, context.priv, %{}, mac) end
+      assert error.message =~ "no archives for macOS 13"
     end
 
     test "tell CUDA" do
@@ -337,6 +356,27 @@ defmodule Mlx.PrebuiltTest do
 
       assert install("http://localhost:#{answering(answer)}", priv, sums(bytes)) == :ok
       assert_taken(priv)
+    end
+
+    test "that leads to a signed address keeps it to itself", context do
+      %{bytes: bytes, port: port, priv: priv} = context
+
+      leading = fn path ->
+        target = "http://localhost:#{port}/#{path}?signature=secret"
+        answering("HTTP/1.1 302 Found\r\nlocation: #{target}\r\ncontent-length: 0\r\n\r\n")
+      end
+
+      error =
+        assert_raise Mix.Error, fn ->
+          install("http://localhost:#{leading.("missing")}", priv, sums(bytes))
+        end
+
+      assert error.message =~ "/missing answers with 404"
+      refute error.message =~ "secret"
+
+      write(context.folder, bytes, "4711")
+      assert install("http://localhost:#{leading.("4711")}", priv, sums(bytes)) == :ok
+      assert_received {:mix_shell, :info, ["Fetching " <> @name <> ", 0 MB"]}
     end
 
     test "that stops half way is told", %{bytes: bytes, priv: priv} do
@@ -447,6 +487,23 @@ defmodule Mlx.PrebuiltTest do
 
     assert_raise Mix.Error, ~r/no archive of version/, fn ->
       Archive.list([write(folder, "", @name)], file)
+    end
+
+    assert_raise Mix.Error, ~r/sha256 is no archive/, fn ->
+      Archive.list([write(folder, "", Path.basename(one) <> ".sha256")], file)
+    end
+  end
+
+  test "who makes archives is told of faults in a line", %{folder: folder} do
+    for {arguments, message} <- [
+          {[], "usage: make dist, or make checksums ARCHIVES=FILES\n"},
+          {["checksums", write(folder, "", @name)], ~r/^\S+ is no archive of version [\d.]+\n$/},
+          {["checksums", folder], ~r/^could not read file .*\n$/}
+        ] do
+      {text, status} =
+        System.cmd("elixir", ["tools/dist.exs" | arguments], stderr_to_stdout: true)
+
+      assert {status, text =~ message} == {1, true}, text
     end
   end
 
