@@ -323,12 +323,12 @@ defmodule Mlx.Prebuilt.Download do
 
     case :httpc.request(:get, {String.to_charlist(url), headers}, http, options, @profile) do
       {:ok, request} -> follow(%{request: request, url: url, name: name, redirects: redirects})
-      {:error, reason} -> unreachable(url, reason)
+      {:error, reason} -> failed(url, "can't be reached", reason)
     end
   end
 
   defp follow(state) do
-    case answer(state) do
+    case answer(state, "can't be reached") do
       {:stream_start, headers} ->
         size = size(headers)
         megabytes = if size > 0, do: ", #{div(size, 1_000_000)} MB", else: ""
@@ -352,7 +352,7 @@ defmodule Mlx.Prebuilt.Download do
   end
 
   defp receive_parts(state, size, parts, got) do
-    case answer(state) do
+    case answer(state, "broke off") do
       {:stream, part} ->
         now = got + byte_size(part)
         now <= @largest || Prebuilt.refuse("#{shown(state.url)} answers with too much")
@@ -368,19 +368,19 @@ defmodule Mlx.Prebuilt.Download do
     end
   end
 
-  defp answer(%{request: request, url: url}) do
+  defp answer(%{request: request, url: url}, fault) do
     receive do
-      {:http, {^request, {:error, reason}}} -> unreachable(url, reason)
+      {:http, {^request, {:error, reason}}} -> failed(url, fault, reason)
       {:http, {^request, answer}} -> answer
       {:http, {^request, kind, content}} -> {kind, content}
     after
-      @silence -> unreachable(url, :timeout)
+      @silence -> failed(url, fault, :timeout)
     end
   end
 
-  defp unreachable(url, reason) do
+  defp failed(url, fault, reason) do
     Prebuilt.refuse(
-      "#{shown(url)} can't be reached (#{brief(reason)})",
+      "#{shown(url)} #{fault} (#{brief(reason)})",
       "Where there is no network, MLXNX_PREBUILT can name a file or a folder that has the archive."
     )
   end
@@ -393,6 +393,7 @@ defmodule Mlx.Prebuilt.Download do
     end
   end
 
+  defp brief({:shutdown, reason}), do: brief(reason)
   defp brief({:tls_alert, {alert, _}}), do: "TLS: #{alert}"
   defp brief(reason) when is_atom(reason), do: to_string(reason)
   defp brief(reason), do: inspect(reason)
