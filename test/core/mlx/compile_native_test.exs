@@ -5,6 +5,7 @@ end
 defmodule Mlx.CompileNativeTest do
   # Each test compiles a project of its own, in a VM of its own, with a `make` of its own.
   use ExUnit.Case, async: true
+  @moduletag timeout: 300_000
 
   alias Mlx.{Archive, Prebuilt}
 
@@ -114,7 +115,7 @@ defmodule Mlx.CompileNativeTest do
       receive do
         {^port, {:data, more}} -> gather(port, text <> more, wanted)
       after
-        20_000 -> flunk("#{inspect(text)} instead of #{inspect(wanted)}")
+        120_000 -> flunk("#{inspect(text)} instead of #{inspect(wanted)}")
       end
     end
   end
