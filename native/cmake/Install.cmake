@@ -65,6 +65,27 @@ endif()
 
 install(DIRECTORY licenses/ DESTINATION licenses COMPONENT licenses EXCLUDE_FROM_ALL)
 install(FILES ../LICENSE DESTINATION licenses COMPONENT licenses EXCLUDE_FROM_ALL)
+
+# The text `name` is the first of these files, as packages of the system (Debian's, Homebrew's) bring them.
+function(install_license name)
+  foreach(file ${ARGN})
+    if(EXISTS "${file}")
+      install(FILES "${file}" DESTINATION licenses RENAME "${name}" COMPONENT licenses EXCLUDE_FROM_ALL)
+      return()
+    endif()
+  endforeach()
+  install(CODE "message(FATAL_ERROR \"no text for licenses/${name} was found: it is none of ${ARGN}\")"
+          COMPONENT licenses EXCLUDE_FROM_ALL)
+endfunction()
+
+set(homebrew /opt/homebrew/opt)
+install_license(nlohmann-json.txt /usr/share/doc/nlohmann-json3-dev/copyright ${homebrew}/nlohmann-json/LICENSE.MIT)
+install_license(fmt.txt /usr/share/doc/libfmt-dev/copyright ${homebrew}/fmt/LICENSE)
+if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  install_license(highway.txt /usr/share/doc/libhwy-dev/copyright)
+  install_license(Apache-2.0.txt /usr/share/common-licenses/Apache-2.0)
+  install_license(LGPL-2.1.txt /usr/share/common-licenses/LGPL-2.1)
+endif()
 if(MLXNX_MLX_SOURCE STREQUAL "wheel")
   file(GLOB mlx_licenses "${wheel_dir}/mlx_*.dist-info/licenses")
   install(DIRECTORY "${mlx_licenses}/" DESTINATION licenses/mlx COMPONENT licenses EXCLUDE_FROM_ALL)
