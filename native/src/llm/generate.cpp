@@ -285,8 +285,7 @@ struct TokenGenerator::State {
     }
     std::optional<GeneratedToken> token;
     if (drafts == nullptr) {
-      // The thread that evaluates a graph builds it, too: when two hand nodes over, both are
-      // slower.
+      // A pass is built on the thread that evaluates: the choice goes there with it.
       if (is_ahead) {
         tensors::run_on_engine([&] { token = next_plain(); });
       } else {

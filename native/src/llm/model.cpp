@@ -12,6 +12,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/weights.h"
+#include "tensor/on_engine.h"
 
 namespace mlxnx::llm {
 namespace {
@@ -115,18 +116,29 @@ void check_pass(const Tensor& tokens, const Cache& cache, std::size_t layers) {
   }
 }
 
+// The thread that evaluates graphs of a GPU builds them, too: where two hand nodes over while one
+// evaluates what the other built before, both wait for each other's memory.
+template <typename Build>
+Tensor built(const Build& build) {
+  if (default_device() != Device::kGpu) return build();
+  Tensor result;
+  tensors::run_on_engine([&] { result = build(); });
+  return result;
+}
 }  // namespace
 
 Tensor Model::hidden(const Tensor& tokens, Cache& cache) const {
   check_pass(tokens, cache, layers_);
-  Step step(cache, tokens.shape()[0], tokens.shape()[1]);
-  Tensor hidden = module_->hidden(tokens, step);
-  step.finish();
-  return hidden;
+  return built([&] {
+    Step step(cache, tokens.shape()[0], tokens.shape()[1]);
+    Tensor hidden = module_->hidden(tokens, step);
+    step.finish();
+    return hidden;
+  });
 }
 
 Tensor Model::forward(const Tensor& tokens, Cache& cache) const {
-  return module_->logits(hidden(tokens, cache));
+  return built([&] { return module_->logits(hidden(tokens, cache)); });
 }
 
 nn::NamedTensors Model::named_tensors() const {
