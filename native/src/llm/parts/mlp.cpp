@@ -1,14 +1,32 @@
 #include "llm/parts/mlp.h"
 
+#include <map>
+#include <mutex>
+
 #include "llm/parts/decoder.h"
 #include "mlxnx/mlxnx.h"
+#include "ops/element_function.h"
 
 namespace mlxnx::llm {
+
+Tensor gated(Activation activation, const Tensor& gate, const Tensor& up) {
+  // Never destroyed: other threads may be writing texts while the process exits.
+  static auto& functions = *new std::map<Activation, ops::ElementFunction>;
+  static std::mutex mutex;
+  const auto function = [&]() -> const ops::ElementFunction& {
+    const std::lock_guard lock(mutex);
+    return functions
+        .try_emplace(activation,
+                     [activation](const Tensor& x, const Tensor& y) { return activation(x) * y; })
+        .first->second;
+  };
+  return function()(gate, up);
+}
 
 Tensor FusedGatedMlp::operator()(const Tensor& x) const {
   const Tensor both = gate_up_proj(x);
   const auto [gate, up] = split(both, both.shape().back() / 2, {.axis = -1});
-  return down_proj(nn::silu(gate) * up);
+  return down_proj(gated(&nn::silu, gate, up));
 }
 
 GatedMlp gated_mlp(const Config& config, Maker& maker, bool bias, Activation activation) {

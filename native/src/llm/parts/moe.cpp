@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "llm/parts/decoder.h"
+#include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
@@ -64,8 +65,10 @@ Tensor SwitchLinear::operator()(const Tensor& x, const Tensor& experts, bool sor
   return bias ? product + new_axis(take(*bias, experts), -2) : product;
 }
 
-Tensor silu_gating(const Tensor& gate, const Tensor& up) { return nn::silu(gate) * up; }
-Tensor gelu_gating(const Tensor& gate, const Tensor& up) { return nn::gelu_approx(gate) * up; }
+Tensor silu_gating(const Tensor& gate, const Tensor& up) { return gated(&nn::silu, gate, up); }
+Tensor gelu_gating(const Tensor& gate, const Tensor& up) {
+  return gated(&nn::gelu_approx, gate, up);
+}
 
 Tensor bounded_gating(const Tensor& gate, const Tensor& up) {
   constexpr double kLimit = 7, kSlope = 1.702;
