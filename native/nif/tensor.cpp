@@ -118,6 +118,19 @@ bool is_quick_to_binary(const TensorArg& tensor, std::int64_t) {
   return can_be_read_at_once(*tensor);
 }
 
+// Little that is computed, or is quickly; nil for all else, and for what `to_binary` refuses.
+Term little_binary(ErlNifEnv* env, Term term, std::int64_t limit) {
+  try {
+    const auto tensor = decode<TensorArg>(env, term);
+    const auto most = static_cast<std::int64_t>(kSmallBinaryBytes / size_bytes(tensor->dtype()));
+    const std::int64_t count = std::min<std::int64_t>(limit, tensor->size());
+    if (count >= 0 && count <= most && can_be_read_at_once(*tensor))
+      return binary_of(env, *tensor, static_cast<std::size_t>(count) * size_bytes(tensor->dtype()));
+  } catch (const std::exception&) {
+  }
+  return atoms.nil;
+}
+
 InlineVector<tensors::Node*, 4> nodes_of(const TensorList& list) {
   InlineVector<tensors::Node*, 4> nodes;
   for (const Tensor* tensor : list.tensors()) nodes.push_back(&tensor->node());
@@ -218,6 +231,7 @@ std::span<const ErlNifFunc> tensor_functions() {
   static constexpr ErlNifFunc kFunctions[] = {
       nif_function<"from_binary", &from_binary, &is_quick_from_binary>(),
       nif_function<"to_binary", &to_binary, &is_quick_to_binary>(),
+      nif_function<"little_binary", &little_binary>(),
       nif_function<"eval", &eval_tensors, &is_quick_eval>(),
       nif_function<"evaluated?", &are_evaluated>(),
       nif_function<"async_eval", &async_eval_tensors>(),

@@ -73,11 +73,19 @@ defmodule Mlx.Backend.TelemetryTest do
   end
 
   test "to_binary tells how many bytes" do
-    Nx.to_binary(tensor())
-    assert_received {[:mlx, :to_binary, :start], _, %{bytes: 8}}
-    assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 8}}
-    Nx.to_binary(Nx.as_type(tensor(), :u8), limit: 1)
-    assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 1}}
+    many = Nx.iota({300}, type: :s32, backend: Mlx.Backend)
+    Nx.to_binary(many)
+    assert_received {[:mlx, :to_binary, :start], _, %{bytes: 1200}}
+    assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 1200}}
+    Nx.to_binary(many, limit: 257)
+    assert_received {[:mlx, :to_binary, :stop], _, %{bytes: 1028}}
+  end
+
+  test "reading little of what is computed is no event" do
+    many = Nx.iota({300}, type: :s32, backend: Mlx.Backend)
+    assert Nx.to_binary(many, limit: 2) == <<0::32-native, 1::32-native>>
+    assert Nx.to_number(many[256]) == 256
+    refute_received {[:mlx, :to_binary, _], _, _}
   end
 
   test "an answer that tells of f64 ops on the CPU is an event" do

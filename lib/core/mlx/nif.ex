@@ -36,6 +36,7 @@ defmodule Mlx.NIF do
   # Tensors
   def from_binary(_type_and_shape, _binary, _where), do: stub()
   def to_binary(_tensor, _limit), do: stub()
+  def little_binary(_tensor, _limit), do: stub()
   def eval(_tensors), do: stub()
   def evaluated?(_tensors), do: stub()
   def async_eval(_tensors), do: stub()

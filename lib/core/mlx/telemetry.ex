@@ -12,7 +12,7 @@ defmodule Mlx.Telemetry do
   | `[:mlx, :llm, :generate, :exception]` | `:duration`, `:monotonic_time` | the same, and `:kind`, `:reason`, `:stacktrace` |
   | `[:mlx, :f64_on_cpu]` | `:count` of ops that went from a GPU to the CPU because of f64, since the last of these events | |
 
-  `Mlx.eval/1` of tensors that are computed already is no event. `[:mlx, :memory, :collect]` tells that tensors built since the last
+  `Mlx.eval/1` of tensors that are computed already is no event, nor is reading up to 1 KiB of what is computed at once. `[:mlx, :memory, :collect]` tells that tensors built since the last
   time made a process collect its garbage. The events of one text share a `:telemetry_span_context`; a text whose process is killed
   has a start only.
   """

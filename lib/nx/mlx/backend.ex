@@ -200,9 +200,12 @@ defmodule Mlx.Backend do
 
   @impl true
   def to_binary(%T{data: %__MODULE__{ref: ref}, type: {_, bits}}, limit) do
-    Mlx.Telemetry.span(:to_binary, %{bytes: limit * div(bits, 8)}, fn ->
-      NIF.to_binary(ref, limit)
-    end)
+    # An event takes longer than to read a number.
+    with nil <- NIF.little_binary(ref, limit) do
+      Mlx.Telemetry.span(:to_binary, %{bytes: limit * div(bits, 8)}, fn ->
+        NIF.to_binary(ref, limit)
+      end)
+    end
   end
 
   @impl true

@@ -11,6 +11,7 @@ defmodule Mlx.NIF.FunctionsTest do
   @answers [
     from_binary: "from_binary makes a tensor of type, shape and bytes",
     to_binary: "to_binary answers the first elements, at most all",
+    little_binary: "little_binary answers up to 1 KiB of what is computed, and nil for all else",
     eval: "eval and async_eval compute a list of tensors",
     async_eval: "eval and async_eval compute a list of tensors",
     evaluated?: "evaluated? tells whether all of a list are computed",
@@ -138,6 +139,18 @@ defmodule Mlx.NIF.FunctionsTest do
       assert values(c) == [2.0, 8.0]
       assert eval.([c]) == :ok
     end
+  end
+
+  test "little_binary answers up to 1 KiB of what is computed, and nil for all else" do
+    handle = NIF.from_binary({@s32, {257}}, <<7::32-native, 0::size(256 * 32)>>, nil)
+    assert NIF.little_binary(handle, 1) == <<7::32-native>>
+    assert NIF.little_binary(handle, 0) == ""
+    assert byte_size(NIF.little_binary(handle, 256)) == 1024
+    assert NIF.little_binary(handle, 257) == nil
+    assert NIF.little_binary(handle, -1) == nil
+    assert NIF.little_binary(make_ref(), 1) == nil
+    NIF.deallocate(handle)
+    assert NIF.little_binary(handle, 1) == nil
   end
 
   test "evaluated? tells whether all of a list are computed" do
