@@ -461,12 +461,12 @@ void Engine::queue_and_wait(const Job& job) {
 }
 
 bool Engine::try_run(const Job& job) {
-  if (inside() || is_ending()) return false;
   State& state = *state_;
+  if (!state.callers_may_evaluate || inside() || is_ending()) return false;
   {
     const std::unique_lock lock(state.mutex, std::try_to_lock);
-    const bool free = lock.owns_lock() && state.callers_may_evaluate && !state.busy &&
-                      state.queue.empty() && !state.has_backlog && !state.stopping;
+    const bool free = lock.owns_lock() && !state.busy && state.queue.empty() &&
+                      !state.has_backlog && !state.stopping;
     if (!free) return false;
     state.begin_job();
   }

@@ -240,12 +240,22 @@ Array scatter_add_axis(const Array& a, const Array& indices, const Array& values
 
 Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
              const Ints& slice_sizes) {
-  const Source in(a);
+  const Source in = table_of(a);
   const std::size_t rank = in.shape.size();
-  if (!in || indices.empty() || axes.size() != indices.size() || slice_sizes.size() != rank)
+  if (!in || in.size > std::numeric_limits<int>::max() || indices.empty() ||
+      axes.size() != indices.size() || slice_sizes.size() != rank)
     return {};
   const Source points(indices[0]);
   if (!points || points.shape.size() + rank > HostBlock::kMostRank) return {};
+  Dims shape(points.shape), part;
+  for (std::size_t i = 0; i < rank; ++i) {
+    const int size = slice_sizes.data()[i];
+    if (size < 0 || size > in.shape[i]) return {};
+    shape.push_back(size);
+    part.push_back(size);
+  }
+  Array out = result(shape, in.type);
+  if (out.empty()) return out;
   const Dims own = row_major(in.shape);
   // Where each slice begins: the index arrays' elements, by the strides of the axes they stand for.
   std::vector<std::ptrdiff_t> starts(points.size, 0);
@@ -259,15 +269,6 @@ Array gather(const Array& a, std::span<const Array> indices, const Ints& axes,
     for (std::size_t k = 0; k < picked.size(); ++k)
       starts[k] += static_cast<std::ptrdiff_t>(picked[k]) * own[at];
   }
-  Dims shape(points.shape), part;
-  for (std::size_t i = 0; i < rank; ++i) {
-    const int size = slice_sizes.data()[i];
-    if (size < 0 || size > in.shape[i]) return {};
-    shape.push_back(size);
-    part.push_back(size);
-  }
-  Array out = result(shape, in.type);
-  if (out.empty()) return out;
   const std::size_t width = mlx_dtype_size(in.type);
   std::byte* to = out.host_data();
   for (const std::ptrdiff_t start : starts) {

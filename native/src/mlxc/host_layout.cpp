@@ -428,7 +428,10 @@ Array view(const Array& a, mlx_dtype type) {
 
 Array contiguous(const Array& a) {
   const Source in(a);
-  return in ? relabelled(in, in.shape, in.type) : Array();
+  if (in) return relabelled(in, in.shape, in.type);
+  if (!HostBlock::fits(a.shape(), a.mlx_type())) return {};
+  const Shape whole(a.shape().begin(), a.shape().end());
+  return part(a, Shape(a.rank(), 0), whole, Shape(a.rank(), 1));
 }
 
 Array full(const Ints& shape, const Array& value, mlx_dtype type) {

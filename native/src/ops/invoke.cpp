@@ -164,9 +164,9 @@ class EagerCall {
       if (tensors::is_foreign(node)) [[unlikely]]
         eval(operands[i]);
       operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
+      const bool is_ready = tensors::is_ready(node);
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
-      const bool is_ready = node.ready.load(std::memory_order_acquire);
       if (!is_ready) weight_.generation = std::min(weight_.generation, node.generation);
       all_ready_ &= is_ready;
     }

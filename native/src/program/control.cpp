@@ -52,6 +52,14 @@ void compute(std::span<const Array> arrays) {
   mlxc::eval(mlxc::ArrayVector(arrays));
 }
 
+void compute_pending(std::span<const Array> arrays) {
+  std::vector<Array> pending;
+  for (const Array& array : arrays) {
+    if (!mlxc::is_computed(array)) pending.push_back(Array::view(array));
+  }
+  compute(pending);
+}
+
 Number read_scalar(const Array& array) {
   if (!mlxc::is_computed(array)) compute(std::span(&array, 1));
   return tensors::decode(array.dtype(), static_cast<const std::byte*>(mlxc::data_pointer(array)));

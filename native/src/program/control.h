@@ -12,6 +12,9 @@ namespace mlxnx::program {
 /// Evaluates `arrays`. Throws: NeedsEngine.
 void compute(std::span<const mlxc::Array> arrays);
 
+/// Evaluates those of `arrays` that are not computed. Throws: NeedsEngine where there are any.
+void compute_pending(std::span<const mlxc::Array> arrays);
+
 /// A scalar's element. Evaluates it where it is not computed.
 Number read_scalar(const mlxc::Array& array);
 

@@ -113,7 +113,7 @@ bool Executable::Parts::is_quick() const {
 std::optional<std::vector<Tensor>> Executable::Parts::run_at_once(std::span<const Tensor> inputs,
                                                                   const RunOptions& run_options) {
   const bool is_ready = std::all_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
-    return input.node().ready.load(std::memory_order_acquire);
+    return tensors::is_ready(input.node());
   });
   if (!is_ready || !plan.pays_at_once()) return std::nullopt;
   try {

@@ -4,6 +4,9 @@
 #include <numeric>
 #include <utility>
 
+#include "mlxc/graph.h"
+#include "mlxc/host_block.h"
+#include "mlxc/host_kernels.h"
 #include "program/builder.h"
 #include "program/control.h"
 #include "tensor/element.h"
@@ -59,6 +62,25 @@ std::vector<ValueId> pick(std::span<const ValueId> values, std::span<const Value
   std::vector<ValueId> picked;
   for (const ValueId position : positions) picked.push_back(values[position]);
   return picked;
+}
+
+// Whether a computed array has its elements in rows, where it is small. Iterations are computed at
+// once only with such.
+bool lies_in_rows(const Array& array) {
+  return array.block() != nullptr || array.size() == 0 || mlxc::is_row_contiguous(array) ||
+         !mlxc::HostBlock::fits(array.shape(), array.mlx_type());
+}
+
+bool is_at_hand(const Array& array) { return mlxc::is_computed(array) && lies_in_rows(array); }
+
+std::vector<Array> at_hand(std::span<const Array> operands) {
+  compute_pending(operands);
+  const mlxc::AtOnceScope at_once(true);
+  std::vector<Array> ready;
+  ready.reserve(operands.size());
+  for (const Array& operand : operands)
+    ready.push_back(lies_in_rows(operand) ? operand : mlxc::contiguous(operand));
+  return ready;
 }
 
 Array scalar(std::int64_t value, DType type) {
@@ -150,11 +172,9 @@ std::shared_ptr<const Region> LoopPlan::unrolled(std::size_t count) const {
 
 std::vector<std::int64_t> LoopPlan::read_known(std::span<const Array> operands) const {
   std::vector<std::int64_t> values(operands.size(), 0);
-  std::vector<Array> unknown;
-  for (const ValueId i : host_->known()) {
-    if (!mlxc::is_computed(operands[i])) unknown.push_back(Array::view(operands[i]));
-  }
-  compute(unknown);
+  std::vector<Array> known;
+  for (const ValueId i : host_->known()) known.push_back(Array::view(operands[i]));
+  compute_pending(known);
   for (const ValueId i : host_->known()) {
     const Number number = read_scalar(operands[i]);
     const auto* value = std::get_if<std::int64_t>(&number);
@@ -173,6 +193,11 @@ bool LoopPlan::pays_at_once() const {
 }
 
 std::vector<Array> LoopPlan::run(RunState& state, std::span<const Array> operands) const {
+  Arrays ready;
+  if (!std::all_of(operands.begin(), operands.end(), is_at_hand) && pays_at_once()) {
+    ready = at_hand(operands);
+    operands = ready;
+  }
   if (host_) return run_followed(state, operands);
   return run_asking(state, Arrays(operands.begin(), operands.end()));
 }

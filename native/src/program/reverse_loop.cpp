@@ -10,20 +10,6 @@ namespace mlxnx::program {
 
 using mlxc::Array;
 
-namespace {
-
-// Waits for what is not computed yet. Iterations are built faster than they are computed, and each
-// that is under way holds memory: who wants to save it must not run ahead.
-void wait_for(std::span<const Array> arrays) {
-  std::vector<Array> unknown;
-  for (const Array& array : arrays) {
-    if (!mlxc::is_computed(array)) unknown.push_back(Array::view(array));
-  }
-  compute(unknown);
-}
-
-}  // namespace
-
 ReverseLoop::ReverseLoop(const Instruction& instruction)
     : loop_(instruction.regions[0], instruction.regions[1]),
       back_(instruction.regions[2]),
@@ -50,7 +36,9 @@ std::vector<Array> ReverseLoop::record(RunState& state, std::span<const Array> o
       return;
     }
     if (number % stride != 0) return;
-    wait_for(before);
+    // Iterations are built faster than they are computed, and each that is under way holds memory:
+    // who wants to save it must not run ahead.
+    compute_pending(before);
     keep(before);
     // Between one and two times as many states as iterations between them: every second goes.
     if (states.size() <= 2 * stride) return;
@@ -97,7 +85,7 @@ std::vector<Array> ReverseLoop::back(RunState& state, std::span<const Array> ope
       piece.emplace_back(values.begin(), values.begin() + count);
     }
     for (; !piece.empty(); piece.pop_back()) go_back(piece.back());
-    if (tape_ != Tape::kAll) wait_for(carried);
+    if (tape_ != Tape::kAll) compute_pending(carried);
     end = begin;
   }
   return carried;

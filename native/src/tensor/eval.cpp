@@ -12,6 +12,9 @@
 
 namespace mlxnx {
 namespace tensors {
+
+constinit std::atomic<std::uint32_t> ended_evaluations{0};
+
 namespace {
 
 mlxc::ArrayVector arrays_of(std::span<Node* const> nodes) {
@@ -63,7 +66,25 @@ void mark_ready(std::span<Node* const> nodes) {
   }
 }
 
+void end_evaluation(std::span<Node* const> nodes) {
+  mark_ready(nodes);
+  ended_evaluations.fetch_add(1, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+// MLX says so of arrays whose kernels are only started, too, but not while nothing is under way.
+bool was_computed(Node& node) {
+  const std::uint32_t ended = ended_evaluations.load(std::memory_order_relaxed);
+  if (node.asked.load(std::memory_order_relaxed) == ended || node.is_traced()) return false;
+  if (node.generation != mlxc::newest_generation.load(std::memory_order_relaxed)) return false;
+  bool result = false;
+  if (!node.engine().try_run([&] { result = mlxc::is_computed(node.array); })) return false;
+  node.asked.store(ended, std::memory_order_relaxed);
+  Node* const one = &node;
+  if (result) mark_ready({&one, 1});
+  return result;
+}
 
 void evaluate(std::span<Node* const> nodes) {
   Nodes pending = pending_of(nodes);
@@ -74,7 +95,7 @@ void evaluate(std::span<Node* const> nodes) {
                               [&engine](Node* node) { return &node->engine() == &engine; });
     const std::span<Node* const> own(pending.begin(), others);
     engine.run([&engine, own] { evaluate_here(engine, own); });
-    mark_ready(own);
+    end_evaluation(own);
     pending = Nodes(others, pending.end());
   }
 }
@@ -91,7 +112,7 @@ bool evaluate_if_quick(std::span<Node* const> nodes) {
   }
   if (work > kQuickWork) return false;
   if (!engine.try_run([&] { evaluate_here(engine, pending); })) return false;
-  mark_ready(pending);
+  end_evaluation(pending);
   return true;
 }
 

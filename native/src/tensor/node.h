@@ -39,6 +39,9 @@ struct Weight {
 /// The depth of a node that stands for a value of a function while it is traced: it has no array.
 inline constexpr std::uint32_t kTraced = std::numeric_limits<std::uint32_t>::max();
 
+/// Evaluations that have ended, of all engines.
+extern constinit std::atomic<std::uint32_t> ended_evaluations;
+
 struct Node {
   Node(mlxc::Array array, TensorType type, Weight weight)
       : array(std::move(array)),
@@ -64,6 +67,8 @@ struct Node {
   const mlxc::Generation generation;
   /// Whether the elements may be read. Set only after an evaluation on the engine returned.
   std::atomic<bool> ready{false};
+  /// Of `ended_evaluations`: how many were asked whether they computed the node.
+  std::atomic<std::uint32_t> asked{ended_evaluations.load(std::memory_order_relaxed)};
   /// Null for the process's own engine.
   const std::shared_ptr<mlxc::Engine> queue;
 };
@@ -86,6 +91,15 @@ Tensor wrap_ready(mlxc::Array array, TensorType type);
 /// The tensor whose elements are the pages of a file; they are not read yet.
 /// Throws: UnsupportedError for dimensions that MLX can't count.
 Tensor from_pages(files::Pages pages, const TensorType& type);
+
+/// Whether an evaluation has computed a node that is not ready on its way to another one, which is
+/// ready then. Asks where that needs no waiting, and once after an evaluation.
+bool was_computed(Node& node);
+
+/// Whether the elements of `node` may be read.
+inline bool is_ready(Node& node) {
+  return node.ready.load(std::memory_order_acquire) || was_computed(node);
+}
 
 /// Evaluates the nodes that are not ready, each on the engine it was built for. Throws:
 /// BackendError; ArgumentError for a traced one.

@@ -586,6 +586,29 @@ TEST(HostKernels, WhatIsNotSmallIsLeftToMlx) {
   EXPECT_TRUE(host::shaped(host::Shaped::k_broadcast_to, a, {1, 1, 1, 1, 1, 1, 1, 1, 1}).empty());
 }
 
+TEST(HostKernels, FewElementsAreTakenFromArraysOfAnySize) {
+  const Array large = by_mlx([] { return reshape(arange(0, 20000, 1, DType::f32), {200, 100}); });
+  const std::vector<Array> points = {array_of(DType::s32, {7, 199}, {2}),
+                                     array_of(DType::s32, {1, 98}, {2})};
+  const auto few = [&] { return gather(large, points, {0, 1}, {1, 2}); };
+  ASSERT_FALSE(at_once(few).empty());
+  EXPECT_TRUE(same(at_once(few), by_mlx(few)));
+  EXPECT_TRUE(host::gather(large, points, {0, 1}, {100, 50}).empty());
+}
+
+TEST(HostKernels, FewElementsThatAreNotInRowsArePutThere) {
+  const StreamScope stream(Engine::process().stream(Device::kCpu));
+  const Array columns = [] {
+    const OnlyGraphsScope graphs(true);
+    return transpose_axes(exp(array_of(DType::f32, {0, 1, 2, 3, 4, 5}, {2, 3})), {1, 0});
+  }();
+  Engine::process().run([&] { eval(ArrayVector(std::span(&columns, 1))); });
+  ASSERT_FALSE(is_row_contiguous(columns));
+  const Array rows = at_once([&] { return contiguous(columns); });
+  ASSERT_FALSE(rows.empty());
+  EXPECT_TRUE(same(rows, by_mlx([&] { return contiguous(columns); })));
+}
+
 TEST(HostKernels, WhatIsNotComputedIsLeftToMlx) {
   const StreamScope stream(Engine::process().stream(Device::kCpu));
   const Array pending = exp(array_of(DType::f32, {1.0}, {1}));

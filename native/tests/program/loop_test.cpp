@@ -5,8 +5,13 @@
 #include <cstdint>
 #include <functional>
 
+#include "mlxc/engine.h"
+#include "mlxc/graph.h"
+#include "mlxc/host_kernels.h"
 #include "program/build_helpers.h"
+#include "program/control.h"
 #include "program/host_loop.h"
+#include "program/loop_plan.h"
 
 namespace mlxnx::program {
 namespace {
@@ -144,6 +149,43 @@ TEST(LoopsThatAsk, EndWhereTheirConditionEnds) {
     const auto outputs = run(loop.program(), {Tensor(0), Tensor(start)});
     EXPECT_EQ(outputs.at(1).item<float>(), 41.0f) << start;
     EXPECT_EQ(outputs.at(0).item<int>(), 41 - static_cast<int>(start));
+  }
+}
+
+// What a graph makes is pending, repeats elements instead of holding them, or is large.
+TEST(LoopsThatAsk, ComputeAtOnceWithWhatAGraphMakes) {
+  if (!mlxc::AtOnceScope::is_allowed() || default_device() != Device::kCpu)
+    GTEST_SKIP() << "nothing is computed at once here";
+  for (const Shape& shape : {Shape{3, 4}, Shape{300, 64}}) {
+    RegionBuilder condition;
+    condition.input("i", s32());
+    const ValueId sum = condition.input("x", f32());
+    condition.input("table", f32(shape));
+    RegionBuilder body;
+    const ValueId i = body.input("i", s32());
+    const ValueId x = body.input("x", f32());
+    const ValueId table = body.input("table", f32(shape));
+    const ValueId element =
+        body.op("slice", {table, i},
+                {{"starts", std::vector<ops::Start>{ops::DynamicStart{1}, std::int64_t{2}}},
+                 {"lengths", Axes{1, 1}}});
+    const ValueId grown = body.op("add", {x, body.op("reshape", {element}, {{"shape", Axes{}}})});
+    const LoopPlan plan(
+        condition.region(std::vector{condition.op("less", {sum, number(condition, 50.0)})}),
+        body.region(std::vector{next(body, i), grown}));
+    EXPECT_TRUE(plan.pays_at_once());
+    mlxc::Engine::process().run([&] {
+      const mlxc::StreamScope stream(mlxc::Engine::process().stream(Device::kCpu));
+      const mlxc::Array ones = mlxc::broadcast_to(mlxc::exp(mlxc::scalar(0.0, DType::f32)), shape);
+      const RunOptions options;
+      RunState state(options, Fusion::kNever, false);
+      const auto results = plan.run(state, std::vector{mlxc::scalar(std::int64_t{0}, DType::s32),
+                                                       mlxc::scalar(0.0, DType::f32), ones});
+      EXPECT_TRUE(mlxc::is_computed(results.at(1)));
+      EXPECT_EQ(read_scalar(results.at(1)), Number(50.0));
+      EXPECT_EQ(read_scalar(results.at(0)), Number(std::int64_t{50}));
+    });
+    EXPECT_TRUE(plan.pays_at_once());
   }
 }
 

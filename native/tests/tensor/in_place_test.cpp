@@ -87,5 +87,20 @@ TEST_F(InPlace, SlicesOfWhatIsThereAreThere) {
             (std::vector<float>{12 * 64 + 2, 14 * 64 + 2}));
 }
 
+TEST_F(InPlace, WhatWasComputedOnTheWayIsThere) {
+  const auto is_there = [](const Tensor& tensor) { return tensor.node().ready.load(); };
+  const Tensor doubled = large() * constant(2.0, DType::f32, {kRows, kColumns});
+  EXPECT_FALSE(is_there(slice(doubled, {1, 0}, {1, 1})));
+  ASSERT_FALSE(is_there(doubled));
+  EXPECT_EQ(sum(slice(doubled, {3, 2}, {2, 3})).item<float>(), 12.0F);
+  EXPECT_TRUE(is_there(slice(doubled, {3, 2}, {2, 3})));
+  EXPECT_TRUE(is_there(doubled));
+  // What nothing needed is not.
+  const Tensor other = large() * constant(3.0, DType::f32, {kRows, kColumns});
+  EXPECT_EQ(sum(large() - 1.0F).item<float>(), 0.0F);
+  EXPECT_FALSE(is_there(slice(other, {3, 2}, {2, 3})));
+  EXPECT_EQ(slice(other, {3, 2}, {1, 2}).to_vector<float>(), (std::vector<float>{3, 3}));
+}
+
 }  // namespace
 }  // namespace mlxnx
