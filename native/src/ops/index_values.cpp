@@ -115,7 +115,7 @@ Array known_positions(const Call& call, std::size_t i, const Shape& shape) {
                           mlxc::to_mlx(DType::s32));
 }
 
-// The largest_index valid index of each axis.
+// The largest valid index of each axis.
 Axes last_indices(const Shape& shape, const Axes& axes) {
   Axes last;
   for (const std::int64_t axis : axes) last.push_back(shape[static_cast<std::size_t>(axis)] - 1);
