@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "mlxnx/ops/creation.h"
+#include "mlxnx/ops/shape.h"
 #include "ops/invoke.h"
 #include "ops/registry.h"
 #include "ops/type_rules.h"
