@@ -60,7 +60,7 @@ OrderedJson start_json(const ops::Start& start) {
 }
 
 template <typename T>
-OrderedJson to_json(const T& value) {
+OrderedJson value_json(const T& value) {
   if constexpr (std::is_same_v<T, std::monostate>) {
     return nullptr;
   } else if constexpr (std::is_same_v<T, DType>) {
@@ -81,7 +81,7 @@ OrderedJson to_json(const T& value) {
 }
 
 OrderedJson default_json(const AttrValue& value) {
-  return std::visit([](const auto& v) { return to_json(v); }, value);
+  return std::visit([](const auto& v) { return value_json(v); }, value);
 }
 
 std::string operands_text(const OpDef& op) {
