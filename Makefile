@@ -43,7 +43,7 @@ NEED_AXON = $(MIX_AXON) run --no-start -e 'Code.ensure_loaded?(Axon) || \
 
 # The NIF comes from the whole build where there is one, else from a smaller one that needs no test libraries.
 NIF_BUILD := $(if $(wildcard $(BUILD)/build.ninja),$(BUILD),$(BUILD)/nif)
-NIF_ONLY := $(foreach part,CLI TESTS BENCH EXAMPLES,-DMLXNX_BUILD_$(part)=OFF) -DMLXNX_WERROR=OFF
+NIF_ONLY := $(foreach part,CLI TESTS BENCH EXAMPLES,-DMLXNX_BUILD_$(part)=OFF) -DMLXNX_UNITY=ON -DMLXNX_WERROR=OFF
 PRIV ?= priv
 # The oldest macOS that an archive is for: 14, 15 or 26.
 MACOS ?= $(shell sw_vers -productVersion 2>/dev/null | cut -d . -f 1)

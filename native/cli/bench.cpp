@@ -20,7 +20,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct BenchArguments {
   std::string filter = ".";
   std::string format = "console";
   int repetitions = 5;
@@ -49,7 +49,7 @@ void print_memory(const bench::Case& item, int calls) {
   print_now("run");
 }
 
-int run(const Options& options) {
+int run(const BenchArguments& options) {
   if (options.list) {
     for (const bench::Case& item : bench::cases()) print(fmt::format("{}\n", item.name));
     return 0;
@@ -100,7 +100,7 @@ std::string regular_expression(const std::string& text) {
 }  // namespace
 
 Action add_bench(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<BenchArguments>();
   app.footer(
       "Example: mlxnx bench --filter dot --repetitions 10\n"
       "Prints mean, median and deviation of each case; json and csv hold every measurement.");

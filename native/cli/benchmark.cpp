@@ -24,7 +24,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct BenchmarkArguments {
   ModelArguments model;
   std::int64_t prompt_tokens = 512, generation_tokens = 1024, batch_size = 1, num_trials = 5;
   std::int64_t prefill_step_size = 2048;
@@ -40,13 +40,13 @@ struct Trial {
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
 // Tokens that mean nothing, the same each time.
-Tensor prompt_of(const Options& options, std::int64_t vocabulary) {
+Tensor prompt_of(const BenchmarkArguments& options, std::int64_t vocabulary) {
   return as_type(random::uniform(random::key(0), {options.batch_size, options.prompt_tokens},
                                  {.high = static_cast<double>(vocabulary)}),
                  DType::s32);
 }
 
-Trial run(const llm::Model& model, const Options& options, const Tensor& prompt) {
+Trial run(const llm::Model& model, const BenchmarkArguments& options, const Tensor& prompt) {
   using Clock = std::chrono::steady_clock;
   const auto since = [](Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
@@ -111,7 +111,7 @@ std::string text_of(const Trial& trial) {
       trial.generation_cpu);
 }
 
-int benchmark(const Options& options) {
+int benchmark(const BenchmarkArguments& options) {
   const InterruptNote interrupt;
   const llm::Model model =
       options.is_random ? llm::Model::random(Config::read(options.model.model), random::key(0))
@@ -147,7 +147,7 @@ int benchmark(const Options& options) {
 }  // namespace
 
 Action add_benchmark(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<BenchmarkArguments>();
   app.footer(
       "Examples: mlxnx benchmark model -p 512 -g 128\n"
       "          mlxnx benchmark config.json --random -p 512 -g 128\n"

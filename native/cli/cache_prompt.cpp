@@ -16,14 +16,14 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct CachePromptArguments {
   ModelArguments model;
   std::string prompt, file;
   CacheArguments cache;
   bool ignore_chat_template = false;
 };
 
-int cache_prompt(const Options& options) {
+int cache_prompt(const CachePromptArguments& options) {
   const llm::TextModel model = options.model.load();
   const std::string text = prompt_text(options.prompt);
   const nlohmann::json messages = {{{"role", "user"}, {"content", text}}};
@@ -51,7 +51,7 @@ int cache_prompt(const Options& options) {
 }  // namespace
 
 Action add_cache_prompt(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CachePromptArguments>();
   app.footer(
       "Examples: mlxnx cache-prompt model -p @book.txt --prompt-cache-file book.safetensors\n"
       "          mlxnx generate model --prompt-cache-file book.safetensors -p \"Who did it?\"\n"

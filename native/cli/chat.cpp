@@ -26,7 +26,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct ChatArguments {
   ModelArguments model;
   GenerationArguments generation;
   std::string system_prompt, chat_template_config;
@@ -71,7 +71,7 @@ std::optional<std::string> read_message() {
 
 class Conversation {
  public:
-  Conversation(const Options& options, llm::TextModel model)
+  Conversation(const ChatArguments& options, llm::TextModel model)
       : options_(options),
         model_(std::move(model)),
         asked_(options.generation.options(model_)),
@@ -130,7 +130,7 @@ class Conversation {
     if (options_.has_statistics) fmt::print(stderr, "{}\n", statistics(generator.stats()));
   }
 
-  const Options& options_;
+  const ChatArguments& options_;
   llm::TextModel model_;
   llm::TextOptions asked_;
   std::string system_;
@@ -164,7 +164,7 @@ bool obey(Conversation& conversation, const std::string& line) {
   return true;
 }
 
-int chat(const Options& options) {
+int chat(const ChatArguments& options) {
   llm::TextModel model = options.model.load();
   if (!model.has_chat_template()) {
     throw ArgumentError(
@@ -191,7 +191,7 @@ int chat(const Options& options) {
 }  // namespace
 
 Action add_chat(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ChatArguments>();
   app.footer(
       "Examples: mlxnx chat SmolLM2-135M-Instruct.Q4_1.gguf\n"
       "          mlxnx chat Qwen3-0.6B-4bit --system-prompt \"Be brief.\" --temp 0.7\n"

@@ -20,7 +20,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct ConvertArguments {
   std::string model;
   std::string output = "mlx_model";
   bool quantize = false, dequantize = false, is_quiet = false;
@@ -32,7 +32,7 @@ struct Options {
 const std::map<std::string, DType> kTypes = {
     {"float16", DType::f16}, {"bfloat16", DType::bf16}, {"float32", DType::f32}};
 
-ConvertOptions as_asked(const Options& options) {
+ConvertOptions as_asked(const ConvertArguments& options) {
   ConvertOptions asked;
   asked.dequantize = options.dequantize;
   if (!options.dtype.empty()) asked.dtype = kTypes.at(options.dtype);
@@ -49,10 +49,10 @@ ConvertOptions as_asked(const Options& options) {
   return asked;
 }
 
-bool is_gguf(const Options& options) { return options.output.ends_with(".gguf"); }
+bool is_gguf(const ConvertArguments& options) { return options.output.ends_with(".gguf"); }
 
 // A GGUF file is asked for by other options than a folder.
-void require_fitting(const Options& options, const ConvertOptions& asked) {
+void require_fitting(const ConvertArguments& options, const ConvertOptions& asked) {
   if (!is_gguf(options)) {
     if (options.gguf_type) {
       throw ArgumentError(fmt::format(
@@ -72,7 +72,7 @@ void require_fitting(const Options& options, const ConvertOptions& asked) {
   }
 }
 
-int convert(const Options& options) {
+int convert(const ConvertArguments& options) {
   ConvertOptions asked = as_asked(options);
   require_fitting(options, asked);
   const Checkpoint checkpoint(options.model);
@@ -112,7 +112,7 @@ int convert(const Options& options) {
 }  // namespace
 
 Action add_convert(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ConvertArguments>();
   app.footer(
       "Examples: mlxnx convert SmolLM2-135M-Instruct -q -o SmolLM2-4bit\n"
       "          mlxnx convert model -q --q-mode mxfp4 --dtype bfloat16 -o model-mxfp4\n"

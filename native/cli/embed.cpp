@@ -26,7 +26,7 @@ namespace {
 
 using nlohmann::json;
 
-struct Options {
+struct EmbedArguments {
   ModelArguments model;
   std::vector<std::string> texts;
   std::optional<llm::Pooling> pooling;
@@ -43,7 +43,7 @@ void add_lines(std::istream&& lines, std::vector<std::string>& texts) {
   }
 }
 
-std::vector<std::string> texts_of(const Options& options) {
+std::vector<std::string> texts_of(const EmbedArguments& options) {
   std::vector<std::string> texts;
   const std::vector<std::string> from_input = {"-"};
   for (const std::string& text : options.texts.empty() ? from_input : options.texts) {
@@ -102,7 +102,7 @@ void print_vectors(const std::vector<std::string>& texts, const Tensor& vectors,
   if (is_json) print(line(all));
 }
 
-int embed(const Options& options) {
+int embed(const EmbedArguments& options) {
   const std::vector<std::string> texts = texts_of(options);
   if (texts.empty()) throw ArgumentError("[embed] there is no text: give some, or a line each");
   const llm::EmbeddingModel model = options.model.load_embedding();
@@ -140,7 +140,7 @@ int embed(const Options& options) {
 }  // namespace
 
 Action add_embed(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<EmbedArguments>();
   app.footer(
       "Examples: mlxnx embed model \"A cat sleeps.\" \"The kitten naps.\" --similarity\n"
       "          mlxnx embed model @lines.txt -o vectors.npy");

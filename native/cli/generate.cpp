@@ -17,7 +17,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct GenerateArguments {
   ModelArguments model;
   GenerationArguments generation;
   std::string prompt = "hello", system_prompt, prefill_response, chat_template_config;
@@ -25,7 +25,7 @@ struct Options {
   bool ignore_chat_template = false, is_quiet = false, is_json = false;
 };
 
-std::string messages_of(const Options& options, const std::string& prompt) {
+std::string messages_of(const GenerateArguments& options, const std::string& prompt) {
   nlohmann::json messages = nlohmann::json::array();
   if (!options.system_prompt.empty())
     messages.push_back({{"role", "system"}, {"content", options.system_prompt}});
@@ -37,15 +37,16 @@ std::string messages_of(const Options& options, const std::string& prompt) {
 
 // With a cache the prompt goes on with the message that it holds, whose end is cut off by where the
 // template puts a message.
-std::string cut(const Options& options, const llm::TextModel& model, const llm::ChatOptions& chat,
-                const std::string& prompt) {
+std::string cut(const GenerateArguments& options, const llm::TextModel& model,
+                const llm::ChatOptions& chat, const std::string& prompt) {
   constexpr std::string_view kMark = "<query>";
   const std::string text = model.chat_text(messages_of(options, prompt), chat);
   if (options.cache_file.empty()) return text;
   return text.substr(model.chat_text(messages_of(options, std::string(kMark)), chat).find(kMark));
 }
 
-std::vector<std::uint32_t> prompt_of(const Options& options, const llm::TextModel& model) {
+std::vector<std::uint32_t> prompt_of(const GenerateArguments& options,
+                                     const llm::TextModel& model) {
   const std::string prompt = prompt_text(options.prompt);
   if (options.ignore_chat_template ||
       (!model.has_chat_template() && options.chat_template.empty())) {
@@ -59,7 +60,7 @@ std::vector<std::uint32_t> prompt_of(const Options& options, const llm::TextMode
   return model.tokenizer().encode(cut(options, model, chat, prompt), {.add_special = false});
 }
 
-std::optional<llm::Cache> cache_of(const Options& options) {
+std::optional<llm::Cache> cache_of(const GenerateArguments& options) {
   if (options.cache_file.empty()) return std::nullopt;
   return llm::load_prompt_cache(options.cache_file).cache;
 }
@@ -75,7 +76,7 @@ nlohmann::json summary(const std::string& text, llm::FinishReason reason,
           {"peak_memory", stats.peak_memory}};
 }
 
-int generate(const Options& options) {
+int generate(const GenerateArguments& options) {
   const llm::TextModel model = options.model.load();
   llm::TextOptions asked = options.generation.options(model);
   const std::vector<std::uint32_t> prompt = prompt_of(options, model);
@@ -118,7 +119,7 @@ int generate(const Options& options) {
 }  // namespace
 
 Action add_generate(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<GenerateArguments>();
   app.footer(
       "Examples: mlxnx generate SmolLM2-135M-Instruct.Q4_1.gguf -p \"What is MLX?\"\n"
       "          mlxnx generate Qwen3-0.6B-4bit -p - --temp 0.7 --top-p 0.9 < question.txt\n"

@@ -15,20 +15,20 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct InspectArguments {
   std::string path;
   bool dot = false;
   bool json = false;
 };
 
-bool is_program(const Options& options) {
+bool is_program(const InspectArguments& options) {
   if (options.dot || options.path.ends_with(".mlxnx")) return true;
   const TensorFile file(options.path);
   const auto format = file.metadata().find("format");
   return format != file.metadata().end() && format->second == "mlxnx.program";
 }
 
-int inspect(const Options& options) {
+int inspect(const InspectArguments& options) {
   if (!std::filesystem::is_directory(options.path)) {
     open_regular(options.path, "inspect");
     if (is_program(options)) {
@@ -46,7 +46,7 @@ int inspect(const Options& options) {
 }  // namespace
 
 Action add_inspect(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<InspectArguments>();
   app.footer(
       "Examples: mlxnx inspect model.gguf\n"
       "          mlxnx inspect --json SmolLM2-135M-Instruct\n"

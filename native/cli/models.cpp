@@ -11,7 +11,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct ModelsArguments {
   std::string format = "text";
 };
 
@@ -55,7 +55,7 @@ std::string to_markdown() {
 }  // namespace
 
 Action add_models(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ModelsArguments>();
   app.footer("Example: mlxnx models | grep qwen");
   app.add_option("--format", options->format, "A list for people, or a page")
       ->check(CLI::IsMember({"text", "md"}))

@@ -20,7 +20,7 @@ namespace {
 using ops::AttrDef;
 using ops::AttrValue;
 using ops::OpDef;
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::array<std::string_view, 14> kGroupNames = {"Creation",
                                                           "Element-wise, one operand",
@@ -41,9 +41,9 @@ std::string_view group_name(const OpDef& op) {
   return kGroupNames[static_cast<std::size_t>(op.group)];
 }
 
-json number_json(const Number& value) {
+OrderedJson number_json(const Number& value) {
   return std::visit(
-      [](auto v) -> json {
+      [](auto v) -> OrderedJson {
         if constexpr (std::is_same_v<decltype(v), std::complex<double>>) {
           return {{"re", v.real()}, {"im", v.imag()}};
         } else {
@@ -53,14 +53,14 @@ json number_json(const Number& value) {
       value);
 }
 
-json start_json(const ops::Start& start) {
+OrderedJson start_json(const ops::Start& start) {
   if (const auto* dynamic = std::get_if<ops::DynamicStart>(&start))
     return {{"operand", dynamic->operand}};
   return std::get<std::int64_t>(start);
 }
 
 template <typename T>
-json to_json(const T& value) {
+OrderedJson value_json(const T& value) {
   if constexpr (std::is_same_v<T, std::monostate>) {
     return nullptr;
   } else if constexpr (std::is_same_v<T, DType>) {
@@ -70,7 +70,7 @@ json to_json(const T& value) {
   } else if constexpr (std::is_same_v<T, Axes>) {
     return std::vector<std::int64_t>(value.begin(), value.end());
   } else if constexpr (std::is_same_v<T, std::vector<ops::Start>>) {
-    json list = json::array();
+    OrderedJson list = OrderedJson::array();
     for (const ops::Start& start : value) list.push_back(start_json(start));
     return list;
   } else if constexpr (std::is_same_v<T, std::shared_ptr<const ops::Function>>) {
@@ -80,8 +80,8 @@ json to_json(const T& value) {
   }
 }
 
-json default_json(const AttrValue& value) {
-  return std::visit([](const auto& v) { return to_json(v); }, value);
+OrderedJson default_json(const AttrValue& value) {
+  return std::visit([](const auto& v) { return value_json(v); }, value);
 }
 
 std::string operands_text(const OpDef& op) {
@@ -141,17 +141,17 @@ std::string attr_text(const AttrDef& def) {
 }
 
 std::string json_text() {
-  json table = json::array();
+  OrderedJson table = OrderedJson::array();
   for (const OpDef* op : ops::all_ops()) {
-    json attrs = json::array();
+    OrderedJson attrs = OrderedJson::array();
     for (const AttrDef& def : op->attrs) {
-      json row = {{"name", def.name}, {"kind", name(def.kind)}};
+      OrderedJson row = {{"name", def.name}, {"kind", name(def.kind)}};
       if (def.fallback) row["default"] = default_json(*def.fallback);
       row["required"] = !def.fallback && !def.optional;
       attrs.push_back(std::move(row));
     }
-    const json max =
-        op->max_operands == ops::kVariadic ? json(nullptr) : json(int{op->max_operands});
+    const OrderedJson max = op->max_operands == ops::kVariadic ? OrderedJson(nullptr)
+                                                               : OrderedJson(int{op->max_operands});
     table.push_back({{"name", op->name},
                      {"group", group_name(*op)},
                      {"operands", {{"min", int{op->min_operands}}, {"max", max}}},

@@ -19,7 +19,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct PerplexityArguments {
   ModelArguments model;
   std::string text;
   std::size_t sequence_length = 512;
@@ -27,7 +27,7 @@ struct Options {
   bool is_json = false;
 };
 
-int perplexity(const Options& options) {
+int perplexity(const PerplexityArguments& options) {
   const llm::TextModel model = options.model.load();
   auto texts = llm::in_pieces(model.prompt(prompt_text(options.text)), options.sequence_length);
   if (texts.empty()) {
@@ -70,7 +70,7 @@ int perplexity(const Options& options) {
 }  // namespace
 
 Action add_perplexity(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PerplexityArguments>();
   app.footer("Example: mlxnx perplexity model --text @wiki.test.raw --sequence-length 512");
   options->model.add(app);
   app.add_option("-t,--text", options->text, "The text; @FILE a file, - standard input")

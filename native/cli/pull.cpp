@@ -24,7 +24,7 @@ namespace {
 
 using std::chrono::steady_clock;
 
-struct Options {
+struct PullArguments {
   std::string repo;
   std::vector<std::string> files;
   hub::Options hub;
@@ -109,7 +109,7 @@ class Shown {
   steady_clock::time_point start_ = {};
 };
 
-int run(const Options& options) {
+int run(const PullArguments& options) {
   hub::Options hub = options.hub;
   if (options.is_offline) hub.offline = true;
   Shown shown(options.is_quiet);
@@ -132,7 +132,7 @@ int run(const Options& options) {
 }  // namespace
 
 Action add_pull(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PullArguments>();
   app.footer(
       "Examples: mlxnx pull mlx-community/SmolLM2-135M-Instruct\n"
       "          mlxnx pull bartowski/SmolLM2-135M-Instruct-GGUF "

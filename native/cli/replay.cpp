@@ -21,7 +21,7 @@ namespace {
 
 constexpr const char* kAllLayouts = "all";
 
-struct Options {
+struct ReplayArguments {
   std::string folder;
   std::vector<std::string> ops;
   std::string failures;
@@ -51,7 +51,7 @@ bool is_called(const std::string& op, const std::string& wanted) {
 }
 
 // The cases to run, those of one op together.
-std::vector<const GoldenCase*> selected(const GoldenData& data, const Options& options) {
+std::vector<const GoldenCase*> selected(const GoldenData& data, const ReplayArguments& options) {
   std::vector<const GoldenCase*> cases;
   for (const GoldenCase& golden : data.cases()) {
     const auto& ops = options.ops;
@@ -106,7 +106,8 @@ std::vector<std::filesystem::path> folders(const std::filesystem::path& folder) 
   return models;
 }
 
-bool replay(const Options& options, const std::filesystem::path& folder, FailureFile& failures) {
+bool replay(const ReplayArguments& options, const std::filesystem::path& folder,
+            FailureFile& failures) {
   const GoldenData data(folder,
                         options.grads ? GoldenData::What::kTransforms : GoldenData::What::kCalls);
   const KnownDifferences known = known_differences(options.known);
@@ -126,7 +127,7 @@ bool replay(const Options& options, const std::filesystem::path& folder, Failure
   return failed == 0;
 }
 
-int replay(const Options& options) {
+int replay(const ReplayArguments& options) {
   FailureFile failures(options.failures);
   const std::vector<std::filesystem::path> all = folders(options.folder);
   std::size_t failed = 0;
@@ -142,7 +143,7 @@ int replay(const Options& options) {
 }  // namespace
 
 Action add_replay(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<ReplayArguments>();
   app.footer(
       "Example: mlxnx replay native/tests/golden --op dot --failures failures.txt\n"
       "Prints the ops that fail and then the counts; the exit status is 1 if any case fails. A "

@@ -20,7 +20,7 @@
 namespace mlxnx::cli {
 namespace {
 
-struct Options {
+struct RunArguments {
   std::string program;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
@@ -42,7 +42,7 @@ std::vector<std::string> files_of(const std::vector<std::string>& names,
   return files;
 }
 
-std::vector<Tensor> read_inputs(const program::Program& program, const Options& options) {
+std::vector<Tensor> read_inputs(const program::Program& program, const RunArguments& options) {
   const std::vector<std::string> names = input_names(program);
   const std::vector<std::string> files = files_of(names, options.inputs, "input");
   std::vector<Tensor> inputs;
@@ -91,7 +91,7 @@ class PrintingHost : public program::CallbackHost {
   }
 };
 
-int run(const Options& options) {
+int run(const RunArguments& options) {
   program::Program program = load_program(options.program, "run");
   const std::vector<std::string> names = output_names(program);
   const std::vector<std::string> files = files_of(names, options.outputs, "output");
@@ -112,7 +112,7 @@ int run(const Options& options) {
 }  // namespace
 
 Action add_run(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<RunArguments>();
   app.footer(
       "Example: mlxnx run affine.mlxnx --input x=x.npy --input y=y.npy --output 0=result.npy\n"
       "`mlxnx inspect` shows the names and types of a program's inputs. What hooks tell is "

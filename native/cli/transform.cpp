@@ -30,7 +30,7 @@ using Places = std::span<const std::size_t>;
 
 constexpr std::string_view kWho = "transform";
 
-struct Options {
+struct TransformArguments {
   std::string program;
   std::string transform;
   std::vector<std::string> wrt;
@@ -78,7 +78,7 @@ Region with_inputs(const Region& region, std::string_view prefix, const Names& f
 }
 
 // The inputs to differentiate by: those named, else all that are no integers.
-std::vector<std::size_t> inputs_of(const Program& program, const Options& options) {
+std::vector<std::size_t> inputs_of(const Program& program, const TransformArguments& options) {
   const Names names = input_names(program);
   std::vector<std::size_t> places;
   for (const std::string& key : options.wrt) {
@@ -99,24 +99,24 @@ std::vector<std::size_t> inputs_of(const Program& program, const Options& option
   return places;
 }
 
-Tape tape_of(const Options& options) {
+Tape tape_of(const TransformArguments& options) {
   return options.tape.empty() ? Tape::kAll : program::tape_from_name(options.tape);
 }
 
-Program grad(const Program& program, const Options& options) {
+Program grad(const Program& program, const TransformArguments& options) {
   const std::vector<std::size_t> wrt = inputs_of(program, options);
   return {*transforms::value_and_grad(program.main, wrt, tape_of(options)),
           with_further(program, "grad", at(input_names(program), wrt))};
 }
 
-Program vjp(const Program& program, const Options& options) {
+Program vjp(const Program& program, const TransformArguments& options) {
   const std::vector<std::size_t> wrt = inputs_of(program, options);
   const transforms::RegionPtr region = transforms::vjp(program.main, wrt, tape_of(options));
   return {with_inputs(*region, "cotangent", output_names(program)),
           with_further(program, "cotangent", at(input_names(program), wrt))};
 }
 
-Program jvp(const Program& program, const Options& options) {
+Program jvp(const Program& program, const TransformArguments& options) {
   const std::vector<std::size_t> wrt = inputs_of(program, options);
   const transforms::RegionPtr region = transforms::jvp(program.main, wrt);
   return {with_inputs(*region, "tangent", at(input_names(program), wrt)),
@@ -153,7 +153,7 @@ std::vector<MaybeAxis> axes_of(const std::vector<std::string>& words, const Name
   return axes;
 }
 
-Program vmap(const Program& program, const Options& options) {
+Program vmap(const Program& program, const TransformArguments& options) {
   if (!options.size) throw ArgumentError(fmt::format("[{}] vmap needs --size", kWho));
   const std::vector<MaybeAxis> in_axes = axes_of(options.in_axes, input_names(program), "input");
   std::vector<std::int64_t> out_axes;
@@ -166,7 +166,7 @@ Program vmap(const Program& program, const Options& options) {
 
 struct Transform {
   std::string_view name;
-  Program (*apply)(const Program& program, const Options& options);
+  Program (*apply)(const Program& program, const TransformArguments& options);
   bool is_derivative;
   bool has_tape;
 };
@@ -176,7 +176,7 @@ constexpr std::array kTransforms = {
     Transform{"jvp", jvp, true, false}, Transform{"vmap", vmap, false, false}};
 
 // Options of other transforms would be without effect.
-void require_own_options(const Transform& transform, const Options& options) {
+void require_own_options(const Transform& transform, const TransformArguments& options) {
   const bool has_axes = !options.in_axes.empty() || !options.out_axes.empty() || options.size;
   if (transform.is_derivative ? has_axes : !options.wrt.empty()) {
     throw ArgumentError(fmt::format(
@@ -187,7 +187,7 @@ void require_own_options(const Transform& transform, const Options& options) {
     throw ArgumentError(fmt::format("[{}] {} takes no --tape", kWho, transform.name));
 }
 
-int run(const Options& options) {
+int run(const TransformArguments& options) {
   const Program program = load_program(options.program, kWho);
   const auto* chosen =
       std::find_if(kTransforms.begin(), kTransforms.end(),
@@ -200,7 +200,7 @@ int run(const Options& options) {
 }  // namespace
 
 Action add_transform(CLI::App& app) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<TransformArguments>();
   app.footer(
       "Example: mlxnx transform loss.mlxnx grad --wrt w b -o step.mlxnx\n"
       "grad: besides the outputs, the gradients of the first one, summed if it is no scalar, as "

@@ -30,7 +30,7 @@ struct SessionTerm {
   SessionPtr session;
 };
 
-void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
+void caller_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
   static_cast<SessionTerm*>(object)->session->cancel();
 }
 
@@ -166,7 +166,7 @@ void CallbackSession::cancel() {
 }
 
 bool open_callback_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  return Resource<SessionTerm>::open(env, "callback", flags, &owner_is_down);
+  return Resource<SessionTerm>::open(env, "callback", flags, &caller_is_down);
 }
 
 std::span<const ErlNifFunc> callback_functions() {

@@ -36,12 +36,11 @@ struct Codec<llm::Pooling> {
 
 namespace {
 
-using O = llm::EmbedOptions;
-constexpr OptionRow<O> kOptions[] = {
-    {"pooling", 1, &set_member<O, Plain, &O::pooling>},
-    {"normalize", 1, &set_member<O, Plain, &O::normalize>},
-    {"batch_size", 1, &set_member<O, Plain, &O::batch_size>},
-    {"max_length", 1, &set_member<O, Plain, &O::max_length>},
+constexpr OptionRow<llm::EmbedOptions> kEmbedOptions[] = {
+    {"pooling", 1, &set_member<llm::EmbedOptions, Plain, &llm::EmbedOptions::pooling>},
+    {"normalize", 1, &set_member<llm::EmbedOptions, Plain, &llm::EmbedOptions::normalize>},
+    {"batch_size", 1, &set_member<llm::EmbedOptions, Plain, &llm::EmbedOptions::batch_size>},
+    {"max_length", 1, &set_member<llm::EmbedOptions, Plain, &llm::EmbedOptions::max_length>},
 };
 
 const llm::EmbeddingModel& model_of(ErlNifEnv* env, Term term) {
@@ -62,7 +61,7 @@ Term llm_embedder_load(ErlNifEnv* env, std::string path, std::optional<std::stri
                        bool requantize, Where where) {
   const WhereScope scope(where);
   auto model = llm::EmbeddingModel::load(path, load_options(adapter, requantize));
-  const O& defaults = model.defaults();
+  const llm::EmbedOptions& defaults = model.defaults();
   const Term told =
       enif_make_tuple3(env, encode(env, defaults.pooling), encode(env, defaults.normalize),
                        encode(env, defaults.max_length));
@@ -75,7 +74,8 @@ Term llm_embedder_load(ErlNifEnv* env, std::string path, std::optional<std::stri
 Term llm_embed(ErlNifEnv* env, Term model, Term texts, Term options, Where where) {
   const WhereScope scope(where);
   const Tensor vectors = model_of(env, model)
-                             .embed(texts_of(env, texts), decode_options<O>(env, options, kOptions),
+                             .embed(texts_of(env, texts),
+                                    decode_options<llm::EmbedOptions>(env, options, kEmbedOptions),
                                     [env](std::uint64_t, std::uint64_t) {
                                       return enif_is_current_process_alive(env) != 0;
                                     });

@@ -81,7 +81,7 @@ struct DownloadTerm {
   std::shared_ptr<Download> download;
 };
 
-void owner_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
+void downloader_is_down(ErlNifEnv*, void* object, ErlNifPid*, ErlNifMonitor*) {
   static_cast<DownloadTerm*>(object)->download->stop();
 }
 
@@ -132,7 +132,7 @@ std::vector<std::string> hub_default_patterns(ErlNifEnv*) { return hub::default_
 }  // namespace
 
 bool open_hub_resource(ErlNifEnv* env, ErlNifResourceFlags flags) {
-  return Resource<DownloadTerm>::open(env, "download", flags, &owner_is_down);
+  return Resource<DownloadTerm>::open(env, "download", flags, &downloader_is_down);
 }
 
 std::span<const ErlNifFunc> hub_functions() {

@@ -25,7 +25,7 @@ namespace {
 using nlohmann::json;
 using Tokens = std::vector<std::int32_t>;
 
-double tolerance_of(DType type) {
+double logits_tolerance(DType type) {
   if (type == DType::bf16) return 6e-2;
   return type == DType::f16 ? 1.5e-2 : 2e-4;
 }
@@ -55,7 +55,7 @@ class Run {
   /// The largest difference over the largest magnitude.
   void compare(const std::string& what, const json& place, const Tensor& got) {
     const GoldenTensor wanted = tensor(place);
-    compare(what, wanted, got, tolerance_of(wanted.type.dtype));
+    compare(what, wanted, got, logits_tolerance(wanted.type.dtype));
   }
   void compare(const std::string& what, const GoldenTensor& wanted, const Tensor& got,
                double tolerance) {
@@ -85,7 +85,7 @@ class Run {
   }
   /// Greedy choices, which say something where the margin is large enough.
   void same_tokens(const std::string& what, const Tokens& wanted, const Tokens& got, DType type) {
-    if (golden_.whole.value("margin", 1.0) <= 2 * tolerance_of(type) || wanted == got) return;
+    if (golden_.whole.value("margin", 1.0) <= 2 * logits_tolerance(type) || wanted == got) return;
     fail(fmt::format("{} are {}, expected {}", what, json(got).dump(), json(wanted).dump()));
   }
   void fail(const std::string& fault) {
@@ -253,7 +253,7 @@ void run_perplexity(Run& run) {
   run.compare("losses", run.tensor(run.value("losses")),
               Tensor::from_span(std::span<const float>(got.losses),
                                 {std::ssize(texts), std::ssize(texts.front()) - 1}),
-              tolerance_of(type));
+              logits_tolerance(type));
 }
 
 void run_fused(Run& run) {
@@ -315,7 +315,7 @@ void run_generated(Run& run, const llm::GenerateOptions& options) {
       chances.bytes.first(chances.bytes.size() / wanted.size() * static_cast<std::size_t>(rows));
   chances.type.shape[0] = rows;
   logprobs.resize(static_cast<std::size_t>(rows), Tensor());
-  run.compare("logprobs", chances, stack(logprobs), tolerance_of(chances.type.dtype));
+  run.compare("logprobs", chances, stack(logprobs), logits_tolerance(chances.type.dtype));
   if (run.has("from_draft") && from_draft != run.value("from_draft").get<std::vector<bool>>())
     run.fail(fmt::format("guessed tokens are {}", json(from_draft).dump()));
 }
@@ -360,12 +360,12 @@ void run_speculative(Run& run) {
                      .num_draft_tokens = run.value("num_draft_tokens").get<std::int64_t>()}});
 }
 
-struct Kind {
+struct LlmKind {
   std::string_view name;
   void (*run)(Run&);
 };
 
-constexpr Kind kKinds[] = {
+constexpr LlmKind kLlmKinds[] = {
     {"batch", &run_batch},
     {"chunked", &run_chunked},
     {"decode", &run_decode},
@@ -385,8 +385,8 @@ constexpr Kind kKinds[] = {
 }  // namespace
 
 Outcome run_llm(const GoldenCase& golden) {
-  const auto* const kind = std::ranges::find(kKinds, golden.llm->kind, &Kind::name);
-  if (kind == std::end(kKinds)) {
+  const auto* const kind = std::ranges::find(kLlmKinds, golden.llm->kind, &LlmKind::name);
+  if (kind == std::end(kLlmKinds)) {
     throw UnsupportedError(
         fmt::format("[replay] there is no such kind of case: {}", golden.llm->kind));
   }

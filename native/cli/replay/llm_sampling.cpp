@@ -68,11 +68,10 @@ llm::ProcessorOptions processor_options(const json& values) {
 
 #undef MLXNX_OPTION
 
-using Tokens = std::vector<std::uint32_t>;
+using Ids = std::vector<std::uint32_t>;
 
-void judge_tokens(const std::string& what, const Tokens& wanted, const Tensor& got,
-                  NnJudge& judge) {
-  const Tokens tokens = got.to_vector<std::uint32_t>();
+void judge_tokens(const std::string& what, const Ids& wanted, const Tensor& got, NnJudge& judge) {
+  const Ids tokens = got.to_vector<std::uint32_t>();
   if (tokens != wanted)
     judge.fail(fmt::format("{} {}, expected {}", what, json(tokens).dump(), json(wanted).dump()));
 }
@@ -111,8 +110,7 @@ void run_llm_sampler(const GoldenCase& golden, const RunOptions& run_options, Nn
   const llm::SamplerOptions options = sampler_options(golden.attrs);
   const Tensor key = random::key(0);
   if (whole.contains("token")) {
-    judge_tokens("drew", whole.at("token").get<Tokens>(), llm::sample(logprobs, options, key),
-                 judge);
+    judge_tokens("drew", whole.at("token").get<Ids>(), llm::sample(logprobs, options, key), judge);
     return;
   }
   const Tensor masked = llm::masked_logprobs(logprobs, options, key);
@@ -158,13 +156,13 @@ void run_llm_draws(const GoldenCase& golden, const RunOptions& run_options, NnJu
   for (const json& tokens : golden.nn->whole.at("tokens")) {
     const auto [next, key] = random::split(state);
     state = next;
-    judge_tokens("drew", tokens.get<Tokens>(), llm::sample(logprobs, options, key), judge);
+    judge_tokens("drew", tokens.get<Ids>(), llm::sample(logprobs, options, key), judge);
   }
 }
 
 void run_llm_processors(const GoldenCase& golden, const RunOptions& run_options, NnJudge& judge) {
   const Tensor logits = tensor_of(golden.nn->parameters.at("logits"), run_options);
-  const Tokens tokens = golden.nn->whole.at("tokens").get<Tokens>();
+  const Ids tokens = golden.nn->whole.at("tokens").get<Ids>();
   const Tensor history = Tensor::from_span(std::span<const std::uint32_t>(tokens),
                                            {static_cast<std::int64_t>(tokens.size())});
   const Tensor processed = llm::process_logits(logits, history, processor_options(golden.attrs));

@@ -18,20 +18,21 @@ namespace {
 using Runner = void (*)(const GoldenCase&, const RunOptions&, NnJudge&);
 
 // What is more than a call of a function by its row.
-struct Kind {
+struct NnKind {
   std::string_view name;
   Runner run;
 };
 
-constexpr Kind kKinds[] = {{"draws", &run_llm_draws},        {"init", &run_nn_init},
-                           {"invalid", &run_llm_invalid},    {"layer", &run_nn_layer},
-                           {"optimizer", &run_nn_optimizer}, {"processors", &run_llm_processors},
-                           {"sampler", &run_llm_sampler},    {"schedule", &run_nn_schedule}};
+constexpr NnKind kNnKinds[] = {
+    {"draws", &run_llm_draws},        {"init", &run_nn_init},
+    {"invalid", &run_llm_invalid},    {"layer", &run_nn_layer},
+    {"optimizer", &run_nn_optimizer}, {"processors", &run_llm_processors},
+    {"sampler", &run_llm_sampler},    {"schedule", &run_nn_schedule}};
 
 Runner runner_of(const std::string& kind) {
-  const auto* const found = std::find_if(std::begin(kKinds), std::end(kKinds),
-                                         [&](const Kind& row) { return row.name == kind; });
-  if (found != std::end(kKinds)) return found->run;
+  const auto* const found = std::find_if(std::begin(kNnKinds), std::end(kNnKinds),
+                                         [&](const NnKind& row) { return row.name == kind; });
+  if (found != std::end(kNnKinds)) return found->run;
   if (nn::family_called(kind)) return &run_nn_function;
   throw UnsupportedError(fmt::format("[{}] there is no such kind of case", kind));
 }

@@ -68,7 +68,7 @@ nn::NamedTensors named(const GoldenTree& tree, const RunOptions& options) {
   return tensors;
 }
 
-std::vector<Tensor> values(const GoldenTree& tree, const RunOptions& options) {
+std::vector<Tensor> tensors_in(const GoldenTree& tree, const RunOptions& options) {
   std::vector<Tensor> tensors;
   for (const auto& [name, tensor] : named(tree, options)) tensors.push_back(tensor);
   return tensors;
@@ -77,7 +77,7 @@ std::vector<Tensor> values(const GoldenTree& tree, const RunOptions& options) {
 void judge_clipping(const GoldenCase& golden, const RunOptions& options, NnJudge& judge) {
   const GoldenNn& nn = *golden.nn;
   const auto [clipped, norm] = optimizers::clip_grad_norm(
-      values(nn.parameters, options), golden.attrs.at("max_norm").get<double>());
+      tensors_in(nn.parameters, options), golden.attrs.at("max_norm").get<double>());
   judge.outputs({norm});
   std::size_t next = 0;
   for (const auto& [name, wanted] : nn.clipped) judge.value(name, wanted, clipped.at(next++));
@@ -92,7 +92,8 @@ void run_nn_optimizer(const GoldenCase& golden, const RunOptions& options, NnJud
   nn::NamedTensors parameters = named(nn.parameters, options);
   optimizers::State state = optimizer.init_named(parameters);
   for (std::size_t i = 0; i < nn.steps.size(); ++i) {
-    auto updated = optimizer.update_named(values(nn.gradients.at(i), options), state, parameters);
+    auto updated =
+        optimizer.update_named(tensors_in(nn.gradients.at(i), options), state, parameters);
     state = std::move(updated.state);
     for (std::size_t k = 0; k < parameters.size(); ++k) {
       parameters[k].second = updated.parameters[k];

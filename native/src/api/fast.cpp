@@ -19,8 +19,6 @@ namespace {
 
 using Tensors = std::vector<Tensor>;
 
-Tensor as_wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
-
 Axes all_axes(const Tensor& x) {
   Axes axes;
   for (std::size_t i = 0; i < x.rank(); ++i) axes.push_back(static_cast<std::int64_t>(i));

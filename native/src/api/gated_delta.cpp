@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "api/call.h"
 #include "api/token_chunks.h"
 #include "mlxnx/error.h"
 #include "mlxnx/fast.h"
@@ -47,7 +48,6 @@ struct Delta {
 };
 
 // 16-bit floats as f32.
-Tensor as_wide(const Tensor& x) { return as_type(x, ops::to_wide(x.dtype())); }
 Tensor row(const Tensor& x) { return new_axis(x, -2); }
 Tensor column(const Tensor& x) { return new_axis(x, -1); }
 

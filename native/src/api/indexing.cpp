@@ -5,12 +5,6 @@
 namespace mlxnx {
 namespace {
 
-ops::Attrs axes_attrs(const std::optional<Axes>& axes) {
-  ops::Attrs attrs;
-  if (axes) attrs.set("axes", *axes);
-  return attrs;
-}
-
 // The attribute `starts`; the tensors among them become operands.
 std::vector<ops::Start> start_attrs(const std::vector<SliceStart>& starts,
                                     std::vector<Tensor>& operands) {

@@ -6,12 +6,6 @@
 namespace mlxnx {
 namespace {
 
-ops::Attrs axes_attrs(const std::optional<Axes>& axes) {
-  ops::Attrs attrs;
-  if (axes) attrs.set("axes", *axes);
-  return attrs;
-}
-
 // An axis of a function that is made of other ops.
 std::int64_t known_axis(const char* op, std::int64_t axis, std::int64_t choices,
                         const Shape& shape) {

@@ -13,6 +13,8 @@
 
 namespace mlxnx::files {
 
+[[noreturn]] inline void refuse(const std::string& what) { throw FormatError(what); }
+
 /// `text` for an error's text, which stays short; cut between characters where it is UTF-8.
 inline std::string cut(std::string text) {
   constexpr std::size_t kMost = 100;

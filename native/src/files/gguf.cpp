@@ -6,6 +6,7 @@
 #include <bit>
 #include <utility>
 
+#include "files/file_errors.h"
 #include "files/ggml_types.h"
 #include "files/gguf_cursor.h"
 #include "mlxnx/error.h"
@@ -17,8 +18,6 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::uint64_t kLeastKeyBytes = 8 + 1 + 4 + 1;         // length, key, type, value
 constexpr std::uint64_t kLeastTensorBytes = 8 + 1 + 4 + 4 + 8;  // …, rank, type, offset
-
-[[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
 
 // `f()`, whose errors get the name of what it reads in front.
 template <typename F>
@@ -39,7 +38,7 @@ void check_name(std::string_view name) {
   if (const auto defect = defect_of_name(name); !defect.empty()) refuse(std::string(defect));
 }
 
-StoredType stored_type(std::uint32_t number) {
+StoredType type_of_number(std::uint32_t number) {
   for (const GgmlType& type : kGgmlTypes) {
     if (type.number != number) continue;
     if (type.stored) return *type.stored;
@@ -138,7 +137,7 @@ class GgufParser {
         tensor.shape.push_back(static_cast<std::int64_t>(dimension));
       }
       std::reverse(tensor.shape.begin(), tensor.shape.end());
-      tensor.type = stored_type(cursor_.number<std::uint32_t>("its type"));
+      tensor.type = type_of_number(cursor_.number<std::uint32_t>("its type"));
       tensor.bytes = stored_bytes(tensor.type, tensor.shape);
       tensor.offset = cursor_.number<std::uint64_t>("its offset");
     });

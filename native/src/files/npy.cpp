@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "files/file_errors.h"
+#include "files/utf8.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -22,9 +23,9 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kVersionBytes = 2;
-constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kMostHeaderBytes = 1 << 20;
-constexpr std::size_t kMostDimensions = 64;  // numpy's own limit
+constexpr std::size_t kNpyAlignment = 64;
+constexpr std::size_t kMostNpyHeaderBytes = 1 << 20;
+constexpr std::size_t kMostNpyDimensions = 64;  // numpy's own limit
 
 // numpy's names without the byte order.
 constexpr std::array<std::pair<std::string_view, StoredType>, 13> kTypes = {{
@@ -42,10 +43,6 @@ constexpr std::array<std::pair<std::string_view, StoredType>, 13> kTypes = {{
     {"f8", StoredType::kF64},
     {"c8", StoredType::kC64},
 }};
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 std::size_t length_bytes(std::span<const std::byte> start) {
   return start[kMagic.size()] == std::byte{1} ? 2 : 4;
@@ -93,7 +90,6 @@ class HeaderParser {
   }
 
  private:
-  [[noreturn]] static void refuse(const std::string& what) { throw FormatError(what); }
   static bool is_key(std::string_view key) {
     return key == "descr" || key == "fortran_order" || key == "shape";
   }
@@ -152,8 +148,8 @@ class HeaderParser {
     bool comma = true;
     while (!take(')')) {
       if (!comma) refuse("its shape is no tuple");
-      if (shape.size() == kMostDimensions)
-        refuse(fmt::format("it has more than {} dimensions", kMostDimensions));
+      if (shape.size() == kMostNpyDimensions)
+        refuse(fmt::format("it has more than {} dimensions", kMostNpyDimensions));
       shape.push_back(count());
       comma = take(',');
     }
@@ -186,9 +182,9 @@ std::size_t npy_header_size(std::span<const std::byte> start) {
   if (start.size() < kBefore + length_bytes(start)) throw FormatError("its header is cut off");
   std::uint32_t length = 0;
   std::memcpy(&length, start.data() + kBefore, length_bytes(start));
-  if (length > kMostHeaderBytes)
+  if (length > kMostNpyHeaderBytes)
     throw FormatError(
-        fmt::format("a header of {} bytes; {} are the most", length, kMostHeaderBytes));
+        fmt::format("a header of {} bytes; {} are the most", length, kMostNpyHeaderBytes));
   return kBefore + length_bytes(start) + length;
 }
 
@@ -236,9 +232,9 @@ std::string npy_header(const TensorType& type) {
   if (found == kTypes.end())
     throw UnsupportedError(
         fmt::format("numpy has no type {}; cast the tensor to f32", name(type.dtype)));
-  if (type.shape.size() > kMostDimensions)
+  if (type.shape.size() > kMostNpyDimensions)
     throw UnsupportedError(fmt::format("numpy has at most {} dimensions, {} has {}",
-                                       kMostDimensions, to_string(type), type.shape.size()));
+                                       kMostNpyDimensions, to_string(type), type.shape.size()));
   std::string text = fmt::format("{{'descr': '{}{}', 'fortran_order': False, 'shape': ({}{}), }}",
                                  size_bytes(type.dtype) == 1 ? '|' : '<', found->first,
                                  fmt::join(type.shape, ", "), type.shape.size() == 1 ? "," : "");
@@ -247,7 +243,7 @@ std::string npy_header(const TensorType& type) {
   std::string header(kMagic);
   header += {'\x01', '\x00'};
   const std::size_t before = header.size() + 2;
-  text.append(kAlignment - (before + text.size() + 1) % kAlignment, ' ');
+  text.append(kNpyAlignment - (before + text.size() + 1) % kNpyAlignment, ' ');
   text += '\n';
   header += {static_cast<char>(text.size() & 0xff), static_cast<char>(text.size() >> 8)};
   return header + text;

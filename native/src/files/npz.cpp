@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "files/file_errors.h"
+#include "files/utf8.h"
 #include "mlxnx/error.h"
 
 namespace mlxnx::files {
@@ -35,14 +36,8 @@ struct Error : zip_error_t {
   Error& operator=(const Error&) = delete;
 };
 
-[[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
-
 [[noreturn]] void refuse_writing(const char* why) {
   throw ArgumentError(fmt::format("[npz] the archive can't be written: {}", why));
-}
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 // Where `word` stands in `text`; of more than `most` places, so many and one.

@@ -25,7 +25,7 @@ using nlohmann::json;
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::size_t kAlignment = 8;
+constexpr std::size_t kHeaderAlignment = 8;
 constexpr std::size_t kMostHeaderBytes = 100'000'000;  // as other readers of the format
 // A header's text takes little of what its tensors take, which is why they are bounded too.
 constexpr std::size_t kMostTensors = 1 << 20;
@@ -54,7 +54,6 @@ constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
     {StoredType::kF8E4M3, "F8_E4M3FN"},
 }};
 
-[[noreturn]] void refuse(const std::string& what) { throw FormatError(what); }
 [[noreturn]] void refuse_twice(std::string_view name) {
   refuse(fmt::format("{:?} stands twice in the header", name));
 }
@@ -306,7 +305,7 @@ std::string safetensors_header(std::span<const StoredTensor> tensors, const Meta
     throw ArgumentError("a name is not UTF-8");
   }
   text += '}';
-  text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
+  text.append((kHeaderAlignment - text.size() % kHeaderAlignment) % kHeaderAlignment, ' ');
   if (text.size() > kMostHeaderBytes || tensors.size() > kMostTensors) {
     throw UnsupportedError(
         fmt::format("{} tensors with a header of {} bytes; {} and {} are the most", tensors.size(),

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 using files::GgufFile;
 using nlohmann::json;
 
-constexpr std::string_view kOp = "checkpoint";
+constexpr std::string_view kCheckpointTextsOp = "checkpoint";
 
 // The pieces of a file's metadata; texts stay where they lie in it.
 class Metadata {
@@ -85,12 +85,12 @@ class Metadata {
 };
 
 std::optional<std::string> chat_template_of(const fs::path& folder) {
-  if (files::is_file(folder / "chat_template.jinja", kOp))
-    return files::read_text(folder / "chat_template.jinja", kOp);
+  if (files::is_file(folder / "chat_template.jinja", kCheckpointTextsOp))
+    return files::read_text(folder / "chat_template.jinja", kCheckpointTextsOp);
   const fs::path settings = folder / "tokenizer_config.json";
-  if (!files::is_file(settings, kOp)) return std::nullopt;
+  if (!files::is_file(settings, kCheckpointTextsOp)) return std::nullopt;
   constexpr std::uint64_t kMostBytes = 32 << 20;
-  const json value = files::read_json(settings, kOp, kMostBytes);
+  const json value = files::read_json(settings, kCheckpointTextsOp, kMostBytes);
   if (!value.is_object() || !value.contains("chat_template")) return std::nullopt;
   const json& templates = value["chat_template"];
   if (templates.is_string()) return templates.get<std::string>();
@@ -105,18 +105,20 @@ std::optional<std::string> chat_template_of(const fs::path& folder) {
 }
 
 Tokenizer tokenizer_of(const fs::path& folder) {
-  if (files::is_there(folder / "tokenizer.json", kOp))
+  if (files::is_there(folder / "tokenizer.json", kCheckpointTextsOp))
     return Tokenizer::from_file(folder / "tokenizer.json");
-  if (files::is_there(folder / "tokenizer.model", kOp)) {
+  if (files::is_there(folder / "tokenizer.model", kCheckpointTextsOp)) {
     const fs::path settings = folder / "tokenizer_config.json";
-    const Config config = files::is_there(settings, kOp) ? Config::read(settings) : Config();
+    const Config config =
+        files::is_there(settings, kCheckpointTextsOp) ? Config::read(settings) : Config();
     if (!config.contains("add_bos_token") && !config.contains("add_eos_token"))
       return Tokenizer::from_file(folder / "tokenizer.model");
-    return Tokenizer::from_sentencepiece(files::read_text(folder / "tokenizer.model", kOp),
-                                         {.add_bos = config.get<bool>("add_bos_token", true),
-                                          .add_eos = config.get<bool>("add_eos_token", false)});
+    return Tokenizer::from_sentencepiece(
+        files::read_text(folder / "tokenizer.model", kCheckpointTextsOp),
+        {.add_bos = config.get<bool>("add_bos_token", true),
+         .add_eos = config.get<bool>("add_eos_token", false)});
   }
-  if (files::is_folder(folder, kOp)) {
+  if (files::is_folder(folder, kCheckpointTextsOp)) {
     for (const std::string& name : io::listed_files(folder)) {
       if (name.ends_with(".tiktoken")) return Tokenizer::from_file(folder / name);
     }
@@ -130,14 +132,15 @@ Tokenizer tokenizer_of(const fs::path& folder) {
 
 Tokenizer Checkpoint::tokenizer() const {
   if (const GgufFile* gguf = contents_->gguf())
-    return files::naming_file(kOp, path(), [&] { return Metadata(*gguf).tokenizer(); });
+    return files::naming_file(kCheckpointTextsOp, path(),
+                              [&] { return Metadata(*gguf).tokenizer(); });
   return tokenizer_of(path());
 }
 
 std::optional<std::string> Checkpoint::chat_template() const {
   const GgufFile* gguf = contents_->gguf();
   if (gguf == nullptr) return chat_template_of(path());
-  return files::naming_file(kOp, path(), [&]() -> std::optional<std::string> {
+  return files::naming_file(kCheckpointTextsOp, path(), [&]() -> std::optional<std::string> {
     const auto text = gguf->find("tokenizer.chat_template");
     if (!text) return std::nullopt;
     return std::string(text->as_text());

@@ -1,7 +1,9 @@
 #include "mlxnx/config.h"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "files/json_file.h"
@@ -153,53 +155,61 @@ std::vector<T> read_list(const Member& member) {
   return values;
 }
 
+template <typename T>
+constexpr bool kIsList = false;
+template <typename T>
+constexpr bool kIsList<std::vector<T>> = true;
+
 }  // namespace
 
-#define MLXNX_CONFIG_TYPE(T)                                                            \
-  template <>                                                                           \
-  T Config::get<T>(std::string_view key) const {                                        \
-    const Member found(*value_, key);                                                   \
-    return read_as<T>(found, found.json);                                               \
-  }                                                                                     \
-  template <>                                                                           \
-  std::vector<T> Config::get<std::vector<T>>(std::string_view key) const {              \
-    return read_list<T>(Member(*value_, key));                                          \
-  }                                                                                     \
-  template <>                                                                           \
-  void Config::set<T>(std::string_view key, const T& value) {                           \
-    own().json[std::string(key)] = value;                                               \
-  }                                                                                     \
-  template <>                                                                           \
-  void Config::set<std::vector<T>>(std::string_view key, const std::vector<T>& value) { \
-    own().json[std::string(key)] = value;                                               \
+template <typename T>
+T Config::get(std::string_view key) const {
+  const Member found(*value_, key);
+  const auto object = [&](const json& value) {
+    return Config(std::make_shared<const Value>(Value{value, value_->file}));
+  };
+  if constexpr (std::is_same_v<T, Config>) {
+    if (!found.json.is_object()) found.refuse(found.json, "an object");
+    return object(found.json);
+  } else if constexpr (std::is_same_v<T, std::vector<Config>>) {
+    const bool is_list = found.json.is_array();
+    if (!is_list || !std::ranges::all_of(found.json, &json::is_object))
+      found.refuse(found.json, "a list of objects");
+    T values;
+    for (const json& element : found.json) values.push_back(object(element));
+    return values;
+  } else if constexpr (kIsList<T>) {
+    return read_list<typename T::value_type>(found);
+  } else {
+    return read_as<T>(found, found.json);
   }
+}
+
+template <typename T>
+void Config::set(std::string_view key, const T& value) {
+  if constexpr (std::is_same_v<T, Config>) {
+    own().json[std::string(key)] = value.value_->json;
+  } else {
+    own().json[std::string(key)] = value;
+  }
+}
+
+#define MLXNX_CONFIG_TYPE(T)                                                   \
+  template T Config::get<T>(std::string_view) const;                           \
+  template std::vector<T> Config::get<std::vector<T>>(std::string_view) const; \
+  template void Config::set<T>(std::string_view, const T&);
 MLXNX_CONFIG_TYPE(bool)
 MLXNX_CONFIG_TYPE(std::int64_t)
 MLXNX_CONFIG_TYPE(double)
 MLXNX_CONFIG_TYPE(std::string)
+MLXNX_CONFIG_TYPE(Config)
 #undef MLXNX_CONFIG_TYPE
-
-template <>
-Config Config::get<Config>(std::string_view key) const {
-  const Member found(*value_, key);
-  if (!found.json.is_object()) found.refuse(found.json, "an object");
-  return Config(std::make_shared<const Value>(Value{found.json, value_->file}));
-}
-template <>
-std::vector<Config> Config::get<std::vector<Config>>(std::string_view key) const {
-  const Member found(*value_, key);
-  if (!found.json.is_array()) found.refuse(found.json, "a list of objects");
-  std::vector<Config> values;
-  for (const json& element : found.json) {
-    if (!element.is_object()) found.refuse(found.json, "a list of objects");
-    values.push_back(Config(std::make_shared<const Value>(Value{element, value_->file})));
-  }
-  return values;
-}
-template <>
-void Config::set<Config>(std::string_view key, const Config& value) {
-  own().json[std::string(key)] = value.value_->json;
-}
+template void Config::set<std::vector<bool>>(std::string_view, const std::vector<bool>&);
+template void Config::set<std::vector<std::int64_t>>(std::string_view,
+                                                     const std::vector<std::int64_t>&);
+template void Config::set<std::vector<double>>(std::string_view, const std::vector<double>&);
+template void Config::set<std::vector<std::string>>(std::string_view,
+                                                    const std::vector<std::string>&);
 
 void Config::set_from(std::string_view key, const Config& other, std::string_view from) {
   const json value = member(*other.value_, from.empty() ? key : from);  // `other` may be this one

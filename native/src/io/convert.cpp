@@ -29,7 +29,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kOp = "convert";
+constexpr std::string_view kConvertOp = "convert";
 constexpr std::string_view kWeight = ".weight";
 
 std::string layer_of(std::string_view name) {
@@ -259,7 +259,8 @@ bool is_copied(const std::string& name) {
 
 void copy_others(const fs::path& from, const fs::path& to) {
   for (const std::string& name : io::listed_files(from)) {
-    if (is_copied(name)) files::write_file(to / name, files::read_text(from / name, kOp), kOp);
+    if (is_copied(name))
+      files::write_file(to / name, files::read_text(from / name, kConvertOp), kConvertOp);
   }
 }
 
@@ -284,17 +285,17 @@ Config tokenizer_settings(const Checkpoint& from, const files::GgufFile& gguf) {
 // What a single file says of texts, in files of its own. Returns: whether that is all it says.
 bool write_texts(const Checkpoint& from, const fs::path& to) {
   if (const auto text = from.chat_template())
-    files::write_file(to / "chat_template.jinja", *text, kOp);
+    files::write_file(to / "chat_template.jinja", *text, kConvertOp);
   const files::GgufFile* gguf = from.contents().gguf();
   if (gguf == nullptr || !gguf->find("tokenizer.ggml.model")) return true;
   if (!has_text()) return false;
   try {
-    files::write_file(to / "tokenizer.json", from.tokenizer().to_json(), kOp);
+    files::write_file(to / "tokenizer.json", from.tokenizer().to_json(), kConvertOp);
   } catch (const UnsupportedError&) {
     return false;
   }
   files::write_file(to / "tokenizer_config.json", tokenizer_settings(from, *gguf).to_json(2) + "\n",
-                    kOp);
+                    kConvertOp);
   return true;
 }
 
@@ -324,9 +325,9 @@ void check_options(const ConvertOptions& options) {
 Converted write(const Checkpoint& from, const fs::path& place, const ConvertOptions& options) {
   Plan plan(from, options);
   Converted result = plan.result();
-  io::DraftFolder draft(place, kOp);
+  io::DraftFolder draft(place, kConvertOp);
   write_weights(draft.path(), plan.tensors(), plan.result().parameters, options.write);
-  files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kOp);
+  files::write_file(draft.path() / "config.json", plan.config().to_json(4) + "\n", kConvertOp);
   if (from.format() == "folder") {
     copy_others(from.path(), draft.path());
   } else {
@@ -343,10 +344,10 @@ double Converted::bits_per_weight() const {
 }
 
 Converted convert(const Checkpoint& from, const fs::path& to, const ConvertOptions& options) {
-  const fs::path place = io::free_place(to, kOp);
+  const fs::path place = io::free_place(to, kConvertOp);
   check_options(options);
   require_model(from);
-  return files::naming_file(kOp, from.path(), [&] { return write(from, place, options); });
+  return files::naming_file(kConvertOp, from.path(), [&] { return write(from, place, options); });
 }
 
 }  // namespace mlxnx

@@ -36,7 +36,7 @@ using files::StoredTensor;
 using files::StoredType;
 using io::GgufArchitecture;
 
-constexpr std::string_view kOp = "convert_to_gguf";
+constexpr std::string_view kGgufExportOp = "convert_to_gguf";
 constexpr std::string_view kFrequencies = "rope_freqs.weight";
 
 struct Wanted {
@@ -81,7 +81,7 @@ std::optional<std::uint32_t> token_of(const Config& config, const char* key) {
 }
 
 std::vector<GgufEntry> tokenizer_of(const Checkpoint& from, std::int64_t rows) {
-  if (!files::is_there(from.path() / "tokenizer.json", kOp)) return {};
+  if (!files::is_there(from.path() / "tokenizer.json", kGgufExportOp)) return {};
   std::vector<GgufEntry> entries = io::gguf_tokenizer(from.path(), rows);
   const auto put = [&](const char* own, const char* key) {
     if (const auto id = token_of(from.config(), own)) entries.push_back({key, *id});
@@ -273,8 +273,8 @@ std::optional<StoredType> wanted_type(const std::string& name) {
   const auto* found = std::ranges::find(kWanted, name, &Wanted::name);
   if (found != kWanted.end()) return found->type;
   throw ArgumentError(fmt::format(
-      "[{}] the type {:?} is not written: keep, f32, f16, bf16, q8_0, q4_0 and q4_1 are", kOp,
-      name));
+      "[{}] the type {:?} is not written: keep, f32, f16, bf16, q8_0, q4_0 and q4_1 are",
+      kGgufExportOp, name));
 }
 
 const GgufArchitecture& architecture_of(const Checkpoint& from) {
@@ -282,7 +282,7 @@ const GgufArchitecture& architecture_of(const Checkpoint& from) {
   const GgufArchitecture* found = io::find_gguf_architecture_of(type);
   if (found != nullptr) return *found;
   throw UnsupportedError(fmt::format("[{}] {}: the model type {:?} has no GGUF form here: {} have",
-                                     kOp, from.path().string(), files::cut(type),
+                                     kGgufExportOp, from.path().string(), files::cut(type),
                                      io::known_gguf_architectures()));
 }
 
@@ -290,27 +290,27 @@ const GgufArchitecture& architecture_of(const Checkpoint& from) {
 
 void convert_to_gguf(const Checkpoint& from, const std::filesystem::path& to,
                      const GgufOptions& options) {
-  const std::filesystem::path place = io::free_place(to, kOp);
+  const std::filesystem::path place = io::free_place(to, kGgufExportOp);
   const std::optional<StoredType> wanted = wanted_type(options.type);
   const GgufArchitecture& architecture = architecture_of(from);
-  const auto prepared = files::naming_file(kOp, from.path(), [&] {
+  const auto prepared = files::naming_file(kGgufExportOp, from.path(), [&] {
     return std::pair(metadata_of(from, architecture), Tensors(from, architecture, wanted));
   });
   const std::vector<GgufEntry>& metadata = prepared.first;
   const Tensors& tensors = prepared.second;
   std::uint64_t total = 0, done = 0;
   for (const StoredTensor& tensor : tensors.descriptions) total += tensor.bytes;
-  files::AtomicFile file(place, kOp);
+  files::AtomicFile file(place, kGgufExportOp);
   const auto make = [&](std::size_t i) {
     if (options.progress && !options.progress(done, total)) {
       throw InterruptedError(
-          fmt::format("[{}] ended before all was written; nothing is left of it", kOp));
+          fmt::format("[{}] ended before all was written; nothing is left of it", kGgufExportOp));
     }
     const StoredTensor& tensor = tensors.descriptions[i];
     done += tensor.bytes;
     return files::naming_tensor(tensor.name, tensors.makers[i]);
   };
-  files::naming_file(kOp, from.path(), [&] {
+  files::naming_file(kGgufExportOp, from.path(), [&] {
     files::write_gguf(file, metadata, tensors.descriptions,
                       [&](std::size_t i, const files::GgufSink& sink) { sink(make(i)); });
   });

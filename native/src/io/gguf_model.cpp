@@ -96,9 +96,9 @@ std::vector<Tensor> requantized(const OpenFile& file, const StoredTensor& tensor
 
 // Settings ----------------------------------------------------------------------------------------
 
-class Settings {
+class SettingsReader {
  public:
-  Settings(const OpenFile& file, const GgufFile& gguf, const GgufArchitecture& architecture)
+  SettingsReader(const OpenFile& file, const GgufFile& gguf, const GgufArchitecture& architecture)
       : file_(file), gguf_(gguf), architecture_(architecture) {}
 
   Config read() {
@@ -333,7 +333,7 @@ Source opened(const std::shared_ptr<const OpenFile>& file, const Checkpoint::Opt
         files::cut(std::string(name)), known_gguf_architectures()));
   }
   Source source{.format = "gguf", .gguf_file = file};
-  source.config = Settings(*file, gguf, *architecture).read();
+  source.config = SettingsReader(*file, gguf, *architecture).read();
   source.entries = Tensors(file, *architecture, source.config, options).read();
   note_forms(source.entries, source.config);
   return source;

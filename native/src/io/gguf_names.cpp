@@ -16,7 +16,7 @@ constexpr std::array kOutside = {GgufName{"token_embd", "model.embed_tokens"},
                                  GgufName{"output", "lm_head"}};
 
 // Parts of layers that most architectures have.
-constexpr std::array kParts = {
+constexpr std::array kPartNames = {
     GgufName{"attn_norm", "input_layernorm"},    GgufName{"attn_q", "self_attn.q_proj"},
     GgufName{"attn_k", "self_attn.k_proj"},      GgufName{"attn_v", "self_attn.v_proj"},
     GgufName{"attn_output", "self_attn.o_proj"}, GgufName{"attn_q_norm", "self_attn.q_norm"},
@@ -133,7 +133,7 @@ std::optional<std::string> translated(const GgufArchitecture& architecture, std:
   const std::string_view number = rest.substr(0, dot);
   const bool is_number =
       !number.empty() && std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
-  const auto found = beside(rest.substr(dot + 1), from, to, architecture.parts, kParts);
+  const auto found = beside(rest.substr(dot + 1), from, to, architecture.parts, kPartNames);
   if (!is_number || !found) return std::nullopt;
   return std::string(to_layer) + std::string(number) + "." + std::string(*found) +
          std::string(last);

@@ -65,9 +65,9 @@ std::string as_json(const Config& config, std::string_view key) {
   return text.substr(5, text.size() - 6);  // of {"v":...}
 }
 
-class Settings {
+class SettingsWriter {
  public:
-  Settings(const Config& config, const GgufArchitecture& architecture, std::int64_t rows)
+  SettingsWriter(const Config& config, const GgufArchitecture& architecture, std::int64_t rows)
       : config_(config),
         architecture_(architecture),
         rope_(rope_settings(config)),
@@ -258,7 +258,7 @@ class Settings {
 
 std::vector<GgufEntry> gguf_settings(const Config& config, const GgufArchitecture& architecture,
                                      std::int64_t rows) {
-  return Settings(config, architecture, rows).write();
+  return SettingsWriter(config, architecture, rows).write();
 }
 
 }  // namespace mlxnx::io

@@ -20,7 +20,7 @@ namespace {
 using files::GgufEntry;
 using nlohmann::json;
 
-constexpr std::string_view kOp = "convert_to_gguf";
+constexpr std::string_view kGgufTokenizerOp = "convert_to_gguf";
 
 // As GGUF numbers them.
 constexpr std::int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
@@ -71,7 +71,7 @@ std::string merge_of(const json& merge) {
 }
 
 // The pre-tokenizers, one behind the other.
-std::vector<json> parts_of(const json& part) {
+std::vector<json> pre_tokenizers_of(const json& part) {
   if (!part.is_object()) return {};
   if (part.value("type", json()) == "Sequence") return files::optional_list(part, "pretokenizers");
   return {part};
@@ -95,7 +95,7 @@ std::string pattern_of(const json& part) {
 std::string_view name_of_words(const json& tokenizer) {
   const json& model = files::member(tokenizer, "model");
   const std::vector<json> parts =
-      parts_of(tokenizer.contains("pre_tokenizer") ? tokenizer["pre_tokenizer"] : json());
+      pre_tokenizers_of(tokenizer.contains("pre_tokenizer") ? tokenizer["pre_tokenizer"] : json());
   if (files::text_member(model, "type") != "BPE" || parts.empty() ||
       !is_type(parts.back(), "ByteLevel"))
     throw UnsupportedError(
@@ -140,8 +140,8 @@ std::vector<GgufEntry> entries_of(const json& tokenizer, std::int64_t size) {
 std::vector<GgufEntry> gguf_tokenizer(const std::filesystem::path& folder, std::int64_t size) {
   constexpr std::uint64_t kMostBytes = 256 << 20;
   const std::filesystem::path path = folder / "tokenizer.json";
-  const json tokenizer = files::read_json(path, kOp, kMostBytes);
-  return files::naming_file(kOp, path, [&] { return entries_of(tokenizer, size); });
+  const json tokenizer = files::read_json(path, kGgufTokenizerOp, kMostBytes);
+  return files::naming_file(kGgufTokenizerOp, path, [&] { return entries_of(tokenizer, size); });
 }
 
 }  // namespace mlxnx::io

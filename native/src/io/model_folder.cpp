@@ -19,7 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::string_view kOp = "checkpoint";
+constexpr std::string_view kModelFolderOp = "checkpoint";
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr const char* kModelopt = "hf_quant_config.json";
 
@@ -34,8 +34,8 @@ bool is_plain(std::string_view name) {
 Index read_index(const fs::path& path) {
   constexpr std::uint64_t kMostBytes = 32 << 20;
   constexpr int kMostDepth = 8;
-  const json value = files::read_json(path, kOp, kMostBytes, kMostDepth);
-  return files::naming_file(kOp, path, [&] {
+  const json value = files::read_json(path, kModelFolderOp, kMostBytes, kMostDepth);
+  return files::naming_file(kModelFolderOp, path, [&] {
     Index index;
     const json& map = files::member(value, "weight_map");
     if (!map.is_object()) throw FormatError("weight_map is no object");
@@ -63,7 +63,7 @@ Index read_index(const fs::path& path) {
         "; its weights are Python pickles, which are never loaded: take a repository with "
         "safetensors";
   throw ArgumentError(
-      fmt::format("[{}] {} holds no model*.safetensors{}", kOp, folder.string(), hint));
+      fmt::format("[{}] {} holds no model*.safetensors{}", kModelFolderOp, folder.string(), hint));
 }
 
 std::vector<std::string> weight_files(const fs::path& folder, const Index& index) {
@@ -81,8 +81,8 @@ std::vector<std::string> weight_files(const fs::path& folder, const Index& index
   for (const std::string& name : chosen) {
     if (!std::ranges::binary_search(names, name)) {
       throw ArgumentError(
-          fmt::format("[{}] {} is missing, and {} names it: the folder is not whole", kOp,
-                      (folder / name).string(), kIndex));
+          fmt::format("[{}] {} is missing, and {} names it: the folder is not whole",
+                      kModelFolderOp, (folder / name).string(), kIndex));
     }
   }
   return {chosen.begin(), chosen.end()};
@@ -95,7 +95,7 @@ void add_file(const std::shared_ptr<const OpenFile>& file, const Index& index, E
     if (listed != index.end() && listed->second != own) continue;
     const auto [found, is_new] = entries.emplace(tensor.name, entry_of(file, tensor));
     if (!is_new) {
-      throw FormatError(fmt::format("[{}] {:?} stands in {} and in {}", kOp, tensor.name,
+      throw FormatError(fmt::format("[{}] {:?} stands in {} and in {}", kModelFolderOp, tensor.name,
                                     found->second.file->path().string(), file->path().string()));
     }
   }
@@ -103,7 +103,7 @@ void add_file(const std::shared_ptr<const OpenFile>& file, const Index& index, E
 
 // What modelopt writes beside `config.json`, which need not name it.
 void take_modelopt(const fs::path& path, Config& config) {
-  if (!files::is_file(path, kOp)) return;
+  if (!files::is_file(path, kModelFolderOp)) return;
   Config settings = Config::read(path);
   if (!settings.contains("quant_method")) settings.set("quant_method", std::string("modelopt"));
   config.set("quantization_config", settings);
@@ -114,10 +114,10 @@ bool says_how_quantized(const Config& config) {
 }
 
 Config config_of(const fs::path& folder) {
-  if (!files::is_there(folder / "config.json", kOp)) return {};
+  if (!files::is_there(folder / "config.json", kModelFolderOp)) return {};
   Config config = Config::read(folder / "config.json");
   const fs::path generation = folder / "generation_config.json";
-  if (files::is_file(generation, kOp)) {
+  if (files::is_file(generation, kModelFolderOp)) {
     const Config settings = Config::read(generation);
     if (settings.contains("eos_token_id")) config.set_from("eos_token_id", settings);
   }
@@ -139,8 +139,9 @@ std::vector<std::string> listed_files(const fs::path& folder) {
     if (at->is_regular_file(unknown)) names.push_back(at->path().filename().string());
   }
   if (error) {
-    throw FileError(fmt::format("[{}] {} can't be read: {}", kOp, folder.string(), error.message()),
-                    "read folder", folder.string(), error.value());
+    throw FileError(
+        fmt::format("[{}] {} can't be read: {}", kModelFolderOp, folder.string(), error.message()),
+        "read folder", folder.string(), error.value());
   }
   std::ranges::sort(names);
   return names;
@@ -149,13 +150,13 @@ std::vector<std::string> listed_files(const fs::path& folder) {
 Source open_folder(const fs::path& folder) {
   Source source{.format = "folder", .config = config_of(folder)};
   Index index;
-  if (files::is_there(folder / kIndex, kOp)) index = read_index(folder / kIndex);
+  if (files::is_there(folder / kIndex, kModelFolderOp)) index = read_index(folder / kIndex);
   for (const std::string& name : weight_files(folder, index))
     add_file(std::make_shared<const OpenFile>(folder / name), index, source.entries);
   for (const auto& [name, file] : index) {
     if (!source.entries.contains(name)) {
-      throw FormatError(fmt::format("[{}] {} says that {:?} is in {}, and it is not", kOp,
-                                    (folder / kIndex).string(), name, file));
+      throw FormatError(fmt::format("[{}] {} says that {:?} is in {}, and it is not",
+                                    kModelFolderOp, (folder / kIndex).string(), name, file));
     }
   }
   return source;

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kOp = "write_weights";
+constexpr std::string_view kModelWriterOp = "write_weights";
 
 // Tensors [first, last) of the plan.
 struct Shard {
@@ -60,10 +60,10 @@ class Writer {
     std::vector<files::StoredTensor> stored;
     for (std::size_t i = shard.first; i < shard.last; ++i)
       stored.push_back(files::stored_tensor(tensors_[i].name, tensors_[i].type));
-    const std::string header = files::naming_file(kOp, path, [&] {
+    const std::string header = files::naming_file(kModelWriterOp, path, [&] {
       return files::safetensors_header(stored, {{"format", "mlx"}});
     });
-    auto file = std::make_unique<files::AtomicFile>(path, kOp);
+    auto file = std::make_unique<files::AtomicFile>(path, kModelWriterOp);
     file->write(header);
     for (std::size_t i = shard.first; i < shard.last; ++i) write(tensors_[i], *file);
     return file;
@@ -77,7 +77,7 @@ class Writer {
       throw InterruptedError("[write_weights] ended before all was written; nothing is left of it");
     const Tensor tensor = files::naming_tensor(planned.name, planned.make);
     if (tensor.type() != planned.type) {
-      throw ArgumentError(fmt::format("[{}] {:?} was planned as {} and made as {}", kOp,
+      throw ArgumentError(fmt::format("[{}] {:?} was planned as {} and made as {}", kModelWriterOp,
                                       planned.name, to_string(planned.type),
                                       to_string(tensor.type())));
     }
@@ -127,7 +127,7 @@ void write_weights(const fs::path& folder, const std::vector<PlannedTensor>& ten
       index["weight_map"][tensors[at].name] = name;
   }
   for (const auto& file : written) file->commit();
-  files::write_file(folder / "model.safetensors.index.json", index.dump(4), kOp);
+  files::write_file(folder / "model.safetensors.index.json", index.dump(4), kModelWriterOp);
   remove_others(folder, names);
   if (options.progress) options.progress(writer.total(), writer.total());
 }

@@ -15,13 +15,13 @@
 namespace mlxnx {
 namespace {
 
-constexpr std::string_view kOp = "safetensors";
+constexpr std::string_view kSafetensorsOp = "safetensors";
 
 }  // namespace
 
 std::map<std::string, Tensor> load_safetensors(const std::filesystem::path& path) {
-  const files::MappedFile file(path, kOp);
-  return files::naming_file(kOp, path, [&] {
+  const files::MappedFile file(path, kSafetensorsOp);
+  return files::naming_file(kSafetensorsOp, path, [&] {
     std::map<std::string, Tensor> tensors;
     for (const files::StoredTensor& stored : files::parse_safetensors(file.bytes()).tensors)
       tensors.emplace(stored.name, io::read_stored(file, stored));
@@ -35,9 +35,9 @@ void save_safetensors(const std::filesystem::path& path,
   std::vector<files::StoredTensor> stored;
   for (const auto& [name, tensor] : tensors)
     stored.push_back(files::stored_tensor(name, tensor.type()));
-  const std::string start =
-      files::naming_file(kOp, path, [&] { return files::safetensors_header(stored, metadata); });
-  files::AtomicFile file(path, kOp);
+  const std::string start = files::naming_file(
+      kSafetensorsOp, path, [&] { return files::safetensors_header(stored, metadata); });
+  files::AtomicFile file(path, kSafetensorsOp);
   file.write(start);
   for (const auto& [name, tensor] : tensors) file.write(TensorView(tensor).bytes());
   file.commit();

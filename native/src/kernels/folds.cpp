@@ -176,21 +176,32 @@ void FoldAll(const Folded& call, std::int64_t first, std::int64_t count) {
   }
 }
 
+// Where signs make no difference, as in what wraps: half as many types to compile.
+template <typename T>
+auto WithoutSign() {
+  if constexpr (std::is_integral_v<T>) {
+    return std::make_unsigned_t<T>();
+  } else {
+    return T();
+  }
+}
+
 template <typename T>
 void FoldOfType(const Folded& call, std::int64_t first, std::int64_t count) {
+  using Bits = decltype(WithoutSign<T>());
   switch (call.fold) {
     case Fold::k_sum:
-      return FoldAll<T, Sum>(call, first, count);
+      return FoldAll<Bits, Sum>(call, first, count);
     case Fold::k_prod:
-      return FoldAll<T, Product>(call, first, count);
+      return FoldAll<Bits, Product>(call, first, count);
     case Fold::k_max:
       return FoldAll<T, Max>(call, first, count);
     case Fold::k_min:
       return FoldAll<T, Min>(call, first, count);
     case Fold::k_all:
-      return FoldAll<T, All>(call, first, count);
+      return FoldAll<Bits, All>(call, first, count);
     case Fold::k_any:
-      return FoldAll<T, Any>(call, first, count);
+      return FoldAll<Bits, Any>(call, first, count);
   }
 }
 

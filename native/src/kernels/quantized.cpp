@@ -98,6 +98,9 @@ HWY_NOINLINE void DotTile(const QuantizedMatrix& w, const float* x, std::int64_t
   }
 }
 
+// Without vectors nothing is won by tiles, and to compile them unrolled takes longer than all else.
+constexpr bool kIsScalar = kLanes == 1;
+
 template <typename Unpacker, int kW>
 void DotRows(const QuantizedMatrix& w, const Rows& x, std::int64_t row, float* out,
              std::int64_t out_size) {
@@ -109,9 +112,11 @@ void DotRows(const QuantizedMatrix& w, const Rows& x, std::int64_t row, float* o
     from += count * x.size;
     out += count * out_size;
   };
-  while (i + 4 <= x.count) strip(&DotTile<Unpacker, 4, kW>, 4);
-  if (i + 2 <= x.count) strip(&DotTile<Unpacker, 2, kW>, 2);
-  if (i < x.count) strip(&DotTile<Unpacker, 1, kW>, 1);
+  if constexpr (!kIsScalar) {
+    while (i + 4 <= x.count) strip(&DotTile<Unpacker, 4, kW>, 4);
+    if (i + 2 <= x.count) strip(&DotTile<Unpacker, 2, kW>, 2);
+  }
+  while (i < x.count) strip(&DotTile<Unpacker, 1, kW>, 1);
 }
 
 struct Dot {
@@ -123,7 +128,7 @@ struct Dot {
 
   template <typename Unpacker>
   void Run() const {
-    constexpr int kRows = 4;
+    constexpr int kRows = kIsScalar ? 1 : 4;
     std::int64_t done = 0;
     for (; done + kRows <= count; done += kRows)
       DotRows<Unpacker, kRows>(w, x, first + done, out + done, out_size);

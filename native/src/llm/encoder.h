@@ -46,8 +46,10 @@ struct EncoderFamily {
   void (*sanitize)(nn::Parameters& weights);
 };
 
+namespace bert {
 extern const EncoderFamily kBert;
 extern const EncoderFamily kRoberta;
+}  // namespace bert
 
 /// The encoder of a `model_type`, also by another name of it; null where there is none.
 const EncoderFamily* find_encoder(std::string_view model_type);

@@ -8,10 +8,10 @@ struct Row {
   const EncoderFamily* family;
 };
 constexpr Row kEncoders[] = {
-    {"bert", &kBert},
-    {"camembert", &kRoberta},
-    {"roberta", &kRoberta},
-    {"xlm-roberta", &kRoberta},
+    {"bert", &bert::kBert},
+    {"camembert", &bert::kRoberta},
+    {"roberta", &bert::kRoberta},
+    {"xlm-roberta", &bert::kRoberta},
 };
 
 }  // namespace

@@ -162,7 +162,7 @@ Tensor without_top_choices(const Tensor& rows, double probability, double thresh
 }
 
 // What there is to choose from: log probabilities [R, N] of `tokens` [R, N], or of all in order.
-struct Choice {
+struct Candidates {
   Tensor logprobs;
   std::optional<Tensor> tokens = std::nullopt;
 
@@ -185,7 +185,7 @@ void require_valid(const SamplerOptions& options, std::int64_t vocabulary) {
 
 // top_p and min_p leave the most probable tokens as they are, and so the `top_k` best of the rest
 // are among those of all: only they need to be looked at.
-Choice choice_of_best(const Tensor& rows, const SamplerOptions& options) {
+Candidates choice_of_best(const Tensor& rows, const SamplerOptions& options) {
   const TopKResult best = top_k(rows, options.top_k);
   Tensor kept = best.values;
   if (has_top_p(options)) {
@@ -198,7 +198,7 @@ Choice choice_of_best(const Tensor& rows, const SamplerOptions& options) {
   return {kept, best.indices};
 }
 
-Choice choice_of(const Tensor& rows, const SamplerOptions& options, const Tensor& key) {
+Candidates choice_of(const Tensor& rows, const SamplerOptions& options, const Tensor& key) {
   require_valid(options, columns_of(rows));
   if (options.top_k > 0 && !has_xtc(options)) return choice_of_best(rows, options);
   Tensor kept = rows;
@@ -228,7 +228,7 @@ Tensor drawn_column(const Tensor& logits, const Tensor& key) {
   return min(as_type(column, DType::s32), columns - 1);
 }
 
-Tensor drawn(const Choice& choice, double temp, std::int64_t vocabulary, const Tensor& key) {
+Tensor drawn(const Candidates& choice, double temp, std::int64_t vocabulary, const Tensor& key) {
   if (choice.logprobs.shape()[0] != 1)
     return random::categorical(key, choice.whole(vocabulary) * (1 / temp));
   const Tensor logits = choice.logprobs * (1 / temp);
@@ -307,7 +307,7 @@ Tensor apply_min_p(const Tensor& logprobs, double min_p, std::int64_t min_tokens
 Tensor apply_top_k(const Tensor& logprobs, std::int64_t top_k) {
   const Tensor rows = as_rows("apply_top_k", logprobs);
   require_top_k(top_k, columns_of(rows));
-  const Choice best = choice_of_best(rows, {.top_k = top_k});
+  const Candidates best = choice_of_best(rows, {.top_k = top_k});
   return reshape(best.whole(columns_of(rows)), logprobs.shape());
 }
 
@@ -332,7 +332,7 @@ Tensor sample(const Tensor& logprobs, const SamplerOptions& options, const Tenso
   if (options.temp == 0) return argmax(logprobs, {.axis = -1, .type = DType::u32});
   Tensor of_xtc = key, of_draw = key;
   if (has_xtc(options)) std::tie(of_draw, of_xtc) = random::split(key);
-  const Choice choice = choice_of(rows, options, of_xtc);
+  const Candidates choice = choice_of(rows, options, of_xtc);
   Shape shape = logprobs.shape();
   shape.pop_back();
   return reshape(as_type(drawn(choice, options.temp, columns_of(rows), of_draw), DType::u32),

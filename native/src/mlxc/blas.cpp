@@ -15,7 +15,7 @@
 namespace mlxnx::mlxc {
 namespace {
 
-constexpr int kMostThreads = 256;
+constexpr int kMostBlasThreads = 256;
 
 /// The first line of a small file of the system; empty when it can't be read.
 std::string first_line(const std::string& path) {
@@ -54,9 +54,9 @@ int default_threads() {
   for (const char* variable : {"MLXNX_BLAS_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"}) {
     const char* text = std::getenv(variable);
     const int count = text != nullptr ? std::atoi(text) : 0;
-    if (count > 0) return std::min(count, kMostThreads);
+    if (count > 0) return std::min(count, kMostBlasThreads);
   }
-  return std::min(available_cores(), kMostThreads);
+  return std::min(available_cores(), kMostBlasThreads);
 }
 
 std::atomic<int>& thread_limit() {
@@ -69,7 +69,7 @@ std::atomic<int>& thread_limit() {
 int blas_threads() { return thread_limit().load(std::memory_order_relaxed); }
 
 void set_blas_threads(int threads) {
-  thread_limit().store(threads > 0 ? std::min(threads, kMostThreads) : default_threads());
+  thread_limit().store(threads > 0 ? std::min(threads, kMostBlasThreads) : default_threads());
 }
 
 BlasInfo blas_info() {

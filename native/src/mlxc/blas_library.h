@@ -10,6 +10,10 @@
 
 namespace mlxnx::mlxc {
 
+/// CBLAS's numbers.
+enum BlasOrder : int { kRowMajor = 101, kColumnMajor = 102 };
+enum BlasTranspose : int { kNoTranspose = 111, kTranspose = 112, kConjugateTranspose = 113 };
+
 // CBLAS passes complex scalars by address.
 template <typename T>
 using BlasScalar = std::conditional_t<std::is_floating_point_v<T>, T, const T*>;

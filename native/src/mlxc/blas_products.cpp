@@ -22,9 +22,6 @@
 namespace mlxnx::mlxc {
 namespace {
 
-enum Order : int { kRowMajor = 101, kColumnMajor = 102 };
-enum Transpose : int { kNoTranspose = 111, kTranspose = 112, kConjugateTranspose = 113 };
-
 /// C = alpha op(A) op(B) + beta C in row-major order, with C of shape [m, n] and k columns in
 /// op(A).
 template <typename T>
@@ -212,7 +209,7 @@ int part_begin(int size, int parts, int i) {
 }
 
 /// How many threads work for `cost` is worth, when each should have `least` of it.
-int threads_for(double cost, double least) {
+int threads_for_cost(double cost, double least) {
   return std::clamp(static_cast<int>(std::min(cost / least, 1024.0)), 1, blas_threads());
 }
 
@@ -230,7 +227,7 @@ int parts_for(double cost, double least, int threads) {
 template <typename T>
 void multiply_vector(const VectorProduct<T>& p, const VectorKernels<T>& blas, bool split) {
   const double cost = double(p.outputs) * p.inputs * (sizeof(T) / sizeof(float));
-  const int threads = split ? threads_for(cost, kLeastElements) : 1;
+  const int threads = split ? threads_for_cost(cost, kLeastElements) : 1;
   if (threads == 1) return p.run(blas, 0, p.outputs);
   const int parts = parts_for(cost, kLeastElements, threads);
   Crew::process().run(parts, threads, [&](int i) {
@@ -245,7 +242,7 @@ constexpr int kLeastSide = 64;
 template <typename T>
 void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   const double cost = double(p.m) * p.n * p.k * (sizeof(T) / sizeof(float));
-  const int threads = split ? threads_for(cost, kLeastMultiplications) : 1;
+  const int threads = split ? threads_for_cost(cost, kLeastMultiplications) : 1;
   if (threads == 1) return p.run(gemm);
   const int parts = parts_for(cost, kLeastMultiplications, threads);
   int row_parts = 1;

@@ -8,7 +8,7 @@ namespace mlxnx::mlxc {
 namespace {
 
 // Multiplications that are made at once, on the calling thread, at most: some milliseconds.
-constexpr double kMostAtOnce = 1 << 24;
+constexpr double kMostConvolvedAtOnce = 1 << 24;
 
 using Sizes = std::array<std::int64_t, 5>;
 using Places = ConvolutionTask::Places;
@@ -100,7 +100,7 @@ Array convolve(const ConvolutionTask& task, const Array& input, const Array& ker
   const Array* const operands[] = {&input, &kernel};
   const std::span<const int> result(shape.data(), shape.size());
   check_padded(task, input, kernel, result);
-  if (multiplications(task, kernel.shape(), result) > kMostAtOnce)
+  if (multiplications(task, kernel.shape(), result) > kMostConvolvedAtOnce)
     return kernel_node(task, operands, result, MLX_FLOAT32);
   return compute_small(task, operands, shape, DType::f32);
 }

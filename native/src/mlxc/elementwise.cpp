@@ -82,11 +82,11 @@ bool means_the_same(const Step& step) {
          !(step.function == Function::k_remainder && kernels::is_half(step.type));
 }
 
-using Strides = InlineVector<std::int64_t, 6>;
+using OperandStrides = InlineVector<std::int64_t, 6>;
 
 // Of rows that are repeated to fill `shape`.
-Strides repeated(std::span<const int> own, std::span<const int> shape) {
-  Strides strides(shape.size(), 0);
+OperandStrides repeated(std::span<const int> own, std::span<const int> shape) {
+  OperandStrides strides(shape.size(), 0);
   std::int64_t step = 1;
   for (std::size_t i = own.size(); i-- > 0; step *= own[i])
     strides[shape.size() - own.size() + i] = own[i] == 1 ? 0 : step;
@@ -114,7 +114,7 @@ Array at_once(const Step& step, std::span<const Array* const> operands,
     kernel(places.data(), out.host_data(), size);
     return out;
   }
-  std::array<Strides, 3> strides;
+  std::array<OperandStrides, 3> strides;
   std::array<kernels::ProgramInput, 3> inputs;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     strides[i] = repeated(operands[i]->shape(), shape);

@@ -66,7 +66,7 @@ void refuse_if_ending() {
 // seldom.
 constexpr auto kTurn = std::chrono::milliseconds(4);
 // Threads of one engine whose jobs have given way, and jobs on top of each other on one thread.
-constexpr std::size_t kMostThreads = 16;
+constexpr std::size_t kMostWorkers = 16;
 constexpr int kMostNested = 4;
 // A thread that has served nobody for so long ends, but for the first and where no other is idle.
 constexpr auto kIdle = std::chrono::milliseconds(500);
@@ -306,7 +306,7 @@ bool Engine::State::others_can_serve() {
   // What waits may wait for another engine that this thread holds.
   if (!callers_may_evaluate || stopping || InsideScope::several()) return false;
   if (first_idle() != nullptr) return true;
-  if (workers.size() == kMostThreads) return false;
+  if (workers.size() == kMostWorkers) return false;
   try {
     Worker& worker = workers.emplace_back();
     worker.thread = DeepThread([state = shared_from_this(), &worker] {

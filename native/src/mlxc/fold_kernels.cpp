@@ -20,20 +20,20 @@ using kernels::Fold;
 using kernels::Folded;
 using kernels::Type;
 
-struct Axis {
+struct FoldAxis {
   std::int64_t length, stride;
   bool is_folded;
 };
 
-std::int64_t count_of(const std::vector<Axis>& axes) {
+std::int64_t count_along(const std::vector<FoldAxis>& axes) {
   std::int64_t count = 1;
-  for (const Axis& axis : axes) count *= axis.length;
+  for (const FoldAxis& axis : axes) count *= axis.length;
   return count;
 }
 
 // The longer axes of an operand.
-std::vector<Axis> axes_of(const KernelMemory& x, std::uint32_t folded) {
-  std::vector<Axis> axes;
+std::vector<FoldAxis> axes_of(const KernelMemory& x, std::uint32_t folded) {
+  std::vector<FoldAxis> axes;
   std::int64_t in_rows = 1;
   for (std::size_t i = x.shape.size(); i-- > 0;) {
     const std::int64_t stride = x.strides.empty() ? in_rows : x.strides[i];
@@ -46,9 +46,9 @@ std::vector<Axis> axes_of(const KernelMemory& x, std::uint32_t folded) {
 
 // Takes away the folded axes along which all elements are one. Returns: how often that one is
 // there.
-std::int64_t take_repeats(std::vector<Axis>& axes) {
+std::int64_t take_repeats(std::vector<FoldAxis>& axes) {
   std::int64_t repeats = 1;
-  std::erase_if(axes, [&repeats](const Axis& axis) {
+  std::erase_if(axes, [&repeats](const FoldAxis& axis) {
     const bool repeated = axis.is_folded && axis.stride == 0;
     if (repeated) repeats *= axis.length;
     return repeated;
@@ -90,17 +90,17 @@ void repeat(Fold fold, Type type, std::int64_t repeats, std::int64_t count, void
 }
 
 // The axes as they lie in memory, if that leaves those that are kept in their order.
-bool sort_by_memory(std::vector<Axis>& axes) {
-  std::vector<Axis> sorted = axes;
-  std::ranges::stable_sort(sorted,
-                           [](const Axis& a, const Axis& b) { return a.stride > b.stride; });
+bool sort_by_memory(std::vector<FoldAxis>& axes) {
+  std::vector<FoldAxis> sorted = axes;
+  std::ranges::stable_sort(
+      sorted, [](const FoldAxis& a, const FoldAxis& b) { return a.stride > b.stride; });
   std::int64_t step = 1;
   for (std::size_t i = sorted.size(); i-- > 0; step *= sorted[i].length) {
     if (sorted[i].stride != step) return false;
   }
-  const auto kept = [](const std::vector<Axis>& all) {
+  const auto kept = [](const std::vector<FoldAxis>& all) {
     std::vector<std::int64_t> strides;
-    for (const Axis& axis : all) {
+    for (const FoldAxis& axis : all) {
       if (!axis.is_folded) strides.push_back(axis.stride);
     }
     return strides;
@@ -111,13 +111,13 @@ bool sort_by_memory(std::vector<Axis>& axes) {
 }
 
 std::vector<std::byte> copied_in_rows(const KernelMemory& x, Type type,
-                                      const std::vector<Axis>& axes) {
+                                      const std::vector<FoldAxis>& axes) {
   std::vector<std::int64_t> shape, strides;
-  for (const Axis& axis : axes) {
+  for (const FoldAxis& axis : axes) {
     shape.push_back(axis.length);
     strides.push_back(axis.stride);
   }
-  std::vector<std::byte> rows(static_cast<std::size_t>(count_of(axes)) * kernels::size_of(type));
+  std::vector<std::byte> rows(static_cast<std::size_t>(count_along(axes)) * kernels::size_of(type));
   using kernels::Function;
   const kernels::TilePlan copy({{type}, {{Function::k_copy, type, type, {0, 0, 0}}}, {1}});
   const kernels::ProgramInput input{x.data, strides};
@@ -197,7 +197,7 @@ bool keeps_type(Fold fold, Type type) {
 void run(const FoldTask& task, KernelOperands operands, const KernelMemory& result) {
   const KernelMemory& x = operands[0];
   Type type = *kernel_type(x.type);
-  std::vector<Axis> axes = axes_of(x, task.axes);
+  std::vector<FoldAxis> axes = axes_of(x, task.axes);
   const std::int64_t repeats = take_repeats(axes);
   const std::byte* data = static_cast<const std::byte*>(x.data);
   std::vector<std::byte> rows, held;
@@ -206,25 +206,25 @@ void run(const FoldTask& task, KernelOperands operands, const KernelMemory& resu
     data = rows.data();
   }
   // Stretches of axes that are folded or kept alike are one.
-  std::vector<Axis> merged;
-  for (const Axis& axis : axes) {
+  std::vector<FoldAxis> merged;
+  for (const FoldAxis& axis : axes) {
     if (!merged.empty() && merged.back().is_folded == axis.is_folded) {
       merged.back().length *= axis.length;
     } else {
       merged.push_back(axis);
     }
   }
-  if (std::ranges::none_of(merged, &Axis::is_folded)) merged.push_back({1, 1, true});
+  if (std::ranges::none_of(merged, &FoldAxis::is_folded)) merged.push_back({1, 1, true});
   while (true) {
     const auto last = std::find_if(merged.rbegin(), merged.rend(),
-                                   [](const Axis& axis) { return axis.is_folded; });
+                                   [](const FoldAxis& axis) { return axis.is_folded; });
     const auto at = merged.rend() - last - 1;
     Folded call{task.fold, type, data, 1, merged[static_cast<std::size_t>(at)].length, 1, nullptr};
     for (std::ptrdiff_t i = 0; i < std::ssize(merged); ++i) {
       if (i != at) (i < at ? call.outer : call.inner) *= merged[static_cast<std::size_t>(i)].length;
     }
     merged.erase(merged.begin() + at);
-    const bool is_last = std::ranges::none_of(merged, &Axis::is_folded);
+    const bool is_last = std::ranges::none_of(merged, &FoldAxis::is_folded);
     type = held_by(task.fold, type);
     std::vector<std::byte> next;
     if (!is_last)

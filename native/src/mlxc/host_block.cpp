@@ -10,7 +10,7 @@ namespace {
 
 // Elements of `shape`: 0 where a dimension is negative, more than a block takes where there are too
 // many.
-std::size_t count(std::span<const int> shape) {
+std::size_t block_elements(std::span<const int> shape) {
   std::size_t size = 1;
   for (const int dim : shape) {
     if (dim <= 0) return 0;
@@ -23,12 +23,12 @@ std::size_t count(std::span<const int> shape) {
 }  // namespace
 
 bool HostBlock::fits(std::span<const int> shape, mlx_dtype type) {
-  const std::size_t size = count(shape);
+  const std::size_t size = block_elements(shape);
   return shape.size() <= kMostRank && size > 0 && size * mlx_dtype_size(type) <= kMostBytes;
 }
 
 HostBlock* HostBlock::make(std::span<const int> shape, mlx_dtype type) {
-  const std::size_t size = count(shape);
+  const std::size_t size = block_elements(shape);
   void* const memory = ::operator new(kHeaderBytes + size * mlx_dtype_size(type));
   return new (memory) HostBlock(shape, type, size);
 }

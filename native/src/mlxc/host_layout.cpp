@@ -16,7 +16,7 @@ namespace {
 
 std::span<const int> span_of(const Ints& values) { return {values.data(), values.size()}; }
 
-std::size_t count(std::span<const int> shape) {
+std::size_t elements_in(std::span<const int> shape) {
   std::size_t size = 1;
   for (const int dim : shape) size *= static_cast<std::size_t>(dim);
   return size;
@@ -40,7 +40,7 @@ void with_width(mlx_dtype type, F f) {
 // The same elements in the same order under another shape or type.
 Array relabelled(const Source& in, std::span<const int> shape, mlx_dtype type) {
   Array out = result(shape, type);
-  if (out.empty() || count(shape) * mlx_dtype_size(type) != in.size * mlx_dtype_size(in.type))
+  if (out.empty() || elements_in(shape) * mlx_dtype_size(type) != in.size * mlx_dtype_size(in.type))
     return {};
   std::memcpy(out.host_data(), in.data, in.size * mlx_dtype_size(in.type));
   return out;
@@ -109,7 +109,7 @@ Array reshaped(const Source& in, std::span<const int> wanted) {
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] != -1) continue;
     shape[i] = 1;
-    const std::size_t others = count(shape);
+    const std::size_t others = elements_in(shape);
     if (others == 0) return {};
     shape[i] = static_cast<int>(in.size / others);
   }
@@ -217,7 +217,7 @@ Array folded(const Source& in, std::span<const int> kept, const std::array<Dims,
   Array out = result(kept, MlxType<R>::value);
   if (out.empty()) return out;
   R* to = elements<R>(out);
-  std::fill_n(to, count(kept), initial);
+  std::fill_n(to, elements_in(kept), initial);
   for_each_row<2>(in.shape, strides, [&](const auto& at, std::size_t length) {
     const T* x = in.as<T>() + at[0];
     R* y = to + at[1];
@@ -231,7 +231,7 @@ template <typename R, typename T>
 Array summed(const Source& in, std::span<const int> kept, const std::array<Dims, 2>& strides) {
   Array out = result(kept, MlxType<R>::value);
   if (out.empty()) return out;
-  InlineVector<RunningSum<R>, 8> sums(count(kept));
+  InlineVector<RunningSum<R>, 8> sums(elements_in(kept));
   for_each_row<2>(in.shape, strides, [&](const auto& at, std::size_t length) {
     const T* x = in.as<T>() + at[0];
     RunningSum<R>* y = sums.data() + at[1];

@@ -12,11 +12,11 @@ namespace mlxnx::mlxc::host {
 namespace {
 
 // The runs along one axis of a row-major array: `length` elements, `stride` apart.
-struct Runs {
+struct HostRuns {
   std::size_t length = 1, stride = 1, outer = 1;
   bool valid = false;
 
-  Runs(std::span<const int> shape, int axis) {
+  HostRuns(std::span<const int> shape, int axis) {
     const std::size_t at = axis_of(axis, shape.size());
     if (at >= shape.size()) return;
     for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -36,7 +36,7 @@ struct Runs {
 };
 
 template <typename T, typename F>
-void scan_run(const T* from, T* to, const Runs& runs, bool reverse, bool inclusive, T initial,
+void scan_run(const T* from, T* to, const HostRuns& runs, bool reverse, bool inclusive, T initial,
               F f) {
   const auto position = [&](std::size_t i) {
     return (reverse ? runs.length - 1 - i : i) * runs.stride;
@@ -50,7 +50,7 @@ void scan_run(const T* from, T* to, const Runs& runs, bool reverse, bool inclusi
 }
 
 template <typename T>
-Array summed(const Source& in, const Runs& runs, bool reverse, bool inclusive) {
+Array summed(const Source& in, const HostRuns& runs, bool reverse, bool inclusive) {
   Array out = result(in.shape, in.type);
   if (out.empty()) return out;
   const T* from = in.as<T>();
@@ -68,7 +68,8 @@ Array summed(const Source& in, const Runs& runs, bool reverse, bool inclusive) {
 }
 
 template <typename T, typename F>
-Array scanned(const Source& in, const Runs& runs, bool reverse, bool inclusive, T initial, F f) {
+Array scanned(const Source& in, const HostRuns& runs, bool reverse, bool inclusive, T initial,
+              F f) {
   Array out = result(in.shape, in.type);
   if (out.empty()) return out;
   const T* from = in.as<T>();
@@ -93,7 +94,7 @@ bool is_less(T a, T b) {
 
 Array scan(Scan op, const Array& a, int axis, bool reverse, bool inclusive) {
   const Source in(a);
-  const Runs runs(in.shape, axis);
+  const HostRuns runs(in.shape, axis);
   if (!in || !runs.valid || in.size == 0 || in.type == MLX_BOOL) return {};
   return with_type(in.type, [&]<typename T>() -> Array {
     const auto run = [&](T initial, auto f) {
@@ -119,7 +120,7 @@ Array sort(Sort op, const Array& a, int axis) {
     return wide.empty() ? Array() : narrowed(sort(op, wide, axis), a.mlx_type());
   }
   const Source in(a);
-  const Runs runs(in.shape, axis);
+  const HostRuns runs(in.shape, axis);
   if (!in || !runs.valid || in.size == 0) return {};
   return with_type(in.type, [&]<typename T>() -> Array {
     const bool wants_positions = op == Sort::k_argsort;

@@ -38,7 +38,7 @@ constexpr std::int64_t kPanel = 1 << 17;
 
 // body(first, count) for parts of `size` on as many threads.
 template <typename Body>
-void share(std::int64_t size, std::int64_t parts, int threads, const Body& body) {
+void share_ranges(std::int64_t size, std::int64_t parts, int threads, const Body& body) {
   if (parts <= 1) return body(std::int64_t{0}, size);
   Crew::process().run(static_cast<int>(parts), threads, [&](int part) {
     // Whole tiles of the kernels but for the last.
@@ -63,7 +63,7 @@ void multiply_few(const QuantizedMatrix& w, const float* x, std::int64_t rows, f
   const int threads = threads_for(weights * static_cast<double>((rows + 3) / 4));
   const std::int64_t block = std::max<std::int64_t>(kBlock / w.columns / 4 * 4, 16);
   // More parts than threads, so that a thread which others hold up costs less.
-  share(
+  share_ranges(
       w.rows, threads == 1 ? 1 : 4 * threads, threads, [&](std::int64_t first, std::int64_t count) {
         for (std::int64_t i = 0; i < rows; i += block) {
           const kernels::Rows some{from.data + i * from.size, std::min(block, rows - i), from.size};
@@ -72,14 +72,12 @@ void multiply_few(const QuantizedMatrix& w, const float* x, std::int64_t rows, f
       });
 }
 
-enum Order : int { kRowMajor = 101, kNoTranspose = 111, kTranspose = 112 };
-
 std::int64_t rows_of_panel(const QuantizedMatrix& w) {
   return std::clamp<std::int64_t>(kPanel / w.columns / 16 * 16, 16,
                                   std::max<std::int64_t>(w.rows, 16));
 }
 
-int count_of(std::int64_t size) { return static_cast<int>(size); }
+int blas_size(std::int64_t size) { return static_cast<int>(size); }
 
 // The same for many rows. Panels are unpacked and multiplied by the thread that takes them.
 void multiply_many(const QuantizedMatrix& w, const float* x, std::int64_t rows, float* out) {
@@ -87,7 +85,7 @@ void multiply_many(const QuantizedMatrix& w, const float* x, std::int64_t rows, 
   const std::int64_t height = rows_of_panel(w), panels = (w.rows + height - 1) / height;
   const double work =
       static_cast<double>(w.rows) * static_cast<double>(w.columns) * static_cast<double>(rows);
-  const int threads = blas.single_threaded ? std::min(threads_for(work / 4), count_of(panels)) : 1;
+  const int threads = blas.single_threaded ? std::min(threads_for(work / 4), blas_size(panels)) : 1;
   const Floats memory = floats(threads * height * w.columns);
   std::atomic<std::int64_t> next{0};
   Crew::process().run(threads, threads, [&](int part) {
@@ -95,18 +93,19 @@ void multiply_many(const QuantizedMatrix& w, const float* x, std::int64_t rows, 
     for (std::int64_t i = next.fetch_add(1); i < panels; i = next.fetch_add(1)) {
       const std::int64_t first = i * height, count = std::min(height, w.rows - first);
       kernels::dequantize_rows(w, first, count, panel);
-      blas.sgemm(kRowMajor, kNoTranspose, kTranspose, count_of(rows), count_of(count),
-                 count_of(w.columns), 1, x, count_of(w.columns), panel, count_of(w.columns), 0,
-                 out + first, count_of(w.rows));
+      blas.sgemm(kRowMajor, kNoTranspose, kTranspose, blas_size(rows), blas_size(count),
+                 blas_size(w.columns), 1, x, blas_size(w.columns), panel, blas_size(w.columns), 0,
+                 out + first, blas_size(w.rows));
     }
   });
 }
 
 void unpack_shared(const QuantizedMatrix& w, std::int64_t first, std::int64_t count, float* out) {
   const int threads = threads_for(static_cast<double>(count) * static_cast<double>(w.columns));
-  share(count, threads == 1 ? 1 : 2 * threads, threads, [&](std::int64_t from, std::int64_t some) {
-    kernels::dequantize_rows(w, first + from, some, out + from * w.columns);
-  });
+  share_ranges(count, threads == 1 ? 1 : 2 * threads, threads,
+               [&](std::int64_t from, std::int64_t some) {
+                 kernels::dequantize_rows(w, first + from, some, out + from * w.columns);
+               });
 }
 
 // x [rows, rows of w] times the matrix as it is: a sum over its panels.
@@ -117,9 +116,9 @@ void multiply_untransposed(const QuantizedMatrix& w, const float* x, std::int64_
   for (std::int64_t first = 0; first < w.rows; first += height) {
     const std::int64_t count = std::min(height, w.rows - first);
     unpack_shared(w, first, count, panel.get());
-    cblas_sgemm(kRowMajor, kNoTranspose, kNoTranspose, count_of(rows), count_of(w.columns),
-                count_of(count), 1, x + first, count_of(w.rows), panel.get(), count_of(w.columns),
-                first == 0 ? 0.0F : 1.0F, out, count_of(w.columns));
+    cblas_sgemm(kRowMajor, kNoTranspose, kNoTranspose, blas_size(rows), blas_size(w.columns),
+                blas_size(count), 1, x + first, blas_size(w.rows), panel.get(),
+                blas_size(w.columns), first == 0 ? 0.0F : 1.0F, out, blas_size(w.columns));
   }
 }
 

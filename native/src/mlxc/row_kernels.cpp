@@ -14,7 +14,7 @@ namespace mlxnx::mlxc {
 namespace {
 
 // Multiplications that are made at once, on the calling thread, at most: some milliseconds.
-constexpr double kMostAtOnce = 1 << 24;
+constexpr double kMostAttendedAtOnce = 1 << 24;
 
 // Steps along the last four axes of an operand, and 0 along those that it has not.
 std::array<std::int64_t, 4> steps_of(const KernelMemory& memory, bool broadcasts) {
@@ -166,7 +166,7 @@ Array attend(const Array& queries, const Array& keys, const Array& values,
   add(operands, sinks);
   const AttentionTask task{form.scale, form.causal, !mask.empty(), !sinks.empty()};
   const std::span<const Array* const> all(operands.data(), operands.size());
-  if (multiplications(queries.shape(), values.shape(), form.causal) > kMostAtOnce)
+  if (multiplications(queries.shape(), values.shape(), form.causal) > kMostAttendedAtOnce)
     return kernel_node(task, all, {shape.data(), shape.size()}, to_mlx(type));
   return compute(task, all, 1, shape, type);
 }

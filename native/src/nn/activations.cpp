@@ -167,7 +167,6 @@ Tensor glu(const Tensor& x, std::int64_t axis) {
 
 namespace {
 
-constexpr OperandDef kX[] = {{"x"}};
 constexpr OperandDef kXAlpha[] = {{"x"}, {"alpha"}};
 const AttrDef kNegativeSlope[] = {{"negative_slope", AttrKind::kFloat, 0.01}};
 const AttrDef kAlpha[] = {{"alpha", AttrKind::kFloat, 1.0}};
@@ -191,7 +190,7 @@ std::vector<Tensor> along_axis(const FunctionCall& call) {
 
 constexpr FunctionDef plain(std::string_view name, std::vector<Tensor> (*call)(const FunctionCall&),
                             std::span<const AttrDef> options = {}) {
-  return {name, Family::kActivation, kX, options, call};
+  return {name, Family::kActivation, kOnlyX, options, call};
 }
 
 const FunctionDef kActivations[] = {

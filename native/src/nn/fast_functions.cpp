@@ -13,13 +13,12 @@ using ops::AttrDef;
 using ops::AttrKind;
 using Tensors = std::vector<Tensor>;
 
-constexpr OperandDef kX[] = {{"x"}};
 constexpr OperandDef kXWeight[] = {{"x"}, {"weight", true}};
 constexpr OperandDef kXWeightBias[] = {{"x"}, {"weight", true}, {"bias", true}};
 constexpr OperandDef kXOffsetFreqs[] = {{"x"}, {"offset", true}, {"freqs", true}};
 constexpr OperandDef kAttention[] = {{"q"}, {"k"}, {"v"}, {"mask", true}, {"sinks", true}};
 constexpr OperandDef kLogitsTargets[] = {{"logits"}, {"targets"}};
-constexpr OperandDef kDelta[] = {
+constexpr OperandDef kDeltaOperands[] = {
     {"q"}, {"k"}, {"v"}, {"gamma"}, {"beta"}, {"initial_state", true}, {"mask", true}};
 
 const AttrDef kEps[] = {{"eps", AttrKind::kFloat, 1e-5}};
@@ -85,19 +84,19 @@ const FunctionDef kFast[] = {
      [](const FunctionCall& call) {
        return Tensors{cross_entropy(as_type(call[0], ops::to_wide(call[0].dtype())), call[1])};
      }},
-    {"gated_delta_update", Family::kFast, kDelta, {}, &delta},
+    {"gated_delta_update", Family::kFast, kDeltaOperands, {}, &delta},
     {"layer_norm", Family::kFast, kXWeightBias, kEps,
      [](const FunctionCall& call) {
        return Tensors{fast::layer_norm(call[0], call.optional(1), call.optional(2),
                                        {.eps = call.option<double>("eps")})};
      }},
-    {"logcumsumexp", Family::kFast, kX, kLogCumSumExp,
+    {"logcumsumexp", Family::kFast, kOnlyX, kLogCumSumExp,
      [](const FunctionCall& call) {
        return Tensors{fast::logcumsumexp(call[0], {.axis = call.option<std::int64_t>("axis"),
                                                    .reverse = call.option<bool>("reverse"),
                                                    .inclusive = call.option<bool>("inclusive")})};
      }},
-    {"logsumexp", Family::kFast, kX, kLogSumExp,
+    {"logsumexp", Family::kFast, kOnlyX, kLogSumExp,
      [](const FunctionCall& call) {
        return Tensors{fast::logsumexp(
            call[0], {.axes = axes(call), .keep_axes = call.option<bool>("keepdims")})};
@@ -109,7 +108,7 @@ const FunctionDef kFast[] = {
      }},
     {"rope", Family::kFast, kXOffsetFreqs, kRope, &rope},
     {"scaled_dot_product_attention", Family::kFast, kAttention, kAttentionOptions, &attention},
-    {"softmax", Family::kFast, kX, kSoftmax,
+    {"softmax", Family::kFast, kOnlyX, kSoftmax,
      [](const FunctionCall& call) {
        return Tensors{fast::softmax(call[0], {.axes = axes(call)})};
      }},

@@ -36,6 +36,8 @@ struct OperandDef {
   bool optional = false;
 };
 
+inline constexpr OperandDef kOnlyX[] = {{"x"}};
+
 /// One call of a row: as many operands as it names, and an option for each of its schema that has a
 /// value.
 class FunctionCall {

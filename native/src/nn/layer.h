@@ -125,8 +125,6 @@ class LayerOf final : public Layer {
   Struct layer_;
 };
 
-inline constexpr OperandDef kOnlyX[] = {{"x"}};
-
 /// A layer of one tensor, without options.
 template <typename Struct>
 LayerAnswer answer_of_x(const Struct& layer, const FunctionCall& call) {

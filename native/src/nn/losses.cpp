@@ -94,7 +94,7 @@ Tensor Loss::reduced(const Tensor& losses, const std::optional<Tensor>& weights,
 // The absolute value with the slope 0 at 0.
 Tensor magnitude(const Tensor& x) { return x * sign(x); }
 
-Tensor axis_sum(const Tensor& x, std::int64_t axis) { return sum(x, {.axes = Axes{axis}}); }
+Tensor sum_along(const Tensor& x, std::int64_t axis) { return sum(x, {.axes = Axes{axis}}); }
 
 // The slope of a root at 0 would be infinite.
 Tensor root(const Tensor& x, std::int64_t degree) {
@@ -106,8 +106,8 @@ Tensor root(const Tensor& x, std::int64_t degree) {
 }
 
 Tensor power_sum(const Tensor& x, std::int64_t p, std::int64_t axis) {
-  if (p == 1) return axis_sum(magnitude(x), axis);
-  return axis_sum(p == 2 ? x * x : pow(magnitude(x), static_cast<double>(p)), axis);
+  if (p == 1) return sum_along(magnitude(x), axis);
+  return sum_along(p == 2 ? x * x : pow(magnitude(x), static_cast<double>(p)), axis);
 }
 
 // The elements of `x` at each target's class.
@@ -147,13 +147,13 @@ Tensor cross_entropy(const Tensor& logits, const Tensor& targets,
   const Tensor x = Loss::real(logits);
   const ReductionOptions kept{.axes = Axes{axis}, .keep_axes = true};
   const Tensor scores = x - stop_gradient(reduce_max(x, kept));
-  const Tensor reached = are_probabilities ? axis_sum(weighted(Loss::real(targets), scores), axis)
+  const Tensor reached = are_probabilities ? sum_along(weighted(Loss::real(targets), scores), axis)
                                            : at_classes(loss, scores, targets, axis);
-  Tensor losses = log(axis_sum(exp(scores), axis));
+  Tensor losses = log(sum_along(exp(scores), axis));
   if (options.label_smoothing > 0) {
     const auto classes = static_cast<double>(logits.shape()[static_cast<std::size_t>(axis)]);
     losses = losses - reached * (1 - options.label_smoothing) -
-             axis_sum(scores, axis) * (options.label_smoothing / classes);
+             sum_along(scores, axis) * (options.label_smoothing / classes);
   } else {
     losses = losses - reached;
   }
@@ -223,7 +223,7 @@ Tensor kl_div_loss(const Tensor& inputs, const Tensor& targets, std::int64_t axi
   // Infinity less infinity would be no number.
   const Tensor is_out = logical_and(equal(powers, 0), is_infinity(given));
   const Tensor difference = wanted - select(is_out, 0, given);
-  return loss.reduced(axis_sum(weighted(powers, difference), axis), reduction);
+  return loss.reduced(sum_along(weighted(powers, difference), axis), reduction);
 }
 
 Tensor smooth_l1_loss(const Tensor& predictions, const Tensor& targets, double beta,
@@ -287,7 +287,7 @@ Tensor cosine_similarity_loss(const Tensor& x1, const Tensor& x2,
   const auto norm = [&](const Tensor& x) {
     return root(power_sum(broadcast(x, products.shape()), 2, axis - rank), 2);
   };
-  return loss.reduced(axis_sum(products, axis) / max(norm(a) * norm(b), options.eps),
+  return loss.reduced(sum_along(products, axis) / max(norm(a) * norm(b), options.eps),
                       options.reduction);
 }
 
@@ -327,7 +327,7 @@ const AttrDef kBinaryCrossEntropy[] = {flag("with_logits", true), kMean};
 const AttrDef kAlong[] = {whole("axis", -1), kNone};
 const AttrDef kGaussian[] = {flag("full", false), real("eps", 1e-6), kMean};
 const AttrDef kBeta[] = {real("beta", 1), kMean};
-const AttrDef kDelta[] = {real("delta", 1), kNone};
+const AttrDef kDeltaOption[] = {real("delta", 1), kNone};
 const AttrDef kDistances[] = {whole("axis", -1), whole("p", 2), real("margin", 1),
                               real("eps", 1e-6), kNone};
 const AttrDef kCosine[] = {whole("axis", 1), real("eps", 1e-8), kNone};
@@ -388,7 +388,7 @@ const FunctionDef kLosses[] = {
     {"cross_entropy", kLoss, kLogits, kCrossEntropy, &call_cross_entropy},
     {"gaussian_nll_loss", kLoss, kVars, kGaussian, &call_gaussian_nll},
     {"hinge_loss", kLoss, kTwo, kJustNone, &of_two<&hinge_loss>},
-    {"huber_loss", kLoss, kTwo, kDelta, &with_number<&huber_loss, kDelta>},
+    {"huber_loss", kLoss, kTwo, kDeltaOption, &with_number<&huber_loss, kDeltaOption>},
     {"kl_div_loss", kLoss, kTwo, kAlong, &along_axis<&kl_div_loss>},
     {"l1_loss", kLoss, kPredictions, kJustMean, &of_two<&l1_loss>},
     {"log_cosh_loss", kLoss, kTwo, kJustNone, &of_two<&log_cosh_loss>},

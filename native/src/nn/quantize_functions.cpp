@@ -22,7 +22,6 @@ constexpr OperandDef kGather[] = {{"a"}, {"b"}, {"lhs_indices", true}, {"rhs_ind
 constexpr OperandDef kGatherQuantized[] = {
     {"x"}, {"w"}, {"scales"}, {"biases", true}, {"lhs_indices", true}, {"rhs_indices", true}};
 constexpr OperandDef kSegmented[] = {{"a"}, {"b"}, {"segments"}};
-constexpr OperandDef kX[] = {{"x"}};
 
 const AttrDef kTranspose{"transpose", AttrKind::kBool, AttrValue(true)};
 const AttrDef kSorted{"sorted_indices", AttrKind::kBool, AttrValue(false)};
@@ -87,13 +86,13 @@ std::vector<Tensor> from_fp8_row(const FunctionCall& call) {
 
 const FunctionDef kFunctions[] = {
     {"dequantize", Family::kQuantize, kPacked, kFormAndType, &dequantize_row},
-    {"from_fp8", Family::kQuantize, kX, kFp8Type, &from_fp8_row},
+    {"from_fp8", Family::kQuantize, kOnlyX, kFp8Type, &from_fp8_row},
     {"gather_mm", Family::kQuantize, kGather, kGatherOptions, &gather_mm_row},
     {"gather_qmm", Family::kQuantize, kGatherQuantized, kGatherQuantizedOptions, &gather_qmm_row},
     {"quantize", Family::kQuantize, kW, kForm, &quantize_row},
     {"quantized_matmul", Family::kQuantize, kProduct, kProductOptions, &quantized_matmul_row},
     {"segmented_mm", Family::kQuantize, kSegmented, {}, &segmented_mm_row},
-    {"to_fp8", Family::kQuantize, kX, {}, &to_fp8_row},
+    {"to_fp8", Family::kQuantize, kOnlyX, {}, &to_fp8_row},
 };
 
 }  // namespace

@@ -23,25 +23,25 @@ std::string types_of(const Call& call) {
 }
 
 template <InferFn rule>
-OutputTypes without_complex(const Call& call) {
+OutputTypes neither_complex(const Call& call) {
   if (is_complex(call.dtype(0)) || is_complex(call.dtype(1)))
     call.type_error("does not take complex tensors, got " + types_of(call));
   return rule(call);
 }
 
 template <InferFn rule>
-OutputTypes integers_only(const Call& call) {
+OutputTypes both_integers(const Call& call) {
   if (!is_integer(call.dtype(0)) || !is_integer(call.dtype(1)))
     call.type_error("takes integer tensors, got " + types_of(call));
   return rule(call);
 }
 
 constexpr InferFn kMerged = infer<shapes::broadcast, types::merged>;
-constexpr InferFn kFloating = infer<shapes::broadcast, types::floating>;
-constexpr InferFn kPredicate = infer<shapes::broadcast, types::predicate>;
-constexpr InferFn kReal = without_complex<kMerged>;
-constexpr InferFn kOrdered = without_complex<kPredicate>;
-constexpr InferFn kInteger = integers_only<kMerged>;
+constexpr InferFn kBroadcastFloating = infer<shapes::broadcast, types::floating>;
+constexpr InferFn kBroadcastPredicate = infer<shapes::broadcast, types::predicate>;
+constexpr InferFn kBroadcastReal = neither_complex<kMerged>;
+constexpr InferFn kOrdered = neither_complex<kBroadcastPredicate>;
+constexpr InferFn kBroadcastInteger = both_integers<kMerged>;
 
 OutputTypes infer_all_close(const Call& call) {
   broadcast_shapes(call, call.shape(0), call.shape(1));
@@ -259,51 +259,52 @@ OpDef binary(std::string_view name, InferFn infer, EvalFn eval, std::string_view
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kBinaryOps = {
     binary("add", kMerged, in_exact_type<mlxc::add>, "Sum, element by element; integers wrap."),
-    binary("atan2", kFloating, eval_atan2,
+    binary("atan2", kBroadcastFloating, eval_atan2,
            "Angle of the point (right, left), element by element, in radians; NaN where one is a "
            "complex number off the real axis, which is refused where it is known."),
-    binary("bitwise_and", kInteger, in_work_type<mlxc::bitwise_and>,
+    binary("bitwise_and", kBroadcastInteger, in_work_type<mlxc::bitwise_and>,
            "Bits that both integers have, element by element."),
-    binary("bitwise_or", kInteger, in_work_type<mlxc::bitwise_or>,
+    binary("bitwise_or", kBroadcastInteger, in_work_type<mlxc::bitwise_or>,
            "Bits that either integer has, element by element."),
-    binary("bitwise_xor", kInteger, in_work_type<mlxc::bitwise_xor>,
+    binary("bitwise_xor", kBroadcastInteger, in_work_type<mlxc::bitwise_xor>,
            "Bits that exactly one integer has, element by element."),
-    binary("divide", kFloating, eval_divide, "Quotient as a float, element by element."),
-    binary("equal", kPredicate, compared<Comparison::kEqual>,
+    binary("divide", kBroadcastFloating, eval_divide, "Quotient as a float, element by element."),
+    binary("equal", kBroadcastPredicate, compared<Comparison::kEqual>,
            "1 where both elements are the same number."),
     binary("greater", kOrdered, compared<Comparison::kGreater>, "1 where left > right."),
     binary("greater_equal", kOrdered, compared<Comparison::kGreaterEqual>,
            "1 where left >= right."),
-    binary("left_shift", kInteger, math::left_shift,
+    binary("left_shift", kBroadcastInteger, math::left_shift,
            "Shifts the bits of left up by right; by the width or more gives 0. A negative amount "
            "is refused where it is known, and gives 0 elsewhere."),
     binary("less", kOrdered, compared<Comparison::kLess>, "1 where left < right."),
     binary("less_equal", kOrdered, compared<Comparison::kLessEqual>, "1 where left <= right."),
-    binary("logical_and", kPredicate, of_masks<mlxc::logical_and>,
+    binary("logical_and", kBroadcastPredicate, of_masks<mlxc::logical_and>,
            "1 where both elements are not zero."),
-    binary("logical_or", kPredicate, of_masks<mlxc::logical_or>, "1 where an element is not zero."),
-    binary("logical_xor", kPredicate, of_masks<mlxc::not_equal>,
+    binary("logical_or", kBroadcastPredicate, of_masks<mlxc::logical_or>,
+           "1 where an element is not zero."),
+    binary("logical_xor", kBroadcastPredicate, of_masks<mlxc::not_equal>,
            "1 where exactly one element is not zero."),
-    binary("max", kReal, extremum<mlxc::maximum, Comparison::kGreater>,
+    binary("max", kBroadcastReal, extremum<mlxc::maximum, Comparison::kGreater>,
            "Greater of both elements; NaN where one is NaN."),
-    binary("min", kReal, extremum<mlxc::minimum, Comparison::kLess>,
+    binary("min", kBroadcastReal, extremum<mlxc::minimum, Comparison::kLess>,
            "Lesser of both elements; NaN where one is NaN."),
     binary("multiply", kMerged, in_work_type<mlxc::multiply>,
            "Product, element by element; integers wrap."),
-    binary("not_equal", kPredicate, compared<Comparison::kNotEqual>,
+    binary("not_equal", kBroadcastPredicate, compared<Comparison::kNotEqual>,
            "1 where the elements are different numbers."),
     binary("pow", kMerged, eval_pow,
            "Power, element by element; integers wrap, and their powers to negative exponents are "
            "truncated."),
-    binary("quotient", kInteger, math::quotient,
+    binary("quotient", kBroadcastInteger, math::quotient,
            "Integer quotient, truncated. A known divisor 0 is refused, and gives -1 (all bits set) "
            "elsewhere."),
-    binary("remainder", kReal, eval_remainder,
+    binary("remainder", kBroadcastReal, eval_remainder,
            "Remainder of the truncated quotient, with the sign of left; NaN where the divisor is "
            "the float 0. A known integer 0 is refused, and gives left elsewhere."),
-    binary("right_shift", kInteger, math::right_shift,
+    binary("right_shift", kBroadcastInteger, math::right_shift,
            "Shifts the bits of left down by right, keeping the sign; by the width or more gives 0 "
            "or -1. A negative amount is refused where it is known, and does so elsewhere."),
     binary("subtract", kMerged, in_exact_type<mlxc::subtract>,
@@ -314,6 +315,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> binary_ops() { return kOps; }
+std::span<const OpDef> binary_ops() { return kBinaryOps; }
 
 }  // namespace mlxnx::ops

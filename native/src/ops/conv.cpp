@@ -28,16 +28,12 @@ DType compute_type(const Call& call) {
   return on_cpu && bits(merged) == 16 ? DType::f32 : merged;
 }
 
-Array zeros(const Shape& shape, DType type) {
-  return mlxc::full(shape, mlxc::scalar(std::int64_t{0}, type), type);
-}
-
 Array eval_conv(const Call& call) {
   const DType type = compute_type(call);
   const ConvGeometry geometry = conv_geometry(call);
   const bool has_nothing = element_count(call.shape(0)) == 0 || element_count(call.shape(1)) == 0 ||
                            element_count(call.output().shape) == 0 || has_no_products(geometry);
-  if (has_nothing) return zeros(call.output().shape, type);
+  if (has_nothing) return zeros({type, call.output().shape});
   const bool is_native =
       mlxc::current_device() == Device::kGpu && is_native_convolution(geometry, type);
   const auto convolve = is_native                               ? convolve_natively
@@ -47,7 +43,7 @@ Array eval_conv(const Call& call) {
   return convolve(geometry, operand(call, 0), operand(call, 1), type);
 }
 
-const std::array<AttrDef, 9> kAttrs = {
+const std::array<AttrDef, 9> kConvAttrs = {
     AttrDef{.name = "strides", .kind = AttrKind::kInts, .optional = true},
     AttrDef{.name = "padding", .kind = AttrKind::kPairs, .optional = true},
     AttrDef{.name = "input_dilation", .kind = AttrKind::kInts, .optional = true},
@@ -59,12 +55,12 @@ const std::array<AttrDef, 9> kAttrs = {
     AttrDef{.name = "output_permutation", .kind = AttrKind::kInts, .optional = true},
 };
 
-const std::array kOps = {
+const std::array kConvOps = {
     OpDef{.name = "conv",
           .group = Group::kContraction,
           .min_operands = 2,
           .max_operands = 2,
-          .attrs = kAttrs,
+          .attrs = kConvAttrs,
           .infer = infer_conv,
           .eval = eval_conv,
           .doc = "Convolution of a tensor with a kernel over any number of spatial axes, with "
@@ -80,6 +76,6 @@ bool has_no_products(const ConvGeometry& geometry) {
   });
 }
 
-std::span<const OpDef> conv_ops() { return kOps; }
+std::span<const OpDef> conv_ops() { return kConvOps; }
 
 }  // namespace mlxnx::ops

@@ -11,12 +11,6 @@ namespace {
 // Beyond this no size can be meant, and below it sums and products of sizes fit 64 bits.
 constexpr std::int64_t kMaxValue = std::int64_t{1} << 30;
 
-Shape pick(const Shape& shape, const Axes& order) {
-  Shape result;
-  for (const std::int64_t axis : order) result.push_back(shape[static_cast<std::size_t>(axis)]);
-  return result;
-}
-
 Axes permutation(const Call& call, std::string_view name, const Shape& shape) {
   const Axes* given = call.attr_if<Axes>(name);
   if (given == nullptr) return all_axes(shape.size());

@@ -16,10 +16,6 @@ using mlxc::Array;
 // and a large image does not need kernel-size times its memory.
 constexpr std::int64_t kPatchBytes = std::int64_t{1} << 30;
 
-Array zeros(const Shape& shape, DType type) {
-  return mlxc::full(shape, mlxc::scalar(std::int64_t{0}, type), type);
-}
-
 bool is_identity(const Axes& order) { return order == all_axes(order.size()); }
 
 Array transposed(const Array& array, const Axes& order) {
@@ -94,7 +90,7 @@ class PatchConvolution {
     strides_ = row_major_strides(padded_shape_);
     Array inner = transposed(convert(input, input.dtype(), type_), in_layout(g_.input_order));
     if (is_cut) inner = mlxc::slice(inner, in_layout(begin), in_layout(end), Shape(rank_, 1));
-    padded_ = is_padded ? mlxc::slice_update(zeros(padded_shape_, type_), inner, in_layout(low),
+    padded_ = is_padded ? mlxc::slice_update(zeros({type_, padded_shape_}), inner, in_layout(low),
                                              in_layout(high), in_layout(step))
                         : mlxc::contiguous(inner);
   }

@@ -110,16 +110,16 @@ Array eval_eye(const Call& call) {
       mlxc::slice_update(mlxc::broadcast_to(zero, flat), one, start, stop, strides), shape);
 }
 
-const AttrDef kShape = {.name = "shape", .kind = AttrKind::kInts};
+const AttrDef kCreatedShape = {.name = "shape", .kind = AttrKind::kInts};
 const std::array kConstantAttrs = {
     AttrDef{.name = "value", .kind = AttrKind::kNumber},
     AttrDef{.name = "type", .kind = AttrKind::kType},
     AttrDef{.name = "shape", .kind = AttrKind::kInts, .fallback = Axes{}}};
 const std::array kIotaAttrs = {
-    kShape, AttrDef{.name = "type", .kind = AttrKind::kType, .fallback = DType::s32},
+    kCreatedShape, AttrDef{.name = "type", .kind = AttrKind::kType, .fallback = DType::s32},
     AttrDef{.name = "axis", .kind = AttrKind::kInt, .optional = true}};
 const std::array kEyeAttrs = {
-    kShape, AttrDef{.name = "type", .kind = AttrKind::kType, .fallback = DType::s32}};
+    kCreatedShape, AttrDef{.name = "type", .kind = AttrKind::kType, .fallback = DType::s32}};
 
 OpDef creation(std::string_view name, std::span<const AttrDef> attrs, InferFn infer, EvalFn eval,
                std::string_view doc) {
@@ -133,7 +133,7 @@ OpDef creation(std::string_view name, std::span<const AttrDef> attrs, InferFn in
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kCreationOps = {
     creation("constant", kConstantAttrs, infer_constant, eval_constant,
              "A tensor whose elements all have one value."),
     creation("eye", kEyeAttrs, infer_eye, eval_eye,
@@ -144,6 +144,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> creation_ops() { return kOps; }
+std::span<const OpDef> creation_ops() { return kCreationOps; }
 
 }  // namespace mlxnx::ops

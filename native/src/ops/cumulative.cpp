@@ -28,9 +28,8 @@ Shape scanned_shape(const Call& call) {
   return call.shape(0);
 }
 
-OutputTypes infer_extreme(const Call& call) {
-  if (is_complex(call.dtype(0)))
-    call.type_error("complex numbers have no order; got " + to_string(call.type(0)));
+OutputTypes infer_cumulative_extreme(const Call& call) {
+  require_order(call);
   return {{call.dtype(0), scanned_shape(call)}};
 }
 
@@ -42,7 +41,7 @@ Array whole_axis(const Array& array, const Shape&, const Scan& how) {
 // A longer sum is worth a second pass, which costs as much as the first: each serial step rounds.
 constexpr std::int64_t kLong = 4096;
 // Elements that are summed one after another then.
-constexpr std::int64_t kRow = 32;
+constexpr std::int64_t kScanRow = 32;
 
 Array sum(const Array& array, const Shape& shape, const Scan& how);
 
@@ -60,10 +59,10 @@ Array sum_in_rows(const Array& array, const Shape& shape, const Scan& how) {
   const auto at = static_cast<std::size_t>(how.axis);
   const int axis = static_cast<int>(how.axis);
   Shape split = shape;
-  split[at] = shape[at] / kRow;
-  split.insert(split.begin() + at + 1, kRow);
+  split[at] = shape[at] / kScanRow;
+  split.insert(split.begin() + at + 1, kScanRow);
   const Array local = mlxc::cumsum(mlxc::reshape(array, split), axis + 1, how.reverse, true);
-  const Array totals = slice_axis(local, split, axis + 1, how.reverse ? 0 : kRow - 1, 1);
+  const Array totals = slice_axis(local, split, axis + 1, how.reverse ? 0 : kScanRow - 1, 1);
   split[at + 1] = 1;
   const Array before = shifted(sum(totals, split, how), split, how);
   return mlxc::reshape(mlxc::add(local, before), shape);
@@ -78,12 +77,12 @@ Array sum(const Array& array, const Shape& shape, const Scan& how) {
   }
   const bool exact = is_integer(array.dtype());
   if (exact || shape[at] < kLong) return whole_axis<mlxc::cumsum>(array, shape, how);
-  const std::int64_t rest = shape[at] % kRow;
+  const std::int64_t rest = shape[at] % kScanRow;
   if (rest == 0) return sum_in_rows(array, shape, how);
   Shape longer = shape;
-  longer[at] += kRow - rest;
+  longer[at] += kScanRow - rest;
   const Array zero = mlxc::scalar(std::int64_t{0}, array.dtype());
-  const Array filled = mlxc::pad(array, {how.axis}, {0}, {kRow - rest}, zero);
+  const Array filled = mlxc::pad(array, {how.axis}, {0}, {kScanRow - rest}, zero);
   return slice_axis(sum_in_rows(filled, longer, how), longer, how.axis, 0, shape[at]);
 }
 
@@ -110,7 +109,7 @@ Array cumulative(const Call& call) {
   return function(half ? operand_as(call, 0, DType::f32) : operand(call, 0), shape, how);
 }
 
-const std::array<AttrDef, 2> kAttrs = {{
+const std::array<AttrDef, 2> kCumulativeAttrs = {{
     {.name = "axis", .kind = AttrKind::kInt, .fallback = AttrValue(std::int64_t{0})},
     {.name = "reverse", .kind = AttrKind::kBool, .fallback = AttrValue(false)},
 }};
@@ -120,27 +119,27 @@ OpDef block(std::string_view name, InferFn infer, EvalFn eval, std::string_view 
           .group = Group::kReduction,
           .min_operands = 1,
           .max_operands = 1,
-          .attrs = kAttrs,
+          .attrs = kCumulativeAttrs,
           .infer = infer,
           .eval = eval,
           .doc = doc};
 }
 
-constexpr InferFn kSame = infer<scanned_shape, types::same>;
+constexpr InferFn kScanned = infer<scanned_shape, types::same>;
 
-const std::array kOps = {
-    block("block:CumulativeSum", kSame, cumulative<sum>,
+const std::array kCumulativeOps = {
+    block("block:CumulativeSum", kScanned, cumulative<sum>,
           "Sum of all elements up to each one along an axis; integers wrap."),
-    block("block:CumulativeProduct", kSame, cumulative<whole_axis<mlxc::cumprod>>,
+    block("block:CumulativeProduct", kScanned, cumulative<whole_axis<mlxc::cumprod>>,
           "Product of all elements up to each one along an axis; integers wrap."),
-    block("block:CumulativeMin", infer_extreme, cumulative<extreme<mlxc::cummin>>,
+    block("block:CumulativeMin", infer_cumulative_extreme, cumulative<extreme<mlxc::cummin>>,
           "Smallest element up to each one along an axis; NaN from the first NaN on."),
-    block("block:CumulativeMax", infer_extreme, cumulative<extreme<mlxc::cummax>>,
+    block("block:CumulativeMax", infer_cumulative_extreme, cumulative<extreme<mlxc::cummax>>,
           "Largest element up to each one along an axis; NaN from the first NaN on."),
 };
 
 }  // namespace
 
-std::span<const OpDef> cumulative_ops() { return kOps; }
+std::span<const OpDef> cumulative_ops() { return kCumulativeOps; }
 
 }  // namespace mlxnx::ops

@@ -44,12 +44,6 @@ Side side(const Call& call, std::size_t i, std::string_view contract, std::strin
 Side left_side(const Call& call) { return side(call, 0, "contract_axes1", "batch_axes1"); }
 Side right_side(const Call& call) { return side(call, 1, "contract_axes2", "batch_axes2"); }
 
-Shape pick(const Shape& shape, const Axes& axes) {
-  Shape result;
-  for (const std::int64_t axis : axes) result.push_back(shape[static_cast<std::size_t>(axis)]);
-  return result;
-}
-
 void check_side(const Call& call, const Side& side) {
   if (side.batch != all_axes(side.batch.size())) {
     call.shape_error("the batch axes of the " + std::string(side.label) +
@@ -161,10 +155,6 @@ Array outer_product(const Call& call, const Side& left, const Side& right, DType
   return mlxc::multiply(a, b);
 }
 
-Array zeros(const Shape& shape, DType type) {
-  return mlxc::full(shape, mlxc::scalar(std::int64_t{0}, type), type);
-}
-
 // A matrix `[…1, contracted, free]` with as many axes as are asked for. One that is there, as
 // weights are, takes no node.
 Array as_batch_of_one(const Call& call, std::size_t i, std::int64_t contracted, std::size_t rank) {
@@ -206,7 +196,8 @@ Array eval_dot(const Call& call) {
   Side left = left_side(call);
   Side right = right_side(call);
   if (left.contract.empty()) return outer_product(call, left, right, type);
-  if (element_count(left.shape) == 0 || element_count(right.shape) == 0) return zeros(shape, type);
+  if (element_count(left.shape) == 0 || element_count(right.shape) == 0)
+    return zeros({type, shape});
   if (is_one_matrix_by_another(call, left, right, type)) {
     return mlxc::matmul(operand(call, 0),
                         as_batch_of_one(call, 1, right.contract[0], left.shape.size()));
@@ -224,7 +215,7 @@ const std::array<AttrDef, 4> kDotAttrs = {
     AttrDef{"batch_axes2", AttrKind::kInts, AttrValue(Axes{})},
 };
 
-const std::array kOps = {
+const std::array kDotOps = {
     OpDef{.name = "dot",
           .group = Group::kContraction,
           .min_operands = 2,
@@ -238,6 +229,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> dot_ops() { return kOps; }
+std::span<const OpDef> dot_ops() { return kDotOps; }
 
 }  // namespace mlxnx::ops

@@ -24,17 +24,12 @@ using mlxc::Array;
 
 bool is_empty(const Shape& shape) { return element_count(shape) == 0; }
 
-Array zeros(const Call& call) {
-  const DType type = call.output().dtype;
-  return broadcast_to_shape(constant(std::int64_t{0}, type), call.output().shape);
-}
-
 Array optional_as(const Call& call, std::optional<std::size_t> i, DType type) {
   return i ? operand_as(call, *i, type) : Array();
 }
 
 // Whether a kernel of our own serves, on the CPU.
-bool has_kernel(const Call& call) {
+bool has_kernel_for(const Call& call) {
   return mlxc::has_kernels() && call.output().dtype != DType::f64;
 }
 
@@ -52,19 +47,20 @@ Array normalize(const Call& call, std::optional<std::size_t> weight,
 }
 
 Array eval_rms_norm(const Call& call) {
-  if (is_empty(call.shape(0))) return zeros(call);
+  if (is_empty(call.shape(0))) return zeros(call.output());
   const std::optional<std::size_t> weight =
       call.size() > 1 ? std::optional<std::size_t>(1) : std::nullopt;
-  if (on_cpu()) return has_kernel(call) ? normalize(call, weight, {}, false) : build_composed(call);
+  if (on_cpu())
+    return has_kernel_for(call) ? normalize(call, weight, {}, false) : build_composed(call);
   const DType type = call.output().dtype;
   return mlxc::fast_rms_norm(operand_as(call, 0, type), optional_as(call, weight, type),
                              call.attr<double>("eps"));
 }
 
 Array eval_layer_norm(const Call& call) {
-  if (is_empty(call.shape(0))) return zeros(call);
+  if (is_empty(call.shape(0))) return zeros(call.output());
   if (on_cpu()) {
-    if (!has_kernel(call)) return build_composed(call);
+    if (!has_kernel_for(call)) return build_composed(call);
     return normalize(call, layer_norm_weight(call), layer_norm_bias(call), true);
   }
   const DType type = call.output().dtype;
@@ -76,9 +72,9 @@ Array eval_layer_norm(const Call& call) {
 // ---- rotary positions
 
 Array eval_rope(const Call& call) {
-  if (is_empty(call.shape(0))) return zeros(call);
+  if (is_empty(call.shape(0))) return zeros(call.output());
   const bool is_on_cpu = on_cpu();
-  if (is_on_cpu && !has_kernel(call)) return build_composed(call);
+  if (is_on_cpu && !has_kernel_for(call)) return build_composed(call);
   const auto* const base = call.attr_if<double>("base");
   const mlxc::RopeForm form{
       static_cast<int>(call.attr<std::int64_t>("dims")), call.attr<bool>("traditional"),
@@ -110,7 +106,7 @@ Array softmax(const Array& scores, const Shape& shape, DType type) {
 Array eval_softmax(const Call& call) {
   const Shape& shape = call.shape(0);
   const Axes axes = softmax_axes(call);
-  if (is_empty(shape)) return zeros(call);
+  if (is_empty(shape)) return zeros(call.output());
   const DType type = to_wide(call.output().dtype);
   Axes order;
   std::int64_t length = 1;
@@ -151,8 +147,8 @@ Array attend(const Call& call) {
 }
 
 Array eval_attention(const Call& call) {
-  if (is_empty(call.output().shape) || is_empty(call.shape(1))) return zeros(call);
-  if (on_cpu()) return has_kernel(call) ? attend(call) : build_composed(call);
+  if (is_empty(call.output().shape) || is_empty(call.shape(1))) return zeros(call.output());
+  if (on_cpu()) return has_kernel_for(call) ? attend(call) : build_composed(call);
   const DType type = call.output().dtype;
   const auto mask = attention_mask(call), sinks = attention_sinks(call);
   Array seen;
@@ -165,10 +161,10 @@ Array eval_attention(const Call& call) {
                               call.attr<bool>("causal"), seen, optional_as(call, sinks, type));
 }
 
-const AttrDef kEps = {.name = "eps", .kind = AttrKind::kFloat, .fallback = 1e-5};
-const std::array kRmsNormAttrs = {kEps};
+const AttrDef kNormEps = {.name = "eps", .kind = AttrKind::kFloat, .fallback = 1e-5};
+const std::array kRmsNormAttrs = {kNormEps};
 const std::array kLayerNormAttrs = {
-    kEps, AttrDef{.name = "bias_only", .kind = AttrKind::kBool, .fallback = false}};
+    kNormEps, AttrDef{.name = "bias_only", .kind = AttrKind::kBool, .fallback = false}};
 const std::array kRopeAttrs = {
     AttrDef{.name = "dims", .kind = AttrKind::kInt},
     AttrDef{.name = "traditional", .kind = AttrKind::kBool, .fallback = false},
@@ -195,7 +191,7 @@ OpDef fast(std::string_view name, std::int8_t least, std::int8_t most,
           .compose = compose};
 }
 
-const std::array kOps = {
+const std::array kFastOps = {
     fast("fast:layer_norm", 1, 3, kLayerNormAttrs, infer_layer_norm, eval_layer_norm,
          composed::layer_norm, "Rows with mean 0 and variance 1, times a weight, plus a bias."),
     fast("fast:rms_norm", 1, 2, kRmsNormAttrs, infer_rms_norm, eval_rms_norm, composed::rms_norm,
@@ -211,6 +207,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> fast_ops() { return kOps; }
+std::span<const OpDef> fast_ops() { return kFastOps; }
 
 }  // namespace mlxnx::ops

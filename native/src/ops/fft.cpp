@@ -137,11 +137,6 @@ bool has_no_elements(const Call& call) {
   return element_count(call.shape(0)) == 0 || element_count(call.output().shape) == 0;
 }
 
-Array zeros(const Call& call) {
-  const DType type = call.output().dtype;
-  return mlxc::full(call.output().shape, mlxc::scalar(std::int64_t{0}, type), type);
-}
-
 using MlxTransform = Array (*)(const Array&, int, int);
 
 template <MlxTransform function>
@@ -152,26 +147,26 @@ Array apply(const Array& array, const Transform& transform) {
 
 template <MlxTransform function>
 Array eval_fft(const Call& call) {
-  if (has_no_elements(call)) return zeros(call);
+  if (has_no_elements(call)) return zeros(call.output());
   return clean(apply<function>(operand(call, 0), transform_of(call)), eps_of(call));
 }
 
 template <MlxTransform function>
 Array eval_fft2(const Call& call) {
-  if (has_no_elements(call)) return zeros(call);
+  if (has_no_elements(call)) return zeros(call.output());
   const auto [first, second] = transforms_of(call);
   return clean(apply<function>(apply<function>(operand(call, 0), second), first), eps_of(call));
 }
 
 Array eval_irfft(const Call& call) {
-  if (has_no_elements(call)) return zeros(call);
+  if (has_no_elements(call)) return zeros(call.output());
   const auto [axis, length] = transform_of(call, true);
   const Array half = with_size(operand(call, 0), axis, half_of(length));
   return clean_real(mlxc::irfft(half, static_cast<int>(length), static_cast<int>(axis)),
                     eps_of(call));
 }
 
-const std::array<AttrDef, 3> kAttrs = {
+const std::array<AttrDef, 3> kFftAttrs = {
     AttrDef{.name = "length", .kind = AttrKind::kInt, .optional = true},
     AttrDef{"axis", AttrKind::kInt, AttrValue(std::int64_t{-1})},
     AttrDef{"eps", AttrKind::kFloat, AttrValue(kDefaultEps)},
@@ -195,23 +190,23 @@ OpDef fft_op(std::string_view name, std::span<const AttrDef> attrs, InferFn infe
           .doc = doc};
 }
 
-const std::array kOps = {
-    fft_op("fft", kAttrs, infer_fft, eval_fft<mlxc::fft>,
+const std::array kFftOps = {
+    fft_op("fft", kFftAttrs, infer_fft, eval_fft<mlxc::fft>,
            "Discrete Fourier transform along one axis, cut or zero-padded to the length."),
-    fft_op("ifft", kAttrs, infer_fft, eval_fft<mlxc::ifft>,
+    fft_op("ifft", kFftAttrs, infer_fft, eval_fft<mlxc::ifft>,
            "Inverse discrete Fourier transform along one axis, cut or zero-padded to the length."),
     fft_op("block:FFT2", kAttrs2, infer_fft2, eval_fft2<mlxc::fft>,
            "Discrete Fourier transform along two axes."),
     fft_op("block:IFFT2", kAttrs2, infer_fft2, eval_fft2<mlxc::ifft>,
            "Inverse discrete Fourier transform along two axes."),
-    fft_op("block:RFFT", kAttrs, infer_rfft, eval_fft<mlxc::rfft>,
+    fft_op("block:RFFT", kFftAttrs, infer_rfft, eval_fft<mlxc::rfft>,
            "The first half of the Fourier transform of a real tensor; the other half mirrors it."),
-    fft_op("block:IRFFT", kAttrs, infer_irfft, eval_irfft,
+    fft_op("block:IRFFT", kFftAttrs, infer_irfft, eval_irfft,
            "Real tensor from the first half of its Fourier transform."),
 };
 
 }  // namespace
 
-std::span<const OpDef> fft_ops() { return kOps; }
+std::span<const OpDef> fft_ops() { return kFftOps; }
 
 }  // namespace mlxnx::ops

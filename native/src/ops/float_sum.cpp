@@ -18,19 +18,13 @@ using mlxc::Array;
 // time is that of the graph's nodes.
 constexpr std::int64_t kFewSteps = 64;
 constexpr std::int64_t kFewStepsOfSmall = 128;
-constexpr std::int64_t kSmall = 1 << 15;
+constexpr std::int64_t kSmallSum = 1 << 15;
 // Length of the rows that a longer axis is split into.
-constexpr std::int64_t kRow = 512;
+constexpr std::int64_t kSumRow = 512;
 // From so many rows on, a vector of ones as long as these is a small part of the work.
 constexpr std::int64_t kManyRows = 32;
 // A product with fewer columns leaves the CPU's vectors unused.
 constexpr std::int64_t kWide = 256;
-
-std::int64_t count_along(const Shape& shape, const Axes& axes) {
-  std::int64_t count = 1;
-  for (const std::int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];
-  return count;
-}
 
 Shape with_one(Shape shape, std::int64_t axis) {
   shape[static_cast<std::size_t>(axis)] = 1;
@@ -88,9 +82,9 @@ Array sum_rows(const Array& array, const Shape& shape) {
   const std::int64_t length = shape.back();
   const auto last = static_cast<std::int64_t>(shape.size()) - 1;
   if (length <= kFewSteps) return mlxc::sum(array, {last}, true);
-  const std::int64_t part = part_of(length, kRow);
+  const std::int64_t part = part_of(length, kSumRow);
   const bool splits = length % part == 0 || element_count(shape) / length < kManyRows;
-  if (length >= 4 * kRow && splits) return sum_parts(array, shape, last, part, true);
+  if (length >= 4 * kSumRow && splits) return sum_parts(array, shape, last, part, true);
   // MLX joins the leading axes for a single matrix of ones, which copies the elements if these axes
   // do not lie one in the other; so where there are long ones it gets a batch.
   const bool is_batch = last > 1 && shape[shape.size() - 2] > kFewSteps;
@@ -172,7 +166,7 @@ Array sum_complex(const Array& array, Shape shape, const Axes& axes) {
 
 Array sum_floats(const Array& array, const Shape& shape, const Axes& axes, bool keep_axes) {
   // A GPU adds in trees, our own kernels in a wider type.
-  const std::int64_t few = element_count(shape) < kSmall ? kFewStepsOfSmall : kFewSteps;
+  const std::int64_t few = element_count(shape) < kSmallSum ? kFewStepsOfSmall : kFewSteps;
   if (!on_cpu() || mlxc::folds_by_kernels(array) || count_along(shape, axes) <= few)
     return mlxc::sum(array, axes, keep_axes);
   if (mlxc::AtOnceScope::is_open()) {

@@ -4,6 +4,7 @@
 
 #include "mlxc/fold_kernels.h"
 #include "ops/axis_views.h"
+#include "ops/shape_rules.h"
 
 namespace mlxnx::ops {
 namespace {
@@ -13,17 +14,11 @@ using mlxc::Array;
 // From this many elements on, another node costs less than a slow reduction.
 constexpr std::int64_t kLarge = 1 << 15;
 // Length of the rows that are laid onto each other: they stay in the first-level cache.
-constexpr std::int64_t kRow = 2048;
+constexpr std::int64_t kFoldRow = 2048;
 // Shorter runs are not worth the call that MLX makes for each of them.
 constexpr std::int64_t kShortRun = 256;
 
 Array fold_kept(const Array& array, const Shape& shape, const Axes& axes, const Fold& how);
-
-std::int64_t count_along(const Shape& shape, const Axes& axes) {
-  std::int64_t count = 1;
-  for (const std::int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];
-  return count;
-}
 
 Shape with_ones(Shape shape, const Axes& axes) {
   for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
@@ -74,7 +69,7 @@ Array fold_trailing_run(const Array& array, const Shape& shape, const Axes& axes
   };
   while (next_in_run()) {
     const std::int64_t longer = run * shape[static_cast<std::size_t>(axes[first - 1])];
-    if (longer > 4 * kRow) break;
+    if (longer > 4 * kFoldRow) break;
     run = longer;
     --first;
   }
@@ -90,7 +85,7 @@ Array fold_kept(const Array& array, const Shape& shape, const Axes& axes, const 
   const auto last = static_cast<std::int64_t>(shape.size()) - 1;
   if (count_along(shape, axes) == 1 || element_count(shape) < kLarge || axes.back() != last)
     return how.reduce(array, axes, true);
-  if (shape.back() >= 2 * kRow) return fold_rows(array, shape, last, kRow, axes, how);
+  if (shape.back() >= 2 * kFoldRow) return fold_rows(array, shape, last, kFoldRow, axes, how);
   return fold_trailing_run(array, shape, axes, how);
 }
 

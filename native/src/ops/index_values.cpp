@@ -57,7 +57,7 @@ void check_index(const Call& call, Int index, std::int64_t axis, const Shape& sh
                    std::to_string(axis) + " in shape " + to_string(shape));
 }
 
-std::int64_t largest(DType type) {
+std::int64_t largest_index(DType type) {
   const int value_bits = bits(type) - (is_unsigned(type) ? 0 : 1);
   return value_bits >= 63 ? std::numeric_limits<std::int64_t>::max()
                           : (std::int64_t{1} << value_bits) - 1;
@@ -156,11 +156,11 @@ std::optional<std::int64_t> known_integer(const Call& call, std::size_t i) {
 
 Array clamp_indices(const Array& indices, DType type, const Axes& last) {
   Axes limits;
-  for (const std::int64_t value : last) limits.push_back(std::min(value, largest(type)));
+  for (const std::int64_t value : last) limits.push_back(std::min(value, largest_index(type)));
   const Array lifted =
       is_unsigned(type) ? indices : mlxc::maximum(indices, mlxc::scalar(std::int64_t{0}, type));
   const bool can_exceed = std::any_of(limits.begin(), limits.end(), [type](std::int64_t limit) {
-    return limit < largest(type) || type == DType::u64;
+    return limit < largest_index(type) || type == DType::u64;
   });
   if (!can_exceed) return lifted;
   return mlxc::minimum(lifted,

@@ -17,10 +17,6 @@ namespace {
 
 using mlxc::Array;
 
-bool contains(const Axes& axes, std::size_t axis) {
-  return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
-}
-
 Array without_elements(const TensorType& type) {
   return mlxc::broadcast_to(mlxc::scalar(std::int64_t{0}, type.dtype), type.shape);
 }
@@ -273,8 +269,9 @@ Array eval_take_along_axis(const Call& call) {
 
 // ---- rows
 
-const std::array kAxesAttrs = {AttrDef{.name = "axes", .kind = AttrKind::kInts, .optional = true}};
-const std::array kAxisAttrs = {
+const std::array kIndexedAxesAttrs = {
+    AttrDef{.name = "axes", .kind = AttrKind::kInts, .optional = true}};
+const std::array kTakenAxisAttrs = {
     AttrDef{.name = "axis", .kind = AttrKind::kInt, .fallback = std::int64_t{0}}};
 
 OpDef indexing(std::string_view name, std::int8_t operands, std::span<const AttrDef> attrs,
@@ -289,22 +286,22 @@ OpDef indexing(std::string_view name, std::int8_t operands, std::span<const Attr
           .doc = doc};
 }
 
-const std::array kOps = {
-    indexing("gather", 2, kAxesAttrs, infer_gather, eval_gather,
+const std::array kIndexingOps = {
+    indexing("gather", 2, kIndexedAxesAttrs, infer_gather, eval_gather,
              "The parts of the tensor that the indices in the last axis of the second point at."),
-    indexing("indexed_add", 3, kAxesAttrs, infer_indexed, eval_indexed_add,
+    indexing("indexed_add", 3, kIndexedAxesAttrs, infer_indexed, eval_indexed_add,
              "The tensor with updates added where the indices point; repeated ones add up."),
-    indexing("indexed_put", 3, kAxesAttrs, infer_indexed, eval_indexed_put,
+    indexing("indexed_put", 3, kIndexedAxesAttrs, infer_indexed, eval_indexed_put,
              "The tensor with updates put where the indices point; the last of repeated ones "
              "stays, but on a GPU it may be any."),
-    indexing("block:Take", 2, kAxisAttrs, infer_take, eval_take,
+    indexing("block:Take", 2, kTakenAxisAttrs, infer_take, eval_take,
              "Slices of the tensor along an axis, one for each index."),
-    indexing("block:TakeAlongAxis", 2, kAxisAttrs, infer_take_along_axis, eval_take_along_axis,
+    indexing("block:TakeAlongAxis", 2, kTakenAxisAttrs, infer_take_along_axis, eval_take_along_axis,
              "Elements picked along an axis by indices of the tensor's own rank."),
 };
 
 }  // namespace
 
-std::span<const OpDef> indexing_ops() { return kOps; }
+std::span<const OpDef> indexing_ops() { return kIndexingOps; }
 
 }  // namespace mlxnx::ops

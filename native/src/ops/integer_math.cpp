@@ -16,18 +16,18 @@ using mlxc::Array;
 Array integer(std::int64_t value, DType type) { return constant(value, type); }
 
 // Whether every value of `part` is one of `whole`.
-bool contains(DType whole, DType part) {
+bool holds_all_of(DType whole, DType part) {
   if (is_signed_integer(part)) return is_signed_integer(whole) && bits(whole) >= bits(part);
   return is_signed_integer(whole) ? bits(whole) > bits(part) : bits(whole) >= bits(part);
 }
 
 bool fits(const Call& call, std::size_t i, DType type) {
-  if (contains(type, call.dtype(i))) return true;
+  if (holds_all_of(type, call.dtype(i))) return true;
   const auto value = known_scalar(call, i);
   return value && holds(type, *value);
 }
 
-std::optional<std::int64_t> known_integer(const Call& call, std::size_t i) {
+std::optional<std::int64_t> known_s64(const Call& call, std::size_t i) {
   const auto value = known_scalar(call, i);
   if (!value || !holds(DType::s64, *value)) return std::nullopt;
   const auto* small = std::get_if<std::int64_t>(&*value);
@@ -101,7 +101,7 @@ struct Amounts {
 
 // The amount of a shift where it is known. Nx refuses a negative one; unknown ones count as large.
 std::optional<std::int64_t> known_amount(const Call& call) {
-  const auto amount = known_integer(call, 1);
+  const auto amount = known_s64(call, 1);
   if (amount && *amount < 0) {
     const std::string direction = call.op.name == "left_shift" ? "left" : "right";
     call.value_error("cannot " + direction + " shift by " + std::to_string(*amount));
@@ -159,13 +159,13 @@ std::optional<DType> exact_integer_type(const Call& call) {
   const DType out = call.output().dtype;
   if (is_integer(out) && fits(call, 0, out) && fits(call, 1, out)) return out;
   const DType merged = merge(call.dtype(0), call.dtype(1));
-  if (contains(merged, call.dtype(0)) && contains(merged, call.dtype(1))) return merged;
+  if (holds_all_of(merged, call.dtype(0)) && holds_all_of(merged, call.dtype(1))) return merged;
   return std::nullopt;
 }
 
 // The divisor where it is known. Nx refuses zero; an unknown one leaves what the rows say.
 std::optional<std::int64_t> known_divisor(const Call& call) {
-  const auto divisor = known_integer(call, 1);
+  const auto divisor = known_s64(call, 1);
   if (divisor == 0)
     call.arithmetic_error("bad argument in arithmetic expression: division by zero");
   return divisor;
@@ -220,7 +220,7 @@ Array integer_power(const Call& call) {
   // The base may wrap, the exponent may not: it has to keep its value in the type of the work.
   const DType out = call.output().dtype;
   const DType type = fits(call, 1, out) ? out : merge(out, call.dtype(1));
-  const auto known = known_integer(call, 1);
+  const auto known = known_s64(call, 1);
   const bool never_negative = is_unsigned(type) || (known && *known >= 0) ||
                               (is_unsigned(call.dtype(1)) && call.dtype(1) != DType::u64);
   if (!never_negative) return power_of_any_sign(call, merge(type, call.dtype(0)));

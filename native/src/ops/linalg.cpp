@@ -145,20 +145,20 @@ DType lapack_type(DType type) {
 }
 
 // Up to so many rows and columns a call costs more than its arithmetic.
-constexpr std::int64_t kSmall = 32;
+constexpr std::int64_t kSmallMatrix = 32;
 
 bool is_small(const Call& call) {
   const MatrixShape a = matrix_shape(call);
-  if (a.rows > kSmall || a.columns > kSmall) return false;
+  if (a.rows > kSmallMatrix || a.columns > kSmallMatrix) return false;
   // Columns of the right side for each matrix.
   return call.operands.size() == 1 ||
-         element_count(call.shape(1)) * a.rows <= kSmall * element_count(call.shape(0));
+         element_count(call.shape(1)) * a.rows <= kSmallMatrix * element_count(call.shape(0));
 }
 
 // Small real matrices are computed in f64 and rounded once. That also keeps singular ones apart
 // from those that rounding would make nearly so. Not for `cholesky`, `lu` and `determinant`: Nx's
 // own formulas round at every step there, and LAPACK's in f32 agree with them more often.
-DType roomy_type(const Call& call, DType type) {
+DType roomy_matrix_type(const Call& call, DType type) {
   const DType narrow = lapack_type(type);
   return narrow == DType::f32 && is_small(call) ? DType::f64 : narrow;
 }
@@ -278,7 +278,7 @@ Array without_noise(const Array& values, DType given) {
 
 std::vector<Array> eval_eigh(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = roomy_type(call, call.dtype(0));
+  const DType type = roomy_matrix_type(call, call.dtype(0));
   const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
   const auto [found, vectors] = mlxc::eigh(matrix);
   const Array values = without_noise(found, call.dtype(0));
@@ -341,7 +341,7 @@ Array widen(const Array& a, int extra) {
 
 std::vector<Array> eval_qr(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = roomy_type(call, call.dtype(0));
+  const DType type = roomy_matrix_type(call, call.dtype(0));
   const Array a = lapack_operand(call, 0, type);
   const int m = axis_size(a, -2), n = axis_size(a, -1);
   const bool complete = !is_reduced(call) && m > n;
@@ -380,7 +380,7 @@ Array with_signs(const Array& vectors, const Array& signs) {
 
 std::vector<Array> eval_svd(const Call& call) {
   if (!has_elements(call)) return empty_outputs(call);
-  const DType type = roomy_type(call, call.dtype(0));
+  const DType type = roomy_matrix_type(call, call.dtype(0));
   const auto [matrix, mask] = finite_part(lapack_operand(call, 0, type), type);
   std::vector<Array> usv = mlxc::svd(matrix);
   if (!call.attr<bool>("full_matrices?")) {
@@ -442,7 +442,7 @@ Array as_given(const Array& x, RightSide side) {
 }
 
 Array eval_solve(const Call& call) {
-  const DType type = roomy_type(call, types::merged(call));
+  const DType type = roomy_matrix_type(call, types::merged(call));
   const Array b = lapack_operand(call, 1, type);
   if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
   const RightSide side = right_side(call, false);
@@ -467,7 +467,7 @@ void check_known_diagonal(const Call& call) {
 }
 
 Array eval_triangular_solve(const Call& call) {
-  const DType type = roomy_type(call, types::merged(call));
+  const DType type = roomy_matrix_type(call, types::merged(call));
   Array b = lapack_operand(call, 1, type);
   if (!has_elements(call) || element_count(call.shape(1)) == 0) return b;
   check_known_diagonal(call);
@@ -487,12 +487,12 @@ Array eval_triangular_solve(const Call& call) {
   return as_given(transpose_b ? transpose_matrix(x) : x, side);
 }
 
-const AttrDef kEps = {"eps", AttrKind::kFloat, AttrValue(1.0e-10)};
+const AttrDef kLinalgEps = {"eps", AttrKind::kFloat, AttrValue(1.0e-10)};
 const std::array kEighAttrs = {AttrDef{"max_iter", AttrKind::kInt, AttrValue(std::int64_t{50'000})},
                                AttrDef{"eps", AttrKind::kFloat, AttrValue(1.0e-4)}};
-const std::array kLuAttrs = {kEps};
+const std::array kLuAttrs = {kLinalgEps};
 const std::array kQrAttrs = {AttrDef{"mode", AttrKind::kString, AttrValue(std::string("reduced"))},
-                             kEps};
+                             kLinalgEps};
 const std::array kSvdAttrs = {AttrDef{"max_iter", AttrKind::kInt, AttrValue(std::int64_t{100})},
                               AttrDef{"full_matrices?", AttrKind::kBool, AttrValue(true)}};
 const std::array kTriangularSolveAttrs = {
@@ -514,7 +514,7 @@ OpDef row(std::string_view name, std::int8_t operands, std::span<const AttrDef> 
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kLinalgOps = {
     row("triangular_solve", 2, kTriangularSolveAttrs, infer_triangular_solve, eval_triangular_solve,
         nullptr, "Solves A X = B or X A = B for a triangular A; NaN where A is singular."),
     row("block:LinAlg.Cholesky", 1, {}, infer_cholesky, eval_cholesky, nullptr,
@@ -536,6 +536,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> linalg_ops() { return kOps; }
+std::span<const OpDef> linalg_ops() { return kLinalgOps; }
 
 }  // namespace mlxnx::ops

@@ -8,7 +8,7 @@ using mlxc::Array;
 
 namespace {
 
-Array slice_axis(const Array& a, int axis, int from, int to) {
+Array slice_of_axis(const Array& a, int axis, int from, int to) {
   const auto dims = a.shape();
   const std::size_t rank = dims.size();
   const std::size_t at = rank + static_cast<std::size_t>(static_cast<std::ptrdiff_t>(axis));
@@ -33,8 +33,8 @@ Array transpose_matrix(const Array& a) {
   return mlxc::transpose_axes(a, axes);
 }
 
-Array columns(const Array& a, int from, int to) { return slice_axis(a, -1, from, to); }
-Array rows(const Array& a, int from, int to) { return slice_axis(a, -2, from, to); }
+Array columns(const Array& a, int from, int to) { return slice_of_axis(a, -1, from, to); }
+Array rows(const Array& a, int from, int to) { return slice_of_axis(a, -2, from, to); }
 
 Array diagonal(const Array& a) {
   const int n = axis_size(a, -1);

@@ -147,6 +147,10 @@ Array convert(const Array& array, DType from, DType to) {
   return mlxc::astype(array, to);
 }
 
+Array zeros(const TensorType& type) {
+  return mlxc::full(type.shape, mlxc::scalar(std::int64_t{0}, type.dtype), type.dtype);
+}
+
 Array constant(const Number& value, DType type) {
   std::byte bytes[8];
   tensors::encode(value, type, bytes);

@@ -44,6 +44,9 @@ mlxc::Array operand_mask(const Call& call, std::size_t i);
 /// wrap. A float becomes another by rounding once. A complex number keeps its real part.
 mlxc::Array convert(const mlxc::Array& array, DType from, DType to);
 
+/// Zeros of a type and shape.
+mlxc::Array zeros(const TensorType& type);
+
 /// A scalar of `type`. Unlike mlxc::scalar it takes no graph node for half floats.
 mlxc::Array constant(const Number& value, DType type);
 

@@ -20,11 +20,9 @@ constexpr std::array kModes = {Mode{"affine", 64, 4}, Mode{"mxfp4", 32, 4}, Mode
                                Mode{"mxfp8", 32, 8}};
 
 template <std::size_t kCount>
-bool contains(const std::array<std::int64_t, kCount>& list, std::int64_t value) {
+bool is_one_of(const std::array<std::int64_t, kCount>& list, std::int64_t value) {
   return std::find(list.begin(), list.end(), value) != list.end();
 }
-
-Shape leading(const Shape& shape) { return {shape.begin(), shape.end() - 2}; }
 
 void require_matrices(const Call& call, std::size_t i, std::string_view what) {
   if (call.rank(i) >= 2) return;
@@ -85,11 +83,11 @@ Quantization quantization_of(const Call& call) {
   if (const auto* given = call.attr_if<std::int64_t>("group_size")) form.group_size = *given;
   if (const auto* given = call.attr_if<std::int64_t>("bits")) form.bits = *given;
   if (form.is_affine()) {
-    if (!contains(std::array<std::int64_t, 3>{32, 64, 128}, form.group_size)) {
+    if (!is_one_of(std::array<std::int64_t, 3>{32, 64, 128}, form.group_size)) {
       call.argument_error("affine groups are of 32, 64 or 128 weights, got group_size " +
                           std::to_string(form.group_size));
     }
-    if (!contains(std::array<std::int64_t, 6>{2, 3, 4, 5, 6, 8}, form.bits)) {
+    if (!is_one_of(std::array<std::int64_t, 6>{2, 3, 4, 5, 6, 8}, form.bits)) {
       call.argument_error("affine weights have 2, 3, 4, 5, 6 or 8 bits, got " +
                           std::to_string(form.bits));
     }

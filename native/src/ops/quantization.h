@@ -25,6 +25,9 @@ struct Quantization {
   std::size_t operands() const { return is_affine() ? 3 : 2; }
 };
 
+/// All axes but a matrix's two.
+inline Shape leading(const Shape& shape) { return {shape.begin(), shape.end() - 2}; }
+
 /// What the attributes `mode`, `group_size` and `bits` say.
 /// Throws: ArgumentError for what no mode has.
 Quantization quantization_of(const Call& call);

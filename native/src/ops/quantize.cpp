@@ -29,12 +29,6 @@ PackedForm packed_form(const Quantization& form) {
   return {form.mode.data(), static_cast<int>(form.group_size), static_cast<int>(form.bits)};
 }
 
-Array zeros(const TensorType& type) {
-  return mlxc::full(type.shape, mlxc::scalar(std::int64_t{0}, type.dtype), type.dtype);
-}
-
-Shape leading(const Shape& shape) { return {shape.begin(), shape.end() - 2}; }
-
 Shape with_last(Shape batch, const Shape& matrix) {
   batch.insert(batch.end(), matrix.end() - 2, matrix.end());
   return batch;
@@ -358,15 +352,15 @@ const AttrDef kGroupSize{.name = "group_size", .kind = AttrKind::kInt, .optional
 const AttrDef kBits{.name = "bits", .kind = AttrKind::kInt, .optional = true};
 const AttrDef kTranspose{"transpose", AttrKind::kBool, AttrValue(true)};
 const AttrDef kSorted{"sorted_indices", AttrKind::kBool, AttrValue(false)};
-const AttrDef kType{.name = "dtype", .kind = AttrKind::kType, .optional = true};
+const AttrDef kTypeOfNumbers{.name = "dtype", .kind = AttrKind::kType, .optional = true};
 
 const std::array kQuantizeAttrs = {kMode, kGroupSize, kBits};
-const std::array kDequantizeAttrs = {kMode, kGroupSize, kBits, kType};
-const std::array kDotAttrs = {kMode, kGroupSize, kBits, kTranspose};
+const std::array kDequantizeAttrs = {kMode, kGroupSize, kBits, kTypeOfNumbers};
+const std::array kQuantizedDotAttrs = {kMode, kGroupSize, kBits, kTranspose};
 const std::array kGatherAttrs = {kSorted};
 const std::array kGatherQuantizedAttrs = {kMode, kGroupSize, kBits, kTranspose, kSorted};
 
-const std::array kOps = {
+const std::array kQuantizationOps = {
     OpDef{.name = "fast:quantize",
           .group = Group::kQuantization,
           .min_operands = 1,
@@ -392,7 +386,7 @@ const std::array kOps = {
           .group = Group::kQuantization,
           .min_operands = 3,
           .max_operands = 4,
-          .attrs = kDotAttrs,
+          .attrs = kQuantizedDotAttrs,
           .infer = quantized::product,
           .eval = eval_quantized_dot,
           .doc = "Rows times quantized weights, given as words, scales and, for affine, biases; "
@@ -422,6 +416,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> quantization_ops() { return kOps; }
+std::span<const OpDef> quantization_ops() { return kQuantizationOps; }
 
 }  // namespace mlxnx::ops

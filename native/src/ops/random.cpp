@@ -28,7 +28,7 @@ const std::array kRandomBitsAttrs = {
     AttrDef{.name = "shape", .kind = AttrKind::kInts},
     AttrDef{.name = "type", .kind = AttrKind::kType, .fallback = DType::u32}};
 
-const std::array kOps = {
+const std::array kRandomOps = {
     OpDef{.name = "random_bits",
           .group = Group::kRandom,
           .min_operands = 1,
@@ -42,6 +42,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> random_ops() { return kOps; }
+std::span<const OpDef> random_ops() { return kRandomOps; }
 
 }  // namespace mlxnx::ops

@@ -27,7 +27,7 @@ constexpr Fold kMax = {mlxc::max, mlxc::maximum};
 constexpr Fold kMin = {mlxc::min, mlxc::minimum};
 
 // From this size on, half floats are reduced as f32: MLX's CPU converts them at every step.
-constexpr std::int64_t kManyElements = 4096;
+constexpr std::int64_t kManyToReduce = 4096;
 
 bool is_half(DType type) { return type == DType::f16 || type == DType::bf16; }
 
@@ -44,17 +44,6 @@ Axes reduced_axes(const Call& call) {
 
 Shape reduced_shape(const Call& call) {
   return remove_axes(call.shape(0), reduced_axes(call), call.attr<bool>("keep_axes"));
-}
-
-std::int64_t count_along(const Shape& shape, const Axes& axes) {
-  std::int64_t count = 1;
-  for (const std::int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];
-  return count;
-}
-
-void require_order(const Call& call) {
-  if (is_complex(call.dtype(0)))
-    call.type_error("complex numbers have no order; got " + to_string(call.type(0)));
 }
 
 // An empty run has a sum and a product, but no extreme.
@@ -118,7 +107,7 @@ Array product(const Call& call) {
 }
 
 bool is_better_wide(const Call& call) {
-  return on_cpu() && is_half(call.dtype(0)) && element_count(call.shape(0)) >= kManyElements;
+  return on_cpu() && is_half(call.dtype(0)) && element_count(call.shape(0)) >= kManyToReduce;
 }
 
 template <const Fold& how>
@@ -321,7 +310,7 @@ const std::array<AttrDef, 4> kPositionAttrs = {{
     {.name = "type", .kind = AttrKind::kType, .fallback = AttrValue(DType::s32)},
 }};
 
-const std::array<AttrDef, 4> kFunctionAttrs = {{
+const std::array<AttrDef, 4> kReduceFunctionAttrs = {{
     {.name = "fun", .kind = AttrKind::kFunction},
     {.name = "axes", .kind = AttrKind::kInts, .optional = true},
     {.name = "keep_axes", .kind = AttrKind::kBool, .fallback = AttrValue(false)},
@@ -340,7 +329,7 @@ OpDef reduction(std::string_view name, std::span<const AttrDef> attrs, InferFn i
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kReductionOps = {
     reduction("all", kReduceAttrs, infer<reduced_shape, types::predicate>, truth<mlxc::all, 1>,
               "1 where no element along the axes is zero (NaN is not zero), else 0."),
     reduction("any", kReduceAttrs, infer<reduced_shape, types::predicate>, truth<mlxc::any, 0>,
@@ -361,7 +350,7 @@ const std::array kOps = {
           .group = Group::kReduction,
           .min_operands = 2,
           .max_operands = 2,
-          .attrs = kFunctionAttrs,
+          .attrs = kReduceFunctionAttrs,
           .infer = infer_reduce,
           .eval = eval_reduce,
           .doc = "Folds the elements along the axes with a function (element, accumulator) -> "
@@ -370,6 +359,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> reduction_ops() { return kOps; }
+std::span<const OpDef> reduction_ops() { return kReductionOps; }
 
 }  // namespace mlxnx::ops

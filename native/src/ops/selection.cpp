@@ -103,7 +103,7 @@ OpDef selection(std::string_view name, InferFn infer, EvalFn eval, std::string_v
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kSelectionOps = {
     selection("clip", infer_clip, eval_clip,
               "Each element limited to a closed range; NaN becomes the lower bound."),
     selection("select", infer_select, eval_select,
@@ -112,6 +112,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> selection_ops() { return kOps; }
+std::span<const OpDef> selection_ops() { return kSelectionOps; }
 
 }  // namespace mlxnx::ops

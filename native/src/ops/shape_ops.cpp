@@ -12,10 +12,6 @@ namespace {
 
 using mlxc::Array;
 
-bool contains(const Axes& axes, std::size_t axis) {
-  return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
-}
-
 // ---- types
 
 OutputTypes infer_as_type(const Call& call) { return {{call.attr<DType>("type"), call.shape(0)}}; }
@@ -370,7 +366,7 @@ OpDef shape_op(std::string_view name, std::int8_t operands, std::span<const Attr
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kShapeOps = {
     shape_op("as_type", 1, kTypeAttrs, infer_as_type, eval_as_type,
              "The elements cast to another type."),
     shape_op("bitcast", 1, kTypeAttrs, infer_bitcast, eval_bitcast,
@@ -395,6 +391,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> shape_ops() { return kOps; }
+std::span<const OpDef> shape_ops() { return kShapeOps; }
 
 }  // namespace mlxnx::ops

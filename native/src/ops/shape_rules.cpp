@@ -67,6 +67,22 @@ Axes all_axes(std::size_t rank) {
   return axes;
 }
 
+bool contains(const Axes& axes, std::size_t axis) {
+  return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
+}
+
+Shape pick(const Shape& shape, const Axes& axes) {
+  Shape result;
+  for (const std::int64_t axis : axes) result.push_back(shape[static_cast<std::size_t>(axis)]);
+  return result;
+}
+
+std::int64_t count_along(const Shape& shape, const Axes& axes) {
+  std::int64_t count = 1;
+  for (const std::int64_t axis : axes) count *= shape[static_cast<std::size_t>(axis)];
+  return count;
+}
+
 Axes row_major_strides(const Shape& shape) {
   Axes strides(shape.size(), 1);
   for (std::size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];

@@ -26,6 +26,15 @@ Shape remove_axes(const Shape& shape, const Axes& axes, bool keep_axes);
 /// 0, 1, …, rank - 1.
 Axes all_axes(std::size_t rank);
 
+/// Whether `axis` is one of `axes` (normalised).
+bool contains(const Axes& axes, std::size_t axis);
+
+/// The sizes of `axes` (normalised), in their order.
+Shape pick(const Shape& shape, const Axes& axes);
+
+/// How many elements there are along `axes` (normalised) together.
+std::int64_t count_along(const Shape& shape, const Axes& axes);
+
 /// Row-major strides of `shape`, in elements.
 Axes row_major_strides(const Shape& shape);
 

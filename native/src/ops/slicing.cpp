@@ -223,7 +223,7 @@ OpDef slicing(std::string_view name, std::int8_t min_operands, std::span<const A
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kSlicingOps = {
     slicing("put_slice", 2, kPutSliceAttrs, infer_put_slice, eval_put_slice,
             "The tensor with a slice of it replaced; starts are clamped."),
     slicing("slice", 1, kSliceAttrs, infer_slice, eval_slice,
@@ -233,6 +233,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> slicing_ops() { return kOps; }
+std::span<const OpDef> slicing_ops() { return kSlicingOps; }
 
 }  // namespace mlxnx::ops

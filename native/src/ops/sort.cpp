@@ -19,12 +19,7 @@ namespace {
 using mlxc::Array;
 
 // From this size on, half floats are sorted as f32: MLX's CPU converts them at every comparison.
-constexpr std::int64_t kManyElements = 1024;
-
-void require_order(const Call& call) {
-  if (is_complex(call.dtype(0)))
-    call.type_error("complex numbers have no order; got " + to_string(call.type(0)));
-}
+constexpr std::int64_t kManyToSort = 1024;
 
 std::int64_t sorted_axis(const Call& call) {
   return normalise_axis(call, call.attr<std::int64_t>("axis"), call.shape(0));
@@ -55,13 +50,13 @@ OutputTypes infer_argsort(const Call& call) {
 
 Array sortable(const Call& call) {
   const bool half = call.dtype(0) == DType::f16 || call.dtype(0) == DType::bf16;
-  const bool many = element_count(call.shape(0)) >= kManyElements;
+  const bool many = element_count(call.shape(0)) >= kManyToSort;
   return half && many ? operand_as(call, 0, DType::f32) : operand(call, 0);
 }
 
 // Whether a kernel of our own puts in order what is too large to be computed at once.
-bool has_kernel(const Call& call) {
-  return element_count(call.shape(0)) > kManyElements && on_cpu() && mlxc::has_kernels();
+bool is_sorted_by_kernel(const Call& call) {
+  return element_count(call.shape(0)) > kManyToSort && on_cpu() && mlxc::has_kernels();
 }
 
 // Descending is ascending backwards; from a reversed operand, so that equals keep their order.
@@ -70,7 +65,7 @@ Array eval_sort(const Call& call) {
   if (element_count(shape) == 0) return operand(call, 0);
   const std::int64_t axis = sorted_axis(call);
   const int at = static_cast<int>(axis);
-  if (has_kernel(call)) return mlxc::sort_runs(operand(call, 0), at, is_descending(call));
+  if (is_sorted_by_kernel(call)) return mlxc::sort_runs(operand(call, 0), at, is_descending(call));
   const Array array = sortable(call);
   if (!is_descending(call)) return mlxc::sort(array, at);
   // Only floats have equals that differ: the two zeros.
@@ -92,7 +87,7 @@ Array no_positions(const TensorType& type) {
 
 Array eval_argsort(const Call& call) {
   if (element_count(call.shape(0)) == 0) return no_positions(call.output());
-  if (has_kernel(call)) {
+  if (is_sorted_by_kernel(call)) {
     const DType type = call.output().dtype == DType::s32 ? DType::s32 : DType::u32;
     return mlxc::argsort_runs(operand(call, 0), static_cast<int>(sorted_axis(call)),
                               is_descending(call), type);
@@ -138,13 +133,13 @@ Array descending_float_keys(const Array& array) {
 Array top_positions(const Call& call, const Shape& shape, std::int64_t k) {
   const auto axis = static_cast<std::int64_t>(shape.size()) - 1;
   const int at = static_cast<int>(axis);
-  if (has_kernel(call)) {
+  if (is_sorted_by_kernel(call)) {
     const Array array = operand(call, 0);
     return k <= shape.back() / 4
                ? mlxc::top_of_rows(array, static_cast<int>(k))
                : slice_axis(mlxc::argsort_runs(array, at, true, DType::s32), shape, axis, 0, k);
   }
-  if (shape.back() < kManyElements || k > shape.back() / 8) {
+  if (shape.back() < kManyToSort || k > shape.back() / 8) {
     const Array order = argsort(sortable(call), shape, axis, true);
     return slice_axis(order, shape, axis, 0, k);
   }
@@ -186,7 +181,7 @@ const std::array<AttrDef, 1> kTopKAttrs = {{
     {.name = "k", .kind = AttrKind::kInt, .fallback = AttrValue(std::int64_t{1})},
 }};
 
-const std::array kOps = {
+const std::array kSortOps = {
     OpDef{.name = "sort",
           .group = Group::kSort,
           .min_operands = 1,
@@ -215,6 +210,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> sort_ops() { return kOps; }
+std::span<const OpDef> sort_ops() { return kSortOps; }
 
 }  // namespace mlxnx::ops

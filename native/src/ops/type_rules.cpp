@@ -102,6 +102,11 @@ DType to_aggregate(DType type) {
   return is_unsigned(type) ? DType::u32 : DType::s32;
 }
 
+void require_order(const Call& call) {
+  if (is_complex(call.dtype(0)))
+    call.type_error("complex numbers have no order; got " + to_string(call.type(0)));
+}
+
 namespace types {
 
 DType same(const Call& call) { return call.dtype(0); }

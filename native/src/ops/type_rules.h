@@ -32,6 +32,9 @@ DType to_real(DType type);
 /// Where sums and products accumulate: at least 32-bit integers. Nx: Nx.Type.to_aggregate
 DType to_aggregate(DType type);
 
+/// Throws: TypeError where the first operand is complex.
+void require_order(const Call& call);
+
 /// Type rules of whole calls, for `infer<…>` in op rows.
 namespace types {
 DType same(const Call& call);       ///< the first operand's type

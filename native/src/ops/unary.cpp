@@ -161,7 +161,7 @@ OpDef unary(std::string_view name, InferFn infer, EvalFn eval, std::string_view 
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kUnaryOps = {
     unary("abs", kMagnitude, eval_abs,
           "Absolute value of each element; of complex ones the modulus."),
     unary("acos", kFloating, floating<native<mlxc::arccos>, math::complex_acos>,
@@ -229,6 +229,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> unary_ops() { return kOps; }
+std::span<const OpDef> unary_ops() { return kUnaryOps; }
 
 }  // namespace mlxnx::ops

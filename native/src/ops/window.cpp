@@ -21,9 +21,8 @@ using Combine = Array (*)(const Array&, const Array&);
 
 Shape windows(const Call& call) { return window_geometry(call).output; }
 
-OutputTypes infer_extreme(const Call& call) {
-  if (is_complex(call.dtype(0)))
-    call.type_error("complex numbers have no order; got " + to_string(call.type(0)));
+OutputTypes infer_window_extreme(const Call& call) {
+  require_order(call);
   return {{call.dtype(0), windows(call)}};
 }
 
@@ -142,7 +141,7 @@ Array eval_window_reduce(const Call& call) {
   return result;
 }
 
-const std::array<AttrDef, 5> kFunctionAttrs = {{
+const std::array<AttrDef, 5> kWindowFunctionAttrs = {{
     {.name = "fun", .kind = AttrKind::kFunction},
     window_attrs(true)[0],
     window_attrs(true)[1],
@@ -161,24 +160,24 @@ OpDef window(std::string_view name, InferFn infer, EvalFn eval, std::string_view
           .doc = doc};
 }
 
-constexpr InferFn kSame = infer<windows, types::same>;
+constexpr InferFn kOfWindows = infer<windows, types::same>;
 
-const std::array kOps = {
-    window("window_sum", kSame, reduce_windows<mlxc::add, zero>,
+const std::array kWindowOps = {
+    window("window_sum", kOfWindows, reduce_windows<mlxc::add, zero>,
            "Sum of each window; integers wrap; the padding is 0."),
-    window("window_product", kSame, window_product,
+    window("window_product", kOfWindows, window_product,
            "Product of each window; integers wrap; the padding is 1."),
-    window("window_max", infer_extreme, reduce_windows<mlxc::maximum, smallest>,
+    window("window_max", infer_window_extreme, reduce_windows<mlxc::maximum, smallest>,
            "Largest element of each window, NaN where there is one; the padding is the type's "
            "smallest value."),
-    window("window_min", infer_extreme, reduce_windows<mlxc::minimum, largest>,
+    window("window_min", infer_window_extreme, reduce_windows<mlxc::minimum, largest>,
            "Smallest element of each window, NaN where there is one; the padding is the type's "
            "largest value."),
     OpDef{.name = "window_reduce",
           .group = Group::kWindow,
           .min_operands = 2,
           .max_operands = 2,
-          .attrs = kFunctionAttrs,
+          .attrs = kWindowFunctionAttrs,
           .infer = infer_window_reduce,
           .eval = eval_window_reduce,
           .doc = "Folds each window with a function (element, accumulator) -> accumulator, in "
@@ -187,6 +186,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> window_ops() { return kOps; }
+std::span<const OpDef> window_ops() { return kWindowOps; }
 
 }  // namespace mlxnx::ops

@@ -115,7 +115,7 @@ OpDef row(std::string_view name, EvalFn eval, std::string_view doc) {
           .doc = doc};
 }
 
-const std::array kOps = {
+const std::array kWindowScatterOps = {
     row("window_scatter_max", scatter<mlxc::greater_equal>,
         "Adds each element of the source (second operand) to the place of its window's largest "
         "element; the rest holds the initial value (third operand)."),
@@ -126,6 +126,6 @@ const std::array kOps = {
 
 }  // namespace
 
-std::span<const OpDef> window_scatter_ops() { return kOps; }
+std::span<const OpDef> window_scatter_ops() { return kWindowScatterOps; }
 
 }  // namespace mlxnx::ops

@@ -11,7 +11,7 @@ using text::span_of;
 
 namespace {
 
-constexpr std::string_view kOp = "chat_template";
+constexpr std::string_view kChatTemplateOp = "chat_template";
 
 std::string local_time() {
   const std::time_t now = std::time(nullptr);
@@ -27,7 +27,7 @@ std::string local_time() {
 
 ChatTemplate::ChatTemplate(std::string_view source)
     : handle_(text::shared<text::TemplateHandle>(
-          kOp, mlxnx_text_template_free, [&](auto out, auto error) {
+          kChatTemplateOp, mlxnx_text_template_free, [&](auto out, auto error) {
             return mlxnx_text_template_new(span_of(source), out, error);
           })) {}
 
@@ -35,7 +35,7 @@ RenderedChat ChatTemplate::render(std::string_view variables, const RenderOption
   const std::string clock = options.clock.empty() ? local_time() : options.clock;
   mlxnx_text_bytes text{};
   mlxnx_text_numbers generated{};
-  text::call(kOp, [&](mlxnx_text_bytes* error) {
+  text::call(kChatTemplateOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_template_render(raw(handle_.get()), span_of(variables), span_of(clock), &text,
                                       &generated, error);
   });

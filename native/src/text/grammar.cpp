@@ -10,7 +10,7 @@ using text::span_of;
 
 namespace {
 
-constexpr std::string_view kOp = "grammar";
+constexpr std::string_view kGrammarOp = "grammar";
 
 void free_matcher(text::MatcherHandle* end) { mlxnx_text_matcher_free(raw(end)); }
 
@@ -23,8 +23,8 @@ text::MatcherHandle* handle_of(mlxnx_text_matcher* matcher) {
 
 Grammar Grammar::make(const Tokenizer& tokenizer, std::span<const std::uint32_t> ends,
                       std::string_view kind, std::string_view source) {
-  return Grammar(
-      text::shared<text::GrammarHandle>(kOp, mlxnx_text_grammar_free, [&](auto out, auto error) {
+  return Grammar(text::shared<text::GrammarHandle>(
+      kGrammarOp, mlxnx_text_grammar_free, [&](auto out, auto error) {
         return mlxnx_text_grammar_new(raw(tokenizer.handle_.get()), ends.data(), ends.size(),
                                       span_of(kind), span_of(source), out, error);
       }));
@@ -59,21 +59,21 @@ GrammarMatcher& GrammarMatcher::operator=(const GrammarMatcher& other) {
 
 TokenMask GrammarMatcher::mask() {
   TokenMask mask{.words = std::vector<std::uint32_t>(words_)};
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kGrammarOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_matcher_mask(raw(handle_.get()), mask.words.data(), words_, error);
   });
   return mask;
 }
 
 void GrammarMatcher::accept(std::uint32_t token) {
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kGrammarOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_matcher_accept(raw(handle_.get()), token, error);
   });
 }
 
 std::size_t GrammarMatcher::count_accepted(std::span<const std::uint32_t> tokens) {
   std::size_t accepted = 0;
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kGrammarOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_matcher_count_accepted(raw(handle_.get()), tokens.data(), tokens.size(),
                                              &accepted, error);
   });
@@ -81,7 +81,7 @@ std::size_t GrammarMatcher::count_accepted(std::span<const std::uint32_t> tokens
 }
 
 void GrammarMatcher::rollback(std::size_t count) {
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kGrammarOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_matcher_rollback(raw(handle_.get()), count, error);
   });
 }
@@ -92,7 +92,7 @@ bool GrammarMatcher::is_stopped() const {
 
 bool GrammarMatcher::is_accepting() {
   std::int32_t answer = 0;
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kGrammarOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_matcher_is_accepting(raw(handle_.get()), &answer, error);
   });
   return answer != 0;

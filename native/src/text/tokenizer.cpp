@@ -16,11 +16,11 @@ using text::take;
 
 namespace {
 
-constexpr std::string_view kOp = "tokenizer";
+constexpr std::string_view kTokenizerOp = "tokenizer";
 
 template <typename Make>
 std::shared_ptr<const text::TokenizerHandle> shared_tokenizer(Make make) {
-  return text::shared<text::TokenizerHandle>(kOp, mlxnx_text_tokenizer_free, make);
+  return text::shared<text::TokenizerHandle>(kTokenizerOp, mlxnx_text_tokenizer_free, make);
 }
 
 std::string json_of(const TiktokenOptions& options) {
@@ -42,10 +42,10 @@ std::int32_t or_none(std::optional<bool> flag) { return flag ? std::int32_t{*fla
 template <typename F>
 Tokenizer of_file(const std::filesystem::path& path, F make) {
   const auto plain = [&](const std::exception& error) {
-    return std::string(error.what()).substr(kOp.size() + 3);
+    return std::string(error.what()).substr(kTokenizerOp.size() + 3);
   };
-  return files::naming_file(kOp, path, [&] {
-    const files::MappedFile file(path, kOp);
+  return files::naming_file(kTokenizerOp, path, [&] {
+    const files::MappedFile file(path, kTokenizerOp);
     const auto bytes = file.bytes();
     try {
       return make(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
@@ -72,7 +72,7 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& path) {
   if (kind == ".tiktoken")
     return of_file(path, [](std::string_view ranks) { return from_tiktoken(ranks); });
   throw ArgumentError(fmt::format("[{}] {}: a tokenizer's file ends in .json, .model or .tiktoken",
-                                  kOp, path.string()));
+                                  kTokenizerOp, path.string()));
 }
 
 Tokenizer Tokenizer::from_json(std::string_view json) {
@@ -164,7 +164,7 @@ std::string Tokenizer::decode(std::span<const std::uint32_t> ids, DecodeOptions 
 
 std::string Tokenizer::to_json() const {
   mlxnx_text_bytes json{};
-  call(kOp, [&](mlxnx_text_bytes* error) {
+  call(kTokenizerOp, [&](mlxnx_text_bytes* error) {
     return mlxnx_text_tokenizer_to_json(raw(handle_.get()), &json, error);
   });
   return take(json);

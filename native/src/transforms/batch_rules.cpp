@@ -7,7 +7,6 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = BatchCall;
 using Tensors = std::vector<Tensor>;
 
 // One axis further, for the axis of examples in front.
@@ -17,7 +16,7 @@ Axes shifted(Axes axes, std::size_t rank) {
 }
 
 // The attributes with another value of one.
-ops::Attrs with(const Call& call, std::string_view name, ops::AttrValue value) {
+ops::Attrs with(const BatchCall& call, std::string_view name, ops::AttrValue value) {
   ops::Attrs attrs = call.instruction.attrs;
   attrs.set(name, std::move(value));
   return attrs;
@@ -30,7 +29,7 @@ Tensor to_front(const Tensor& tensor, std::int64_t axis) {
 }
 
 // Operands of fewer axes than the result are aligned at the last one.
-Tensor aligned(const Call& call, std::size_t i, std::size_t rank) {
+Tensor aligned(const BatchCall& call, std::size_t i, std::size_t rank) {
   const Batched& value = call.in[i];
   if (!value.is_mapped || call.rank(i) == rank) return value.tensor;
   Shape shape = value.tensor.shape();
@@ -38,7 +37,7 @@ Tensor aligned(const Call& call, std::size_t i, std::size_t rank) {
   return reshape(value.tensor, shape);
 }
 
-Tensors elementwise(const Call& call) {
+Tensors elementwise(const BatchCall& call) {
   const std::size_t rank = call.instruction.outputs[0].shape.size();
   Tensors operands;
   for (std::size_t i = 0; i < call.in.size(); ++i) operands.push_back(aligned(call, i, rank));
@@ -46,7 +45,7 @@ Tensors elementwise(const Call& call) {
 }
 
 // All three as large as the result: a scalar predicate would choose for all examples.
-Tensors select_rule(const Call& call) {
+Tensors select_rule(const BatchCall& call) {
   const Shape& shape = call.instruction.outputs[0].shape;
   const Shape all = with_first(call.size, shape);
   Tensors operands;
@@ -56,7 +55,7 @@ Tensors select_rule(const Call& call) {
 }
 
 // Bounds that differ by example are no scalars any more.
-Tensors clip_rule(const Call& call) {
+Tensors clip_rule(const BatchCall& call) {
   if (!call.in[1].is_mapped && !call.in[2].is_mapped) return elementwise(call);
   const std::size_t rank = call.rank(0);
   const Tensor x = call.mapped(0);
@@ -67,11 +66,11 @@ Tensors clip_rule(const Call& call) {
   return {as_type(result, call.instruction.outputs[0].dtype)};
 }
 
-Tensors reshape_rule(const Call& call) {
+Tensors reshape_rule(const BatchCall& call) {
   return {reshape(call.in[0].tensor, with_first(call.size, call.instruction.outputs[0].shape))};
 }
 
-Tensors broadcast_rule(const Call& call) {
+Tensors broadcast_rule(const BatchCall& call) {
   const Shape& shape = call.instruction.outputs[0].shape;
   Axes axes;
   if (const auto* given = call.attr_if<Axes>("axes")) {
@@ -85,7 +84,7 @@ Tensors broadcast_rule(const Call& call) {
       broadcast(call.in[0].tensor, with_first(call.size, shape), {.axes = with_first(0, axes)})};
 }
 
-Tensors transpose_rule(const Call& call) {
+Tensors transpose_rule(const BatchCall& call) {
   const std::size_t rank = call.rank(0);
   Axes axes;
   if (const auto* given = call.attr_if<Axes>("axes")) {
@@ -106,23 +105,23 @@ Axes shifted_axes(const Rule& call) {
 }
 
 // Along some axes of the one operand; none is left where an example is a scalar.
-Tensors along_axes(const Call& call) {
+Tensors along_axes(const BatchCall& call) {
   return emit_mapped(call, {{call.in[0].tensor}}, with(call, "axes", shifted_axes(call)));
 }
 
 // Along one axis.
-Tensors along_axis(const Call& call) {
+Tensors along_axis(const BatchCall& call) {
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), call.rank(0)) + 1;
   return emit_mapped(call, call.all_mapped(), with(call, "axis", axis));
 }
 
-Tensors stack_rule(const Call& call) {
+Tensors stack_rule(const BatchCall& call) {
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), call.rank(0) + 1) + 1;
   return emit_mapped(call, call.all_mapped(), with(call, "axis", axis));
 }
 
 // Without an axis it is the place in an example's flat tensor.
-Tensors arg_extreme(const Call& call) {
+Tensors arg_extreme(const BatchCall& call) {
   if (call.attr_if<std::int64_t>("axis") != nullptr) return along_axis(call);
   const Tensor flat = reshape(call.in[0].tensor, {call.size, -1});
   ops::Attrs attrs = with(call, "axis", std::int64_t{1});
@@ -130,7 +129,7 @@ Tensors arg_extreme(const Call& call) {
   return emit_mapped(call, {{flat}}, attrs);
 }
 
-Tensors pad_rule(const Call& call) {
+Tensors pad_rule(const BatchCall& call) {
   std::vector<AxisPadding> padding(1);
   for (const auto& [low, high, interior] : call.attr<std::vector<ops::Triple>>("padding"))
     padding.push_back({low, high, interior});
@@ -145,13 +144,13 @@ Tensors pad_rule(const Call& call) {
   return {select(inside, padded, as_type(value, padded.dtype()))};
 }
 
-std::vector<ops::Start> starts_with_zero(const Call& call) {
+std::vector<ops::Start> starts_with_zero(const BatchCall& call) {
   std::vector<ops::Start> starts = call.attr<std::vector<ops::Start>>("starts");
   starts.insert(starts.begin(), std::int64_t{0});
   return starts;
 }
 
-bool are_starts_mapped(const Call& call) {
+bool are_starts_mapped(const BatchCall& call) {
   const auto& starts = call.attr<std::vector<ops::Start>>("starts");
   return std::any_of(starts.begin(), starts.end(), [&](const ops::Start& start) {
     const auto* dynamic = std::get_if<ops::DynamicStart>(&start);
@@ -159,7 +158,7 @@ bool are_starts_mapped(const Call& call) {
   });
 }
 
-Tensors slice_rule(const Call& call) {
+Tensors slice_rule(const BatchCall& call) {
   if (are_starts_mapped(call)) return one_by_one(call);
   ops::Attrs attrs = with(call, "starts", starts_with_zero(call));
   attrs.set("lengths", with_first(call.size, call.attr<Axes>("lengths")));
@@ -171,7 +170,7 @@ Tensors slice_rule(const Call& call) {
   return emit_mapped(call, operands, attrs);
 }
 
-Tensors put_slice_rule(const Call& call) {
+Tensors put_slice_rule(const BatchCall& call) {
   if (are_starts_mapped(call)) return one_by_one(call);
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
@@ -189,12 +188,12 @@ Tensor with_example(const Tensor& indices) {
                      {.axis = static_cast<std::int64_t>(shape.size()) - 1});
 }
 
-Axes index_axes(const Call& call, std::int64_t depth) {
+Axes index_axes(const BatchCall& call, std::int64_t depth) {
   if (const auto* axes = call.attr_if<Axes>("axes")) return *axes;
   return all_axes(static_cast<std::size_t>(depth));
 }
 
-Tensors gather_rule(const Call& call) {
+Tensors gather_rule(const BatchCall& call) {
   const Tensor& indices = call.in[1].tensor;
   const Axes axes = shifted(index_axes(call, indices.shape().back()), call.rank(0));
   if (!call.in[0].is_mapped)
@@ -206,7 +205,7 @@ Tensors gather_rule(const Call& call) {
 }
 
 // indexed_add and indexed_put: all examples as rows of one list of updates.
-Tensors indexed_rule(const Call& call) {
+Tensors indexed_rule(const BatchCall& call) {
   const Tensor target = call.mapped(0), indices = call.mapped(1), updates = call.mapped(2);
   const std::int64_t depth = indices.shape().back();
   const Axes axes = with_first(0, shifted(index_axes(call, depth), call.rank(0)));
@@ -221,7 +220,7 @@ Tensors indexed_rule(const Call& call) {
   return emit_mapped(call, operands, with(call, "axes", axes));
 }
 
-Tensors take_rule(const Call& call) {
+Tensors take_rule(const BatchCall& call) {
   const std::size_t rank = call.rank(0);
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), rank);
   const Tensor& x = call.in[0].tensor;
@@ -240,12 +239,12 @@ Tensors take_rule(const Call& call) {
 }
 
 // The function's captures and the accumulator are scalars for all examples.
-bool is_only_tensor_mapped(const Call& call) {
+bool is_only_tensor_mapped(const BatchCall& call) {
   return std::none_of(call.in.begin() + 1, call.in.end(),
                       [](const Batched& value) { return value.is_mapped; });
 }
 
-Tensors reduce_rule(const Call& call) {
+Tensors reduce_rule(const BatchCall& call) {
   if (!is_only_tensor_mapped(call)) return one_by_one(call);
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
@@ -259,7 +258,7 @@ Tensors reduce_rule(const Call& call) {
   return emit_mapped(call, operands, attrs);
 }
 
-ops::Attrs window_attrs(const Call& call) {
+ops::Attrs window_attrs(const BatchCall& call) {
   ops::Attrs attrs = with(call, "window", with_first(1, call.attr<Axes>("window")));
   auto padding = call.attr<std::vector<ops::Pair>>("padding");
   if (!padding.empty()) padding.insert(padding.begin(), ops::Pair{0, 0});
@@ -271,25 +270,25 @@ ops::Attrs window_attrs(const Call& call) {
   return attrs;
 }
 
-Tensors window_rule(const Call& call) {
+Tensors window_rule(const BatchCall& call) {
   if (!is_only_tensor_mapped(call)) return one_by_one(call);
   Tensors operands;
   for (const Batched& value : call.in) operands.push_back(value.tensor);
   return emit_mapped(call, operands, window_attrs(call));
 }
 
-Tensors window_scatter_rule(const Call& call) {
+Tensors window_scatter_rule(const BatchCall& call) {
   if (call.in[2].is_mapped) return one_by_one(call);
   return emit_mapped(call, {{call.mapped(0), call.mapped(1), call.in[2].tensor}},
                      window_attrs(call));
 }
 
 // Ops on the last axes, for each position of those before.
-Tensors on_last_axes(const Call& call) {
+Tensors on_last_axes(const BatchCall& call) {
   return emit_mapped(call, call.all_mapped(), call.instruction.attrs);
 }
 
-Tensors fft2_rule(const Call& call) {
+Tensors fft2_rule(const BatchCall& call) {
   return emit_mapped(call, {{call.in[0].tensor}}, with(call, "axes", shifted_axes(call)));
 }
 

@@ -89,15 +89,15 @@ std::vector<bool> find_needed(const Region& region) {
 // Regions that several instructions share stay one.
 using Known = std::unordered_map<const Region*, RegionPtr>;
 
-RegionPtr cleaned(Region region, Known& known_regions);
+RegionPtr cleaned_once(Region region, Known& known_regions);
 
-RegionPtr cleaned(const RegionPtr& region, Known& known_regions) {
+RegionPtr cleaned_once(const RegionPtr& region, Known& known_regions) {
   if (const auto done = known_regions.find(region.get()); done != known_regions.end())
     return done->second;
-  return known_regions[region.get()] = cleaned(Region(*region), known_regions);
+  return known_regions[region.get()] = cleaned_once(Region(*region), known_regions);
 }
 
-RegionPtr cleaned(Region region, Known& known_regions) {
+RegionPtr cleaned_once(Region region, Known& known_regions) {
   const std::vector<bool> kept = find_needed(region);
   program::Renumbering result(region);
   std::unordered_multimap<std::uint64_t, std::size_t> known;  // places in the result
@@ -125,14 +125,14 @@ RegionPtr cleaned(Region region, Known& known_regions) {
       known.emplace(hash, result.instructions().size());
     }
     for (RegionPtr& nested : instruction.regions) {
-      if (nested != nullptr) nested = cleaned(nested, known_regions);
+      if (nested != nullptr) nested = cleaned_once(nested, known_regions);
     }
     result.add(std::move(instruction));
   }
   return result.finish();
 }
 
-RegionPtr silent(const RegionPtr& region, Known& known) {
+RegionPtr silent_once(const RegionPtr& region, Known& known) {
   if (const auto done = known.find(region.get()); done != known.end()) return done->second;
   bool is_changed = false;
   program::Renumbering result(*region);
@@ -146,7 +146,7 @@ RegionPtr silent(const RegionPtr& region, Known& known) {
     Instruction copy = instruction;
     for (RegionPtr& nested : copy.regions) {
       if (nested == nullptr) continue;
-      RegionPtr quiet = silent(nested, known);
+      RegionPtr quiet = silent_once(nested, known);
       is_changed |= quiet != nested;
       nested = std::move(quiet);
     }
@@ -159,12 +159,12 @@ RegionPtr silent(const RegionPtr& region, Known& known) {
 
 RegionPtr cleaned(Region region) {
   Known known;
-  return cleaned(std::move(region), known);
+  return cleaned_once(std::move(region), known);
 }
 
 RegionPtr silent(const RegionPtr& region) {
   Known known;
-  return silent(region, known);
+  return silent_once(region, known);
 }
 
 }  // namespace mlxnx::transforms

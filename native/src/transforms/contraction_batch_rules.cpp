@@ -7,10 +7,9 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = BatchCall;
 using Tensors = std::vector<Tensor>;
 
-Axes attr_axes(const Call& call, std::string_view name, std::size_t rank) {
+Axes attr_axes(const BatchCall& call, std::string_view name, std::size_t rank) {
   Axes axes = call.attr<Axes>(name);
   for (std::int64_t& axis : axes) axis = from_front(axis, rank);
   return axes;
@@ -23,7 +22,7 @@ Axes plus_one(Axes axes) {
 
 Axes with_zero(const Axes& axes) { return with_first(0, plus_one(axes)); }
 
-Tensors dot_rule(const Call& call) {
+Tensors dot_rule(const BatchCall& call) {
   const Axes contract1 = attr_axes(call, "contract_axes1", call.rank(0));
   const Axes contract2 = attr_axes(call, "contract_axes2", call.rank(1));
   const Axes batch1 = attr_axes(call, "batch_axes1", call.rank(0));
@@ -51,7 +50,7 @@ Tensors dot_rule(const Call& call) {
 }
 
 // [examples, a, b…] with examples and axis `axis` (of an example) as one, in that order.
-Tensor joined(const Tensor& tensor, std::size_t axis) {
+Tensor with_examples_in(const Tensor& tensor, std::size_t axis) {
   Axes order;
   Shape shape;
   for (std::size_t k = 1; k < tensor.rank(); ++k) {
@@ -63,7 +62,7 @@ Tensor joined(const Tensor& tensor, std::size_t axis) {
 }
 
 // The other way round.
-Tensor split(const Tensor& tensor, std::size_t axis, std::int64_t size) {
+Tensor without_examples_in(const Tensor& tensor, std::size_t axis, std::int64_t size) {
   Shape shape;
   Axes order{static_cast<std::int64_t>(axis)};
   for (std::size_t k = 0; k < tensor.rank(); ++k) {
@@ -76,7 +75,7 @@ Tensor split(const Tensor& tensor, std::size_t axis, std::int64_t size) {
 
 // In canonical order, examples are more of a batch, or more groups of channels where each has a
 // kernel of its own.
-Tensors conv_rule(const Call& call) {
+Tensors conv_rule(const BatchCall& call) {
   const std::vector<TensorType> types{{call.in[0].tensor.dtype(), call.shape(0)},
                                       {call.in[1].tensor.dtype(), call.shape(1)}};
   const ops::ConvGeometry geometry = geometry_of(call.instruction, types, &ops::conv_geometry);
@@ -91,16 +90,17 @@ Tensors conv_rule(const Call& call) {
   ConvOptions options = conv_options(geometry.spatial);
   options.feature_group_size = geometry.feature_groups;
   if (!call.in[1].is_mapped) {
-    result = split(conv(joined(input, 0), kernel, options), 0, call.size);
+    result = without_examples_in(conv(with_examples_in(input, 0), kernel, options), 0, call.size);
   } else {
     if (!call.in[0].is_mapped && geometry.feature_groups == 1) {
-      result = split(conv(input, joined(kernel, 0), options), 1, call.size);
+      result = without_examples_in(conv(input, with_examples_in(kernel, 0), options), 1, call.size);
     } else {
       if (!call.in[0].is_mapped) {
         input = broadcast(input, with_first(call.size, input.shape()));
       }
       options.feature_group_size = geometry.feature_groups * call.size;
-      result = split(conv(joined(input, 1), joined(kernel, 0), options), 1, call.size);
+      result = without_examples_in(
+          conv(with_examples_in(input, 1), with_examples_in(kernel, 0), options), 1, call.size);
     }
   }
   return {transpose(result, {.axes = with_zero(geometry.output_order)})};

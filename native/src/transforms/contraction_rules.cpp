@@ -8,14 +8,12 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
 // One operand of a product: its axes by role.
 struct Side {
   Axes batch, contracted, free;
 };
 
-Side side(const Call& call, std::size_t i) {
+Side side(const Application& call, std::size_t i) {
   const std::string which = i == 0 ? "1" : "2";
   Side result;
   const std::size_t rank = call.shape(i).size();
@@ -37,7 +35,7 @@ Axes range(std::size_t from, std::size_t count) {
 // operand, those that were contracted in the order in which they stand in the other. The product is
 // taken in the order that leaves them as they are, where one does: weights and their gradients are
 // read together.
-Tensor dot_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor dot_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const Side own = side(call, i);
   const Side other = side(call, 1 - i);
   const std::size_t batches = own.batch.size();
@@ -148,7 +146,7 @@ Tensor kernel_cotangent(const ConvGeometry& geometry, const Tensor& input, const
   return transpose(conv(transpose(input, swap), transpose(g, swap), options), swap);
 }
 
-Tensor conv_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor conv_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const ConvGeometry geometry = geometry_of(call, &ops::conv_geometry);
   const Tensor cotangent = transpose(g, {.axes = inverse(geometry.output_order)});
   const Axes& order = i == 0 ? geometry.input_order : geometry.kernel_order;

@@ -8,14 +8,12 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
 // t times the derivative of a function of one operand x with result y.
-#define MLXNX_SLOPE(expression)                                  \
-  [](const Call& call, std::size_t, const Tensor& t) -> Tensor { \
-    [[maybe_unused]] const Tensor& y = call.out[0];              \
-    [[maybe_unused]] const Tensor x = continuous(call.in[0]);    \
-    return expression;                                           \
+#define MLXNX_SLOPE(expression)                                         \
+  [](const Application& call, std::size_t, const Tensor& t) -> Tensor { \
+    [[maybe_unused]] const Tensor& y = call.out[0];                     \
+    [[maybe_unused]] const Tensor x = continuous(call.in[0]);           \
+    return expression;                                                  \
   }
 
 Tensor squared(const Tensor& x) { return x * x; }
@@ -29,7 +27,7 @@ Tensor where(const Tensor& holds, const Tensor& t) {
 
 const std::complex<double> kMinusI(0, -1);
 
-Tensor abs_scale(const Call& call, std::size_t, const Tensor& t) {
+Tensor abs_scale(const Application& call, std::size_t, const Tensor& t) {
   const Tensor& x = call.in[0];
   if (!is_complex(x.dtype())) return select(x >= 0, t, -t);
   const Tensor& size = call.out[0];
@@ -38,27 +36,27 @@ Tensor abs_scale(const Call& call, std::size_t, const Tensor& t) {
 }
 
 // Complex ones by their value, which tells on which branch it lies.
-Tensor acos_scale(const Call& call, std::size_t, const Tensor& t) {
+Tensor acos_scale(const Application& call, std::size_t, const Tensor& t) {
   const Tensor x = continuous(call.in[0]);
   return -t / (is_complex(x.dtype()) ? sin(call.out[0]) : sqrt(1 - squared(x)));
 }
-Tensor acosh_scale(const Call& call, std::size_t, const Tensor& t) {
+Tensor acosh_scale(const Application& call, std::size_t, const Tensor& t) {
   const Tensor x = continuous(call.in[0]);
   return t / (is_complex(x.dtype()) ? sinh(call.out[0]) : sqrt(squared(x) - 1));
 }
 
-Tensor phase_scale(const Call& call, std::size_t, const Tensor& t) {
+Tensor phase_scale(const Application& call, std::size_t, const Tensor& t) {
   const Tensor& z = call.in[0];
   if (!is_complex(z.dtype())) return zeros(t.type());
   return t * (Tensor(kMinusI) / z);
 }
 
-Tensor divide_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor divide_scale(const Application& call, std::size_t i, const Tensor& t) {
   const Tensor& divisor = call.in[1];
   return i == 0 ? t / divisor : -(t * call.out[0]) / divisor;
 }
 
-Tensor atan2_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor atan2_scale(const Application& call, std::size_t i, const Tensor& t) {
   const Tensor y = continuous(call.in[0]);
   const Tensor x = continuous(call.in[1]);
   return t * (i == 0 ? x : -y) / (squared(x) + squared(y));
@@ -68,20 +66,20 @@ Tensor atan2_scale(const Call& call, std::size_t i, const Tensor& t) {
 Tensor extreme(const Tensor& is_taken, const Tensor& is_tied, const Tensor& t) {
   return where(is_taken, t) + where(is_tied, t * 0.5);
 }
-Tensor max_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor max_scale(const Application& call, std::size_t i, const Tensor& t) {
   return extreme(call.in[i] > call.in[1 - i], call.in[0] == call.in[1], t);
 }
-Tensor min_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor min_scale(const Application& call, std::size_t i, const Tensor& t) {
   return extreme(call.in[i] < call.in[1 - i], call.in[0] == call.in[1], t);
 }
 
-Tensor remainder_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor remainder_scale(const Application& call, std::size_t i, const Tensor& t) {
   if (i == 0) return t;
   // The truncated quotient; that of the operands could round up to a whole number.
   return -(t * round((call.in[0] - call.out[0]) / call.in[1]));
 }
 
-Tensor pow_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor pow_scale(const Application& call, std::size_t i, const Tensor& t) {
   // Both in the type of the result: a logarithm in half the digits would be a coarse one.
   const DType type = program::cotangent_type(call.out[0].type()).dtype;
   const auto widened = [type](const Tensor& operand) {
@@ -96,7 +94,7 @@ Tensor pow_scale(const Call& call, std::size_t i, const Tensor& t) {
 }
 
 // At a bound the operand gets all. Bounds that cross make every element the upper one.
-Tensor clip_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor clip_scale(const Application& call, std::size_t i, const Tensor& t) {
   const Tensor& x = call.in[0];
   const Tensor& low = call.in[1];
   const Tensor& high = call.in[2];
@@ -105,14 +103,14 @@ Tensor clip_scale(const Call& call, std::size_t i, const Tensor& t) {
   return where(logical_or(x > high, low > high), t);
 }
 
-Tensor select_scale(const Call& call, std::size_t i, const Tensor& t) {
+Tensor select_scale(const Application& call, std::size_t i, const Tensor& t) {
   const Tensor& predicate = call.in[0];
   if (i == 0) return zeros(t.type());
   return where(i == 1 ? predicate != 0 : predicate == 0, t);
 }
 
 // A number that is rounded to an integer is a constant nearly everywhere.
-Tensor cast_scale(const Call& call, std::size_t, const Tensor& t) {
+Tensor cast_scale(const Application& call, std::size_t, const Tensor& t) {
   const DType from = call.in[0].dtype();
   const DType to = call.out[0].dtype();
   const auto is_continuous = [](DType type) { return is_float(type) || is_complex(type); };
@@ -163,7 +161,7 @@ std::span<const Rule> elementwise_rules() {
       zero("block:LogicalNot"),
       elementwise("block:Phase", phase_scale),
 
-      elementwise("add", [](const Call&, std::size_t, const Tensor& t) { return t; }),
+      elementwise("add", [](const Application&, std::size_t, const Tensor& t) { return t; }),
       elementwise("atan2", atan2_scale),
       zero("bitwise_and"),
       zero("bitwise_or"),
@@ -180,15 +178,15 @@ std::span<const Rule> elementwise_rules() {
       zero("logical_xor"),
       elementwise("max", max_scale),
       elementwise("min", min_scale),
-      elementwise("multiply", [](const Call& call, std::size_t i,
+      elementwise("multiply", [](const Application& call, std::size_t i,
                                  const Tensor& t) { return t * call.in[1 - i]; }),
       zero("not_equal"),
       elementwise("pow", pow_scale),
       zero("quotient"),
       elementwise("remainder", remainder_scale),
       zero("right_shift"),
-      elementwise("subtract",
-                  [](const Call&, std::size_t i, const Tensor& t) { return i == 0 ? t : -t; }),
+      elementwise("subtract", [](const Application&, std::size_t i,
+                                 const Tensor& t) { return i == 0 ? t : -t; }),
       zero("block:AllClose"),
 
       elementwise("clip", clip_scale),

@@ -6,10 +6,9 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
 using Tensors = std::vector<Tensor>;
 
-Linears softmax_forward(const Call& call, std::span<const Linear> tangents) {
+Linears softmax_forward(const Application& call, std::span<const Linear> tangents) {
   const auto* const given = call.attr_if<Axes>("axes");
   const Axes axes = given != nullptr ? *given : all_axes(call.shape(0).size());
   const Tensor& y = call.out[0];

@@ -4,15 +4,13 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
 // What a transform of `length` elements made of an axis of `size`: cut or padded with zeros.
 Tensor resized(const Tensor& tensor, std::int64_t axis, std::int64_t size) {
   const std::int64_t length = tensor.shape()[static_cast<std::size_t>(axis)];
   return length == size ? tensor : widen(tensor, axis, {.high = size - length});
 }
 
-std::int64_t axis_of(const Call& call) {
+std::int64_t axis_of(const Application& call) {
   return from_front(call.attr<std::int64_t>("axis"), call.shape(0).size());
 }
 std::int64_t size_along(const Tensor& tensor, std::int64_t axis) {
@@ -22,14 +20,14 @@ std::int64_t size_along(const Tensor& tensor, std::int64_t axis) {
 // The matrix of a Fourier transform is symmetric.
 using Transform = Tensor (*)(const Tensor&, const FftOptions&);
 template <Transform transform>
-Tensor fft_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor fft_transpose(const Application& call, std::size_t, const Tensor& g) {
   const std::int64_t axis = axis_of(call);
   return resized(transform(g, {.axis = axis, .eps = 0}), axis, size_along(call.in[0], axis));
 }
 
 using Transform2 = Tensor (*)(const Tensor&, const Fft2Options&);
 template <Transform2 transform>
-Tensor fft2_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor fft2_transpose(const Application& call, std::size_t, const Tensor& g) {
   const Axes axes = axes_of(call, "axes", call.shape(0).size());
   Tensor result = transform(g, {.axes = {axes[0], axes[1]}, .eps = 0});
   for (const std::int64_t axis : axes) result = resized(result, axis, size_along(call.in[0], axis));
@@ -37,7 +35,7 @@ Tensor fft2_transpose(const Call& call, std::size_t, const Tensor& g) {
 }
 
 // `conform` takes the real part.
-Tensor rfft_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor rfft_transpose(const Application& call, std::size_t, const Tensor& g) {
   const std::int64_t axis = axis_of(call);
   const auto* length = call.attr_if<std::int64_t>("length");
   const std::int64_t size = size_along(call.in[0], axis);
@@ -46,7 +44,7 @@ Tensor rfft_transpose(const Call& call, std::size_t, const Tensor& g) {
 }
 
 // Every element of the half but those without a mirror image counts twice.
-Tensor irfft_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor irfft_transpose(const Application& call, std::size_t, const Tensor& g) {
   const std::int64_t axis = axis_of(call);
   const std::int64_t all = size_along(g, axis);
   const Tensor half = conjugate(rfft(g, {.axis = axis, .eps = 0}));

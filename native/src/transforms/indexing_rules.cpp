@@ -6,9 +6,7 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
-std::vector<SliceStart> starts_of(const Call& call) {
+std::vector<SliceStart> starts_of(const Application& call) {
   std::vector<SliceStart> starts;
   for (const ops::Start& start : call.attr<std::vector<ops::Start>>("starts")) {
     if (const auto* known = std::get_if<std::int64_t>(&start)) {
@@ -22,7 +20,7 @@ std::vector<SliceStart> starts_of(const Call& call) {
 }
 
 // The elements spread out as they lay in the tensor, zeros between, and put where they came from.
-Tensor slice_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor slice_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const auto& lengths = call.attr<Axes>("lengths");
   const auto* strides = call.attr_if<Axes>("strides");
   std::vector<AxisPadding> padding(g.rank());
@@ -38,14 +36,14 @@ Tensor slice_transpose(const Call& call, std::size_t i, const Tensor& g) {
   return put_slice(zeros({g.dtype(), call.shape(i)}), starts_of(call), spread);
 }
 
-Tensor put_slice_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor put_slice_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const Shape& shape = call.in.back().shape();
   if (i > 0 && i + 1 < call.in.size()) return zeros({g.dtype(), call.shape(i)});  // a start
   if (i == 0) return put_slice(g, starts_of(call), zeros({g.dtype(), shape}));
   return slice(g, starts_of(call), shape);
 }
 
-IndexedOptions indexed(const Call& call) {
+IndexedOptions indexed(const Application& call) {
   IndexedOptions options;
   if (const auto* axes = call.attr_if<Axes>("axes")) options.axes = *axes;
   return options;
@@ -64,25 +62,25 @@ Tensor added(const TensorType& type, const Tensor& indices, const Tensor& update
                      options);
 }
 
-Tensor gather_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor gather_transpose(const Application& call, std::size_t i, const Tensor& g) {
   return added({g.dtype(), call.shape(i)}, call.in[1], g, indexed(call));
 }
 
 // What arrives at the updates: they may be shorter than what the indices point at, and then lie at
 // its beginning.
-Tensor at_updates(const Call& call, const Tensor& g) {
+Tensor at_updates(const Application& call, const Tensor& g) {
   const Tensor all = gather(g, call.in[1], indexed(call));
   const Shape& shape = call.shape(2);
   if (all.shape() == shape) return all;
   return slice(all, std::vector<SliceStart>(shape.size(), std::int64_t{0}), shape);
 }
 
-Tensor indexed_add_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor indexed_add_transpose(const Application& call, std::size_t i, const Tensor& g) {
   return i == 0 ? g : at_updates(call, g);
 }
 
 // Of updates to the same place only the last one stays.
-Tensor stays(const Call& call) {
+Tensor stays(const Application& call) {
   const Tensor& indices = call.in[1];
   Shape places = indices.shape();
   places.pop_back();
@@ -99,12 +97,12 @@ Tensor stays(const Call& call) {
   return broadcast(reshape(holds, wide), call.shape(2));
 }
 
-Tensor indexed_put_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor indexed_put_transpose(const Application& call, std::size_t i, const Tensor& g) {
   if (i == 0) return indexed_put(g, call.in[1], zeros({g.dtype(), call.shape(2)}), indexed(call));
   return select(stays(call), at_updates(call, g), Tensor(0.0, g.dtype()));
 }
 
-Tensor take_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor take_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const std::size_t rank = call.shape(i).size();
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), rank);
   const Tensor& indices = call.in[1];
@@ -118,7 +116,7 @@ Tensor take_transpose(const Call& call, std::size_t i, const Tensor& g) {
                {.axes = Axes{axis}});
 }
 
-Tensor take_along_axis_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor take_along_axis_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const std::size_t rank = call.shape(i).size();
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), rank);
   const Shape& shape = g.shape();

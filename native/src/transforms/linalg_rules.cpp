@@ -10,8 +10,6 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
 std::int64_t rows(const Tensor& matrix) { return matrix.shape()[matrix.rank() - 2]; }
 std::int64_t columns(const Tensor& matrix) { return matrix.shape()[matrix.rank() - 1]; }
 
@@ -35,7 +33,7 @@ Tensor over_upper(const Tensor& b, const Tensor& u) {
   return triangular_solve(u, b, {.lower = false, .left_side = false});
 }
 
-Linears triangular_forward(const Call& call, std::span<const Linear> tangents) {
+Linears triangular_forward(const Application& call, std::span<const Linear> tangents) {
   const auto& transform = call.attr<std::string>("transform_a");
   const bool is_left = call.attr<bool>("left_side");
   const TriangularSolveOptions options{
@@ -51,7 +49,7 @@ Linears triangular_forward(const Call& call, std::span<const Linear> tangents) {
   return {triangular_solve(call.in[0], *right, options)};
 }
 
-Tensor triangular_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor triangular_transpose(const Application& call, std::size_t, const Tensor& g) {
   const auto& transform = call.attr<std::string>("transform_a");
   TriangularSolveOptions options{.lower = call.attr<bool>("lower"),
                                  .left_side = call.attr<bool>("left_side"),
@@ -61,17 +59,17 @@ Tensor triangular_transpose(const Call& call, std::size_t, const Tensor& g) {
   return triangular_solve(is_conjugate ? conjugate(a) : a, g, options);
 }
 
-Linears solve_forward(const Call& call, std::span<const Linear> tangents) {
+Linears solve_forward(const Application& call, std::span<const Linear> tangents) {
   Linear right = tangents[1];
   if (tangents[0]) right = plus(right, -times(*tangents[0], call.out[0]));
   return {linalg::solve(call.in[0], *right)};
 }
 
-Tensor solve_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor solve_transpose(const Application& call, std::size_t, const Tensor& g) {
   return linalg::solve(swapped(call.in[0]), g);
 }
 
-Linears cholesky_forward(const Call& call, std::span<const Linear> tangents) {
+Linears cholesky_forward(const Application& call, std::span<const Linear> tangents) {
   const Tensor& l = call.out[0];
   const Tensor half = solve_lower(l, adjoint(solve_lower(l, adjoint(*tangents[0]))));
   const Tensor inner = tril(half) - identity(rows(l), l.dtype()) * half * 0.5;
@@ -107,13 +105,13 @@ Tensor cofactors(const Tensor& a, const Tensor& determinant) {
   return inverse * new_axis(new_axis(determinant, -1), -1);
 }
 
-Linears determinant_forward(const Call& call, std::span<const Linear> tangents) {
+Linears determinant_forward(const Application& call, std::span<const Linear> tangents) {
   const auto rank = static_cast<std::int64_t>(call.shape(0).size());
   return {sum(cofactors(continuous(call.in[0]), call.out[0]) * *tangents[0],
               {.axes = Axes{rank - 2, rank - 1}})};
 }
 
-Linears lu_forward(const Call& call, std::span<const Linear> tangents) {
+Linears lu_forward(const Application& call, std::span<const Linear> tangents) {
   const Tensor& p = call.out[0];
   const Tensor& l = call.out[1];
   const Tensor& u = call.out[2];
@@ -172,7 +170,7 @@ std::vector<Tensor> complex_qr(const Tensor& a, std::int64_t width) {
 }
 
 // Columns that complete Q turn only as far as those before force them to.
-Linears qr_forward(const Call& call, std::span<const Linear> tangents) {
+Linears qr_forward(const Application& call, std::span<const Linear> tangents) {
   if (is_complex(call.in[0].dtype())) {
     const RegionPtr factors = region_of(types_of(call.in), [&](const std::vector<Tensor>& in) {
       return complex_qr(in[0], columns(call.out[0]));
@@ -201,7 +199,7 @@ Tensor gaps(const Tensor& values) {
   return select(gap == 0, Tensor(0.0, gap.dtype()), 1 / safe);
 }
 
-Linears eigh_forward(const Call& call, std::span<const Linear> tangents) {
+Linears eigh_forward(const Application& call, std::span<const Linear> tangents) {
   const Tensor& values = call.out[0];
   const Tensor& vectors = call.out[1];
   const Tensor da = (*tangents[0] + adjoint(*tangents[0])) * 0.5;
@@ -229,7 +227,7 @@ Tensor turned(const Tensor& vectors, const Tensor& inner, const Tensor& beyond, 
   return matmul(vectors, omega);
 }
 
-Linears svd_forward(const Call& call, std::span<const Linear> tangents) {
+Linears svd_forward(const Application& call, std::span<const Linear> tangents) {
   const Tensor& u = call.out[0];
   const Tensor& s = call.out[1];
   const Tensor v = swapped(call.out[2]);

@@ -4,10 +4,8 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
 // By stable positions, in either direction.
-Linears sort_forward(const Call& call, std::span<const Linear> tangents) {
+Linears sort_forward(const Application& call, std::span<const Linear> tangents) {
   const auto axis = call.attr<std::int64_t>("axis");
   const Direction direction =
       call.attr<std::string>("direction") == "asc" ? Direction::kAscending : Direction::kDescending;
@@ -15,7 +13,7 @@ Linears sort_forward(const Call& call, std::span<const Linear> tangents) {
   return {take_along_axis(*tangents[0], places, {.axis = axis})};
 }
 
-Linears top_k_forward(const Call& call, std::span<const Linear> tangents) {
+Linears top_k_forward(const Application& call, std::span<const Linear> tangents) {
   return {take_along_axis(*tangents[0], call.out[1], {.axis = -1}), std::nullopt};
 }
 

@@ -6,10 +6,9 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = BatchCall;
 using Tensors = std::vector<Tensor>;
 
-bool is_any_mapped(const Call& call, std::size_t first, std::size_t last) {
+bool is_any_mapped(const BatchCall& call, std::size_t first, std::size_t last) {
   for (std::size_t i = first; i < last; ++i) {
     if (call.in[i].is_mapped) return true;
   }
@@ -17,8 +16,8 @@ bool is_any_mapped(const Call& call, std::size_t first, std::size_t last) {
 }
 
 // Each row of weights stands for itself; a global scale stands for all.
-template <std::size_t parts(const Call& call)>
-Tensors rows_rule(const Call& call) {
+template <std::size_t parts(const BatchCall& call)>
+Tensors rows_rule(const BatchCall& call) {
   const std::size_t count = parts(call);
   if (is_any_mapped(call, count, call.in.size())) return one_by_one(call);
   Tensors operands;
@@ -27,11 +26,13 @@ Tensors rows_rule(const Call& call) {
   return emit_mapped(call, operands, call.instruction.attrs);
 }
 
-std::size_t one(const Call&) { return 1; }
-std::size_t packed(const Call& call) { return call.attr<std::string>("mode") == "affine" ? 3 : 2; }
+std::size_t one(const BatchCall&) { return 1; }
+std::size_t packed(const BatchCall& call) {
+  return call.attr<std::string>("mode") == "affine" ? 3 : 2;
+}
 
 // The operand with the axis of examples, and behind it ones up to `rank` axes of its own.
-Tensor aligned(const Call& call, std::size_t i, std::size_t rank) {
+Tensor with_ones_in_front(const BatchCall& call, std::size_t i, std::size_t rank) {
   const Shape own = call.shape(i);
   Shape shape(rank - own.size(), 1);
   shape.insert(shape.end(), own.begin(), own.end());
@@ -39,15 +40,15 @@ Tensor aligned(const Call& call, std::size_t i, std::size_t rank) {
 }
 
 // Examples are more of the axes that broadcast.
-Tensors product_rule(const Call& call) {
+Tensors product_rule(const BatchCall& call) {
   const bool is_right_mapped = is_any_mapped(call, 1, call.in.size());
   const std::size_t x = call.rank(0), w = call.rank(1);
   const bool is_one_matrix = !is_right_mapped && w == 2;
   if (x < 2 && !is_one_matrix) return one_by_one(call);
   const std::size_t rank = is_one_matrix ? x : std::max(x, w);
-  Tensors operands{call.in[0].is_mapped ? aligned(call, 0, rank) : call.in[0].tensor};
+  Tensors operands{call.in[0].is_mapped ? with_ones_in_front(call, 0, rank) : call.in[0].tensor};
   for (std::size_t i = 1; i < call.in.size(); ++i)
-    operands.push_back(is_right_mapped ? aligned(call, i, rank) : call.in[i].tensor);
+    operands.push_back(is_right_mapped ? with_ones_in_front(call, i, rank) : call.in[i].tensor);
   return emit_mapped(call, operands, call.instruction.attrs);
 }
 

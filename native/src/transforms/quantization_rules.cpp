@@ -7,10 +7,9 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
 using ops::Quantization;
 
-Quantization form_of(const Call& call) { return geometry_of(call, &ops::quantization_of); }
+Quantization form_of(const Application& call) { return geometry_of(call, &ops::quantization_of); }
 
 // [a…] cut into [a…, groups, size].
 Tensor in_groups(const Tensor& tensor, std::int64_t size) {
@@ -22,7 +21,7 @@ Tensor in_groups(const Tensor& tensor, std::int64_t size) {
 
 // The bias of a group is the extreme of larger magnitude, its scale that through a whole number.
 // Where the bias is 0 all weights are nearly equal, and the scale is a number that stands by.
-Linears quantize_forward(const Call& call, std::span<const Linear> tangents) {
+Linears quantize_forward(const Application& call, std::span<const Linear> tangents) {
   const Quantization form = form_of(call);
   if (!form.is_affine()) return {std::nullopt, std::nullopt};
   const Tensor groups = in_groups(call.in[0], form.group_size);

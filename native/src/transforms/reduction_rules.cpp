@@ -8,24 +8,24 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
-Shape kept_shape(const Call& call) {
+Shape kept_shape(const Application& call) {
   Shape shape = call.shape(0);
   for (const std::int64_t axis : axes_of(call, "axes", shape.size()))
     shape[static_cast<std::size_t>(axis)] = 1;
   return shape;
 }
 
-Tensor spread(const Call& call, const Tensor& reduced) {
+Tensor spread(const Application& call, const Tensor& reduced) {
   return broadcast(reshape(reduced, kept_shape(call)), call.shape(0));
 }
 
-Tensor sum_transpose(const Call& call, std::size_t, const Tensor& g) { return spread(call, g); }
+Tensor sum_transpose(const Application& call, std::size_t, const Tensor& g) {
+  return spread(call, g);
+}
 
 // Equal elements share equally. Written so that both directions are products with what does not
 // depend on the tangent.
-Linears extreme_forward(const Call& call, std::span<const Linear> tangents) {
+Linears extreme_forward(const Application& call, std::span<const Linear> tangents) {
   const Axes axes = axes_of(call, "axes", call.shape(0).size());
   const Tensor is_extreme = call.in[0] == spread(call, call.out[0]);
   const Tensor& t = *tangents[0];
@@ -35,7 +35,7 @@ Linears extreme_forward(const Call& call, std::span<const Linear> tangents) {
 }
 
 // By halves, so that zeros need no care and every order of derivatives is right.
-std::vector<Tensor> product_composed(const Call& call) {
+std::vector<Tensor> product_composed(const Application& call) {
   const Axes axes = axes_of(call, "axes", call.shape(0).size());
   Axes order = other_axes(call.shape(0).size(), axes);
   Shape shape;
@@ -81,7 +81,7 @@ Tensor scan(const Tensor& elements, std::int64_t axis, Combine combine) {
 }
 
 template <Combine combine>
-std::vector<Tensor> cumulative_composed(const Call& call) {
+std::vector<Tensor> cumulative_composed(const Application& call) {
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), call.shape(0).size());
   const Tensor x = continuous(call.in[0]);
   if (!call.attr<bool>("reverse")) return {scan(x, axis, combine)};
@@ -89,13 +89,13 @@ std::vector<Tensor> cumulative_composed(const Call& call) {
   return {reverse(scan(reverse(x, along), axis, combine), along)};
 }
 
-Tensor cumulative_sum_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor cumulative_sum_transpose(const Application& call, std::size_t, const Tensor& g) {
   return cumulative_sum(
       g, {.axis = call.attr<std::int64_t>("axis"), .reverse = !call.attr<bool>("reverse")});
 }
 
 // A loop over the elements that are folded: the accumulators take one after the other.
-std::vector<Tensor> reduce_composed(const Call& call) {
+std::vector<Tensor> reduce_composed(const Application& call) {
   const Axes axes = axes_of(call, "axes", call.shape(0).size());
   Axes order = axes;
   for (const std::int64_t axis : other_axes(call.shape(0).size(), axes)) order.push_back(axis);

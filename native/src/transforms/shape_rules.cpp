@@ -6,9 +6,7 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
-
-Tensor broadcast_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor broadcast_transpose(const Application& call, std::size_t i, const Tensor& g) {
   // aligned at the last axis, as `conform` takes it
   if (call.attr_if<Axes>("axes") == nullptr) return g;
   const Axes axes = axes_of(call, "axes", g.rank());
@@ -22,25 +20,25 @@ Tensor broadcast_transpose(const Call& call, std::size_t i, const Tensor& g) {
 }
 
 // Where operand `i` begins along the axis of the join.
-std::int64_t offset(const Call& call, std::size_t i, std::size_t axis) {
+std::int64_t offset(const Application& call, std::size_t i, std::size_t axis) {
   std::int64_t start = 0;
   for (std::size_t k = 0; k < i; ++k) start += call.shape(k)[axis];
   return start;
 }
 
-Tensor concatenate_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor concatenate_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), g.rank());
   const auto k = static_cast<std::size_t>(axis);
   return cut(g, axis, offset(call, i, k), call.shape(i)[k]);
 }
 
-Tensor stack_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor stack_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const std::int64_t axis = from_front(call.attr<std::int64_t>("axis"), g.rank());
   return reshape(cut(g, axis, static_cast<std::int64_t>(i), 1), call.shape(i));
 }
 
 // The elements of the padded tensor that come from the operand; zeros for those that were cut off.
-Tensor unpadded(const Call& call, Tensor g) {
+Tensor unpadded(const Application& call, Tensor g) {
   const auto& padding = call.attr<std::vector<ops::Triple>>("padding");
   for (std::size_t k = 0; k < padding.size(); ++k) {
     const auto [low, high, interior] = padding[k];
@@ -51,20 +49,20 @@ Tensor unpadded(const Call& call, Tensor g) {
   return g;
 }
 
-Tensor pad_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor pad_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const Tensor inner = unpadded(call, g);
   return i == 0 ? inner : sum(g) - sum(inner);
 }
 
-Tensor reshape_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor reshape_transpose(const Application& call, std::size_t i, const Tensor& g) {
   return reshape(g, call.shape(i));
 }
 
-Tensor reverse_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor reverse_transpose(const Application& call, std::size_t i, const Tensor& g) {
   return reverse(g, {.axes = axes_of(call, "axes", call.shape(i).size())});
 }
 
-Tensor transpose_transpose(const Call& call, std::size_t i, const Tensor& g) {
+Tensor transpose_transpose(const Application& call, std::size_t i, const Tensor& g) {
   const std::size_t rank = call.shape(i).size();
   if (call.attr_if<Axes>("axes") == nullptr) return transpose(g);
   return transpose(g, {.axes = inverse(axes_of(call, "axes", rank))});

@@ -10,7 +10,6 @@
 namespace mlxnx::transforms {
 namespace {
 
-using Call = Application;
 using ops::WindowGeometry;
 
 std::vector<AxisPadding> edges(const WindowGeometry& geometry) {
@@ -73,7 +72,7 @@ Tensor of_chosen(const Tensor& elements, const Tensor& chosen) {
 
 // The place of each window's extreme: the last of equal ones, as Nx has it.
 template <bool is_max>
-Tensor extreme_places(const Call& call, const WindowGeometry& geometry) {
+Tensor extreme_places(const Application& call, const WindowGeometry& geometry) {
   const Tensor& x = call.in[0];
   const Tensor all = places(geometry);
   const Tensor elements = at(x, least<is_max>(x.dtype()), geometry, all);
@@ -83,20 +82,20 @@ Tensor extreme_places(const Call& call, const WindowGeometry& geometry) {
 }
 
 template <bool is_max>
-Linears extreme_forward(const Call& call, std::span<const Linear> tangents) {
+Linears extreme_forward(const Application& call, std::span<const Linear> tangents) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   const Tensor& t = *tangents[0];
   return {at(t, zero_like(t), geometry, extreme_places<is_max>(call, geometry))};
 }
 
-std::vector<Tensor> product_composed(const Call& call) {
+std::vector<Tensor> window_product_composed(const Application& call) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   const Tensor x = continuous(call.in[0]);
   return {product(at(x, Tensor(1.0, x.dtype()), geometry, places(geometry)), {.axes = Axes{-1}})};
 }
 
 // Each element of the result spread over its window: sums of windows of the result, turned around.
-Tensor sum_transpose(const Call& call, std::size_t, const Tensor& g) {
+Tensor window_sum_transpose(const Application& call, std::size_t, const Tensor& g) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   std::vector<AxisPadding> padding(g.rank());
   for (std::size_t k = 0; k < padding.size(); ++k) {
@@ -113,7 +112,7 @@ Tensor sum_transpose(const Call& call, std::size_t, const Tensor& g) {
 // The place that each element of the source goes to, in the tensor padded with the initial value:
 // the last of the best ones; NaN is none, but stays where it comes first.
 template <bool is_max>
-Tensor scatter_places(const Call& call, const WindowGeometry& geometry) {
+Tensor scatter_places(const Application& call, const WindowGeometry& geometry) {
   const Tensor all = places(geometry);
   const Tensor& x = call.in[0];
   const Tensor elements = at(x, geometry.is_padded() ? call.in[2] : zero_like(x), geometry, all);
@@ -130,7 +129,7 @@ Tensor scatter_places(const Call& call, const WindowGeometry& geometry) {
 
 // Linear in the source and in the initial value, as far as that is no padding.
 template <bool is_max>
-Linears scatter_forward(const Call& call, std::span<const Linear> tangents) {
+Linears scatter_forward(const Application& call, std::span<const Linear> tangents) {
   Linear result;
   if (tangents[1]) {
     const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
@@ -147,7 +146,7 @@ Linears scatter_forward(const Call& call, std::span<const Linear> tangents) {
 }
 
 // The second operand is what the fold begins with, and the padding.
-std::vector<Tensor> reduce_composed(const Call& call) {
+std::vector<Tensor> window_reduce_composed(const Application& call) {
   const WindowGeometry geometry = geometry_of(call, &ops::window_geometry);
   const DType type = call.instruction.outputs[0].dtype;
   const Tensor elements =
@@ -161,11 +160,11 @@ std::vector<Tensor> reduce_composed(const Call& call) {
 
 std::span<const Rule> window_rules() {
   static const std::vector<Rule> rules = {
-      jointly("window_sum", kFirst, sum_transpose),
-      composed("window_product", product_composed),
+      jointly("window_sum", kFirst, window_sum_transpose),
+      composed("window_product", window_product_composed),
       forward("window_max", extreme_forward<true>),
       forward("window_min", extreme_forward<false>),
-      forward_only("window_reduce", reduce_composed, kFoldHasNoGradient),
+      forward_only("window_reduce", window_reduce_composed, kFoldHasNoGradient),
       forward("window_scatter_max", scatter_forward<true>),
       forward("window_scatter_min", scatter_forward<false>),
   };

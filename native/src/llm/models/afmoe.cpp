@@ -17,7 +17,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::afmoe {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -144,6 +144,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kAfmoe{"afmoe", &make_module<Model>, &sanitize};
+const Family kFamily{"afmoe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::afmoe

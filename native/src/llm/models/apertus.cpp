@@ -9,7 +9,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::apertus {
 namespace {
 
 // A parabola at the right, something like an exponential at the left.
@@ -67,6 +67,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kApertus{"apertus", &make_module<Model>, &sanitize};
+const Family kFamily{"apertus", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::apertus

@@ -7,7 +7,7 @@
 #include "llm/parts/bailing.h"
 #include "llm/parts/block.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::bailing_moe {
 namespace {
 
 struct SelfAttention : FusedAttention {
@@ -46,6 +46,6 @@ struct Model : CausalLm<Block, BailingBody<Block>> {
 
 }  // namespace
 
-const Family kBailingMoe{"bailing_moe", &make_module<Model>, &sanitize_bailing};
+const Family kFamily{"bailing_moe", &make_module<Model>, &sanitize_bailing};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::bailing_moe

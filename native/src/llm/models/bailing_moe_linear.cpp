@@ -17,7 +17,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::bailing_moe_linear {
 namespace {
 
 struct Rows {
@@ -176,6 +176,6 @@ struct Model : CausalLm<Block, BailingBody<Block>> {
 
 }  // namespace
 
-const Family kBailingMoeLinear{"bailing_moe_linear", &make_module<Model>, &sanitize_bailing};
+const Family kFamily{"bailing_moe_linear", &make_module<Model>, &sanitize_bailing};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::bailing_moe_linear

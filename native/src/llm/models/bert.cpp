@@ -16,7 +16,7 @@
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::bert {
 namespace {
 
 Norm norm(const Config& config, Maker& maker) {
@@ -174,4 +174,4 @@ void sanitize(nn::Parameters& weights) {
 const EncoderFamily kBert{"bert", &make_bert, &sanitize};
 const EncoderFamily kRoberta{"roberta", &make_roberta, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::bert

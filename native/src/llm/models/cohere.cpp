@@ -11,7 +11,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::cohere {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -69,6 +69,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, tru
 
 }  // namespace
 
-const Family kCohere{"cohere", &make_module<Model>, &sanitize};
+const Family kFamily{"cohere", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::cohere

@@ -13,7 +13,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::cohere2 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -76,6 +76,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, tru
 
 }  // namespace
 
-const Family kCohere2{"cohere2", &make_module<Model>, &sanitize};
+const Family kFamily{"cohere2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::cohere2

@@ -16,7 +16,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::dbrx {
 namespace {
 
 // The settings under the names that other families have.
@@ -156,6 +156,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kDbrx{"dbrx", &make_module<Model>, &sanitize};
+const Family kFamily{"dbrx", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::dbrx

@@ -11,7 +11,7 @@
 #include "llm/parts/moe.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::deepseek {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -59,6 +59,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kDeepseek{"deepseek", &make_module<Model>, &sanitize};
+const Family kFamily{"deepseek", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::deepseek

@@ -11,7 +11,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::deepseek_v2 {
 namespace {
 
 UnfoldedLatentAttention attention(const Config& config, Maker& maker) {
@@ -60,6 +60,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kDeepseekV2{"deepseek_v2", &make_module<Model>, &sanitize};
+const Family kFamily{"deepseek_v2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::deepseek_v2

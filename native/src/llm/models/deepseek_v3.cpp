@@ -12,7 +12,7 @@
 #include "llm/parts/moe.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::deepseek_v3 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -55,6 +55,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kDeepseekV3{"deepseek_v3", &make_module<Model>, &sanitize};
+const Family kFamily{"deepseek_v3", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::deepseek_v3

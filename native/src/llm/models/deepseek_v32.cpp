@@ -19,7 +19,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::deepseek_v32 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -125,6 +125,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kDeepseekV32{"deepseek_v32", &make_module<Model>, &sanitize};
+const Family kFamily{"deepseek_v32", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::deepseek_v32

@@ -11,7 +11,7 @@
 #include "llm/parts/moe.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::dots1 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -57,6 +57,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kDots1{"dots1", &make_module<Model>, &sanitize};
+const Family kFamily{"dots1", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::dots1

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::ernie4_5 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -28,6 +28,6 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kErnie45 = plain_family<Block, false>("ernie4_5");
+const Family kFamily = plain_family<Block, false>("ernie4_5");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::ernie4_5

@@ -20,7 +20,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::ernie4_5_moe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -117,6 +117,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kErnie45Moe{"ernie4_5_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"ernie4_5_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::ernie4_5_moe

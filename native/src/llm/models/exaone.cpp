@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::exaone {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -66,6 +66,6 @@ struct Model : CausalLm<Block, Body> {
 
 }  // namespace
 
-const Family kExaone{"exaone", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"exaone", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::exaone

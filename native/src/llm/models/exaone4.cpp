@@ -11,7 +11,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::exaone4 {
 namespace {
 
 // Where layers see a window ("L" in the pattern, which is repeated), those that see everything know
@@ -55,6 +55,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kExaone4{"exaone4", &make_module<Model>, &sanitize_plainly<false>};
+const Family kFamily{"exaone4", &make_module<Model>, &sanitize_plainly<false>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::exaone4

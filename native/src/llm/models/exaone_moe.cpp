@@ -16,7 +16,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::exaone_moe {
 namespace {
 
 // The settings under the names that DeepSeek has.
@@ -86,6 +86,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kExaoneMoe{"exaone_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"exaone_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::exaone_moe

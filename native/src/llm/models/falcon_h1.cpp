@@ -16,7 +16,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::falcon_h1 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -157,6 +157,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kFalconH1{"falcon_h1", &make_module<Model>, &sanitize};
+const Family kFamily{"falcon_h1", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::falcon_h1

@@ -10,7 +10,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -41,6 +41,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, tru
 
 }  // namespace
 
-const Family kGemma{"gemma", &make_module<Model>, &sanitize};
+const Family kFamily{"gemma", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma

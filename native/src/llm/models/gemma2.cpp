@@ -10,7 +10,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma2 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -47,6 +47,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, tru
 
 }  // namespace
 
-const Family kGemma2{"gemma2", &make_module<Model>, &sanitize};
+const Family kFamily{"gemma2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma2

@@ -6,7 +6,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/text_part.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma3 {
 namespace {
 
 Config text_of(const Config& config) {
@@ -16,11 +16,11 @@ Config text_of(const Config& config) {
 }
 
 std::unique_ptr<Module> make(const Config& config, Maker& maker) {
-  return make_language_model(kGemma3Text, text_of(config), maker);
+  return make_language_model(gemma3_text::kFamily, text_of(config), maker);
 }
 
 void sanitize(nn::Parameters& weights, const Config& config) {
-  sanitize_language_model(kGemma3Text, weights, text_of(config));
+  sanitize_language_model(gemma3_text::kFamily, weights, text_of(config));
 }
 
 Config complete(Config config, const nn::Parameters& weights) {
@@ -32,6 +32,6 @@ Config complete(Config config, const nn::Parameters& weights) {
 
 }  // namespace
 
-const Family kGemma3{"gemma3", &make, &sanitize, &complete};
+const Family kFamily{"gemma3", &make, &sanitize, &complete};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma3

@@ -12,7 +12,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma3_text {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -87,6 +87,6 @@ Config complete(Config config, const nn::Parameters& weights) {
 
 }  // namespace
 
-const Family kGemma3Text{"gemma3_text", &make_module<Model>, &sanitize_plainly<true>, &complete};
+const Family kFamily{"gemma3_text", &make_module<Model>, &sanitize_plainly<true>, &complete};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma3_text

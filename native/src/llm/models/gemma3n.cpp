@@ -18,7 +18,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma3n {
 namespace {
 
 constexpr std::string_view kSliding = "sliding_attention", kFull = "full_attention";
@@ -403,6 +403,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kGemma3n{"gemma3n", &make_module<Model>, &sanitize};
+const Family kFamily{"gemma3n", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma3n

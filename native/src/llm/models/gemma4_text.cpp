@@ -21,7 +21,7 @@
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gemma4_text {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -407,7 +407,7 @@ void sanitize_nested(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kGemma4{"gemma4", &make_module<Nested>, &sanitize_nested};
-const Family kGemma4Text{"gemma4_text", &make_module<Model>, &sanitize};
+const Family kNested{"gemma4", &make_module<Nested>, &sanitize_nested};
+const Family kFamily{"gemma4_text", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gemma4_text

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::glm {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -29,6 +29,6 @@ struct Block : PreNormBlock<Attention, FusedGatedMlp> {
 
 }  // namespace
 
-const Family kGlm = plain_family<Block, true>("glm");
+const Family kFamily = plain_family<Block, true>("glm");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::glm

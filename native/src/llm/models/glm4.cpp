@@ -8,7 +8,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::glm4 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -42,6 +42,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, fal
 
 }  // namespace
 
-const Family kGlm4{"glm4", &make_module<Model>, &sanitize};
+const Family kFamily{"glm4", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::glm4

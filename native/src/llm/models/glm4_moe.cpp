@@ -12,7 +12,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::glm4_moe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -46,6 +46,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kGlm4Moe{"glm4_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"glm4_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::glm4_moe

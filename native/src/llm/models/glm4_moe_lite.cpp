@@ -13,7 +13,7 @@
 #include "llm/parts/moe.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::glm4_moe_lite {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -59,6 +59,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kGlm4MoeLite{"glm4_moe_lite", &make_module<Model>, &sanitize};
+const Family kFamily{"glm4_moe_lite", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::glm4_moe_lite

@@ -15,7 +15,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gpt2 {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -93,6 +93,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kGpt2{"gpt2", &make_module<Model>, &sanitize};
+const Family kFamily{"gpt2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gpt2

@@ -11,7 +11,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gpt_bigcode {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -78,6 +78,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kGptBigcode{"gpt_bigcode", &make_module<Model>, &sanitize};
+const Family kFamily{"gpt_bigcode", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gpt_bigcode

@@ -14,7 +14,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gpt_neox {
 namespace {
 
 FusedAttention attention(const Config& config, Maker& maker) {
@@ -95,6 +95,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kGptNeoX{"gpt_neox", &make_module<Model>, &sanitize};
+const Family kFamily{"gpt_neox", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gpt_neox

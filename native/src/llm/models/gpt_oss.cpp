@@ -15,7 +15,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::gpt_oss {
 namespace {
 
 // Its sinks are among what is remembered of attending.
@@ -119,6 +119,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kGptOss{"gpt_oss", &make_module<Model>, &sanitize};
+const Family kFamily{"gpt_oss", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::gpt_oss

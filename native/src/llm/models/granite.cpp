@@ -8,7 +8,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::granite {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -43,6 +43,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kGranite{"granite", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"granite", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::granite

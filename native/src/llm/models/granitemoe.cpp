@@ -13,7 +13,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::granitemoe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -82,6 +82,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kGranitemoe{"granitemoe", &make_module<Model>, &sanitize};
+const Family kFamily{"granitemoe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::granitemoe

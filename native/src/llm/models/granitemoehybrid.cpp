@@ -18,7 +18,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::granitemoehybrid {
 namespace {
 
 bool has_experts(const Config& config) {
@@ -154,6 +154,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kGraniteMoeHybrid{"granitemoehybrid", &make_module<Model>, &sanitize};
+const Family kFamily{"granitemoehybrid", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::granitemoehybrid

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::helium {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -30,6 +30,6 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kHelium = plain_family<Block, false>("helium");
+const Family kFamily = plain_family<Block, false>("helium");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::helium

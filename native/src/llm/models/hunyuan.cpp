@@ -20,7 +20,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::hunyuan {
 namespace {
 
 // Keys and values as they come from their matrices, which some layers take from an earlier one.
@@ -215,6 +215,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kHunyuan{"hunyuan", &make_module<Model>, &sanitize};
+const Family kFamily{"hunyuan", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::hunyuan

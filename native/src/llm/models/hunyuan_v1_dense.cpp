@@ -12,7 +12,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::hunyuan_v1_dense {
 namespace {
 
 struct SelfAttention : Attention {
@@ -54,6 +54,6 @@ struct Block : PreNormBlock<SelfAttention, GatedMlp> {
 
 }  // namespace
 
-const Family kHunyuanV1Dense = plain_family<Block, false>("hunyuan_v1_dense");
+const Family kFamily = plain_family<Block, false>("hunyuan_v1_dense");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::hunyuan_v1_dense

@@ -9,7 +9,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::internlm2 {
 namespace {
 
 struct SelfAttention : FusedAttention {
@@ -60,6 +60,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kInternLm2{"internlm2", &make_module<Model>, &sanitize};
+const Family kFamily{"internlm2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::internlm2

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::internlm3 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -33,6 +33,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kInternLm3{"internlm3", &make_module<Model>, &sanitize_plainly<false>};
+const Family kFamily{"internlm3", &make_module<Model>, &sanitize_plainly<false>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::internlm3

@@ -16,7 +16,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::jamba {
 namespace {
 
 MambaOptions mixer_options(const Config& config) {
@@ -118,6 +118,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kJamba{"jamba", &make_module<Model>, &sanitize};
+const Family kFamily{"jamba", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::jamba

@@ -23,7 +23,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::kimi_linear {
 namespace {
 
 struct ShortConv {
@@ -220,6 +220,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kKimiLinear{"kimi_linear", &make_module<Model>, &sanitize};
+const Family kFamily{"kimi_linear", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::kimi_linear

@@ -15,7 +15,7 @@
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::klear {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -89,6 +89,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kKlear{"Klear", &make_module<Model>, &sanitize};
+const Family kFamily{"Klear", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::klear

@@ -8,7 +8,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::lfm2 {
 namespace {
 
 std::int64_t feed_forward_size(const Config& config) {
@@ -56,6 +56,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kLfm2{"lfm2", &make_module<Model>, &sanitize};
+const Family kFamily{"lfm2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::lfm2

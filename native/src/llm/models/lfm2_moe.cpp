@@ -13,7 +13,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::lfm2_moe {
 namespace {
 
 struct Experts {
@@ -94,6 +94,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kLfm2Moe{"lfm2_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"lfm2_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::lfm2_moe

@@ -10,7 +10,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::lille_130m {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -61,7 +61,7 @@ struct Block {
   MLXNX_MEMBERS(attention, feed_forward)
 
   Block(const Config& config, std::size_t, Maker& maker)
-      : attention{{llm::attention(config, maker)}, rms_norm(config, maker)},
+      : attention{{lille_130m::attention(config, maker)}, rms_norm(config, maker)},
         feed_forward{{{hidden_size(config), hidden(config), false, maker}},
                      rms_norm(config, maker)} {}
   Tensor operator()(const Tensor& x, Step& step, std::size_t layer) const {
@@ -92,6 +92,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kLille130m{"lille-130m", &make_module<Model>, &sanitize};
+const Family kFamily{"lille-130m", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::lille_130m

@@ -8,7 +8,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::llama {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -35,6 +35,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kLlama{"llama", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"llama", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::llama

@@ -16,7 +16,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::llama4 {
 namespace {
 
 // Three layers of four see chunks and tell positions, the fourth sees everything.
@@ -125,6 +125,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kLlama4{"llama4", &make_module<Model>, &sanitize};
+const Family kFamily{"llama4", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::llama4

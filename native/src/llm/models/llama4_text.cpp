@@ -12,7 +12,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::llama4_text {
 namespace {
 
 // `no_rope_layers` says of each layer whether it tells positions, in spite of its name.
@@ -57,6 +57,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kLlama4Text{"llama4_text", &make_module<Model>};
+const Family kFamily{"llama4_text", &make_module<Model>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::llama4_text

@@ -18,7 +18,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::longcat_flash {
 namespace {
 
 // The settings under the names that other families have.
@@ -150,6 +150,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kLongcatFlash{"longcat_flash", &make_module<Model>, &sanitize};
+const Family kFamily{"longcat_flash", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::longcat_flash

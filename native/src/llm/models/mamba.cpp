@@ -10,7 +10,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mamba {
 namespace {
 
 MambaOptions mixer_options(const Config& config) {
@@ -69,6 +69,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMamba{"mamba", &make_module<Model>, &sanitize};
+const Family kFamily{"mamba", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mamba

@@ -8,7 +8,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mamba2 {
 namespace {
 
 Mamba2Options mixer_options(const Config& config) {
@@ -63,6 +63,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMamba2{"mamba2", &make_module<Model>, &sanitize};
+const Family kFamily{"mamba2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mamba2

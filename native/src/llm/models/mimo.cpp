@@ -9,7 +9,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mimo {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -39,6 +39,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMiMo{"mimo", &make_module<Model>, &sanitize};
+const Family kFamily{"mimo", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mimo

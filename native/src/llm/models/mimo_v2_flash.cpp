@@ -18,7 +18,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mimo_v2_flash {
 namespace {
 
 // The settings under the names that other families have.
@@ -123,6 +123,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMimoV2Flash{"mimo_v2_flash", &make_module<Model>, &sanitize};
+const Family kFamily{"mimo_v2_flash", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mimo_v2_flash

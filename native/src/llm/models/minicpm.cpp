@@ -12,7 +12,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::minicpm {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -60,6 +60,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kMiniCpm{"minicpm", &make_module<Model>, &sanitize};
+const Family kFamily{"minicpm", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::minicpm

@@ -9,7 +9,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::minicpm3 {
 namespace {
 
 // Positions are always those of long texts; a factor that is not said is 1.
@@ -59,6 +59,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kMiniCpm3{"minicpm3", &make_module<Model>, &sanitize_plainly<false>};
+const Family kFamily{"minicpm3", &make_module<Model>, &sanitize_plainly<false>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::minicpm3

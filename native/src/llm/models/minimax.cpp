@@ -11,7 +11,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::minimax {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -70,6 +70,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMinimax{"minimax", &make_module<Model>, &sanitize};
+const Family kFamily{"minimax", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::minimax

@@ -10,7 +10,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::ministral3 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -51,6 +51,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMinistral3{"ministral3", &make_module<Model>, &sanitize};
+const Family kFamily{"ministral3", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::ministral3

@@ -6,7 +6,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/text_part.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mistral3 {
 namespace {
 
 Config text_of(const Config& config) {
@@ -29,6 +29,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMistral3{"mistral3", &make, &sanitize};
+const Family kFamily{"mistral3", &make, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mistral3

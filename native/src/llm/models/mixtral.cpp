@@ -9,7 +9,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/operators.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::mixtral {
 namespace {
 
 std::int64_t expert_count(const Config& config) {
@@ -68,6 +68,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kMixtral{"mixtral", &make_module<Model>, &sanitize};
+const Family kFamily{"mixtral", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::mixtral

@@ -5,99 +5,101 @@
 
 namespace mlxnx::llm {
 
-extern const Family kAfmoe;
-extern const Family kApertus;
-extern const Family kBailingMoe;
-extern const Family kBailingMoeLinear;
-extern const Family kCohere;
-extern const Family kCohere2;
-extern const Family kDbrx;
-extern const Family kDeepseek;
-extern const Family kDeepseekV2;
-extern const Family kDeepseekV3;
-extern const Family kDeepseekV32;
-extern const Family kDots1;
-extern const Family kErnie45;
-extern const Family kErnie45Moe;
-extern const Family kExaone;
-extern const Family kExaone4;
-extern const Family kExaoneMoe;
-extern const Family kFalconH1;
-extern const Family kGemma;
-extern const Family kGemma2;
-extern const Family kGemma3;
-extern const Family kGemma3n;
-extern const Family kGemma3Text;
-extern const Family kGemma4;
-extern const Family kGemma4Text;
-extern const Family kGlm;
-extern const Family kGlm4;
-extern const Family kGlm4Moe;
-extern const Family kGlm4MoeLite;
-extern const Family kGpt2;
-extern const Family kGptBigcode;
-extern const Family kGptNeoX;
-extern const Family kGptOss;
-extern const Family kGranite;
-extern const Family kGranitemoe;
-extern const Family kGraniteMoeHybrid;
-extern const Family kHelium;
-extern const Family kHunyuan;
-extern const Family kHunyuanV1Dense;
-extern const Family kInternLm2;
-extern const Family kInternLm3;
-extern const Family kJamba;
-extern const Family kKimiLinear;
-extern const Family kKlear;
-extern const Family kLfm2;
-extern const Family kLfm2Moe;
-extern const Family kLille130m;
-extern const Family kLlama;
-extern const Family kLlama4;
-extern const Family kLlama4Text;
-extern const Family kLongcatFlash;
-extern const Family kMamba;
-extern const Family kMamba2;
-extern const Family kMiMo;
-extern const Family kMimoV2Flash;
-extern const Family kMiniCpm;
-extern const Family kMiniCpm3;
-extern const Family kMinimax;
-extern const Family kMinistral3;
-extern const Family kMistral3;
-extern const Family kMixtral;
-extern const Family kNanoChat;
-extern const Family kNemotron;
-extern const Family kNemotronH;
-extern const Family kOlmo;
-extern const Family kOlmo2;
-extern const Family kOlmo3;
-extern const Family kOlmoe;
-extern const Family kOlmoHybrid;
-extern const Family kOpenElm;
-extern const Family kPhi;
-extern const Family kPhi3;
-extern const Family kPhimoe;
-extern const Family kPhixtral;
-extern const Family kPlamo;
-extern const Family kPlamo2;
-extern const Family kQwen;
-extern const Family kQwen2;
-extern const Family kQwen2Moe;
-extern const Family kQwen2Vl;
-extern const Family kQwen3;
-extern const Family kQwen35;
-extern const Family kQwen3Moe;
-extern const Family kQwen3Next;
-extern const Family kQwen3Vl;
-extern const Family kRecurrentGemma;
-extern const Family kRwkv7;
-extern const Family kSeedOss;
-extern const Family kSmolLm3;
-extern const Family kStableLm;
-extern const Family kStarcoder2;
-extern const Family kStep3p5;
-extern const Family kTeleChat3;
-extern const Family kYoutuLlm;
+// A line each. clang-format would take three:
+// clang-format off
+namespace afmoe { extern const Family kFamily; }
+namespace apertus { extern const Family kFamily; }
+namespace bailing_moe { extern const Family kFamily; }
+namespace bailing_moe_linear { extern const Family kFamily; }
+namespace cohere { extern const Family kFamily; }
+namespace cohere2 { extern const Family kFamily; }
+namespace dbrx { extern const Family kFamily; }
+namespace deepseek { extern const Family kFamily; }
+namespace deepseek_v2 { extern const Family kFamily; }
+namespace deepseek_v3 { extern const Family kFamily; }
+namespace deepseek_v32 { extern const Family kFamily; }
+namespace dots1 { extern const Family kFamily; }
+namespace ernie4_5 { extern const Family kFamily; }
+namespace ernie4_5_moe { extern const Family kFamily; }
+namespace exaone { extern const Family kFamily; }
+namespace exaone4 { extern const Family kFamily; }
+namespace exaone_moe { extern const Family kFamily; }
+namespace falcon_h1 { extern const Family kFamily; }
+namespace gemma { extern const Family kFamily; }
+namespace gemma2 { extern const Family kFamily; }
+namespace gemma3 { extern const Family kFamily; }
+namespace gemma3n { extern const Family kFamily; }
+namespace gemma3_text { extern const Family kFamily; }
+namespace gemma4_text { extern const Family kFamily, kNested; }
+namespace glm { extern const Family kFamily; }
+namespace glm4 { extern const Family kFamily; }
+namespace glm4_moe { extern const Family kFamily; }
+namespace glm4_moe_lite { extern const Family kFamily; }
+namespace gpt2 { extern const Family kFamily; }
+namespace gpt_bigcode { extern const Family kFamily; }
+namespace gpt_neox { extern const Family kFamily; }
+namespace gpt_oss { extern const Family kFamily; }
+namespace granite { extern const Family kFamily; }
+namespace granitemoe { extern const Family kFamily; }
+namespace granitemoehybrid { extern const Family kFamily; }
+namespace helium { extern const Family kFamily; }
+namespace hunyuan { extern const Family kFamily; }
+namespace hunyuan_v1_dense { extern const Family kFamily; }
+namespace internlm2 { extern const Family kFamily; }
+namespace internlm3 { extern const Family kFamily; }
+namespace jamba { extern const Family kFamily; }
+namespace kimi_linear { extern const Family kFamily; }
+namespace klear { extern const Family kFamily; }
+namespace lfm2 { extern const Family kFamily; }
+namespace lfm2_moe { extern const Family kFamily; }
+namespace lille_130m { extern const Family kFamily; }
+namespace llama { extern const Family kFamily; }
+namespace llama4 { extern const Family kFamily; }
+namespace llama4_text { extern const Family kFamily; }
+namespace longcat_flash { extern const Family kFamily; }
+namespace mamba { extern const Family kFamily; }
+namespace mamba2 { extern const Family kFamily; }
+namespace mimo { extern const Family kFamily; }
+namespace mimo_v2_flash { extern const Family kFamily; }
+namespace minicpm { extern const Family kFamily; }
+namespace minicpm3 { extern const Family kFamily; }
+namespace minimax { extern const Family kFamily; }
+namespace ministral3 { extern const Family kFamily; }
+namespace mistral3 { extern const Family kFamily; }
+namespace mixtral { extern const Family kFamily; }
+namespace nanochat { extern const Family kFamily; }
+namespace nemotron { extern const Family kFamily; }
+namespace nemotron_h { extern const Family kFamily; }
+namespace olmo { extern const Family kFamily; }
+namespace olmo2 { extern const Family kFamily; }
+namespace olmo3 { extern const Family kFamily; }
+namespace olmoe { extern const Family kFamily; }
+namespace olmo_hybrid { extern const Family kFamily; }
+namespace openelm { extern const Family kFamily; }
+namespace phi { extern const Family kFamily; }
+namespace phi3 { extern const Family kFamily; }
+namespace phimoe { extern const Family kFamily; }
+namespace phixtral { extern const Family kFamily; }
+namespace plamo { extern const Family kFamily; }
+namespace plamo2 { extern const Family kFamily; }
+namespace qwen { extern const Family kFamily; }
+namespace qwen2 { extern const Family kFamily; }
+namespace qwen2_moe { extern const Family kFamily; }
+namespace qwen2_vl { extern const Family kFamily; }
+namespace qwen3 { extern const Family kFamily; }
+namespace qwen3_5 { extern const Family kFamily; }
+namespace qwen3_moe { extern const Family kFamily; }
+namespace qwen3_next { extern const Family kFamily; }
+namespace qwen3_vl { extern const Family kFamily; }
+namespace recurrent_gemma { extern const Family kFamily; }
+namespace rwkv7 { extern const Family kFamily; }
+namespace seed_oss { extern const Family kFamily; }
+namespace smollm3 { extern const Family kFamily; }
+namespace stablelm { extern const Family kFamily; }
+namespace starcoder2 { extern const Family kFamily; }
+namespace step3p5 { extern const Family kFamily; }
+namespace telechat3 { extern const Family kFamily; }
+namespace youtu_llm { extern const Family kFamily; }
+// clang-format on
 
 }  // namespace mlxnx::llm

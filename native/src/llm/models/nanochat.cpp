@@ -8,7 +8,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::nanochat {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -69,6 +69,6 @@ struct Model : CausalLm<Block, Body> {
 
 }  // namespace
 
-const Family kNanoChat{"nanochat", &make_module<Model>};
+const Family kFamily{"nanochat", &make_module<Model>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::nanochat

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::nemotron {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -39,6 +39,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kNemotron{"nemotron", &make_module<Model>, &sanitize_plainly<false>};
+const Family kFamily{"nemotron", &make_module<Model>, &sanitize_plainly<false>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::nemotron

@@ -19,7 +19,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::nemotron_h {
 namespace {
 
 char sign_of(std::string_view type) {
@@ -200,6 +200,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kNemotronH{"nemotron_h", &make_module<Model>, &sanitize};
+const Family kFamily{"nemotron_h", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::nemotron_h

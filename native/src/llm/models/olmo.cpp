@@ -14,7 +14,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::olmo {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -114,6 +114,6 @@ struct Model {
 
 }  // namespace
 
-const Family kOlmo{"olmo", &make_module<Model>};
+const Family kFamily{"olmo", &make_module<Model>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::olmo

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::olmo2 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -27,6 +27,6 @@ struct Block : PostNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kOlmo2 = plain_family<Block, true>("olmo2");
+const Family kFamily = plain_family<Block, true>("olmo2");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::olmo2

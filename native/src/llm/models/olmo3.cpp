@@ -9,7 +9,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::olmo3 {
 namespace {
 
 // Each fourth layer sees everything where the settings say nothing else.
@@ -57,6 +57,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kOlmo3{"olmo3", &make_module<Model>, &sanitize_plainly<false>};
+const Family kFamily{"olmo3", &make_module<Model>, &sanitize_plainly<false>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::olmo3

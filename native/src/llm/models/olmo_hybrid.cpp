@@ -18,7 +18,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::olmo_hybrid {
 namespace {
 
 // Queries, keys and values by a matrix and a convolution each.
@@ -154,6 +154,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kOlmoHybrid{"olmo_hybrid", &make_module<Model>, &sanitize};
+const Family kFamily{"olmo_hybrid", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::olmo_hybrid

@@ -8,7 +8,7 @@
 #include "llm/parts/moe.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::olmoe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -41,6 +41,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kOlmoe{"olmoe", &make_module<Model>, &sanitize};
+const Family kFamily{"olmoe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::olmoe

@@ -15,7 +15,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::openelm {
 namespace {
 
 Config with_own_names(const Config& config) {
@@ -74,7 +74,7 @@ struct Block : PreNormBlock<SelfAttention, Mlp> {
 
   Block(const Config& config, std::size_t layer, Maker& maker)
       : PreNormBlock{{attention(config, layer, maker)},
-                     {llm::mlp(config, layer, maker)},
+                     {openelm::mlp(config, layer, maker)},
                      rms_norm(config, maker),
                      rms_norm(config, maker)} {}
 };
@@ -100,6 +100,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kOpenElm{"openelm", &make_module<Model>, &sanitize};
+const Family kFamily{"openelm", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::openelm

@@ -9,7 +9,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::phi {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -66,6 +66,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, fal
 
 }  // namespace
 
-const Family kPhi{"phi", &make_module<Model>, &sanitize};
+const Family kFamily{"phi", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::phi

@@ -9,7 +9,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::phi3 {
 namespace {
 
 // Factors of long texts are read from within, the length that they begin at from beside them.
@@ -38,6 +38,6 @@ struct Block : PreNormBlock<FusedAttention, FusedGatedMlp> {
 
 }  // namespace
 
-const Family kPhi3 = plain_family<Block, false>("phi3");
+const Family kFamily = plain_family<Block, false>("phi3");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::phi3

@@ -16,7 +16,7 @@
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::phimoe {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -111,6 +111,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kPhimoe{"phimoe", &make_module<Model>, &sanitize};
+const Family kFamily{"phimoe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::phimoe

@@ -16,7 +16,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::phixtral {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -130,6 +130,6 @@ void sanitize(nn::Parameters& weights, const Config& given) {
 
 }  // namespace
 
-const Family kPhixtral{"phixtral", &make_module<Model>, &sanitize};
+const Family kFamily{"phixtral", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::phixtral

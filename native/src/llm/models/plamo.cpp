@@ -14,7 +14,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::plamo {
 namespace {
 
 // Keys and values are shared by heads that lie apart: head h has those of h modulo their number.
@@ -91,6 +91,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, fal
 
 }  // namespace
 
-const Family kPlamo{"plamo", &make_module<Model>, &sanitize};
+const Family kFamily{"plamo", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::plamo

@@ -20,7 +20,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::plamo2 {
 namespace {
 
 // Times, B and C come from what the convolution answers, each with a norm.
@@ -225,6 +225,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kPlamo2{"plamo2", &make_module<Model>, &sanitize};
+const Family kFamily{"plamo2", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::plamo2

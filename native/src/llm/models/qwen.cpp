@@ -9,7 +9,7 @@
 #include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -71,6 +71,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, fal
 
 }  // namespace
 
-const Family kQwen{"qwen", &make_module<Model>, &sanitize};
+const Family kFamily{"qwen", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen

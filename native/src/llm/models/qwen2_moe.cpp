@@ -11,7 +11,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen2_moe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -60,6 +60,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kQwen2Moe{"qwen2_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"qwen2_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen2_moe

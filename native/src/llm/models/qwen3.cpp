@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen3 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -24,6 +24,6 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kQwen3 = plain_family<Block, false>("qwen3");
+const Family kFamily = plain_family<Block, false>("qwen3");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen3

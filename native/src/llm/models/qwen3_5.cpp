@@ -14,7 +14,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen3_5 {
 namespace {
 
 struct LinearAttention : GatedDelta {
@@ -93,6 +93,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kQwen35{"qwen3_5", &make_module<Model>, &sanitize};
+const Family kFamily{"qwen3_5", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen3_5

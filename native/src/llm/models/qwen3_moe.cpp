@@ -12,7 +12,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen3_moe {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -57,6 +57,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kQwen3Moe{"qwen3_moe", &make_module<Model>, &sanitize};
+const Family kFamily{"qwen3_moe", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen3_moe

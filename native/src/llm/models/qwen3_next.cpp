@@ -13,7 +13,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen3_next {
 namespace {
 
 // One matrix answers, for each head of keys, its query, its key, and the values and gates of the
@@ -60,6 +60,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kQwen3Next{"qwen3_next", &make_module<DeltaLm<LinearAttention>>, &sanitize};
+const Family kFamily{"qwen3_next", &make_module<DeltaLm<LinearAttention>>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen3_next

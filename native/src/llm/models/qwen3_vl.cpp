@@ -4,19 +4,19 @@
 #include "llm/models/models.h"
 #include "llm/parts/text_part.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::qwen3_vl {
 namespace {
 
 std::unique_ptr<Module> make(const Config& config, Maker& maker) {
-  return make_language_model(kQwen3, language_config(config), maker);
+  return make_language_model(qwen3::kFamily, language_config(config), maker);
 }
 
 void sanitize(nn::Parameters& weights, const Config& config) {
-  sanitize_language_model(kQwen3, weights, language_config(config));
+  sanitize_language_model(qwen3::kFamily, weights, language_config(config));
 }
 
 }  // namespace
 
-const Family kQwen3Vl{"qwen3_vl", &make, &sanitize};
+const Family kFamily{"qwen3_vl", &make, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::qwen3_vl

@@ -18,7 +18,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::recurrent_gemma {
 namespace {
 
 // A gate of each channel decays what was before and lets in what is new.
@@ -189,6 +189,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kRecurrentGemma{"recurrent_gemma", &make_module<Model>, &sanitize};
+const Family kFamily{"recurrent_gemma", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::recurrent_gemma

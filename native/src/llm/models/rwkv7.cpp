@@ -14,7 +14,7 @@
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/activations.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::rwkv7 {
 namespace {
 
 std::int64_t head_count(const Config& config) {
@@ -226,6 +226,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kRwkv7{"rwkv7", &make_module<Model>, &sanitize};
+const Family kFamily{"rwkv7", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::rwkv7

@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::seed_oss {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -26,6 +26,6 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kSeedOss = plain_family<Block, true>("seed_oss");
+const Family kFamily = plain_family<Block, true>("seed_oss");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::seed_oss

@@ -13,7 +13,7 @@
 #include "llm/parts/mlp.h"
 #include "mlxnx/error.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::smollm3 {
 namespace {
 
 // Layers without positions: as a list, or each last one of a group.
@@ -60,6 +60,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kSmolLm3{"smollm3", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"smollm3", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::smollm3

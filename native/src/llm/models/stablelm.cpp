@@ -11,7 +11,7 @@
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::stablelm {
 namespace {
 
 // A weight for each head, in a list of norms.
@@ -102,6 +102,6 @@ void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, fal
 
 }  // namespace
 
-const Family kStableLm{"stablelm", &make_module<Model>, &sanitize};
+const Family kFamily{"stablelm", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::stablelm

@@ -8,7 +8,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::starcoder2 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({"norm_epsilon": 1e-5, "vocab_size": 49152})";
@@ -47,6 +47,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kStarcoder2{"starcoder2", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"starcoder2", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::starcoder2

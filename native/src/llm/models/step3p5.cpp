@@ -23,7 +23,7 @@
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::step3p5 {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -234,6 +234,6 @@ void sanitize(nn::Parameters& weights, const Config& config) {
 
 }  // namespace
 
-const Family kStep3p5{"step3p5", &make_module<Model>, &sanitize};
+const Family kFamily{"step3p5", &make_module<Model>, &sanitize};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::step3p5

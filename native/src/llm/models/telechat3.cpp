@@ -7,7 +7,7 @@
 #include "llm/parts/decoder.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::telechat3 {
 namespace {
 
 Attention attention(const Config& config, Maker& maker) {
@@ -27,6 +27,6 @@ struct Block : PreNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kTeleChat3 = plain_family<Block, false>("telechat3");
+const Family kFamily = plain_family<Block, false>("telechat3");
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::telechat3

@@ -9,7 +9,7 @@
 #include "llm/parts/mla.h"
 #include "llm/parts/mlp.h"
 
-namespace mlxnx::llm {
+namespace mlxnx::llm::youtu_llm {
 namespace {
 
 constexpr std::string_view kDefaults = R"({
@@ -43,6 +43,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kYoutuLlm{"youtu_llm", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"youtu_llm", &make_module<Model>, &sanitize_plainly<true>};
 
-}  // namespace mlxnx::llm
+}  // namespace mlxnx::llm::youtu_llm

@@ -11,7 +11,7 @@
 namespace mlxnx::llm {
 namespace {
 
-bool has_experts(const Config& config, std::size_t layer) {
+bool has_bailing_experts(const Config& config, std::size_t layer) {
   return config.contains("num_experts") &&
          static_cast<std::int64_t>(layer) >= config.get<std::int64_t>("first_k_dense_replace");
 }
@@ -68,7 +68,7 @@ Tensor BailingExperts::operator()(const Tensor& x) const {
 }
 
 BailingMlp bailing_mlp(const Config& config, std::size_t layer, Maker& maker) {
-  if (has_experts(config, layer)) return experts(config, maker);
+  if (has_bailing_experts(config, layer)) return experts(config, maker);
   return gated_mlp(config, maker, config.get<bool>("use_bias", false));
 }
 

@@ -14,7 +14,7 @@ namespace mlxnx::llm {
 namespace {
 
 // So many tokens have their factors in memory at a time.
-constexpr std::int64_t kChunk = 64;
+constexpr std::int64_t kMambaChunk = 64;
 
 Tensor normed(const Tensor& x, const std::optional<nn::RMSNorm>& norm,
               const std::optional<double>& plain_eps) {
@@ -35,8 +35,8 @@ ScanResult selective_scan(const Tensor& x, const Tensor& times, const Tensor& ra
   const std::int64_t length = x.shape()[1];
   Tensor now = state ? *state : constant(0, DType::f32, {x.shape()[0], x.shape()[2], b.shape()[2]});
   std::vector<Tensor> parts;
-  for (std::int64_t from = 0; from < length; from += kChunk) {
-    const std::int64_t count = std::min(kChunk, length - from);
+  for (std::int64_t from = 0; from < length; from += kMambaChunk) {
+    const std::int64_t count = std::min(kMambaChunk, length - from);
     const auto part = [&](const Tensor& of) {
       return slice_along_axis(of, from, count, {.axis = 1});
     };

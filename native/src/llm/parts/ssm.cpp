@@ -13,7 +13,7 @@
 namespace mlxnx::llm {
 namespace {
 
-constexpr std::int64_t kChunk = 64;
+constexpr std::int64_t kSsmChunk = 64;
 
 // Each group's for its heads, along `axis`.
 Tensor for_heads(const Tensor& x, std::int64_t heads, std::int64_t axis) {
@@ -39,7 +39,7 @@ StateSpaceResult one_token(const Tensor& inputs, const Tensor& decay, const Tens
 StateSpaceResult many_tokens(const Tensor& inputs, const Tensor& decay, const Tensor& b,
                              const Tensor& c, const Tensor& start) {
   const std::int64_t length = inputs.shape()[1], heads = inputs.shape()[2];
-  const std::int64_t chunk = std::min(length, kChunk);
+  const std::int64_t chunk = std::min(length, kSsmChunk);
   const Tensor x = chunks::split(inputs, chunk, 0), factors = chunks::split(decay, chunk, 1),
                from = chunks::split(b, chunk, 0), to = chunks::split(c, chunk, 0);
   const Tensor between = chunks::decay_between(factors);

@@ -10,7 +10,7 @@
 namespace mlxnx::llm {
 namespace {
 
-constexpr std::int64_t kChunk = 16;
+constexpr std::int64_t kWkvChunk = 16;
 
 Tensor row(const Tensor& x) { return new_axis(x, -2); }
 Tensor column(const Tensor& x) { return new_axis(x, -1); }
@@ -40,7 +40,7 @@ Tensor later(const Tensor& x, double first) {
 
 // What `a` reads of a chunk's own states is a triangular system of equations.
 WkvResult many_tokens(const WkvInputs& in, const Tensor& start, std::int64_t length) {
-  const std::int64_t chunk = std::min(length, kChunk);
+  const std::int64_t chunk = std::min(length, kWkvChunk);
   const auto in_chunks = [&](const Tensor& x) { return chunks::split(x, chunk, 0); };
   const Tensor r = in_chunks(in.receptance), k = in_chunks(in.key), v = in_chunks(in.value),
                a = in_chunks(in.a), b = in_chunks(in.b), decay = chunks::split(in.decay, chunk, 1);

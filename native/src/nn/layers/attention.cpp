@@ -162,7 +162,7 @@ LayerAnswer answer_of_mask(const AdditiveCausalMask& mask, const FunctionCall&) 
   return {{create_additive_causal_mask(mask.options.N, mask.options.dtype)}};
 }
 
-const LayerDef kLayers[] = {
+const LayerDef kAttentionLayers[] = {
     layer_row<MultiHeadAttention, &answer_of_attention>(kName, kQueriesKeysValues, kMask),
     layer_row<AdditiveCausalMask, &answer_of_mask>("create_additive_causal_mask",
                                                    std::span<const OperandDef>()),
@@ -170,6 +170,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> attention_layers() { return kLayers; }
+std::span<const LayerDef> attention_layers() { return kAttentionLayers; }
 
 }  // namespace mlxnx::nn

@@ -13,7 +13,7 @@ namespace mlxnx::nn {
 namespace {
 
 template <std::size_t spatial>
-std::string called(std::string_view base) {
+std::string conv_called(std::string_view base) {
   return fmt::format("{}{}d", base, spatial);
 }
 
@@ -67,7 +67,7 @@ Tensor convolved(const Tensor& x, const Tensor& weight, ConvOptions options) {
 
 template <std::size_t spatial>
 Conv<spatial>::Conv(const ConvLayerOptions& options, const Tensor& key) : groups(options.groups) {
-  const std::string layer = called<spatial>("conv");
+  const std::string layer = conv_called<spatial>("conv");
   stride = on_each(spatial, options.stride, 1, "stride", layer);
   padding = on_each(spatial, options.padding, 0, "padding", layer);
   dilation = on_each(spatial, options.dilation, 1, "dilation", layer);
@@ -80,7 +80,7 @@ Conv<spatial>::Conv(const ConvLayerOptions& options, const Tensor& key) : groups
 
 template <std::size_t spatial>
 Tensor Conv<spatial>::operator()(const Tensor& x) const {
-  check(x, spatial, weight.shape().back() * groups, called<spatial>("conv"));
+  check(x, spatial, weight.shape().back() * groups, conv_called<spatial>("conv"));
   std::vector<EdgePadding> edges;
   for (const std::int64_t zeros : padding) edges.push_back({zeros, zeros});
   return plus_bias(convolved(x, weight,
@@ -93,7 +93,7 @@ Tensor Conv<spatial>::operator()(const Tensor& x) const {
 
 template <std::size_t spatial>
 ConvTranspose<spatial>::ConvTranspose(const ConvTransposeOptions& options, const Tensor& key) {
-  const std::string layer = called<spatial>("conv_transpose");
+  const std::string layer = conv_called<spatial>("conv_transpose");
   stride = on_each(spatial, options.stride, 1, "stride", layer);
   padding = on_each(spatial, options.padding, 0, "padding", layer);
   dilation = on_each(spatial, options.dilation, 1, "dilation", layer);
@@ -107,7 +107,7 @@ ConvTranspose<spatial>::ConvTranspose(const ConvTransposeOptions& options, const
 
 template <std::size_t spatial>
 Tensor ConvTranspose<spatial>::operator()(const Tensor& x) const {
-  check(x, spatial, weight.shape().back(), called<spatial>("conv_transpose"));
+  check(x, spatial, weight.shape().back(), conv_called<spatial>("conv_transpose"));
   std::vector<EdgePadding> edges;
   Axes spatial_axes;
   for (std::size_t i = 0; i < spatial; ++i) {
@@ -130,7 +130,7 @@ template struct ConvTranspose<3>;
 
 namespace {
 
-const LayerDef kLayers[] = {
+const LayerDef kConvolutionLayers[] = {
     layer_row<Conv1d>("conv1d"),
     layer_row<Conv2d>("conv2d"),
     layer_row<Conv3d>("conv3d"),
@@ -141,6 +141,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> convolution_layers() { return kLayers; }
+std::span<const LayerDef> convolution_layers() { return kConvolutionLayers; }
 
 }  // namespace mlxnx::nn

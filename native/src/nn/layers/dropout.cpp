@@ -50,22 +50,22 @@ Tensor Dropout3d::operator()(const Tensor& x, const std::optional<Tensor>& key) 
 namespace {
 
 constexpr OperandDef kXAndKey[] = {{"x"}, {"key", true}};
-const ops::AttrDef kTraining[] = {{"training", ops::AttrKind::kBool, true}};
+const ops::AttrDef kDropoutOptions[] = {{"training", ops::AttrKind::kBool, true}};
 
 template <typename Struct>
-LayerAnswer answer(const Struct& layer, const FunctionCall& call) {
+LayerAnswer dropout_answer(const Struct& layer, const FunctionCall& call) {
   const bool is_random = call.option<bool>("training") && layer.p > 0;
   return {{is_random ? layer(call[0], call[1]) : layer(call[0])}};
 }
 
-const LayerDef kLayers[] = {
-    layer_row<Dropout, &answer<Dropout>>("dropout", kXAndKey, kTraining),
-    layer_row<Dropout2d, &answer<Dropout2d>>("dropout2d", kXAndKey, kTraining),
-    layer_row<Dropout3d, &answer<Dropout3d>>("dropout3d", kXAndKey, kTraining),
+const LayerDef kDropoutLayers[] = {
+    layer_row<Dropout, &dropout_answer<Dropout>>("dropout", kXAndKey, kDropoutOptions),
+    layer_row<Dropout2d, &dropout_answer<Dropout2d>>("dropout2d", kXAndKey, kDropoutOptions),
+    layer_row<Dropout3d, &dropout_answer<Dropout3d>>("dropout3d", kXAndKey, kDropoutOptions),
 };
 
 }  // namespace
 
-std::span<const LayerDef> dropout_layers() { return kLayers; }
+std::span<const LayerDef> dropout_layers() { return kDropoutLayers; }
 
 }  // namespace mlxnx::nn

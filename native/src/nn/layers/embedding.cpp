@@ -39,21 +39,21 @@ constexpr std::string_view kMethods[] = {"call", "as_linear"};
 const ops::AttrDef kOnCall[] = {{"method", ops::AttrKind::kString, std::string(kMethods[0])}};
 
 template <typename Struct>
-LayerAnswer answer(const Struct& layer, const FunctionCall& call) {
+LayerAnswer embedding_answer(const Struct& layer, const FunctionCall& call) {
   const std::string& method = call.option<std::string>("method");
   if (method == kMethods[0]) return {{layer(call[0])}};
   if (method == kMethods[1]) return {{layer.as_linear(call[0])}};
   throw ArgumentError("[embedding] method is \"" + method + "\"; it can be call, as_linear");
 }
 
-const LayerDef kLayers[] = {
-    layer_row<Embedding, &answer<Embedding>>("embedding", kOnlyX, kOnCall),
-    layer_row<QuantizedEmbedding, &answer<QuantizedEmbedding>>("quantized_embedding", kOnlyX,
-                                                               kOnCall),
+const LayerDef kEmbeddingLayers[] = {
+    layer_row<Embedding, &embedding_answer<Embedding>>("embedding", kOnlyX, kOnCall),
+    layer_row<QuantizedEmbedding, &embedding_answer<QuantizedEmbedding>>("quantized_embedding",
+                                                                         kOnlyX, kOnCall),
 };
 
 }  // namespace
 
-std::span<const LayerDef> embedding_layers() { return kLayers; }
+std::span<const LayerDef> embedding_layers() { return kEmbeddingLayers; }
 
 }  // namespace mlxnx::nn

@@ -63,7 +63,7 @@ LayerAnswer answer_of_pair(const Bilinear& layer, const FunctionCall& call) {
   return {{layer(call[0], call[1])}};
 }
 
-const LayerDef kLayers[] = {
+const LayerDef kLinearLayers[] = {
     layer_row<Linear>("linear"),
     layer_row<QuantizedLinear>("quantized_linear"),
     layer_row<Bilinear, &answer_of_pair>("bilinear", kPair),
@@ -72,6 +72,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> linear_layers() { return kLayers; }
+std::span<const LayerDef> linear_layers() { return kLinearLayers; }
 
 }  // namespace mlxnx::nn

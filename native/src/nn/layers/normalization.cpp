@@ -182,9 +182,9 @@ std::pair<Tensor, BatchNorm> BatchNorm::train(const Tensor& x) const {
 
 namespace {
 
-const ops::AttrDef kTraining[] = {{"training", ops::AttrKind::kBool, true}};
+const ops::AttrDef kBatchNormOptions[] = {{"training", ops::AttrKind::kBool, true}};
 
-LayerAnswer answer(const BatchNorm& layer, const FunctionCall& call) {
+LayerAnswer batch_norm_answer(const BatchNorm& layer, const FunctionCall& call) {
   const bool is_trained = call.option<bool>("training");
   const auto [y, next] = is_trained ? layer.train(call[0]) : std::pair(layer(call[0]), layer);
   LayerAnswer result{{y}};
@@ -194,8 +194,8 @@ LayerAnswer answer(const BatchNorm& layer, const FunctionCall& call) {
   return result;
 }
 
-const LayerDef kLayers[] = {
-    layer_row<BatchNorm, &answer>("batch_norm", kOnlyX, kTraining),
+const LayerDef kNormalizationLayers[] = {
+    layer_row<BatchNorm, &batch_norm_answer>("batch_norm", kOnlyX, kBatchNormOptions),
     layer_row<GroupNorm>("group_norm"),
     layer_row<InstanceNorm>("instance_norm"),
     layer_row<LayerNorm>("layer_norm"),
@@ -204,6 +204,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> normalization_layers() { return kLayers; }
+std::span<const LayerDef> normalization_layers() { return kNormalizationLayers; }
 
 }  // namespace mlxnx::nn

@@ -113,7 +113,7 @@ Tensor extremes(const Tensor& x, const Windows& windows) {
 }
 
 template <std::size_t spatial>
-std::string called(std::string_view base) {
+std::string pool_called(std::string_view base) {
   return fmt::format("{}_pool{}d", base, spatial);
 }
 
@@ -121,7 +121,7 @@ std::string called(std::string_view base) {
 
 template <std::size_t spatial>
 AvgPool<spatial>::AvgPool(const PoolOptions& options) {
-  Windows windows = windows_of(options, spatial, called<spatial>("avg"));
+  Windows windows = windows_of(options, spatial, pool_called<spatial>("avg"));
   kernel_size = windows.kernel;
   stride = windows.stride;
   padding = windows.padding;
@@ -131,13 +131,13 @@ template <std::size_t spatial>
 Tensor AvgPool<spatial>::operator()(const Tensor& x) const {
   const Windows windows{kernel_size, stride, padding};
   // Sums of f16 may be infinite where their mean is not.
-  const Tensor total = sums(padded(wide(x), windows, 0, called<spatial>("avg")), windows);
+  const Tensor total = sums(padded(wide(x), windows, 0, pool_called<spatial>("avg")), windows);
   return as_type(total * (1 / static_cast<double>(windows.size())), ops::to_floating(x.dtype()));
 }
 
 template <std::size_t spatial>
 MaxPool<spatial>::MaxPool(const PoolOptions& options) {
-  Windows windows = windows_of(options, spatial, called<spatial>("max"));
+  Windows windows = windows_of(options, spatial, pool_called<spatial>("max"));
   kernel_size = windows.kernel;
   stride = windows.stride;
   padding = windows.padding;
@@ -147,7 +147,7 @@ template <std::size_t spatial>
 Tensor MaxPool<spatial>::operator()(const Tensor& x) const {
   const Windows windows{kernel_size, stride, padding};
   const double least = -std::numeric_limits<double>::infinity();
-  return extremes(padded(x, windows, least, called<spatial>("max")), windows);
+  return extremes(padded(x, windows, least, pool_called<spatial>("max")), windows);
 }
 
 template struct AvgPool<1>;
@@ -159,7 +159,7 @@ template struct MaxPool<3>;
 
 namespace {
 
-const LayerDef kLayers[] = {
+const LayerDef kPoolingLayers[] = {
     layer_row<AvgPool1d>("avg_pool1d"), layer_row<AvgPool2d>("avg_pool2d"),
     layer_row<AvgPool3d>("avg_pool3d"), layer_row<MaxPool1d>("max_pool1d"),
     layer_row<MaxPool2d>("max_pool2d"), layer_row<MaxPool3d>("max_pool3d"),
@@ -167,6 +167,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> pooling_layers() { return kLayers; }
+std::span<const LayerDef> pooling_layers() { return kPoolingLayers; }
 
 }  // namespace mlxnx::nn

@@ -123,7 +123,7 @@ LayerAnswer answer_of_alibi(const ALiBi& layer, const FunctionCall& call) {
   return {{layer(call[0], call.option<std::int64_t>("offset"), call.optional(1))}};
 }
 
-const LayerDef kLayers[] = {
+const LayerDef kPositionalLayers[] = {
     layer_row<RoPE, &answer_of_rope>("rope", kOnlyX, kOffset),
     layer_row<SinusoidalPositionalEncoding>(kSinusoidal),
     layer_row<ALiBi, &answer_of_alibi>("alibi", kScoresMask, kOffset),
@@ -131,6 +131,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> positional_layers() { return kLayers; }
+std::span<const LayerDef> positional_layers() { return kPositionalLayers; }
 
 }  // namespace mlxnx::nn

@@ -104,7 +104,7 @@ LayerAnswer answer_of_both(const LSTM& layer, const FunctionCall& call) {
   return {{hidden, cell}};
 }
 
-const LayerDef kLayers[] = {
+const LayerDef kRecurrentLayers[] = {
     layer_row<RNN, &answer_of_hidden<RNN>>("rnn", kXHidden),
     layer_row<GRU, &answer_of_hidden<GRU>>("gru", kXHidden),
     layer_row<LSTM, &answer_of_both>("lstm", kXHiddenCell),
@@ -112,6 +112,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> recurrent_layers() { return kLayers; }
+std::span<const LayerDef> recurrent_layers() { return kRecurrentLayers; }
 
 }  // namespace mlxnx::nn

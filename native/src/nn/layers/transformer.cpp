@@ -235,7 +235,7 @@ LayerAnswer answer_both(const Transformer& model, const FunctionCall& call) {
                  mask_of(call, 4, "memory_mask"), key_of(model, call, 5))}};
 }
 
-const LayerDef kLayers[] = {
+const LayerDef kTransformerLayers[] = {
     layer_row<TransformerEncoderLayer, &answer_encoded<TransformerEncoderLayer>>(
         kEncoderLayer, kEncoded, kEncoding),
     layer_row<TransformerDecoderLayer, &answer_decoded<TransformerDecoderLayer>>(
@@ -249,6 +249,6 @@ const LayerDef kLayers[] = {
 
 }  // namespace
 
-std::span<const LayerDef> transformer_layers() { return kLayers; }
+std::span<const LayerDef> transformer_layers() { return kTransformerLayers; }
 
 }  // namespace mlxnx::nn

@@ -174,10 +174,10 @@ struct EnumNames<UpsampleMode> {
 
 namespace {
 
-const LayerDef kLayers[] = {layer_row<Upsample>("upsample")};
+const LayerDef kUpsampleLayers[] = {layer_row<Upsample>("upsample")};
 
 }  // namespace
 
-std::span<const LayerDef> upsample_layers() { return kLayers; }
+std::span<const LayerDef> upsample_layers() { return kUpsampleLayers; }
 
 }  // namespace mlxnx::nn

@@ -12,10 +12,6 @@
 namespace mlxnx::optimizers {
 namespace {
 
-[[noreturn]] void refuse(std::string_view owner, const std::string& what) {
-  throw ArgumentError("[" + std::string(owner) + "] " + what);
-}
-
 void require_rate(std::string_view owner, const std::optional<LearningRate>& rate) {
   if (!rate) refuse(owner, "learning_rate has to be given");
 }

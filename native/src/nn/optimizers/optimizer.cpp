@@ -13,10 +13,6 @@ namespace {
 const std::string kStep = "step";
 const std::string kLearningRate = "learning_rate";
 
-[[noreturn]] void refuse(std::string_view owner, const std::string& what) {
-  throw ArgumentError("[" + std::string(owner) + "] " + what);
-}
-
 std::string below(const std::string& parameter, std::string_view slot) {
   return parameter.empty() ? std::string(slot) : parameter + "." + std::string(slot);
 }

@@ -5,12 +5,18 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "mlxnx/error.h"
 #include "mlxnx/optimizers/optimizer.h"
 
 namespace mlxnx::optimizers {
+
+[[noreturn]] inline void refuse(std::string_view owner, const std::string& what) {
+  throw ArgumentError("[" + std::string(owner) + "] " + what);
+}
 
 /// A tensor that the state holds for a parameter, in the type of that; it begins as 0.
 struct Slot {

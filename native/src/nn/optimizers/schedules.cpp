@@ -80,7 +80,7 @@ using nn::FunctionDef;
 using ops::AttrDef;
 using ops::AttrKind;
 
-constexpr nn::OperandDef kStep[] = {{"step"}};
+constexpr nn::OperandDef kStepOperand[] = {{"step"}};
 const AttrDef kInit{"init", AttrKind::kFloat};
 const AttrDef kDecayRate{"decay_rate", AttrKind::kFloat};
 const AttrDef kExponential[] = {kInit, kDecayRate};
@@ -112,10 +112,10 @@ std::vector<Tensor> at_step(const FunctionCall& call) {
 
 constexpr nn::Family kSchedule = nn::Family::kSchedule;
 const FunctionDef kSchedules[] = {
-    {"cosine_decay", kSchedule, kStep, kCosine, &at_step<&make_cosine>},
-    {"exponential_decay", kSchedule, kStep, kExponential, &at_step<&make_exponential>},
-    {"linear_schedule", kSchedule, kStep, kLinear, &at_step<&make_linear>},
-    {"step_decay", kSchedule, kStep, kStairs, &at_step<&make_stairs>},
+    {"cosine_decay", kSchedule, kStepOperand, kCosine, &at_step<&make_cosine>},
+    {"exponential_decay", kSchedule, kStepOperand, kExponential, &at_step<&make_exponential>},
+    {"linear_schedule", kSchedule, kStepOperand, kLinear, &at_step<&make_linear>},
+    {"step_decay", kSchedule, kStepOperand, kStairs, &at_step<&make_stairs>},
 };
 
 }  // namespace
