@@ -147,7 +147,7 @@ bool are_evaluated(ErlNifEnv* env, Term list) {
     const auto tensors = decode<TensorList>(env, list);
     const auto nodes = nodes_of(tensors);
     return std::all_of(nodes.begin(), nodes.end(), [](const tensors::Node* node) {
-      return node->ready.load(std::memory_order_acquire);
+      return node->known.load(std::memory_order_acquire);
     });
   } catch (const ArgumentError&) {
     return false;

@@ -163,12 +163,13 @@ class EagerCall {
       tensors::Node& node = operands[i].node();
       if (tensors::is_foreign(node)) [[unlikely]]
         eval(operands[i]);
-      operands_.push_back({&node.type, &node.array, nullptr, &node.ready});
+      operands_.push_back({&node.type, &node.array, nullptr, &node.ready, &node.known});
       const bool is_ready = tensors::is_ready(node);
       weight_.depth = std::max(weight_.depth, node.depth.load(std::memory_order_relaxed));
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
       if (!is_ready) weight_.generation = std::min(weight_.generation, node.generation);
       all_ready_ &= is_ready;
+      all_known_ &= node.known.load(std::memory_order_acquire);
     }
   }
 
@@ -224,7 +225,7 @@ class EagerCall {
   // What was computed at once, or is a constant, needs no evaluation: ops may look at its elements.
   Tensor wrap(mlxc::Array array, const OutputTypes& outputs, std::size_t i) const {
     if (array.block() != nullptr || (all_ready_ && mlxc::is_computed(array)))
-      return tensors::wrap_ready(std::move(array), outputs[i]);
+      return tensors::wrap_ready(std::move(array), outputs[i], all_known_);
     const tensors::Work own = work_of(op_, operands_, outputs);
     return tensors::wrap(
         std::move(array), outputs[i],
@@ -238,7 +239,7 @@ class EagerCall {
     if (!wants || default_device() != Device::kCpu) return;
     for (std::size_t i = 0; i < operands_.size(); ++i) {
       const tensors::Node& node = tensors_[i].node();
-      if (!node.ready.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))
+      if (!node.known.load(std::memory_order_acquire) || !mlxc::is_row_contiguous(node.array))
         continue;
       operands_[i].known_data = mlxc::data_pointer(node.array);
     }
@@ -251,7 +252,7 @@ class EagerCall {
   std::optional<Attrs> normalised_;
   InlineVector<Operand, 4> operands_;
   tensors::Weight weight_;  // of the operands' graphs
-  bool all_ready_ = true;
+  bool all_ready_ = true, all_known_ = true;
 };
 
 }  // namespace

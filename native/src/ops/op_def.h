@@ -32,9 +32,10 @@ struct Operand {
   /// computed on the host's memory), row-major; null otherwise. Lets an op refuse an index that is
   /// out of bounds.
   const void* known_data = nullptr;
-  /// Set once the elements may be read on the host; null where nobody knows. Read by
-  /// `known_scalar`.
+  /// Set once the elements may be read on the host; null where nobody knows.
   const std::atomic<bool>* ready = nullptr;
+  /// The same of elements that an op may refuse. Read by `known_scalar`.
+  const std::atomic<bool>* known = nullptr;
 };
 
 /// One call of an op, as rules and evaluators see it.

@@ -122,8 +122,8 @@ std::optional<Number> known_scalar(const Call& call, std::size_t i) {
   const Operand& operand = call.operands[i];
   if (!operand.type->shape.empty()) return std::nullopt;
   const void* data = operand.known_data;
-  if (data == nullptr && operand.ready != nullptr &&
-      operand.ready->load(std::memory_order_acquire) && on_cpu()) {
+  if (data == nullptr && operand.known != nullptr &&
+      operand.known->load(std::memory_order_acquire) && on_cpu()) {
     data = mlxc::data_pointer(*operand.array);
   }
   if (data == nullptr) return std::nullopt;

@@ -128,10 +128,12 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
   std::vector<Array> arrays;
   arrays.reserve(inputs.size());
   tensors::Weight sum{weight.depth, weight.work};
+  bool all_known = true;
   for (const Tensor& input : inputs) {
     if (tensors::is_foreign(input.node())) eval(input);
     arrays.push_back(Array::view(input.node().array));
     const tensors::Node& node = input.node();
+    all_known &= node.known.load(std::memory_order_acquire);
     if (!node.ready.load(std::memory_order_acquire)) mlxc::require_kept(node.generation);
     sum.depth = std::max(sum.depth, weight.depth + node.depth.load(std::memory_order_relaxed));
     sum.work = tensors::add_work(sum.work, node.work.load(std::memory_order_relaxed));
@@ -144,7 +146,7 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
   outputs.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
     outputs.push_back(results[i].block() != nullptr
-                          ? tensors::wrap_ready(std::move(results[i]), output_types[i])
+                          ? tensors::wrap_ready(std::move(results[i]), output_types[i], all_known)
                           : tensors::wrap(std::move(results[i]), output_types[i], sum));
   }
   return outputs;

@@ -53,7 +53,7 @@ ValueId Trace::value_of(const Tensor& tensor) {
     id = builder_.input("", tensor.type());
     captures_.push_back(tensor);
     captured_inputs_.push_back(id);
-  } else if (tensor.shape().empty() && node.ready.load(std::memory_order_acquire)) {
+  } else if (tensor.shape().empty() && node.known.load(std::memory_order_acquire)) {
     id = builder_.op("constant", {}, {{"value", tensor.to_number()}, {"type", tensor.dtype()}});
   } else {
     id = builder_.constant(tensor);

@@ -38,7 +38,10 @@ void require_value(const Node& node) {
 Nodes pending_of(std::span<Node* const> nodes) {
   Nodes pending;
   for (Node* node : nodes) {
-    if (node->ready.load(std::memory_order_acquire)) continue;
+    if (node->ready.load(std::memory_order_acquire)) {
+      node->known.store(true, std::memory_order_release);
+      continue;
+    }
     require_value(*node);
     pending.push_back(node);
   }
@@ -58,16 +61,17 @@ void evaluate_here(mlxc::Engine& engine, std::span<Node* const> nodes) {
   if (is_new) engine.set_backlog(false);
 }
 
-void mark_ready(std::span<Node* const> nodes) {
-  for (Node* node : nodes) {
-    node->depth.store(0, std::memory_order_relaxed);
-    node->work.store(0, std::memory_order_relaxed);
-    node->ready.store(true, std::memory_order_release);
-  }
+void mark_ready(Node& node) {
+  node.depth.store(0, std::memory_order_relaxed);
+  node.work.store(0, std::memory_order_relaxed);
+  node.ready.store(true, std::memory_order_release);
 }
 
 void end_evaluation(std::span<Node* const> nodes) {
-  mark_ready(nodes);
+  for (Node* node : nodes) {
+    mark_ready(*node);
+    node->known.store(true, std::memory_order_release);
+  }
   ended_evaluations.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -81,8 +85,7 @@ bool was_computed(Node& node) {
   bool result = false;
   if (!node.engine().try_run([&] { result = mlxc::is_computed(node.array); })) return false;
   node.asked.store(ended, std::memory_order_relaxed);
-  Node* const one = &node;
-  if (result) mark_ready({&one, 1});
+  if (result) mark_ready(node);
   return result;
 }
 
@@ -162,9 +165,10 @@ Tensor wrap(mlxc::Array array, TensorType type, Weight weight) {
   return Tensor(std::move(node));
 }
 
-Tensor wrap_ready(mlxc::Array array, TensorType type) {
+Tensor wrap_ready(mlxc::Array array, TensorType type, bool known) {
   auto node = std::make_shared<Node>(std::move(array), std::move(type), Weight{});
   node->ready.store(true, std::memory_order_release);
+  node->known.store(known, std::memory_order_release);
   return Tensor(std::move(node));
 }
 

@@ -67,6 +67,9 @@ struct Node {
   const mlxc::Generation generation;
   /// Whether the elements may be read. Set only after an evaluation on the engine returned.
   std::atomic<bool> ready{false};
+  /// Whether what they are may decide that an op refuses them: they are ready, and not only because
+  /// an evaluation passed by, which nobody can foresee where several threads evaluate.
+  std::atomic<bool> known{false};
   /// Of `ended_evaluations`: how many were asked whether they computed the node.
   std::atomic<std::uint32_t> asked{ended_evaluations.load(std::memory_order_relaxed)};
   /// Null for the process's own engine.
@@ -86,7 +89,7 @@ inline bool is_foreign(const Node& node) {
 Tensor wrap(mlxc::Array array, TensorType type, Weight weight = {1, kMuchWork});
 
 /// Wraps an array whose elements may be read.
-Tensor wrap_ready(mlxc::Array array, TensorType type);
+Tensor wrap_ready(mlxc::Array array, TensorType type, bool known = true);
 
 /// The tensor whose elements are the pages of a file; they are not read yet.
 /// Throws: UnsupportedError for dimensions that MLX can't count.

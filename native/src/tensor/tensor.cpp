@@ -24,6 +24,7 @@ std::shared_ptr<tensors::Node> host_node(const void* data, const TensorType& typ
   // Where a graph is traced to be fused, a number may be a node of it.
   const bool is_ready = !mlxc::thread_state.fuses || mlxc::is_computed(node->array);
   node->ready.store(is_ready, std::memory_order_release);
+  node->known.store(is_ready, std::memory_order_release);
   return node;
 }
 

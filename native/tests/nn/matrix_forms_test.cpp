@@ -15,8 +15,10 @@ namespace mlxnx::nn {
 namespace {
 
 using testing::Contains;
+using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pointwise;
 using testing_support::error_of;
 using testing_support::in_f64;
 using testing_support::key;
@@ -67,7 +69,8 @@ TEST(MatrixForms, StayWhereTheyAreAlreadyAndGoBack) {
                                  "attention.key_proj.lora_a", "linear2.m", "linear2.lora_b"})
     EXPECT_THAT(names_of(*formed), Contains(name));
   const auto again = with_forms(*formed, quantized_and_changed(), key(3));
-  EXPECT_EQ(answer_of(*again), answer_of(*formed));
+  // Small sums are rounded otherwise where all operands are there than in a graph.
+  EXPECT_THAT(answer_of(*again), Pointwise(DoubleNear(1e-5), answer_of(*formed)));
 
   const auto back =
       with_forms(*formed, {{"linear1", {}}, {"attention.key_proj", {}}, {"linear2", {}}}, key(2));

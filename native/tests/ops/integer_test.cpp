@@ -91,7 +91,7 @@ bool is_refused(const IntegerCase& row, const Number& b, const Tensor& right) {
   const bool refused = op.ends_with("_shift")
                            ? wide(b) < 0
                            : (op == "quotient" || op == "remainder") && wide(b) == 0;
-  return refused && right.node().ready.load();
+  return refused && right.node().known.load();
 }
 
 void expect_element(const IntegerCase& row, const Number& a, DType a_type, const Number& b,
