@@ -9,18 +9,19 @@
 
 namespace mlxnx::llm {
 
-Tensor gated(Activation activation, const Tensor& gate, const Tensor& up) {
+namespace {
+const ops::ElementFunction& product_after(Activation activation) {
   // Never destroyed: other threads may be writing texts while the process exits.
   static auto& functions = *new std::map<Activation, ops::ElementFunction>;
   static std::mutex mutex;
-  const auto function = [&]() -> const ops::ElementFunction& {
-    const std::lock_guard lock(mutex);
-    return functions
-        .try_emplace(activation,
-                     [activation](const Tensor& x, const Tensor& y) { return activation(x) * y; })
-        .first->second;
-  };
-  return function()(gate, up);
+  const std::lock_guard lock(mutex);
+  const auto product = [activation](const Tensor& x, const Tensor& y) { return activation(x) * y; };
+  return functions.try_emplace(activation, product).first->second;
+}
+}  // namespace
+
+Tensor gated(Activation activation, const Tensor& gate, const Tensor& up) {
+  return product_after(activation)(gate, up);
 }
 
 Tensor FusedGatedMlp::operator()(const Tensor& x) const {
