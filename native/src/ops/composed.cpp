@@ -14,7 +14,9 @@ mlxc::Array build_composed(const Call& call) {
   std::vector<Tensor> in;
   for (std::size_t i = 0; i < call.size(); ++i) {
     mlxc::Array array(call.array(i));
-    in.push_back(are_ready ? tensors::wrap_ready(std::move(array), call.type(i))
+    const auto* const known = call.operands[i].known;
+    const bool is_known = known == nullptr || known->load(std::memory_order_acquire);
+    in.push_back(are_ready ? tensors::wrap_ready(std::move(array), call.type(i), is_known)
                            : tensors::wrap(std::move(array), call.type(i)));
   }
   return call.op.compose({call.op, in, call.attrs, call.outputs}).front().node().array;

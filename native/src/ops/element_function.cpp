@@ -1,5 +1,6 @@
 #include "ops/element_function.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -47,7 +48,8 @@ Tensor ElementFunction::operator()(const Tensor& a, const Tensor& b) const {
   const std::array in = {mlxc::Array::view(a.node().array), mlxc::Array::view(b.node().array)};
   mlxc::Array result = (*fused_)(in);
   const DType type = result.dtype();
-  return tensors::wrap(std::move(result), {type, a.shape()});
+  const mlxc::Generation oldest = std::min(a.node().generation, b.node().generation);
+  return tensors::wrap(std::move(result), {type, a.shape()}, {1, tensors::kMuchWork, oldest});
 }
 
 }  // namespace mlxnx::ops

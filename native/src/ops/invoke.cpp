@@ -169,7 +169,7 @@ class EagerCall {
       weight_.work = tensors::add_work(weight_.work, node.work.load(std::memory_order_relaxed));
       if (!is_ready) weight_.generation = std::min(weight_.generation, node.generation);
       all_ready_ &= is_ready;
-      all_known_ &= node.known.load(std::memory_order_acquire);
+      all_known_ &= !is_ready || node.known.load(std::memory_order_acquire);
     }
   }
 
@@ -252,7 +252,8 @@ class EagerCall {
   std::optional<Attrs> normalised_;
   InlineVector<Operand, 4> operands_;
   tensors::Weight weight_;  // of the operands' graphs
-  bool all_ready_ = true, all_known_ = true;
+  bool all_ready_ = true;
+  bool all_known_ = true;  // of those that are ready: a result that is there needed no others
 };
 
 }  // namespace

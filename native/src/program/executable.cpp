@@ -128,13 +128,16 @@ std::vector<Tensor> Executable::Parts::run(std::span<const Tensor> inputs,
   std::vector<Array> arrays;
   arrays.reserve(inputs.size());
   tensors::Weight sum{weight.depth, weight.work};
-  bool all_known = true;
+  bool all_known = true;  // of those that are ready
   for (const Tensor& input : inputs) {
     if (tensors::is_foreign(input.node())) eval(input);
     arrays.push_back(Array::view(input.node().array));
     const tensors::Node& node = input.node();
-    all_known &= node.known.load(std::memory_order_acquire);
-    if (!node.ready.load(std::memory_order_acquire)) mlxc::require_kept(node.generation);
+    if (node.ready.load(std::memory_order_acquire)) {
+      all_known &= node.known.load(std::memory_order_acquire);
+    } else {
+      mlxc::require_kept(node.generation);
+    }
     sum.depth = std::max(sum.depth, weight.depth + node.depth.load(std::memory_order_relaxed));
     sum.work = tensors::add_work(sum.work, node.work.load(std::memory_order_relaxed));
   }

@@ -13,6 +13,7 @@
 #include "llm/models/models.h"
 #include "llm/parts/attention.h"
 #include "llm/parts/decoder.h"
+#include "llm/parts/mlp.h"
 #include "llm/sanitize.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
@@ -111,7 +112,7 @@ struct SparseMlp {
       const Tensor middle = row_mean(gate), spread = magnitude(gate - middle);
       gate = nn::relu(gate - (middle + spread * *deviations));
     }
-    return down_proj(nn::gelu_approx(gate) * up_proj(x));
+    return down_proj(gated(&nn::gelu_approx, gate, up_proj(x)));
   }
 };
 

@@ -227,7 +227,7 @@ Tensor Block::operator()(const Tensor& x, Step& step, std::size_t layer,
   if (router) next = (*post_feedforward_layernorm_1)(next) + mixture(h);
   h = h + post_feedforward_layernorm(next);
   if (input) {
-    const Tensor gate = nn::gelu_approx((*per_layer_input_gate)(h)) * *input;
+    const Tensor gate = gated(&nn::gelu_approx, (*per_layer_input_gate)(h), *input);
     h = h + (*post_per_layer_input_norm)((*per_layer_projection)(gate));
   }
   return h * layer_scalar;

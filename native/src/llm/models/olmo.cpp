@@ -59,7 +59,7 @@ struct Mlp {
   Tensor operator()(const Tensor& x) const {
     const Tensor both = ff_proj(x);
     const auto [up, gate] = split(both, both.shape().back() / 2, {.axis = -1});
-    return ff_out(nn::silu(gate) * up);
+    return ff_out(gated(&nn::silu, gate, up));
   }
 };
 
