@@ -208,15 +208,9 @@ int part_begin(int size, int parts, int i) {
   return i == parts ? size : static_cast<int>(std::int64_t{size} * i / parts) / kTile * kTile;
 }
 
-/// How many threads work for `cost` is worth, when each should have `least` of it.
-int threads_for_cost(double cost, double least) {
-  return std::clamp(static_cast<int>(std::min(cost / least, 1024.0)), 1, blas_threads());
-}
-
-// What each thread should get: a tenth of a millisecond of a core at least, since a helper may have
-// to be woken. Cores share the memory that a product with a vector waits for.
-constexpr double kLeastMultiplications = 1 << 22;
-constexpr double kLeastElements = 1 << 20;
+// What each thread should get. Cores share the memory that a product with a vector waits for.
+constexpr double kLeastMultiplications = 1 << 20;
+constexpr double kLeastElements = 1 << 18;
 
 // Work that lasts is cut finer, so that a thread which others hold up costs less.
 int parts_for(double cost, double least, int threads) {
@@ -227,7 +221,7 @@ int parts_for(double cost, double least, int threads) {
 template <typename T>
 void multiply_vector(const VectorProduct<T>& p, const VectorKernels<T>& blas, bool split) {
   const double cost = double(p.outputs) * p.inputs * (sizeof(T) / sizeof(float));
-  const int threads = split ? threads_for_cost(cost, kLeastElements) : 1;
+  const int threads = split ? threads_for(cost, kLeastElements) : 1;
   if (threads == 1) return p.run(blas, 0, p.outputs);
   const int parts = parts_for(cost, kLeastElements, threads);
   Crew::process().run(parts, threads, [&](int i) {
@@ -242,7 +236,7 @@ constexpr int kLeastSide = 64;
 template <typename T>
 void multiply(const Product<T>& p, Gemm<T> gemm, bool split) {
   const double cost = double(p.m) * p.n * p.k * (sizeof(T) / sizeof(float));
-  const int threads = split ? threads_for_cost(cost, kLeastMultiplications) : 1;
+  const int threads = split ? threads_for(cost, kLeastMultiplications) : 1;
   if (threads == 1) return p.run(gemm);
   const int parts = parts_for(cost, kLeastMultiplications, threads);
   int row_parts = 1;

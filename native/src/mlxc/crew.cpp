@@ -13,6 +13,11 @@ namespace {
 // Longer than what lies between two products of a network. Others may have the core meanwhile.
 constexpr auto kAwake = std::chrono::microseconds(200);
 
+// Loss, against having worked alone, that only a helper without a core explains; and how many times
+// as long callers work alone after it: the loss stays at a thirtieth of their time.
+constexpr auto kHeldUp = std::chrono::microseconds(100);
+constexpr int kAloneFor = 30;
+
 std::uint32_t next_round(const std::atomic<std::uint32_t>& round, std::uint32_t seen) {
   const auto end = std::chrono::steady_clock::now() + kAwake;
   do {
@@ -34,7 +39,8 @@ Crew& Crew::process() {
 void Crew::share(Work& work) {
   const std::unique_lock lock(callers_, std::try_to_lock);
   const int wanted = work.places.load();
-  if (!lock.owns_lock() || wanted <= 0) {
+  const Clock::time_point begin = Clock::now();
+  if (!lock.owns_lock() || wanted <= 0 || begin < alone_until_) {
     work.take_parts();
     return;
   }
@@ -42,10 +48,23 @@ void Crew::share(Work& work) {
   work_.store(&work);
   round_.fetch_add(1);
   for (int i = 0; i < wanted; ++i) round_.notify_one();
-  work.take_parts();
+  const int taken = work.take_parts();
   // Whoever comes in from now on finds nothing; whoever is in has to leave before `work` ends.
   work_.store(nullptr);
-  for (std::uint32_t left = inside_.load(); left != 0; left = inside_.load()) inside_.wait(left);
+  if (inside_.load() == 0) return;
+  const Clock::time_point done = Clock::now();
+  wait_for_helpers();
+  if (taken == 0) return;
+  const Clock::time_point end = Clock::now();
+  const Clock::duration lost = (end - begin) - (done - begin) * work.parts / taken;
+  if (lost > kHeldUp) alone_until_ = end + kAloneFor * lost;
+}
+
+void Crew::wait_for_helpers() {
+  const Clock::time_point asleep = Clock::now() + kAwake;
+  std::uint32_t left = inside_.load();
+  for (; left != 0 && Clock::now() < asleep; left = inside_.load()) std::this_thread::yield();
+  for (; left != 0; left = inside_.load()) inside_.wait(left);
 }
 
 void Crew::add_helpers(int wanted) {
@@ -68,10 +87,10 @@ void Crew::help(std::uint32_t seen) {
   }
 }
 
-int threads_for(double multiplications) {
-  constexpr double kLeast = 1 << 21;
-  return std::clamp(static_cast<int>(std::min(multiplications / kLeast, 1024.0)), 1,
-                    blas_threads());
+int threads_for(double cost, double least) {
+  return std::clamp(static_cast<int>(std::min(cost / least, 1024.0)), 1, blas_threads());
 }
+
+int threads_for(double multiplications) { return threads_for(multiplications, 1 << 19); }
 
 }  // namespace mlxnx::mlxc

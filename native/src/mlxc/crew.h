@@ -1,11 +1,13 @@
 // Threads that share one piece of work with its caller. They stay for the next piece, since
 // starting a thread takes longer than many a matrix product, and wait awake for a moment, since a
 // network's products follow closely. Nobody waits for a helper that comes late: parts belong to
-// whoever takes them first.
+// whoever takes them first. One that lost its core within a part is waited for; then the callers
+// work alone for a while, so that on a busy machine helpers cost next to nothing.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <new>
@@ -34,12 +36,18 @@ class Crew {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   struct Work {
     Work(int parts, int places, const void* body, void (*call)(const void*, int))
         : parts(parts), body(body), call(call), places(places) {}
-    void take_parts() {
-      for (int part = next.fetch_add(1); part < parts && !is_ending(); part = next.fetch_add(1))
+    /// How many it took.
+    int take_parts() {
+      int taken = 0;
+      for (int part = next.fetch_add(1); part < parts && !is_ending();
+           part = next.fetch_add(1), ++taken)
         call(body, part);
+      return taken;
     }
 
     const int parts;
@@ -51,17 +59,23 @@ class Crew {
 
   void share(Work& work);
   void add_helpers(int wanted);
+  void wait_for_helpers();
   void help(std::uint32_t seen);
 
   std::mutex callers_;
-  int helpers_ = 0;  // under the mutex
+  int helpers_ = 0;                // under the mutex
+  Clock::time_point alone_until_;  // under the mutex
   std::atomic<Work*> work_{nullptr};
   std::atomic<std::uint32_t> round_{0};   // rises with each piece of work
   std::atomic<std::uint32_t> inside_{0};  // helpers that may be at `work_`
 };
 
-/// The threads that so many multiplications of a kernel are worth: each should get some 0.1
-/// milliseconds of them, and there are no more than a BLAS gets.
+/// The threads that work of so many units is worth: each should get `least` of them, and there are
+/// no more than a BLAS gets. `least` should take some 25 microseconds of a core: a helper who waits
+/// awake begins within one of them.
+int threads_for(double cost, double least);
+
+/// The same for the multiplications of a kernel.
 int threads_for(double multiplications);
 
 /// As `run` of the process's crew, with a `body` that may run out of memory. Throws: std::bad_alloc

@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "kernels/strided.h"
-#include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
 #include "mlxc/host_source.h"
 #include "mlxc/kernel_node.h"
@@ -183,10 +182,9 @@ void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
   constexpr std::int64_t kWhole = 1024;  // elements that parts consist of
   std::int64_t size = 1;
   for (const std::int64_t dim : shape) size *= dim;
-  const double worth = static_cast<double>(size) * (1 + plan.cost() / 2) / kLeast;
+  const double cost = static_cast<double>(size) * (1 + plan.cost() / 2);
   const std::int64_t wholes = (size + kWhole - 1) / kWhole;
-  const int threads =
-      std::clamp(static_cast<int>(std::min({worth, 1024.0, double(wholes)})), 1, blas_threads());
+  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_for(cost, kLeast), wholes));
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
   std::vector<kernels::ProgramInput> all(inputs.begin(), inputs.end());
   std::vector<std::int64_t> in_rows(shape.size(), 1);

@@ -8,7 +8,6 @@
 #include <type_traits>
 #include <vector>
 
-#include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
 #include "mlxc/elementwise.h"
 #include "mlxc/kernel_node.h"
@@ -131,9 +130,7 @@ Type held_by(Fold fold, Type type) {
 }
 
 int threads_for_folding(std::int64_t elements) {
-  constexpr std::int64_t kLeast = 1 << 16;
-  return static_cast<int>(
-      std::clamp<std::int64_t>(elements / kLeast, 1, static_cast<std::int64_t>(blas_threads())));
+  return threads_for(static_cast<double>(elements), 1 << 16);
 }
 
 // One fold over all cores: each makes some of the results, or, where these are few, folds a stretch

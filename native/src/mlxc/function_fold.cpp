@@ -4,7 +4,6 @@
 #include <array>
 #include <cstddef>
 
-#include "mlxc/blas_library.h"
 #include "mlxc/crew.h"
 #include "mlxc/elementwise.h"
 #include "mlxc/kernel_node.h"
@@ -25,9 +24,9 @@ void run(const FunctionFoldTask& task, KernelOperands operands, const KernelMemo
   const kernels::TilePlan& plan = *task.plan;
   const std::int64_t size = count_of(result.shape);
   const std::int64_t parts = (size + kPositions - 1) / kPositions;
-  const double worth =
-      static_cast<double>(size) * static_cast<double>(task.steps) * (1 + plan.cost()) / kLeast;
-  const int threads = std::clamp(static_cast<int>(std::min(worth, 1024.0)), 1, blas_threads());
+  const double cost =
+      static_cast<double>(size) * static_cast<double>(task.steps) * (1 + plan.cost());
+  const int threads = threads_for(cost, kLeast);
   const auto width = [](const KernelMemory& memory) {
     return static_cast<std::int64_t>(mlx_dtype_size(memory.type));
   };

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <thread>
@@ -51,6 +52,27 @@ TEST(Crew, LeavesNobodyInside) {
     sums.fill(-1);
     if (round % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+}
+
+// A helper without a core makes its caller wait; the calls that follow do without it.
+TEST(Crew, WorksAloneAfterALateHelper) {
+  Crew& crew = *new Crew();  // never destroyed, as its helper is never done
+  const std::thread::id caller = std::this_thread::get_id();
+  std::atomic<bool> was_late{false};
+  for (int round = 0; round < 1000 && !was_late; ++round) {
+    crew.run(8, 2, [&](int) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+      if (std::this_thread::get_id() == caller || was_late.exchange(true)) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    });
+  }
+  ASSERT_TRUE(was_late);
+  int others = 0;
+  crew.run(100, 2, [&](int) {
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+    others += std::this_thread::get_id() != caller;
+  });
+  EXPECT_EQ(others, 0);
 }
 
 TEST(Crew, ServesSeveralCallers) {
