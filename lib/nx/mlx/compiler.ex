@@ -113,7 +113,7 @@ defmodule Mlx.Compiler do
       cache not in [true, false] and (not is_binary(cache) or cache == "") ->
         Argument.check!(false, "Mlx.Compiler", ":cache to be true, false or a path", cache)
 
-      cache == false or not Key.keeps?({key, signature}) ->
+      cache == false or not Key.keeps?(key) ->
         build.()
 
       cache == true ->
