@@ -356,7 +356,7 @@ void run_speculative(Run& run) {
   const std::string draft = run.value("draft").get<std::string>();
   run_generated(run,
                 {.speculation = llm::Speculation{
-                     .draft_model = llm::Model::load(run.golden().folder.parent_path() / draft),
+                     .draft_model = llm::Model::load(run.golden().folder / ".." / draft),
                      .num_draft_tokens = run.value("num_draft_tokens").get<std::int64_t>()}});
 }
 

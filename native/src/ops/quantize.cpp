@@ -132,10 +132,10 @@ Packed in_rows(const Call& call, std::size_t first, Packed w) {
   });
 }
 
-// Whether MLX's product of matrices by their numbers is to be trusted: on CUDA it (0.32.4) gave
-// other logits for a model of f32 with experts in mxfp4.
-bool chooses_rightly(const Quantization& form, DType type) {
-  return on_cpu() || type != DType::f32 || form.is_affine();
+// Whether MLX's product with so many columns is to be trusted: its kernels for Hopper (0.32.4) answer
+// anything where one affine group of 64 or more is all of a row.
+bool multiplies_rightly(const Quantization& form, std::int64_t columns) {
+  return on_cpu() || !form.is_affine() || form.group_size < 64 || columns > form.group_size;
 }
 
 // ---- kernels of our own
@@ -254,7 +254,8 @@ Array eval_quantized_dot(const Call& call) {
     return kernel_product(call, form, mlxc::ChosenMatrices{left, right});
   }
   const std::int64_t rows = is_one ? in_all : is_vector ? 1 : x_shape[x_shape.size() - 2];
-  if (type == DType::f64 || are_many_rows(rows, form)) return build_composed(call);
+  if (type == DType::f64 || are_many_rows(rows, form) || !multiplies_rightly(form, x_shape.back()))
+    return build_composed(call);
   const bool transpose = call.attr<bool>("transpose");
   const Array x = operand_as(call, 0, type);
   const Packed w = in_rows(call, 1, packed_operand(call, form, 1, type));
@@ -273,8 +274,7 @@ Array eval_quantized_dot(const Call& call) {
   const Array all = broadcast_to_shape(matrices, with_last(batch, shape_of(matrices)));
   // Nor do they take matrices that several rows share, but by numbers.
   if (!on_cpu() && leading(call.shape(1)) != batch) {
-    if (!chooses_rightly(form, type) || !are_counted({&all, &w.words}, output))
-      return build_composed(call);
+    if (!are_counted({&all, &w.words}, output)) return build_composed(call);
     const Array numbers = numbers_of(leading(call.shape(1)), batch);
     return mlxc::reshape(
         mlxc::gather_qmm(all, w.matrices(), packed_form(form), nullptr, numbers, transpose, false),
@@ -339,8 +339,7 @@ Array eval_gather_quantized_dot(const Call& call) {
   }
   const Array x = operand_as(call, 0, type);
   const Packed w = in_rows(call, 1, packed_operand(call, form, 1, type));
-  if (!chooses_rightly(form, type) || type == DType::f64 || !are_counted({&x, &w.words}, output))
-    return build_composed(call);
+  if (type == DType::f64 || !are_counted({&x, &w.words}, output)) return build_composed(call);
   return mlxc::gather_qmm(x, w.matrices(), packed_form(form), chooser.lhs_or_none(), chooser.rhs,
                           call.attr<bool>("transpose"), call.attr<bool>("sorted_indices"));
 }
