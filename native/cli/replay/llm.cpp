@@ -354,10 +354,9 @@ void run_generate_step(Run& run) {
 
 void run_speculative(Run& run) {
   const std::string draft = run.value("draft").get<std::string>();
-  run_generated(run,
-                {.speculation = llm::Speculation{
-                     .draft_model = llm::Model::load(run.golden().folder / ".." / draft),
-                     .num_draft_tokens = run.value("num_draft_tokens").get<std::int64_t>()}});
+  run_generated(run, {.speculation = llm::Speculation{
+                          .draft_model = llm::Model::load(run.golden().folder / ".." / draft),
+                          .num_draft_tokens = run.value("num_draft_tokens").get<std::int64_t>()}});
 }
 
 struct LlmKind {

@@ -88,6 +88,17 @@ std::optional<std::int64_t> context_of(const Config& settings) {
   return std::nullopt;
 }
 
+// Known before anything is computed, while a GPU would read any row for it.
+void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const Config& settings) {
+  const Config config = text_config(settings);
+  if (tokens.empty() || !config.contains("vocab_size")) return;
+  const auto size = config.get<std::int64_t>("vocab_size");
+  const std::uint32_t largest = *std::ranges::max_element(tokens);
+  if (std::cmp_less(largest, size)) return;
+  throw ValueError("generate", fmt::format("there is no token {} in the model's vocabulary of {}",
+                                           largest, size));
+}
+
 }  // namespace
 
 Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
@@ -138,6 +149,7 @@ struct TokenGenerator::State {
     require(known < prompt && std::cmp_less_equal(known, cache.offset),
             "the cache holds all of the prompt, or not what is said to be known of it");
     require(cache.left_padding.empty(), "the cache is that of a batch");
+    require_tokens_of_vocabulary(tokens, model.config());
     const std::optional<std::int64_t> context = context_of(model.config());
     const std::int64_t given = cache.offset + std::ssize(tokens) - static_cast<std::int64_t>(known);
     if (context && given > *context && !options.max_kv_size) {

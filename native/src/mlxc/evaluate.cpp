@@ -1,10 +1,14 @@
 #include "mlxc/evaluate.h"
 
+#include <utility>
+#include <vector>
+
 #include "mlx/c/transforms.h"
 #include "mlxc/check.h"
 #include "mlxc/ending.h"
 #include "mlxc/loss.h"
 #include "mlxc/settle.h"
+#include "mlxnx/device.h"
 
 namespace mlxnx::mlxc {
 
@@ -25,9 +29,41 @@ void evaluate(Function function, const ArrayVector& arrays, const char* label) {
 
 }  // namespace
 
-void eval(const ArrayVector& arrays) { evaluate(mlx_eval, arrays, "mlx_eval"); }
+namespace {
 
-void async_eval(const ArrayVector& arrays) { evaluate(mlx_async_eval, arrays, "mlx_async_eval"); }
+void start(const ArrayVector& arrays) { evaluate(mlx_async_eval, arrays, "mlx_async_eval"); }
+void finish(const ArrayVector& arrays) { evaluate(mlx_eval, arrays, "mlx_eval"); }
+
+// f64, which the CPU computes, beside what a GPU does: MLX refuses to wait for both at once, as its
+// node that waits belongs to one of them.
+struct Parted {
+  explicit Parted(const ArrayVector& arrays) {
+    if (!is_available(Device::kGpu)) return;
+    for (Array& array : arrays.to_vector())
+      (array.mlx_type() == MLX_FLOAT64 ? doubles : others).push_back(std::move(array));
+  }
+  bool is_mixed() const { return !doubles.empty() && !others.empty(); }
+
+  std::vector<Array> doubles, others;
+};
+
+}  // namespace
+
+void eval(const ArrayVector& arrays) {
+  const Parted parted(arrays);
+  if (!parted.is_mixed()) return finish(arrays);
+  const ArrayVector doubles(parted.doubles), others(parted.others);
+  start(doubles);
+  finish(others);
+  finish(doubles);
+}
+
+void async_eval(const ArrayVector& arrays) {
+  const Parted parted(arrays);
+  if (!parted.is_mixed()) return start(arrays);
+  start(ArrayVector(parted.doubles));
+  start(ArrayVector(parted.others));
+}
 
 void synchronize(mlx_stream stream) {
   const int status = mlx_synchronize(stream);

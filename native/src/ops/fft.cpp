@@ -139,10 +139,18 @@ bool has_no_elements(const Call& call) {
 
 using MlxTransform = Array (*)(const Array&, int, int);
 
+// cuFFT wants real numbers at multiples of eight bytes, where a view need not lie.
+Array aligned(const Array& array) {
+  if (on_cpu() || array.dtype() != DType::f32) return array;
+  return mlxc::multiply(array, mlxc::scalar(1.0, DType::f32));
+}
+
 template <MlxTransform function>
 Array apply(const Array& array, const Transform& transform) {
-  return function(with_size(array, transform.axis, transform.length),
-                  static_cast<int>(transform.length), static_cast<int>(transform.axis));
+  const Array sized = aligned(with_size(array, transform.axis, transform.length));
+  // MLX's CUDA (0.32.4) refuses some layouts of it.
+  if (transform.length == 1) return mlxc::astype(sized, DType::c64);
+  return function(sized, static_cast<int>(transform.length), static_cast<int>(transform.axis));
 }
 
 template <MlxTransform function>
@@ -162,6 +170,7 @@ Array eval_irfft(const Call& call) {
   if (has_no_elements(call)) return zeros(call.output());
   const auto [axis, length] = transform_of(call, true);
   const Array half = with_size(operand(call, 0), axis, half_of(length));
+  if (length == 1) return clean_real(mlxc::real(mlxc::astype(half, DType::c64)), eps_of(call));
   return clean_real(mlxc::irfft(half, static_cast<int>(length), static_cast<int>(axis)),
                     eps_of(call));
 }

@@ -219,4 +219,9 @@ std::vector<Array> safe_index_columns(const Call& call, std::size_t i, const Axe
   return columns;
 }
 
+bool must_scatter_on_cpu(DType type, bool is_sum) {
+  if (default_device() == Device::kCpu || size_bytes(type) < 8) return false;
+  return !is_complex(type) || !is_sum;
+}
+
 }  // namespace mlxnx::ops

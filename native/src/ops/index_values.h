@@ -41,6 +41,10 @@ bool has_flat_positions(const Shape& shape);
 /// Throws: ArgumentError for a known index outside its axis.
 mlxc::Array safe_positions(const Call& call, std::size_t i, const Shape& shape);
 
+/// Whether the CPU has to put elements of the type at places, or to add them (`is_sum`), since the
+/// device can't: MLX's GPUs (0.31, 0.32) take none of 64 bits but sums of c64.
+bool must_scatter_on_cpu(DType type, bool is_sum);
+
 /// `indices` of `type` limited to 0 … `last`: one value for all, or one for each column.
 mlxc::Array clamp_indices(const mlxc::Array& indices, DType type, const Axes& last);
 

@@ -160,15 +160,10 @@ struct Scatter {
 constexpr Scatter kPut = {mlxc::scatter, mlxc::put_along_axis, mlxc::IndexTask::Kind::kPut};
 constexpr Scatter kAdd = {mlxc::scatter_add, mlxc::scatter_add_axis, mlxc::IndexTask::Kind::kAdd};
 
-// MLX 0.31 and 0.32 scatter no 64-bit elements on a GPU, but for sums of c64.
-bool needs_cpu(DType type, const Scatter& scatter) {
-  if (default_device() == Device::kCpu || size_bytes(type) < 8) return false;
-  return !is_complex(type) || &scatter != &kAdd;
-}
-
 Array scatter_as(const Call& call, DType type, const Scatter& scatter) {
   std::optional<mlxc::StreamScope> cpu;
-  if (needs_cpu(type, scatter)) cpu.emplace(mlxc::Engine::current().stream(Device::kCpu));
+  if (must_scatter_on_cpu(type, &scatter == &kAdd))
+    cpu.emplace(mlxc::Engine::current().stream(Device::kCpu));
   const Array into = operand_as(call, 0, type);
   if (element_count(call.shape(2)) == 0) return into;
   const Axes axes = indexed_axes(call);

@@ -361,7 +361,9 @@ OutputTypes targets(const OpDef& op, std::span<const Operand> operands, const At
 std::vector<mlxc::Array> build_towards(const OpDef& op, std::span<const Operand> operands,
                                        const Attrs& attrs, const OutputTypes& targets,
                                        std::span<const TensorType> wanted, bool at_once) {
-  const BuildScope scope(op, operands, targets, at_once);
+  const bool wants_f64 = std::any_of(wanted.begin(), wanted.end(),
+                                     [](const TensorType& t) { return t.dtype == DType::f64; });
+  const BuildScope scope(op, operands, wants_f64 ? wanted : targets, at_once);
   std::vector<mlxc::Array> arrays = build(op, operands, attrs, targets);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const DType from = targets[i].dtype;

@@ -121,6 +121,14 @@ Packed packed_operand(const Call& call, const Quantization& form, std::size_t fi
           operand_as(call, first + 2, type)};
 }
 
+// An axis of size 1 may have any step, and GPUs' kernels take none but that of rows.
+Array with_steps_of_rows(const Array& part) {
+  const Shape shape = shape_of(part);
+  const bool is_sure =
+      std::none_of(shape.end() - 2, shape.end(), [](std::int64_t n) { return n == 1; });
+  return is_sure ? part : mlxc::reshape(mlxc::reshape(part, {element_count(shape)}), shape);
+}
+
 // The same for products on GPUs, whose kernels want each part in rows.
 Packed in_rows(const Call& call, std::size_t first, Packed w) {
   if (on_cpu()) return w;
@@ -128,12 +136,13 @@ Packed in_rows(const Call& call, std::size_t first, Packed w) {
   return w.each([&](const Array& part) {
     const Operand& operand = call.operands[i++];
     const bool is_there = part.is_view() && operand.ready != nullptr && *operand.ready;
-    return is_there && mlxc::is_row_contiguous(part) ? part : mlxc::contiguous(part);
+    const bool is_in_rows = is_there && mlxc::is_row_contiguous(part);
+    return with_steps_of_rows(is_in_rows ? part : mlxc::contiguous(part));
   });
 }
 
-// Whether MLX's product with so many columns is to be trusted: its kernels for Hopper (0.32.4) answer
-// anything where one affine group of 64 or more is all of a row.
+// Whether MLX's product with so many columns is to be trusted: its kernels for Hopper (0.32.4)
+// answer anything where one affine group of 64 or more is all of a row.
 bool multiplies_rightly(const Quantization& form, std::int64_t columns) {
   return on_cpu() || !form.is_affine() || form.group_size < 64 || columns > form.group_size;
 }

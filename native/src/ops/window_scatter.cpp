@@ -1,8 +1,12 @@
 // window_scatter_max and window_scatter_min: the gradient of max pooling and its mirror image.
 #include <array>
 #include <limits>
+#include <optional>
 #include <string>
 
+#include "mlxc/engine.h"
+#include "mlxc/stream.h"
+#include "ops/index_values.h"
 #include "ops/operands.h"
 #include "ops/registry.h"
 #include "ops/shape_rules.h"
@@ -86,6 +90,8 @@ Array scatter(const Call& call) {
   const TensorType& output = call.output();
   const DType type = widened(output.dtype);
   const std::int64_t size = element_count(output.shape);
+  std::optional<mlxc::StreamScope> cpu;
+  if (must_scatter_on_cpu(type, true)) cpu.emplace(mlxc::Engine::current().stream(Device::kCpu));
   const Array start = operand_as(call, 2, type);
   if (size == 0) return mlxc::broadcast_to(start, output.shape);
   const WindowGeometry geometry = window_geometry(call);

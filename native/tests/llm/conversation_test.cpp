@@ -69,7 +69,13 @@ TEST(Conversation, IsLeftAloneByWhatIsRefusedAndEmptiedByWhatFails) {
   const auto other = memory_of(tiny_llama());
   EXPECT_THAT(error_of<ArgumentError>([&] { llm::TextGenerator(model, {5}, {}, other); }),
               HasSubstr("that of another model"));
-  { EXPECT_THROW(llm::TextGenerator(model, {5, 6, 5000, 1}, {}, memory).next(), ValueError); }
+  EXPECT_THROW(llm::TextGenerator(model, {5, 6, 5000, 1}, {}, memory), ValueError);
+  EXPECT_EQ(memory->info().tokens, 3U);
+  const auto fail = [](std::size_t, std::size_t) -> bool { throw BackendError("no memory left"); };
+  {
+    llm::TextGenerator failing(model, {5, 6, 8, 1}, {.tokens = {.on_prompt = fail}}, memory);
+    EXPECT_THROW(failing.next(), BackendError);
+  }
   EXPECT_EQ(memory->info().tokens, 0U);
 }
 
