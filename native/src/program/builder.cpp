@@ -137,7 +137,7 @@ std::vector<ValueId> RegionBuilder::custom_vjp(Ids values, Ids inputs, std::stri
 
 std::vector<ValueId> RegionBuilder::add(Instruction instruction,
                                         std::span<const TensorType> wanted) {
-  std::vector<TensorType> outputs = infer_outputs(instruction, types_);
+  OutputTypes outputs = infer_outputs(instruction, types_);
   if (!wanted.empty()) {
     check_outputs(instruction, outputs, wanted);
     outputs.assign(wanted.begin(), wanted.end());
@@ -220,23 +220,18 @@ Region RegionBuilder::finish(Ids outputs) {
   std::vector<ValueId> renumbered(types_.size());
   ValueId next = 0;
   for (const ValueId id : input_ids_) renumbered[id] = next++;
-  for (const Instruction& instruction : instructions_) {
-    for (std::size_t i = 0; i < instruction.outputs.size(); ++i)
-      renumbered[instruction.first + i] = next++;
-  }
   Region region;
+  region.inputs = std::move(inputs_);
+  region.instructions.reserve(instructions_.size());
+  for (Instruction& made : instructions_) {
+    Instruction& instruction = region.instructions.emplace_back(std::move(made));
+    for (ValueId& id : instruction.operands) id = renumbered[id];
+    const ValueId first = std::exchange(instruction.first, next);
+    for (std::size_t i = 0; i < instruction.outputs.size(); ++i) renumbered[first + i] = next++;
+  }
   for (const ValueId id : outputs) {
     type(id);
     region.outputs.push_back(renumbered[id]);
-  }
-  region.inputs = std::move(inputs_);
-  region.instructions.assign(std::make_move_iterator(instructions_.begin()),
-                             std::make_move_iterator(instructions_.end()));
-  ValueId first = static_cast<ValueId>(region.inputs.size());
-  for (Instruction& instruction : region.instructions) {
-    for (ValueId& id : instruction.operands) id = renumbered[id];
-    instruction.first = first;
-    first += static_cast<ValueId>(instruction.outputs.size());
   }
   *this = RegionBuilder();
   return region;

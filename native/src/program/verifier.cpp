@@ -67,7 +67,7 @@ bool is_normal(const ops::Attrs& attrs, const ops::OpDef& op) {
                     });
 }
 
-std::vector<TensorType> infer_op(const Instruction& instruction, Types operands) {
+OutputTypes infer_op(const Instruction& instruction, Types operands) {
   if (instruction.op == nullptr) refuse(instruction, "names no op");
   const ops::OpDef& op = *instruction.op;
   require_regions(instruction, takes_function(op) ? 1 : 0);
@@ -81,11 +81,11 @@ std::vector<TensorType> infer_op(const Instruction& instruction, Types operands)
                       operands.subspan(own));
   }
   const ops::OutputTypes outputs = own_types(instruction, operands.first(own));
-  return {outputs.begin(), outputs.end()};
+  return OutputTypes(outputs);
 }
 
 // The loop of a while or a while_reverse, over its state and captures. Returns: the state's types.
-std::vector<TensorType> infer_loop(const Instruction& instruction, Types operands) {
+OutputTypes infer_loop(const Instruction& instruction, Types operands) {
   const Region& condition = region_at(instruction, 0);
   const Region& body = region_at(instruction, 1);
   require_signature(instruction, "the condition's inputs", operands, input_types(condition));
@@ -99,15 +99,15 @@ std::vector<TensorType> infer_loop(const Instruction& instruction, Types operand
   if (state.empty()) refuse(instruction, "the body has no outputs");
   const std::size_t count = std::min(state.size(), operands.size());
   require_signature(instruction, "the body's outputs", operands.first(count), state);
-  return state;
+  return OutputTypes(state);
 }
 
-std::vector<TensorType> infer_while(const Instruction& instruction, Types operands) {
+OutputTypes infer_while(const Instruction& instruction, Types operands) {
   require_regions(instruction, 2);
   return infer_loop(instruction, operands);
 }
 
-std::vector<TensorType> infer_while_reverse(const Instruction& instruction, Types operands) {
+OutputTypes infer_while_reverse(const Instruction& instruction, Types operands) {
   const std::size_t count = instruction.values;
   if (count == 0 || count > operands.size()) {
     refuse(instruction, "carries " + std::to_string(count) + " values back of " +
@@ -119,18 +119,18 @@ std::vector<TensorType> infer_while_reverse(const Instruction& instruction, Type
   const Types carried = operands.last(count);
   require_signature(instruction, "the inputs of its way back", operands, input_types(back));
   require_signature(instruction, "the outputs of its way back", carried, back.output_types());
-  return {carried.begin(), carried.end()};
+  return OutputTypes(carried);
 }
 
-std::vector<TensorType> infer_checkpoint(const Instruction& instruction, Types operands) {
+OutputTypes infer_checkpoint(const Instruction& instruction, Types operands) {
   require_regions(instruction, 1);
   const Region& piece = region_at(instruction, 0);
   require_signature(instruction, "the piece's inputs", operands, input_types(piece));
   if (piece.outputs.empty()) refuse(instruction, "the piece has no outputs");
-  return piece.output_types();
+  return OutputTypes(piece.output_types());
 }
 
-std::vector<TensorType> infer_cond(const Instruction& instruction, Types operands) {
+OutputTypes infer_cond(const Instruction& instruction, Types operands) {
   const std::size_t count = instruction.predicates;
   if (count == 0 || count > operands.size()) {
     refuse(instruction, "has " + std::to_string(count) + " predicates among " +
@@ -145,10 +145,10 @@ std::vector<TensorType> infer_cond(const Instruction& instruction, Types operand
                       input_types(branch));
     check_branches(outputs, branch.output_types());
   }
-  return outputs;
+  return OutputTypes(outputs);
 }
 
-std::vector<TensorType> infer_custom_vjp(const Instruction& instruction, Types operands) {
+OutputTypes infer_custom_vjp(const Instruction& instruction, Types operands) {
   const std::size_t count = instruction.values;
   if (count == 0 || count > operands.size()) {
     refuse(instruction, "passes on " + std::to_string(count) + " values of " +
@@ -175,7 +175,7 @@ std::vector<TensorType> infer_custom_vjp(const Instruction& instruction, Types o
       expected.push_back(cotangent_type(input));
     require_signature(instruction, "the gradient's outputs", expected, answers);
   }
-  return {values.begin(), values.end()};
+  return OutputTypes(values);
 }
 
 void check_type(const TensorType& type) {
@@ -286,9 +286,8 @@ ops::OutputTypes own_types(const Instruction& instruction, Types operands) {
   return ops::infer_types(op, operands, with_function(instruction.attrs, op));
 }
 
-std::vector<TensorType> infer_outputs(const Instruction& instruction, Types values) {
-  std::vector<TensorType> operands;
-  operands.reserve(instruction.operands.size());
+OutputTypes infer_outputs(const Instruction& instruction, Types values) {
+  InlineVector<TensorType, 4> operands;
   for (const ValueId id : instruction.operands) {
     if (id >= values.size()) {
       refuse(instruction, "reads %" + std::to_string(id) + ", and only " +
@@ -302,7 +301,7 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
     case InstructionKind::kConstant:
       if (!instruction.constant) refuse(instruction, "has no tensor");
       if (!operands.empty()) refuse(instruction, "takes no operands");
-      return {instruction.constant->type()};
+      return OutputTypes({instruction.constant->type()});
     case InstructionKind::kWhile:
       return infer_while(instruction, operands);
     case InstructionKind::kCond:
@@ -310,7 +309,7 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
     case InstructionKind::kHook:
     case InstructionKind::kStopGradient:
       require_regions(instruction, 0);
-      return operands;
+      return OutputTypes(operands);
     case InstructionKind::kCheckpoint:
       return infer_checkpoint(instruction, operands);
     case InstructionKind::kWhileReverse:
@@ -319,7 +318,7 @@ std::vector<TensorType> infer_outputs(const Instruction& instruction, Types valu
       return infer_custom_vjp(instruction, operands);
     case InstructionKind::kRuntimeCall:
       require_regions(instruction, 0);
-      return {instruction.outputs.begin(), instruction.outputs.end()};
+      return instruction.outputs;
   }
   refuse(instruction, "is of no known kind");
 }

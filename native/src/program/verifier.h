@@ -16,8 +16,7 @@ inline constexpr int kMostNested = 64;
 /// The types of an instruction's outputs as the rules answer them; `values` are the types of the
 /// values before it. Looks at its operands and at the signatures of its regions, not into them.
 /// Throws: ArgumentError, ShapeError, TypeError, UnsupportedError.
-std::vector<TensorType> infer_outputs(const Instruction& instruction,
-                                      std::span<const TensorType> values);
+OutputTypes infer_outputs(const Instruction& instruction, std::span<const TensorType> values);
 
 /// Throws: ShapeError unless `outputs` may stand where the rules answer `inferred`: the same
 /// shapes, and for anything but an op the same types.
