@@ -259,18 +259,25 @@ OpDef binary(std::string_view name, InferFn infer, EvalFn eval, std::string_view
           .doc = doc};
 }
 
+OpDef lasting(OpDef op) {
+  op.takes_long = true;
+  return op;
+}
+
 const std::array kBinaryOps = {
     binary("add", kMerged, in_exact_type<mlxc::add>, "Sum, element by element; integers wrap."),
-    binary("atan2", kBroadcastFloating, eval_atan2,
-           "Angle of the point (right, left), element by element, in radians; NaN where one is a "
-           "complex number off the real axis, which is refused where it is known."),
+    lasting(binary(
+        "atan2", kBroadcastFloating, eval_atan2,
+        "Angle of the point (right, left), element by element, in radians; NaN where one is a "
+        "complex number off the real axis, which is refused where it is known.")),
     binary("bitwise_and", kBroadcastInteger, in_work_type<mlxc::bitwise_and>,
            "Bits that both integers have, element by element."),
     binary("bitwise_or", kBroadcastInteger, in_work_type<mlxc::bitwise_or>,
            "Bits that either integer has, element by element."),
     binary("bitwise_xor", kBroadcastInteger, in_work_type<mlxc::bitwise_xor>,
            "Bits that exactly one integer has, element by element."),
-    binary("divide", kBroadcastFloating, eval_divide, "Quotient as a float, element by element."),
+    lasting(binary("divide", kBroadcastFloating, eval_divide,
+                   "Quotient as a float, element by element.")),
     binary("equal", kBroadcastPredicate, compared<Comparison::kEqual>,
            "1 where both elements are the same number."),
     binary("greater", kOrdered, compared<Comparison::kGreater>, "1 where left > right."),
@@ -295,15 +302,18 @@ const std::array kBinaryOps = {
            "Product, element by element; integers wrap."),
     binary("not_equal", kBroadcastPredicate, compared<Comparison::kNotEqual>,
            "1 where the elements are different numbers."),
-    binary("pow", kMerged, eval_pow,
-           "Power, element by element; integers wrap, and their powers to negative exponents are "
-           "truncated."),
-    binary("quotient", kBroadcastInteger, math::quotient,
-           "Integer quotient, truncated. A known divisor 0 is refused, and gives -1 (all bits set) "
-           "elsewhere."),
-    binary("remainder", kBroadcastReal, eval_remainder,
-           "Remainder of the truncated quotient, with the sign of left; NaN where the divisor is "
-           "the float 0. A known integer 0 is refused, and gives left elsewhere."),
+    lasting(binary(
+        "pow", kMerged, eval_pow,
+        "Power, element by element; integers wrap, and their powers to negative exponents are "
+        "truncated.")),
+    lasting(binary(
+        "quotient", kBroadcastInteger, math::quotient,
+        "Integer quotient, truncated. A known divisor 0 is refused, and gives -1 (all bits set) "
+        "elsewhere.")),
+    lasting(binary(
+        "remainder", kBroadcastReal, eval_remainder,
+        "Remainder of the truncated quotient, with the sign of left; NaN where the divisor is "
+        "the float 0. A known integer 0 is refused, and gives left elsewhere.")),
     binary("right_shift", kBroadcastInteger, math::right_shift,
            "Shifts the bits of left down by right, keeping the sign; by the width or more gives 0 "
            "or -1. A negative amount is refused where it is known, and does so elsewhere."),

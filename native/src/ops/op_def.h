@@ -164,6 +164,8 @@ struct OpDef {
   std::string_view doc;  ///< one sentence
   /// For rows that are more than Nx's: see composed.h.
   ComposeFn compose = nullptr;
+  bool takes_long = false;    ///< an element takes much longer than to be read: a division, a sine
+  bool reads_a_part = false;  ///< of its first operand, however large: what it answers
 };
 
 inline constexpr std::int8_t kVariadic = -1;

@@ -212,7 +212,7 @@ const std::array kSliceAttrs = {
     AttrDef{.name = "strides", .kind = AttrKind::kInts, .optional = true}};
 
 OpDef slicing(std::string_view name, std::int8_t min_operands, std::span<const AttrDef> attrs,
-              InferFn infer, EvalFn eval, std::string_view doc) {
+              InferFn infer, EvalFn eval, bool reads_a_part, std::string_view doc) {
   return {.name = name,
           .group = Group::kIndexing,
           .min_operands = min_operands,
@@ -220,13 +220,14 @@ OpDef slicing(std::string_view name, std::int8_t min_operands, std::span<const A
           .attrs = attrs,
           .infer = infer,
           .eval = eval,
-          .doc = doc};
+          .doc = doc,
+          .reads_a_part = reads_a_part};
 }
 
 const std::array kSlicingOps = {
-    slicing("put_slice", 2, kPutSliceAttrs, infer_put_slice, eval_put_slice,
+    slicing("put_slice", 2, kPutSliceAttrs, infer_put_slice, eval_put_slice, false,
             "The tensor with a slice of it replaced; starts are clamped."),
-    slicing("slice", 1, kSliceAttrs, infer_slice, eval_slice,
+    slicing("slice", 1, kSliceAttrs, infer_slice, eval_slice, true,
             "A part of the tensor: a start, a length and a stride for each axis; starts are "
             "clamped."),
 };

@@ -158,7 +158,8 @@ OpDef unary(std::string_view name, InferFn infer, EvalFn eval, std::string_view 
           .attrs = {},
           .infer = infer,
           .eval = eval,
-          .doc = doc};
+          .doc = doc,
+          .takes_long = true};
 }
 
 const std::array kUnaryOps = {

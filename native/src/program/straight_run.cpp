@@ -57,7 +57,7 @@ struct Costs {
       return !is_complex(type.dtype) && elements <= kMost;
     };
     // Of a large tensor that is there, parts are read where they lie.
-    const std::size_t read = instruction.op->name == "slice" ? 1 : 0;
+    const std::size_t read = instruction.op->reads_a_part ? 1 : 0;
     for (const ValueId id : std::span(instruction.operands).subspan(read)) {
       if (!look_at(types[id])) return false;
     }
@@ -136,14 +136,6 @@ bool may_pay_at_once(std::span<const Instruction> instructions, std::span<const 
 // A kernel over so many elements takes much longer than one over a single element.
 constexpr std::int64_t kManyElements = 4096;
 
-// Whether a kernel should not compute the op again for each of its elements, where its operands are
-// the same for all of them.
-bool is_costly(const ops::OpDef& op) {
-  constexpr std::string_view kCostly[] = {"atan2", "divide", "pow", "quotient", "remainder"};
-  return op.group == ops::Group::kUnary ||
-         std::find(std::begin(kCostly), std::end(kCostly), op.name) != std::end(kCostly);
-}
-
 // The same single element, as something that MLX does not fuse with what reads it.
 Array set_apart(const Array& single, DType type) {
   const mlxc::StreamScope stream(mlxc::Engine::current().stream(mlxc::device_for(type)));
@@ -214,6 +206,8 @@ class RunBuilder {
     return value.apart;
   }
 
+  // Whether a kernel should not compute it again for each of its elements, while its operands are
+  // the same for all of them.
   bool is_long_for_one_element(const Instruction& instruction) const {
     if (!fuses_) return false;
     const auto is_single = [](const TensorType& type) { return element_count(type.shape) == 1; };
@@ -222,7 +216,7 @@ class RunBuilder {
         !std::all_of(operands.begin(), operands.end(),
                      [&](ValueId id) { return is_single(types_[id]); }))
       return false;
-    return is_costly(*instruction.op) ||
+    return instruction.op->takes_long ||
            std::any_of(operands.begin(), operands.end(),
                        [this](ValueId id) { return values_[id].takes_long; });
   }
