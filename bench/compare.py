@@ -68,7 +68,7 @@ class NativeCases:
         return self.listed
 
     def measure(self, name):
-        output = self._run("--filter", f"^{name}/", "--format", "json",
+        output = self._run("--filter", f"^{name}$", "--format", "json",
                            "--repetitions", str(PER_BLOCK), "--seconds", str(SECONDS))
         rows = json.loads(output)["benchmarks"]
         return [(row["real_time"], row["cpu_time"]) for row in rows if row["run_type"] == "iteration"]

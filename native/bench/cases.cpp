@@ -236,18 +236,16 @@ Tensor waves(const Shape& shape, DType type) {
 
 std::span<const Case> cases() { return all_cases(); }
 
-void register_cases() {
-  for (const Case& item : all_cases()) {
-    benchmark::RegisterBenchmark(item.name.c_str(),
-                                 [&item](benchmark::State& state) {
-                                   const Body body = item.prepare();
-                                   body();  // warm-up: allocations, the BLAS choice
-                                   for (auto _ : state) body();
-                                 })
-        ->Unit(benchmark::kMicrosecond)
-        ->UseRealTime()
-        ->MeasureProcessCPUTime();  // of all threads
-  }
+void register_case(const Case& item) {
+  benchmark::RegisterBenchmark(item.name.c_str(),
+                               [&item](benchmark::State& state) {
+                                 const Body body = item.prepare();
+                                 body();  // warm-up: allocations, the BLAS choice
+                                 for (auto _ : state) body();
+                               })
+      ->Unit(benchmark::kMicrosecond)
+      ->UseRealTime()
+      ->MeasureProcessCPUTime();  // of all threads
 }
 
 }  // namespace mlxnx::bench

@@ -45,7 +45,7 @@ std::vector<Case> file_cases();
 /// All cases.
 std::span<const Case> cases();
 
-/// Hands all cases to google-benchmark.
-void register_cases();
+/// Hands a case, which has to live on, to google-benchmark.
+void register_case(const Case& item);
 
 }  // namespace mlxnx::bench

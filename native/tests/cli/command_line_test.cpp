@@ -205,7 +205,7 @@ TEST_F(CommandLine, WrongCommandLinesAreExplained) {
 #ifdef MLXNX_WITH_BENCH
 TEST_F(CommandLine, BenchSelectsACaseByItsWholeName) {
   const Result result = run_program(
-      "bench --filter ^build_add_f32_10/ --format json --repetitions 1 --seconds 0.001");
+      "bench --filter '^build_add_f32_10$' --format json --repetitions 1 --seconds 0.001");
   EXPECT_EQ(result.status, 0) << result.text;
   EXPECT_THAT(result.text, HasSubstr("\"build_add_f32_10/"));
 }
