@@ -1,5 +1,5 @@
 // Devices, memory figures and versions: include/mlxnx/device.h over mlx-c.
-#include "mlxnx/device.h"
+#include "mlxc/device.h"
 
 #include <algorithm>
 #include <atomic>
@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <string_view>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
 
-#include "mlx/c/device.h"
 #include "mlx/c/memory.h"
 #include "mlx/c/string.h"
 #include "mlx/c/version.h"
@@ -32,9 +32,17 @@ constexpr std::size_t kDefaultCacheLimitBytes = std::size_t{1} << 30;
 // MLX's figure, kept here because every graph node is compared with it.
 std::atomic<std::size_t> memory_limit_bytes{std::numeric_limits<std::size_t>::max()};
 
+bool pretends_gpu() {
+  static const bool is_set = [] {
+    const char* const value = std::getenv("MLXNX_PRETEND_GPU");
+    return value != nullptr && std::string_view(value) == "1";
+  }();
+  return is_set;
+}
+
 bool query_availability(Device device) {
   mlxc::install_error_handler();
-  const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+  const mlx_device handle = mlxc::device_of_mlx(device);
   bool available = false;
   const int status = mlx_device_is_available(&available, handle);
   mlx_device_free(handle);
@@ -56,6 +64,11 @@ std::size_t figure(Function function, const char* label) {
 }
 
 }  // namespace
+
+mlx_device mlxc::device_of_mlx(Device device) {
+  const bool is_cpu = device == Device::kCpu || pretends_gpu();
+  return mlx_device_new_type(is_cpu ? MLX_CPU : MLX_GPU, 0);
+}
 
 std::string_view name(Device device) { return device == Device::kCpu ? "cpu" : "gpu"; }
 

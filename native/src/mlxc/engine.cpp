@@ -8,10 +8,10 @@
 #include <string>
 #include <thread>
 
-#include "mlx/c/device.h"
 #include "mlxc/check.h"
 #include "mlxc/closure.h"
 #include "mlxc/deep_thread.h"
+#include "mlxc/device.h"
 #include "mlxc/encoders.h"
 #include "mlxc/ending.h"
 #include "mlxc/evaluate.h"
@@ -202,7 +202,7 @@ void Engine::State::start() {
     install_error_handler();
     for (const Device device : {Device::kCpu, Device::kGpu}) {
       if (!is_available(device)) continue;
-      const mlx_device handle = mlx_device_new_type(device == Device::kCpu ? MLX_CPU : MLX_GPU, 0);
+      const mlx_device handle = device_of_mlx(device);
       const mlx_stream stream = mlx_stream_new_device(handle);
       mlx_device_free(handle);
       if (stream.ctx == nullptr) throw_pending_error("mlx_stream_new_device");

@@ -3,7 +3,6 @@
 // wrappers in graph.h read it.
 #pragma once
 
-#include <optional>
 #include <utility>
 
 #include "mlx/c/stream.h"
@@ -18,7 +17,7 @@ inline mlx_stream current_stream();
 
 [[noreturn]] void throw_no_stream();
 
-/// The device that the current stream belongs to.
+/// The device that the current stream belongs to, which is one of the engine's.
 Device current_device();
 
 /// Makes `stream` the current one until the scope ends. The stream is borrowed: engines own
@@ -26,20 +25,14 @@ Device current_device();
 class StreamScope {
  public:
   explicit StreamScope(mlx_stream stream)
-      : state_(thread_state),
-        outer_(std::exchange(state_.stream, stream)),
-        outer_device_(std::exchange(state_.stream_device, std::nullopt)) {}
-  ~StreamScope() {
-    state_.stream = outer_;
-    state_.stream_device = outer_device_;
-  }
+      : state_(thread_state), outer_(std::exchange(state_.stream, stream)) {}
+  ~StreamScope() { state_.stream = outer_; }
   StreamScope(const StreamScope&) = delete;
   StreamScope& operator=(const StreamScope&) = delete;
 
  private:
   ThreadState& state_;
   mlx_stream outer_;
-  std::optional<Device> outer_device_;
 };
 
 inline mlx_stream current_stream() {

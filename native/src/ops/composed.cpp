@@ -1,13 +1,15 @@
 #include "ops/composed.h"
 
 #include "mlxc/host_kernels.h"
+#include "mlxc/stream.h"
 #include "mlxnx/device.h"
 #include "tensor/node.h"
 
 namespace mlxnx::ops {
 
 mlxc::Array build_composed(const Call& call) {
-  const DeviceScope cpu(Device::kCpu);
+  // Where the op itself was put: f64 goes to the CPU.
+  const DeviceScope device(mlxc::current_device());
   // Computed operands stay that, so that small results are computed at once.
   const bool are_ready = mlxc::AtOnceScope::is_open();
   const mlxc::OnlyGraphsScope graphs(!are_ready);

@@ -187,9 +187,7 @@ bool holds(DType type, const Number& value) {
   return same_number(tensors::decode(type, bytes), value);
 }
 
-bool on_cpu() {
-  return mlxc::current_stream().ctx == mlxc::Engine::current().stream(Device::kCpu).ctx;
-}
+bool on_cpu() { return mlxc::current_device() == Device::kCpu; }
 
 DType widest_float() { return on_cpu() ? DType::f64 : DType::f32; }
 
