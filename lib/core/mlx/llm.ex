@@ -514,10 +514,10 @@ defmodule Mlx.LLM do
   end
 
   defp start(request) do
-    generation =
-      Files.named(request.owner, fn -> NIF.llm_start(request.request, request.where) end)
-
     span = Telemetry.start([:llm, :generate], %{family: request.family})
+
+    generation =
+      in_span(span, request.owner, fn -> NIF.llm_start(request.request, request.where) end)
 
     %{
       generation: generation,
@@ -532,16 +532,21 @@ defmodule Mlx.LLM do
   end
 
   defp next(%{finish_reason: nil} = state) do
-    state.owner
-    |> Files.named(fn -> NIF.llm_next(state.generation, state.milliseconds) end)
+    state.span
+    |> in_span(state.owner, fn -> NIF.llm_next(state.generation, state.milliseconds) end)
     |> Enum.flat_map_reduce(state, &told/2)
-  rescue
-    error ->
-      Telemetry.exception(state.span, :error, error, __STACKTRACE__)
-      reraise error, __STACKTRACE__
   end
 
   defp next(state), do: {:halt, state}
+
+  # What is raised is told of, and ends the span.
+  defp in_span(span, owner, fun) do
+    Files.named(owner, fun)
+  rescue
+    error ->
+      Telemetry.exception(span, :error, error, __STACKTRACE__)
+      reraise error, __STACKTRACE__
+  end
 
   defp told({:prompt, _done, _total} = event, state), do: {[event], state}
 
