@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace mlxnx {
@@ -25,18 +26,23 @@ class Config {
   /// The same of a file, which the errors name. Throws: ArgumentError where it can't be read.
   static Config read(const std::filesystem::path& path);
 
+  /// Whether there is such a member, and it is not null.
   bool contains(std::string_view key) const;
+  /// Whether there is such a member, and it is null: Python's None, which is no default there.
+  bool is_null(std::string_view key) const;
   std::vector<std::string> keys() const;
 
   /// The member as a T: bool, std::int64_t, double (also from an integer; "Infinity", "-Infinity"
-  /// and "NaN" in `{"__float__": …}`), std::string, Config, or a vector of one of these.
-  /// Throws: FormatError that names the key where it is absent or something else.
+  /// and "NaN" in `{"__float__": …}`), std::string, Config, or a vector of one of these. Null is
+  /// false as a bool, and absent as anything else. Throws: FormatError that names the key where it
+  /// is absent or something else.
   template <typename T>
   T get(std::string_view key) const;
   /// The same, or `absent` where there is no such member.
   template <typename T>
   T get(std::string_view key, T absent) const {
-    return contains(key) ? get<T>(key) : absent;
+    const bool is_told = contains(key) || (std::is_same_v<T, bool> && is_null(key));
+    return is_told ? get<T>(key) : absent;
   }
 
   /// Puts a value under a key: of the types of `get`.

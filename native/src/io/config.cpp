@@ -107,6 +107,11 @@ bool Config::contains(std::string_view key) const {
   return found != value_->json.end() && !found->is_null();
 }
 
+bool Config::is_null(std::string_view key) const {
+  const auto found = value_->json.find(key);
+  return found != value_->json.end() && found->is_null();
+}
+
 std::vector<std::string> Config::keys() const {
   std::vector<std::string> keys;
   for (const auto& [key, value] : value_->json.items()) {
@@ -164,6 +169,9 @@ constexpr bool kIsList<std::vector<T>> = true;
 
 template <typename T>
 T Config::get(std::string_view key) const {
+  if constexpr (std::is_same_v<T, bool>) {
+    if (is_null(key)) return false;
+  }
   const Member found(*value_, key);
   const auto object = [&](const json& value) {
     return Config(std::make_shared<const Value>(Value{value, value_->file}));

@@ -96,7 +96,11 @@ defmodule Mlx.LLMCacheTest do
     assert eventually(fn -> LLM.cache_info(cache).tokens >= 4 end)
     wrong = ~c"Hel" ++ [258, 1]
     before = LLM.cache_info(cache)
-    assert_raise ArgumentError, ~r/no token 258/, fn -> LLM.generate(model, wrong, cache: cache) end
+
+    assert_raise ArgumentError, ~r/no token 258/, fn ->
+      LLM.generate(model, wrong, cache: cache)
+    end
+
     assert LLM.cache_info(cache) == before
     LLM.generate(model, "Hello", cache: cache, max_tokens: 2)
     held = LLM.cache_info(cache)

@@ -47,6 +47,7 @@ Attention attention(const Config& config, std::size_t layer, Maker& maker) {
   // Beside layers with a window those without tell no positions.
   if (types[layer] == kSliding || !has_windows) {
     RopeSettings settings = rope_settings(config, options.head_dim);
+    settings.base = nested_base(config, settings.base);
     settings.traditional = false;
     rope = Rope(settings);
   }

@@ -26,7 +26,7 @@ constexpr std::string_view kDefaults = R"({
   "mamba_d_head": 64, "mamba_d_ssm": 1536, "mamba_d_state": 128, "mamba_n_groups": 1,
   "mamba_n_heads": 24, "max_position_embeddings": 131072,
   "mlp_multipliers": [0.8838834764831844, 0.5859375], "num_attention_heads": 8,
-  "num_hidden_layers": 36, "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "rope_theta": 1e11,
+  "num_hidden_layers": 36, "num_key_value_heads": 2, "rms_norm_eps": 1e-5,
   "ssm_in_multiplier": 1.25,
   "ssm_multipliers": [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738],
   "ssm_out_multiplier": 0.23570226039551587, "vocab_size": 32784
@@ -56,7 +56,7 @@ Mamba2Options mixer_options(const Config& config) {
 Attention attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.bias = config.get<bool>("attention_bias", false);
-  return {options, Rope(rope_settings(config, options.head_dim)), maker};
+  return {options, Rope(rope_settings(config, options.head_dim, 1e11)), maker};
 }
 
 struct Block {

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kDefaults = R"({
   "hidden_size": 1152, "num_hidden_layers": 26, "intermediate_size": 6912,
   "num_attention_heads": 4, "head_dim": 256, "rms_norm_eps": 1e-6, "vocab_size": 262144,
-  "num_key_value_heads": 1, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
+  "num_key_value_heads": 1, "rope_local_base_freq": 1e4,
   "query_pre_attn_scalar": 256, "sliding_window": 512, "sliding_window_pattern": 6,
   "max_position_embeddings": 32768})";
 
@@ -32,7 +32,7 @@ Attention attention(const Config& config, std::size_t layer, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.scale = 1 / std::sqrt(config.get<double>("query_pre_attn_scalar"));
   options.norm_eps = norm_eps(config);
-  RopeSettings rope = rope_settings(config, options.head_dim);
+  RopeSettings rope = rope_settings(config, options.head_dim, 1e6);
   rope.traditional = false;
   if (!is_global(config, layer)) {
     rope.base = config.get<double>("rope_local_base_freq");
@@ -79,14 +79,9 @@ struct Model : CausalLm<Block> {
   }
 };
 
-// Whether there is a head of its own is for the weights to say.
-Config complete(Config config, const nn::Parameters& weights) {
-  config.set("tie_word_embeddings", !weights.contains("lm_head.weight"));
-  return config;
-}
-
 }  // namespace
 
-const Family kFamily{"gemma3_text", &make_module<Model>, &sanitize_plainly<true>, &complete};
+const Family kFamily{"gemma3_text", &make_module<Model>, &sanitize_plainly<true>,
+                     &tied_without_head};
 
 }  // namespace mlxnx::llm::gemma3_text

@@ -324,7 +324,7 @@ struct Model {
  private:
   Model(const Config& config, Maker& maker, int)
       : model(config, maker),
-        cap(config.get<double>("final_logit_softcapping")),
+        cap(config.get<double>("final_logit_softcapping", 0)),
         cache(full_caches(first_shared(config))) {
     if (!is_tied(config, true))
       lm_head = maker.linear(hidden_size(config), vocabulary_size(config), false);

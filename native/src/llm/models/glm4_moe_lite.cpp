@@ -22,7 +22,7 @@ constexpr std::string_view kDefaults = R"({
   "n_shared_experts": 1, "n_routed_experts": 64, "routed_scaling_factor": 1.8,
   "kv_lora_rank": 512, "qk_rope_head_dim": 64, "qk_nope_head_dim": 192, "v_head_dim": 256,
   "num_experts_per_tok": 4, "first_k_dense_replace": 1, "max_position_embeddings": 202752,
-  "rms_norm_eps": 1e-5, "rope_theta": 1e6})";
+  "rms_norm_eps": 1e-5})";
 
 LatentOptions latent(const Config& config) {
   LatentOptions options = latent_options(config);
@@ -32,7 +32,7 @@ LatentOptions latent(const Config& config) {
 
 LatentAttention attention(const Config& config, Maker& maker) {
   const LatentOptions options = latent(config);
-  RopeSettings rope = rope_settings(config, options.rope_dims);
+  RopeSettings rope = rope_settings(config, options.rope_dims, 1e6);
   rope.traditional = true;
   return {options, Rope(rope), maker};
 }

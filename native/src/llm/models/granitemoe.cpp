@@ -21,7 +21,9 @@ Attention attention(const Config& config, Maker& maker) {
   options.head_dim = options.dims / options.heads;
   options.bias = config.get<bool>("attention_bias");
   options.scale = config.get<double>("attention_multiplier");
-  return {options, Rope(rope_settings(config, options.head_dim)), maker};
+  RopeSettings rope = rope_settings(config, options.head_dim);
+  rope.traditional = false;
+  return {options, Rope(rope), maker};
 }
 
 struct Router {

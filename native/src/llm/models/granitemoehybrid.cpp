@@ -48,6 +48,7 @@ Attention attention(const Config& config, Maker& maker) {
   if (config.get<std::string>("position_embedding_type", "rope") == "nope")
     return {options, std::nullopt, maker};
   RopeSettings rope = rope_settings(config, options.head_dim, 10'000);
+  rope.base = nested_base(config, rope.base);
   rope.scaling.reset();
   rope.traditional = false;
   return {options, Rope(rope), maker};

@@ -90,6 +90,7 @@ Attention full_attention(const Config& config, Maker& maker) {
   options.norm_eps = norm_eps(config);
   options.norms_rows = true;
   RopeSettings rope = rope_settings(config, options.head_dim, 10'000);
+  rope.base = nested_base(config, rope.base);
   rope.scaling.reset();
   rope.traditional = false;
   return {options, Rope(rope), maker};

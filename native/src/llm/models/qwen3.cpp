@@ -13,7 +13,9 @@ namespace {
 Attention attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.norm_eps = norm_eps(config);
-  return {options, Rope(rope_settings(config, options.head_dim)), maker};
+  RopeSettings rope = rope_settings(config, options.head_dim);
+  rope.traditional = false;
+  return {options, Rope(rope), maker};
 }
 
 struct Block : PreNormBlock<Attention, GatedMlp> {

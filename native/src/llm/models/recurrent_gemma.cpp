@@ -189,6 +189,6 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kFamily{"recurrent_gemma", &make_module<Model>, &sanitize};
+const Family kFamily{"recurrent_gemma", &make_module<Model>, &sanitize, &tied_without_head};
 
 }  // namespace mlxnx::llm::recurrent_gemma

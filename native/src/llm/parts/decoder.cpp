@@ -12,7 +12,7 @@ namespace mlxnx::llm {
 Config with_defaults(Config config, std::string_view defaults) {
   const Config absent = Config::parse(defaults);
   for (const std::string& key : absent.keys()) {
-    if (!config.contains(key)) config.set_from(key, absent);
+    if (!config.contains(key) && !config.is_null(key)) config.set_from(key, absent);
   }
   return config;
 }
@@ -54,6 +54,11 @@ bool is_tied(const Config& config, bool absent) {
   return config.get<bool>("tie_word_embeddings", absent);
 }
 
+Config tied_without_head(Config config, const nn::Parameters& weights) {
+  config.set("tie_word_embeddings", !weights.contains("lm_head.weight"));
+  return config;
+}
+
 Norm rms_norm(const Config& config, Maker& maker) {
   return maker.rms_norm(hidden_size(config), norm_eps(config));
 }
@@ -61,11 +66,15 @@ Norm layer_norm(const Config& config, Maker& maker, double eps, bool bias) {
   return maker.layer_norm(hidden_size(config), eps, bias);
 }
 
+double nested_base(const Config& config, double flat) {
+  const std::optional<Config> nested = rope_scaling(config, "rope_parameters");
+  return nested ? nested->get<double>("rope_theta", flat) : flat;
+}
+
 RopeSettings rope_settings(const Config& config, std::int64_t dims, double default_base) {
   RopeSettings settings{.dims = dims};
   const std::optional<Config> nested = rope_scaling(config, "rope_parameters");
-  const double base = nested ? nested->get<double>("rope_theta", default_base) : default_base;
-  settings.base = config.get<double>("rope_theta", base);
+  settings.base = config.get<double>("rope_theta", nested_base(config, default_base));
   settings.traditional = config.get<bool>("rope_traditional", false);
   settings.scaling = rope_scaling(config);
   if (!settings.scaling) settings.scaling = nested;
@@ -94,10 +103,11 @@ KeyValues windowed_cache(std::int64_t window) {
 std::vector<std::string> layer_types(const Config& config) {
   auto types = config.get<std::vector<std::string>>("layer_types");
   const std::size_t layers = layer_count(config);
-  if (types.size() != layers) {
+  if (types.size() < layers) {
     throw FormatError(
         fmt::format("[load] layer_types has {} entries for {} layers", types.size(), layers));
   }
+  types.resize(layers);
   return types;
 }
 

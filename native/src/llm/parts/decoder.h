@@ -23,7 +23,7 @@
 
 namespace mlxnx::llm {
 
-/// The settings with those of a JSON object where they say nothing.
+/// The settings with those of a JSON object where they say nothing; null says something.
 Config with_defaults(Config config, std::string_view defaults);
 /// The settings with those of other names under ours: pairs of ours and theirs.
 Config with_names(Config config,
@@ -42,6 +42,8 @@ std::int64_t vocabulary_size(const Config& config);
 std::size_t layer_count(const Config& config);
 /// Whether the embedding stands for `lm_head` as well: `tie_word_embeddings`.
 bool is_tied(const Config& config, bool absent);
+/// The settings with `tie_word_embeddings` as the weights say it: by an `lm_head` or none.
+Config tied_without_head(Config config, const nn::Parameters& weights);
 /// Over `hidden_size` numbers.
 Norm rms_norm(const Config& config, Maker& maker);
 Norm layer_norm(const Config& config, Maker& maker, double eps, bool bias = true);
@@ -49,11 +51,14 @@ Norm layer_norm(const Config& config, Maker& maker, double eps, bool bias = true
 /// the third also from within `rope_parameters`.
 RopeSettings rope_settings(const Config& config, std::int64_t dims, double default_base = 10'000);
 
+/// The base of families in which `rope_parameters` has the last word on it.
+double nested_base(const Config& config, double flat);
+
 /// Caches of attentions without a window.
 std::vector<LayerCache> full_caches(std::size_t layers);
 /// A cache of an attention with one.
 KeyValues windowed_cache(std::int64_t window);
-/// `layer_types`, one for each layer. Throws: FormatError for another number of them.
+/// `layer_types`, one for each layer; there may be more. Throws: FormatError for less of them.
 std::vector<std::string> layer_types(const Config& config);
 /// `layer_types`: "sliding_attention" has the window `sliding_window`, others have none.
 std::vector<LayerCache> caches_by_layer_types(const Config& config, std::size_t layers);

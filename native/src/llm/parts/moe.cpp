@@ -119,12 +119,12 @@ void check(const RoutingOptions& options) {
   };
   if (options.groups < 1 || options.experts % options.groups != 0)
     refuse(fmt::format("in {} groups", options.groups));
-  if (options.kept_groups < 1 || options.kept_groups > options.groups)
+  if (options.groups > 1 && (options.kept_groups < 1 || options.kept_groups > options.groups))
     refuse(fmt::format("in {} of {} groups", options.kept_groups, options.groups));
   const std::int64_t in_group = options.experts / options.groups;
   if (options.groups > 1 && options.per_group > in_group)
     refuse(fmt::format("in groups of {}, told by their {} largest", in_group, options.per_group));
-  const std::int64_t most = in_group * options.kept_groups;
+  const std::int64_t most = options.groups > 1 ? in_group * options.kept_groups : options.experts;
   if (options.count < 1 || options.count > most)
     refuse(fmt::format("and that each token goes to {} of {}", options.count, most));
 }

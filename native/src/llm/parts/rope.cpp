@@ -122,7 +122,9 @@ void require_rope_scaling(const Config& config, std::initializer_list<std::strin
 
 std::optional<Config> rope_scaling(const Config& config, std::string_view key) {
   if (!config.contains(key)) return std::nullopt;
-  return config.get<Config>(key);
+  const auto scaling = config.get<Config>(key);
+  // An object without members is none to Python.
+  return scaling.keys().empty() ? std::nullopt : std::optional(scaling);
 }
 
 Rope::Rope(const RopeSettings& settings)
@@ -158,6 +160,7 @@ Rope::Rope(const RopeSettings& settings)
     magnitude_ = scaled.magnitude;
   } else if (kind == "longrope" || kind == "su") {
     frequencies_ = list(longrope(settings, scaling));
+    traditional_ = false;
     magnitude_ = settings.magnitude ? *settings.magnitude : longrope_magnitude(settings, scaling);
   } else if (kind == "proportional") {
     frequencies_ = list(proportional(settings, scaling));

@@ -48,6 +48,7 @@ ShortConvLayer::ShortConvLayer(const Config& config, std::size_t layer, Maker& m
   options.head_dim = options.dims / options.heads;
   options.norm_eps = norm_eps(config);
   RopeSettings rope = rope_settings(config, options.head_dim, 1e6);
+  rope.base = nested_base(config, rope.base);
   rope.scaling.reset();
   rope.traditional = false;
   self_attn.emplace(options, Rope(rope), maker);
