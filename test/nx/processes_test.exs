@@ -19,6 +19,12 @@ defmodule Mlx.Backend.ProcessesTest do
     end)
   end
 
+  import Nx.Defn
+
+  defnp while_not_negative({x}) do
+    while({x}, x >= 0, do: {Nx.sin(x) + 0.001})
+  end
+
   # A small network's step: shapes, products, random numbers, functions.
   defp step(key) do
     {x, key} = Nx.Random.normal(key, shape: {16, 8})
@@ -63,6 +69,31 @@ defmodule Mlx.Backend.ProcessesTest do
 
       here(fn -> Enum.each(Enum.shuffle(tensors), &Nx.backend_deallocate/1) end) |> Task.await()
       Task.await_many(users)
+    end
+  end
+
+  test "endless loops of small tensors, one for each scheduler, keep nobody from evaluating" do
+    endless = fn x -> {x} |> while_not_negative() |> elem(0) end
+    loop = Nx.Defn.jit(endless, compiler: Mlx.Compiler)
+    test = self()
+
+    loops =
+      for _ <- 1..System.schedulers_online() do
+        spawn_monitor(fn ->
+          Nx.default_backend(Mlx.Backend)
+          send(test, :begun)
+          loop.(Nx.tensor(0.5))
+        end)
+      end
+
+    for _ <- loops, do: assert_receive(:begun, 5000)
+    Process.sleep(100)
+    sum = here(fn -> Nx.to_number(Nx.sum(Nx.iota({50_000}))) end)
+    assert Task.await(sum, 10_000) == 1_249_975_000
+
+    for {pid, monitor} <- loops do
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^monitor, :process, ^pid, :killed}, 10_000
     end
   end
 

@@ -173,7 +173,7 @@ void Executable::check_inputs(std::span<const Tensor> inputs) const {
   parts_->check_inputs(inputs);
 }
 
-bool Executable::lasts() const { return parts_->plan.has_loops() && !parts_->plan.pays_at_once(); }
+bool Executable::lasts() const { return parts_->plan.has_loops(); }
 
 const Program& Executable::program() const { return *parts_->program; }
 

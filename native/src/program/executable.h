@@ -68,7 +68,7 @@ class Executable {
   /// otherwise.
   std::optional<std::vector<Tensor>> try_run(std::span<const Tensor> inputs) const;
 
-  /// Whether it has loops that are not of small tensors only, and may go on for any time.
+  /// Whether it has loops, which may go on for any time, small as their tensors may be.
   bool lasts() const;
 
   /// Throws: ArgumentError for the number of inputs, ShapeError for one of another type or shape.

@@ -262,9 +262,14 @@ RegionPtr composed(const Instruction& instruction, std::span<const TensorType> o
   });
 }
 
-bool passes_tangents(const Instruction& instruction) {
+bool passes_tangents(const Instruction& instruction, DType first) {
+  const auto is_continuous = [](DType type) { return is_float(type) || is_complex(type); };
   switch (instruction.kind) {
     case InstructionKind::kOp: {
+      // A number that is rounded to an integer is a constant nearly everywhere.
+      if (is_continuous(first) && !is_continuous(instruction.outputs[0].dtype) &&
+          instruction.op->name == "as_type")
+        return false;
       const Rule* rule = find_rule(*instruction.op);
       return rule == nullptr || rule->derivative != Derivative::kZero;
     }

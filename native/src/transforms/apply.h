@@ -43,7 +43,8 @@ Linears cotangents_of(const Application& call, std::span<const Linear> cotangent
 /// Throws: UnsupportedError where its rule does not tell.
 RegionPtr composed(const program::Instruction& instruction, std::span<const TensorType> operands);
 
-/// Whether outputs of the instruction can have a tangent at all.
-bool passes_tangents(const program::Instruction& instruction);
+/// Whether outputs of the instruction can have a tangent at all, its first operand, if it has one,
+/// being of the type.
+bool passes_tangents(const program::Instruction& instruction, DType first);
 
 }  // namespace mlxnx::transforms

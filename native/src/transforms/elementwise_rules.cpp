@@ -109,13 +109,8 @@ Tensor select_scale(const Application& call, std::size_t i, const Tensor& t) {
   return where(i == 1 ? predicate != 0 : predicate == 0, t);
 }
 
-// A number that is rounded to an integer is a constant nearly everywhere.
-Tensor cast_scale(const Application& call, std::size_t, const Tensor& t) {
-  const DType from = call.in[0].dtype();
-  const DType to = call.out[0].dtype();
-  const auto is_continuous = [](DType type) { return is_float(type) || is_complex(type); };
-  return is_continuous(from) && !is_continuous(to) ? zeros(t.type()) : t;
-}
+// Casts to integers have no tangents at all (`passes_tangents`).
+Tensor cast_scale(const Application&, std::size_t, const Tensor& t) { return t; }
 
 }  // namespace
 

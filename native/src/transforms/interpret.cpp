@@ -55,7 +55,7 @@ Duals push_forward(const Region& region, std::vector<Tensor> inputs, Linears tan
     const Linears moving = operands_of(instruction, all);
     const bool is_active = std::any_of(moving.begin(), moving.end(),
                                        [](const Linear& tangent) { return tangent.has_value(); });
-    if (is_active && passes_tangents(instruction)) {
+    if (is_active && passes_tangents(instruction, operands[0].dtype())) {
       Duals duals = push_through(instruction, operands, moving);
       drop_empty(duals.values, duals.tangents);
       values.insert(values.end(), duals.values.begin(), duals.values.end());
@@ -78,9 +78,9 @@ Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector
   for (const Instruction& instruction : region.instructions) {
     const std::vector<Tensor> outputs = emit(instruction, operands_of(instruction, values_));
     values_.insert(values_.end(), outputs.begin(), outputs.end());
-    const bool is_active = passes_tangents(instruction) &&
-                           std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                       [this](ValueId id) { return is_active_[id]; });
+    const bool is_active = std::any_of(instruction.operands.begin(), instruction.operands.end(),
+                                       [this](ValueId id) { return is_active_[id]; }) &&
+                           passes_tangents(instruction, values_[instruction.operands[0]].dtype());
     for (const Tensor& output : outputs) is_active_.push_back(is_active && has_derivatives(output));
   }
   outputs_ = results_of(region, values_);
@@ -98,8 +98,8 @@ Linears Pullback::operator()(const Linears& cotangents) const {
     const std::vector<bool> wanted = operands_of(instruction, is_active_);
     const bool is_reached = std::any_of(of_outputs.begin(), of_outputs.end(),
                                         [](const Linear& g) { return g.has_value(); });
-    if (!is_reached || !passes_tangents(instruction) ||
-        std::find(wanted.begin(), wanted.end(), true) == wanted.end())
+    if (!is_reached || std::find(wanted.begin(), wanted.end(), true) == wanted.end() ||
+        !passes_tangents(instruction, values_[instruction.operands[0]].dtype()))
       continue;
     const std::vector<Tensor> operands = operands_of(instruction, values_);
     const Linears of_operands = cotangents_of(

@@ -51,11 +51,12 @@ Tensors Pairs::pack(std::span<const Tensor> values, std::span<const Linear> tang
 namespace {
 
 std::vector<bool> through(const Region& region, std::vector<bool> on,
-                          bool (*passes)(const Instruction&)) {
+                          bool (*passes)(const Instruction&, DType first)) {
+  const std::vector<TensorType> types = region.value_types();
   for (const Instruction& instruction : region.instructions) {
-    const bool flows =
-        passes(instruction) && std::any_of(instruction.operands.begin(), instruction.operands.end(),
-                                           [&](ValueId id) { return on[id]; });
+    const bool flows = std::any_of(instruction.operands.begin(), instruction.operands.end(),
+                                   [&](ValueId id) { return on[id]; }) &&
+                       passes(instruction, types[instruction.operands[0]].dtype);
     on.resize(on.size() + instruction.outputs.size(), flows);
   }
   std::vector<bool> result;
@@ -66,7 +67,7 @@ std::vector<bool> through(const Region& region, std::vector<bool> on,
 }  // namespace
 
 std::vector<bool> depending(const Region& region, std::vector<bool> inputs) {
-  return through(region, std::move(inputs), [](const Instruction&) { return true; });
+  return through(region, std::move(inputs), [](const Instruction&, DType) { return true; });
 }
 
 std::vector<bool> reached(const Region& region, std::vector<bool> inputs) {

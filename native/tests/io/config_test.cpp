@@ -36,6 +36,10 @@ TEST(Config, AnswersMembersByTheirTypes) {
   EXPECT_EQ(config.get<std::vector<Config>>("many")[1].get<std::int64_t>("a"), 2);
   EXPECT_FALSE(config.contains("none"));
   EXPECT_EQ(config.get<std::int64_t>("none", 7), 7);
+  EXPECT_TRUE(config.is_null("none"));
+  EXPECT_FALSE(config.is_null("absent"));
+  EXPECT_FALSE(config.get<bool>("none", true));  // as Python's None
+  EXPECT_TRUE(config.get<bool>("absent", true));
   EXPECT_EQ(config.get<std::string>("absent", "x"), "x");
   EXPECT_TRUE(config.holds_object("o"));
   EXPECT_FALSE(config.holds_object("n"));

@@ -81,6 +81,22 @@ Tensor apply(const Model& model, Tensor x) {
   return sum(x) * model.scales.at("out");
 }
 
+// Not zero, which the next rule may turn into no number.
+TEST(Transforms, IntegersBehindCastsHaveNoTangents) {
+  const auto root = [](const Tensor& x) { return sqrt(as_type(x, DType::s32)); };
+  const auto [value, tangent] = jvp(root, std::tuple(Tensor(0.5)), std::tuple(Tensor(1.0)));
+  EXPECT_EQ(value.item<float>(), 0);
+  EXPECT_EQ(tangent.item<float>(), 0);
+  // Only an index depends on the fold, which has no gradient.
+  const auto chosen = [](const Tensor& x) {
+    const auto plus = [](const Tensor& a, const Tensor& b) { return a + b; };
+    const Tensor index = reduce(as_type(x, DType::s32), Tensor(0), plus);
+    return cond(
+        index > 0, [&] { return take(x, index); }, [&] { return sum(x); });
+  };
+  EXPECT_THAT(grad(chosen)(tensor({0.5, 1.5, 0.75})).to_vector<float>(), ElementsAre(0, 1, 0));
+}
+
 TEST(Transforms, NamesArePaths) {
   std::vector<std::string> names;
   const Model value = model();

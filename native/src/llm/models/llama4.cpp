@@ -36,7 +36,8 @@ Attention attention(const Config& config, std::size_t layer, Maker& maker) {
   if (is_chunked(layer)) {
     attention.attending.chunk = size_in(config, "attention_chunk_size");
     if (config.get<bool>("use_qk_norm")) attention.q_norm = attention.k_norm = Norm(1e-6);
-  } else if (config.get<std::int64_t>("attn_temperature_tuning", 4) != 0) {
+  } else if (!config.is_null("attn_temperature_tuning") &&
+             config.get<std::int64_t>("attn_temperature_tuning", 4) != 0) {
     attention.growth = QueryGrowth{.beta = config.get<double>("attn_scale", 0.1),
                                    .length = config.get<double>("floor_scale", 8192.0),
                                    .first = 1};
