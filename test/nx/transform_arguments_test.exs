@@ -68,4 +68,11 @@ defmodule Mlx.TransformArgumentsTest do
       assert_raise Mlx.UnsupportedError, ~r/reduce/, fn -> Mlx.grad(@x, fun) end
     end
   end
+
+  test "containers of nothing have gradients of nothing" do
+    assert Mlx.grad(fn _ -> 1.0 end).({}) == {}
+    assert Mlx.grad(fn _ -> 1.0 end).(%{}) == %{}
+    assert {value, {}} = Mlx.value_and_grad(fn _ -> 2.0 end).({})
+    assert Nx.to_number(value) == 2.0
+  end
 end

@@ -273,7 +273,9 @@ defmodule Mlx.Transforms.Derivatives do
     leaves = Nx.broadcast_vectors(Transform.leaves(args))
     {params, answer} = Transform.trace(leaves, &fun.(Transform.rebuild(args, &1)))
 
-    case axes(result.(answer)) -- hd(leaves).vectorized_axes do
+    own = leaves |> Enum.take(1) |> Enum.flat_map(& &1.vectorized_axes)
+
+    case axes(result.(answer)) -- own do
       [] ->
         {leaves, params, answer}
 
