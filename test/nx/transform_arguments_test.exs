@@ -74,5 +74,6 @@ defmodule Mlx.TransformArgumentsTest do
     assert Mlx.grad(fn _ -> 1.0 end).(%{}) == %{}
     assert {value, {}} = Mlx.value_and_grad(fn _ -> 2.0 end).({})
     assert Nx.to_number(value) == 2.0
+    assert Mlx.custom_vjp(fn _ -> {} end, fn _, _, _ -> {1.0} end).(1.0) == {}
   end
 end

@@ -241,6 +241,7 @@ defmodule Mlx.Transforms.Derivatives do
 
     marked =
       case values do
+        [] -> []
         [value] -> [Nx.Defn.Kernel.custom_grad(value, Transform.leaves(args), mark)]
         _ -> values |> List.to_tuple() |> custom_grads(Transform.leaves(args), mark)
       end
