@@ -12,6 +12,7 @@
 
 #include "llm/drafts.h"
 #include "llm/sanitize.h"
+#include "llm/vocabulary.h"
 #include "mlxnx/device.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
@@ -94,9 +95,7 @@ void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const C
   if (tokens.empty() || !config.contains("vocab_size")) return;
   const auto size = config.get<std::int64_t>("vocab_size");
   const std::uint32_t largest = *std::ranges::max_element(tokens);
-  if (std::cmp_less(largest, size)) return;
-  throw ValueError("generate", fmt::format("there is no token {} in the model's vocabulary of {}",
-                                           largest, size));
+  require_token("generate", largest, size);
 }
 
 }  // namespace
@@ -104,6 +103,7 @@ void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const C
 Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
               const GenerateOptions& options, std::optional<Cache> cache) {
   check(options);
+  require_tokens_of_vocabulary(tokens, model.config());
   Cache memory = cache ? std::move(*cache) : model.make_cache({.max_kv_size = options.max_kv_size});
   std::size_t done = 0;
   while (go_on(options, done, tokens.size()) && done < tokens.size())

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "llm/vocabulary.h"
 #include "mlxnx/error.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
@@ -40,12 +41,6 @@ void require_batch(std::string_view function, const Tensor& logits) {
   if (logits.rank() == 2) return;
   throw ShapeError(
       fmt::format("[{}] logits are [B, V], got {}", function, to_string(logits.type())));
-}
-
-void require_token(std::string_view function, std::uint32_t token, std::int64_t vocabulary) {
-  if (token < vocabulary) return;
-  throw ArgumentError(
-      fmt::format("[{}] there is no token {} in a vocabulary of {}", function, token, vocabulary));
 }
 
 void require_top_p(double top_p) {

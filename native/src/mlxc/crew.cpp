@@ -37,10 +37,14 @@ Crew& Crew::process() {
 }
 
 void Crew::share(Work& work) {
-  const std::unique_lock lock(callers_, std::try_to_lock);
   const int wanted = work.places.load();
+  if (wanted <= 0) {
+    work.take_parts();
+    return;
+  }
+  const std::unique_lock lock(callers_, std::try_to_lock);
   const Clock::time_point begin = Clock::now();
-  if (!lock.owns_lock() || wanted <= 0 || begin < alone_until_) {
+  if (!lock.owns_lock() || begin < alone_until_) {
     work.take_parts();
     return;
   }

@@ -75,6 +75,9 @@ class Crew {
 /// awake begins within one of them.
 int threads_for(double cost, double least);
 
+/// `least`, where the cost is in additions of elements.
+inline constexpr double kLeastAdditions = 1 << 16;
+
 /// The same for the multiplications of a kernel.
 int threads_for(double multiplications);
 

@@ -178,13 +178,13 @@ Array elementwise_cast(const Array& a, mlx_dtype type) {
 
 void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
                 std::span<const kernels::ProgramInput> inputs, std::span<void* const> results) {
-  constexpr double kLeast = 1 << 16;     // additions that are worth a thread
   constexpr std::int64_t kWhole = 1024;  // elements that parts consist of
   std::int64_t size = 1;
   for (const std::int64_t dim : shape) size *= dim;
   const double cost = static_cast<double>(size) * (1 + plan.cost() / 2);
   const std::int64_t wholes = (size + kWhole - 1) / kWhole;
-  const auto threads = static_cast<int>(std::min<std::int64_t>(threads_for(cost, kLeast), wholes));
+  const auto threads =
+      static_cast<int>(std::min<std::int64_t>(threads_for(cost, kLeastAdditions), wholes));
   const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
   std::vector<kernels::ProgramInput> all(inputs.begin(), inputs.end());
   std::vector<std::int64_t> in_rows(shape.size(), 1);

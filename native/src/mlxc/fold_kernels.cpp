@@ -129,15 +129,11 @@ Type held_by(Fold fold, Type type) {
   return fold == Fold::k_all || fold == Fold::k_any ? Type::kBool : type;
 }
 
-int threads_for_folding(std::int64_t elements) {
-  return threads_for(static_cast<double>(elements), 1 << 16);
-}
-
 // One fold over all cores: each makes some of the results, or, where these are few, folds a stretch
 // of what makes them.
 void fold_shared(const Folded& call) {
   const std::int64_t results = call.outer * call.inner;
-  const int threads = threads_for_folding(results * call.length);
+  const int threads = threads_for(static_cast<double>(results * call.length), kLeastAdditions);
   if (threads == 1) return kernels::fold(call, 0, results);
   const std::int64_t parts = 4 * threads;
   constexpr std::int64_t kColumns = 64;  // whole vectors, whatever they are

@@ -20,13 +20,12 @@ Array folded(const FoldFunction& function, const Array& elements, const Array& i
 
 void run(const FunctionFoldTask& task, KernelOperands operands, const KernelMemory& result) {
   constexpr std::int64_t kPositions = 1024;  // what results of all steps stay in the cache for
-  constexpr double kLeast = 1 << 16;         // additions that are worth a thread
   const kernels::TilePlan& plan = *task.plan;
   const std::int64_t size = count_of(result.shape);
   const std::int64_t parts = (size + kPositions - 1) / kPositions;
   const double cost =
       static_cast<double>(size) * static_cast<double>(task.steps) * (1 + plan.cost());
-  const int threads = threads_for(cost, kLeast);
+  const int threads = threads_for(cost, kLeastAdditions);
   const auto width = [](const KernelMemory& memory) {
     return static_cast<std::int64_t>(mlx_dtype_size(memory.type));
   };

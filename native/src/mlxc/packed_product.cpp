@@ -59,9 +59,8 @@ void multiply_few(const QuantizedMatrix& w, const float* x, std::int64_t rows, f
     from.data = arranged.get();
   }
   const double weights = static_cast<double>(w.rows) * static_cast<double>(w.columns);
-  // Up to four rows take the time of one: some 0.1 nanoseconds a weight.
-  constexpr double kLeastWeights = 1 << 17;
-  const int threads = threads_for(weights * static_cast<double>((rows + 3) / 4), kLeastWeights);
+  // Up to four rows take the time of one, and a weight that of four multiplications.
+  const int threads = threads_for(4 * weights * static_cast<double>((rows + 3) / 4));
   const std::int64_t block = std::max<std::int64_t>(kBlock / w.columns / 4 * 4, 16);
   // More parts than threads, so that a thread which others hold up costs less.
   share_ranges(

@@ -92,8 +92,8 @@ void run(const AttentionTask& task, KernelOperands operands, const KernelMemory&
   call.out = result.data;
   call.out_type = float_of(result.type);
   // One query waits for the memory of the keys and values.
-  const double least = call.queries == 1 ? 1 << 17 : 1 << 19;
-  share(kernels::attention_parts(call), threads_for(multiplications(q, v, task.causal), least),
+  const double slowness = call.queries == 1 ? 4 : 1;
+  share(kernels::attention_parts(call), threads_for(slowness * multiplications(q, v, task.causal)),
         [&](int part) { kernels::attend(call, part); });
 }
 

@@ -37,7 +37,7 @@ Answer ask(const Composition& call, Answer (*rule)(const Call&)) {
 
 }  // namespace composed
 
-/// The graph of a call's one result by what the row means, on the CPU.
+/// The graph of a call's one result by what the row means, where the op was put.
 mlxc::Array build_composed(const Call& call);
 
 }  // namespace mlxnx::ops

@@ -147,10 +147,11 @@ Array aligned(const Array& array) {
 
 template <MlxTransform function>
 Array apply(const Array& array, const Transform& transform) {
-  const Array sized = aligned(with_size(array, transform.axis, transform.length));
+  const Array sized = with_size(array, transform.axis, transform.length);
   // MLX's CUDA (0.32.4) refuses some layouts of it.
   if (transform.length == 1) return mlxc::astype(sized, DType::c64);
-  return function(sized, static_cast<int>(transform.length), static_cast<int>(transform.axis));
+  return function(aligned(sized), static_cast<int>(transform.length),
+                  static_cast<int>(transform.axis));
 }
 
 template <MlxTransform function>

@@ -266,7 +266,8 @@ bool passes_tangents(const Instruction& instruction, DType first) {
   const auto is_continuous = [](DType type) { return is_float(type) || is_complex(type); };
   switch (instruction.kind) {
     case InstructionKind::kOp: {
-      // A number that is rounded to an integer is a constant nearly everywhere.
+      // A number that is rounded to an integer is a constant nearly everywhere. Other ops whose
+      // results are cast have the derivative of what is cast.
       if (is_continuous(first) && !is_continuous(instruction.outputs[0].dtype) &&
           instruction.op->name == "as_type")
         return false;

@@ -109,8 +109,7 @@ Tensor select_scale(const Application& call, std::size_t i, const Tensor& t) {
   return where(i == 1 ? predicate != 0 : predicate == 0, t);
 }
 
-// Casts to integers have no tangents at all (`passes_tangents`).
-Tensor cast_scale(const Application&, std::size_t, const Tensor& t) { return t; }
+Tensor as_it_is(const Application&, std::size_t, const Tensor& t) { return t; }
 
 }  // namespace
 
@@ -156,7 +155,7 @@ std::span<const Rule> elementwise_rules() {
       zero("block:LogicalNot"),
       elementwise("block:Phase", phase_scale),
 
-      elementwise("add", [](const Application&, std::size_t, const Tensor& t) { return t; }),
+      elementwise("add", as_it_is),
       elementwise("atan2", atan2_scale),
       zero("bitwise_and"),
       zero("bitwise_or"),
@@ -186,7 +185,7 @@ std::span<const Rule> elementwise_rules() {
 
       elementwise("clip", clip_scale),
       elementwise("select", select_scale),
-      elementwise("as_type", cast_scale),
+      elementwise("as_type", as_it_is),
       zero("bitcast"),
   };
   return rules;

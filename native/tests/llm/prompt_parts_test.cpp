@@ -136,7 +136,9 @@ TEST(TokenGenerator, RefusesPromptsThatAreNone) {
   EXPECT_THAT(error_of<ValueError>([&] {
                 TokenGenerator(model, {1, 40});
               }),
-              HasSubstr("there is no token 40 in the model's vocabulary of 40"));
+              HasSubstr("there is no token 40 in a vocabulary of 40"));
+  const std::vector<std::uint32_t> tokens{40, 1};
+  EXPECT_THAT(error_of<ValueError>([&] { prefill(model, tokens); }), HasSubstr("no token 40"));
 }
 
 }  // namespace

@@ -58,6 +58,21 @@ Tensor last_two_swapped(const Tensor& w) {
   return transpose(w, {.axes = order});
 }
 
+// As in small models. MLX's kernels for some GPUs answer anything then.
+TEST(QuantizedDot, RowsMayBeOneGroup) {
+  for (const std::int64_t group : {64, 128}) {
+    for (const std::int64_t bits : {4, 8}) {
+      for (const std::int64_t rows : {1, 7, 40}) {
+        SCOPED_TRACE(testing::PrintToString(std::vector{group, bits, rows}));
+        const Quantized w =
+            quantize(numbers({96, group}, DType::f32), {.bits = bits, .group_size = group});
+        const Tensor x = numbers({rows, group}, DType::f32);
+        expect_near(quantized_dot(x, w), exact_product(x, last_two_swapped(dequantize(w))), 1e-5);
+      }
+    }
+  }
+}
+
 TEST(QuantizedDot, IsTheProductWithTheWeights) {
   for (const Quantization& form : quantized_forms()) {
     for (const bool transpose : {true, false}) {

@@ -28,21 +28,21 @@ Attention attention(const Config& config, Maker& maker) {
       maker};
 }
 
-// There is no `moe_layer_freq`.
-DeepseekMlp feed_forward(const Config& config, std::size_t layer, Maker& maker) {
-  if (std::cmp_less(layer, config.get<std::int64_t>("first_k_dense_replace", 0)))
-    return gated_mlp(config, maker);
-  return deepseek_experts(config, maker);
+// Where experts begin they are in every layer.
+Config without_frequency(Config config) {
+  config.erase("moe_layer_freq");
+  return config;
 }
 
 struct Block : PreNormBlock<Attention, DeepseekMlp> {
   Block(const Config& config, std::size_t layer, Maker& maker)
-      : PreNormBlock{attention(config, maker), feed_forward(config, layer, maker),
+      : PreNormBlock{attention(config, maker), deepseek_mlp(config, layer, maker),
                      rms_norm(config, maker), rms_norm(config, maker)} {}
 };
 
 struct Model : CausalLm<Block> {
-  Model(const Config& config, Maker& maker) : CausalLm<Block>(config, maker, false) {}
+  Model(const Config& config, Maker& maker)
+      : CausalLm<Block>(without_frequency(config), maker, false) {}
 };
 
 void sanitize(nn::Parameters& weights, const Config& config) {
