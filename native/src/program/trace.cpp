@@ -1,6 +1,7 @@
 #include "program/trace.h"
 
 #include <atomic>
+#include <numeric>
 #include <unordered_set>
 #include <utility>
 
@@ -161,6 +162,15 @@ std::vector<Tensor> Trace::record_cond(const Tensor& predicate, const Function& 
 
 std::vector<Tensor> Trace::record_program(const Region& region, std::span<const Tensor> inputs) {
   return tensors_of(builder_.append(region, values_of(inputs), region.outputs));
+}
+
+std::vector<Tensor> Trace::record_values(const Region& region, std::vector<Tensor> inputs) {
+  Ids made(region.value_count() - inputs.size());
+  std::iota(made.begin(), made.end(), static_cast<ValueId>(inputs.size()));
+  std::vector<Tensor> values = std::move(inputs);
+  const std::vector<Tensor> outputs = tensors_of(builder_.append(region, values_of(values), made));
+  values.insert(values.end(), outputs.begin(), outputs.end());
+  return values;
 }
 
 std::vector<Tensor> Trace::record_instruction(const Instruction& instruction,

@@ -19,11 +19,11 @@ Tensor conform(Tensor t, const TensorType& value) {
         summed.push_back(static_cast<std::int64_t>(extra + i));
     }
     if (t.rank() >= shape.size() && !summed.empty()) {
-      t = sum(t, {.axes = summed, .keep_axes = true});
-      if (extra > 0) {
-        Axes gone(extra);
-        std::iota(gone.begin(), gone.end(), 0);
-        t = squeeze(t, {.axes = gone});
+      const bool are_all_gone = summed.size() == extra;
+      t = sum(t, {.axes = summed, .keep_axes = !are_all_gone});
+      if (extra > 0 && !are_all_gone) {
+        summed.resize(extra);
+        t = squeeze(t, {.axes = summed});
       }
     }
     if (t.shape() != shape) t = broadcast(t, shape);

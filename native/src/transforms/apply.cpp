@@ -20,6 +20,10 @@ std::vector<Tensor> emit(const Instruction& instruction, std::span<const Tensor>
   return Trace::current()->record_instruction(instruction, operands);
 }
 
+std::vector<Tensor> emit(const Region& region, std::vector<Tensor> inputs) {
+  return Trace::current()->record_values(region, std::move(inputs));
+}
+
 std::vector<TensorType> types_of(std::span<const Tensor> tensors) {
   std::vector<TensorType> types;
   types.reserve(tensors.size());

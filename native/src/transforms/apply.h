@@ -16,6 +16,9 @@ using RegionPtr = std::shared_ptr<const program::Region>;
 /// Records the instruction with other operands. Returns: its outputs.
 std::vector<Tensor> emit(const program::Instruction& instruction, std::span<const Tensor> operands);
 
+/// Records the region's instructions. Returns: all its values, the inputs among them.
+std::vector<Tensor> emit(const program::Region& region, std::vector<Tensor> inputs);
+
 /// What `function` does with tensors of these types, as a region; it takes nothing from elsewhere.
 RegionPtr region_of(std::span<const TensorType> inputs, const program::Trace::Function& function);
 program::Region region_of(std::span<const program::Input> inputs,

@@ -25,6 +25,13 @@ Tensor where(const Tensor& holds, const Tensor& t) {
   return select(mask, value, Tensor(0.0, t.dtype()));
 }
 
+// What `t` led to, negated; a cotangent of an operand that was broadcast is summed first, when it
+// is large.
+Tensor negated(const Application& call, std::size_t i, const Tensor& t, const Tensor& result) {
+  const bool leads_back = t.shape() == call.out[0].shape();
+  return -(leads_back ? conform(result, {result.dtype(), call.shape(i)}) : result);
+}
+
 const std::complex<double> kMinusI(0, -1);
 
 Tensor abs_scale(const Application& call, std::size_t, const Tensor& t) {
@@ -53,7 +60,7 @@ Tensor phase_scale(const Application& call, std::size_t, const Tensor& t) {
 
 Tensor divide_scale(const Application& call, std::size_t i, const Tensor& t) {
   const Tensor& divisor = call.in[1];
-  return i == 0 ? t / divisor : -(t * call.out[0]) / divisor;
+  return i == 0 ? t / divisor : negated(call, i, t, t / divisor * call.out[0]);
 }
 
 Tensor atan2_scale(const Application& call, std::size_t i, const Tensor& t) {
@@ -64,7 +71,7 @@ Tensor atan2_scale(const Application& call, std::size_t i, const Tensor& t) {
 
 // A tie gives half to each.
 Tensor extreme(const Tensor& is_taken, const Tensor& is_tied, const Tensor& t) {
-  return where(is_taken, t) + where(is_tied, t * 0.5);
+  return select(is_taken, t, where(is_tied, t * 0.5));
 }
 Tensor max_scale(const Application& call, std::size_t i, const Tensor& t) {
   return extreme(call.in[i] > call.in[1 - i], call.in[0] == call.in[1], t);
@@ -104,9 +111,9 @@ Tensor clip_scale(const Application& call, std::size_t i, const Tensor& t) {
 }
 
 Tensor select_scale(const Application& call, std::size_t i, const Tensor& t) {
-  const Tensor& predicate = call.in[0];
   if (i == 0) return zeros(t.type());
-  return where(i == 1 ? predicate != 0 : predicate == 0, t);
+  const Tensor holds = call.in[0];
+  return where(i == 1 ? holds : holds == 0, t);
 }
 
 Tensor as_it_is(const Application&, std::size_t, const Tensor& t) { return t; }
@@ -179,8 +186,8 @@ std::span<const Rule> elementwise_rules() {
       zero("quotient"),
       elementwise("remainder", remainder_scale),
       zero("right_shift"),
-      elementwise("subtract", [](const Application&, std::size_t i,
-                                 const Tensor& t) { return i == 0 ? t : -t; }),
+      elementwise("subtract", [](const Application& call, std::size_t i,
+                                 const Tensor& t) { return i == 0 ? t : negated(call, i, t, t); }),
       zero("block:AllClose"),
 
       elementwise("clip", clip_scale),

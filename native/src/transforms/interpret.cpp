@@ -70,18 +70,16 @@ Duals push_forward(const Region& region, std::vector<Tensor> inputs, Linears tan
 }
 
 Pullback::Pullback(const Region& region, std::vector<Tensor> inputs, std::vector<bool> wanted)
-    : region_(region), values_(std::move(inputs)), is_active_(std::move(wanted)) {
-  values_.reserve(region.value_count());
+    : region_(region), values_(emit(region, std::move(inputs))), is_active_(std::move(wanted)) {
   is_active_.reserve(region.value_count());
   for (std::size_t i = 0; i < is_active_.size(); ++i)
     is_active_[i] = is_active_[i] && has_derivatives(values_[i]);
   for (const Instruction& instruction : region.instructions) {
-    const std::vector<Tensor> outputs = emit(instruction, operands_of(instruction, values_));
-    values_.insert(values_.end(), outputs.begin(), outputs.end());
     const bool is_active = std::any_of(instruction.operands.begin(), instruction.operands.end(),
                                        [this](ValueId id) { return is_active_[id]; }) &&
                            passes_tangents(instruction, values_[instruction.operands[0]].dtype());
-    for (const Tensor& output : outputs) is_active_.push_back(is_active && has_derivatives(output));
+    for (const Tensor& output : outputs_of(instruction, values_))
+      is_active_.push_back(is_active && has_derivatives(output));
   }
   outputs_ = results_of(region, values_);
 }

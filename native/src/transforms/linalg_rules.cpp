@@ -247,25 +247,18 @@ Linears svd_forward(const Application& call, std::span<const Linear> tangents) {
           swapped(turned(v, dv, scaled_columns(au, over), k))};
 }
 
-Rule linear_in_second(std::string_view op, Forward function, Transpose transpose) {
-  Rule rule = forward(op, function);
-  rule.linear_in = kSecond;
-  rule.transpose = transpose;
-  return rule;
-}
-
 }  // namespace
 
 std::span<const Rule> linalg_rules() {
   static const std::vector<Rule> rules = {
-      linear_in_second("triangular_solve", triangular_forward, triangular_transpose),
+      forward("triangular_solve", triangular_forward, kSecond, triangular_transpose),
       forward("block:LinAlg.Cholesky", cholesky_forward),
       forward("block:LinAlg.Determinant", determinant_forward),
       forward("block:LinAlg.Eigh", eigh_forward),
       forward("block:LinAlg.LU", lu_forward),
       forward("block:LinAlg.QR", qr_forward),
       forward("block:LinAlg.SVD", svd_forward),
-      linear_in_second("block:LinAlg.Solve", solve_forward, solve_transpose),
+      forward("block:LinAlg.Solve", solve_forward, kSecond, solve_transpose),
   };
   return rules;
 }

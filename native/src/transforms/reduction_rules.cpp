@@ -23,15 +23,30 @@ Tensor sum_transpose(const Application& call, std::size_t, const Tensor& g) {
   return spread(call, g);
 }
 
-// Equal elements share equally. Written so that both directions are products with what does not
-// depend on the tangent.
+// Equal elements share equally: both directions are products with what does not depend on the
+// tangent.
+struct Shares {
+  Shares(const Application& call, DType type)
+      : axes(axes_of(call, "axes", call.shape(0).size())),
+        is_extreme(call.in[0] == reshape(call.out[0], kept_shape(call))),
+        count(sum(as_type(is_extreme, type), {.axes = axes, .keep_axes = true})) {}
+  Tensor of(const Tensor& t) const { return select(is_extreme, t, Tensor(0.0, t.dtype())); }
+
+  Axes axes;
+  Tensor is_extreme;
+  Tensor count;
+};
+
 Linears extreme_forward(const Application& call, std::span<const Linear> tangents) {
-  const Axes axes = axes_of(call, "axes", call.shape(0).size());
-  const Tensor is_extreme = call.in[0] == spread(call, call.out[0]);
   const Tensor& t = *tangents[0];
-  const Tensor taken = sum(select(is_extreme, t, Tensor(0.0, t.dtype())), {.axes = axes});
-  const Tensor count = sum(as_type(is_extreme, t.dtype()), {.axes = axes});
-  return {reshape(taken / count, call.out[0].shape())};
+  const Shares shares(call, t.dtype());
+  const Tensor taken = sum(shares.of(t), {.axes = shares.axes, .keep_axes = true});
+  return {reshape(taken / shares.count, call.out[0].shape())};
+}
+
+Tensor extreme_transpose(const Application& call, std::size_t, const Tensor& g) {
+  const Shares shares(call, g.dtype());
+  return shares.of(reshape(g, kept_shape(call)) / shares.count);
 }
 
 // By halves, so that zeros need no care and every order of derivatives is right.
@@ -110,8 +125,8 @@ std::span<const Rule> reduction_rules() {
       zero("any"),
       jointly("sum", kFirst, sum_transpose),
       composed("product", product_composed),
-      forward("reduce_max", extreme_forward),
-      forward("reduce_min", extreme_forward),
+      forward("reduce_max", extreme_forward, kFirst, extreme_transpose),
+      forward("reduce_min", extreme_forward, kFirst, extreme_transpose),
       zero("argmax"),
       zero("argmin"),
       forward_only("reduce", reduce_composed, kFoldHasNoGradient),

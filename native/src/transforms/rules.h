@@ -46,7 +46,8 @@ struct Application {
 using Scale = Tensor (*)(const Application& call, std::size_t i, const Tensor& t);
 /// The tangents of the results, from those of the operands.
 using Forward = Linears (*)(const Application& call, std::span<const Linear> tangents);
-/// The cotangent of operand `i`, from that of the one result. Of operands in which an op is linear.
+/// The cotangent of operand `i`, from that of the one result. Of operands in which an op, or the
+/// tangent that it answers, is linear.
 using Transpose = Tensor (*)(const Application& call, std::size_t i, const Tensor& cotangent);
 /// The results, made of other ops, in whose derivatives the derivative is looked for. Has no `out`.
 /// Rows that tell what they mean themselves need none.
@@ -57,7 +58,7 @@ enum class Derivative : std::uint8_t {
   kElementwise,  ///< `scale`
   kJointly,      ///< linear in some operands together: add, concatenate, select
   kEach,         ///< linear in each of some operands while the others stand still: dot
-  kForward,      ///< `forward`; the other direction is its transpose
+  kForward,      ///< `forward`; the other direction is its transpose, traced or told
   kComposed,     ///< `compose`, or the row's own
   kForwardOnly,  ///< `compose` for tangents; `reason` why not for cotangents
 };
@@ -66,7 +67,7 @@ struct Rule {
   std::string_view op;  ///< of the registry
   Derivative derivative = Derivative::kZero;
   Scale scale = nullptr;
-  /// Of kJointly and kEach: the operands it is linear in, as bits.
+  /// Of kJointly and kEach, and of kForward with a transpose: the operands it is for, as bits.
   std::uint32_t linear_in = 0;
   Transpose transpose = nullptr;
   Forward forward = nullptr;
@@ -96,6 +97,15 @@ inline Rule each(std::string_view op, std::uint32_t linear_in, Transpose transpo
 }
 inline Rule forward(std::string_view op, Forward forward) {
   return {.op = op, .derivative = Derivative::kForward, .forward = forward};
+}
+/// The same with the other direction told, by operands that the tangents are linear in.
+inline Rule forward(std::string_view op, Forward forward, std::uint32_t linear_in,
+                    Transpose transpose) {
+  return {.op = op,
+          .derivative = Derivative::kForward,
+          .linear_in = linear_in,
+          .transpose = transpose,
+          .forward = forward};
 }
 inline Rule composed(std::string_view op, Compose compose = nullptr) {
   return {.op = op, .derivative = Derivative::kComposed, .compose = compose};
