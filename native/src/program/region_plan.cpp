@@ -216,7 +216,9 @@ std::vector<Array> RegionPlan::run(RunState& state, std::span<const Array> input
     for (const ValueId id : read_by(step)) operands.push_back(Array::view(values[id]));
     if (is_run) {
       std::vector<Array> results = (*step.run)(operands, state.mode());
-      state.add_nodes(step.run->node_count(), step.work);
+      // What was computed at once waits for nothing.
+      if (!std::all_of(results.begin(), results.end(), mlxc::is_computed))
+        state.add_nodes(step.run->node_count(), step.work);
       for (std::size_t i = 0; i < results.size(); ++i)
         values[step.run->outputs()[i]] = std::move(results[i]);
     } else {
