@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "mlxc/engine.h"
+#include "mlxc/f64_on_gpu.h"
 #include "mlxc/graph.h"
 #include "mlxc/host_kernels.h"
 #include "tensor/node.h"
@@ -142,7 +143,7 @@ std::string_view name(Layout layout) {
 Tensor lay_out(std::span<const std::byte> bytes, const TensorType& type, Layout layout) {
   Tensor rows = Tensor::from_bytes(bytes, type);
   if (layout == Layout::kRow || bytes.empty()) return rows;
-  const mlxc::StreamScope stream(mlxc::Engine::current().stream(default_device()));
+  const mlxc::StreamScope stream(mlxc::Engine::current().stream(mlxc::device_for(type.dtype)));
   const mlxc::AtOnceScope graph_only(false);
   Tensor view = tensors::wrap(view_of(bytes, type, layout), type);
   eval(view);

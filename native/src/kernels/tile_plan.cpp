@@ -159,6 +159,23 @@ struct Axes {
   }
 };
 
+// Has the processor bring memory nearer, to be read or written.
+template <bool writes>
+void fetch(const void* from, std::size_t bytes) {
+  constexpr std::size_t kLine = 64;
+  const auto* const line = static_cast<const char*>(from);
+  for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(line + at, writes ? 1 : 0);
+}
+
+// How many elements from `first` on lie before the next cache line begins.
+std::int64_t before_line(const void* data, Type type, std::int64_t first) {
+  constexpr std::uintptr_t kLine = 64;
+  const std::size_t size = size_of(type);
+  const std::uintptr_t address =
+      reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(first) * size;
+  return static_cast<std::int64_t>((kLine - address % kLine) % kLine / size);
+}
+
 // Memory for tiles, kept for the next program of the thread.
 std::byte* scratch(std::size_t bytes) {
   constexpr std::size_t kAlign = 64;
@@ -369,8 +386,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   for (std::size_t i = 0; i < given; ++i) {
     if (ways[i] == Way::kOne) load(i, 0, fills[i] ? std::min(tile, count) : 1);
   }
+  constexpr std::int64_t kFar = std::int64_t{1} << 16;  // elements, that no cache nearby holds
+  const bool looks_ahead = needs_buffers && count >= kFar;
+  const std::int64_t head =
+      looks_ahead ? before_line(results[0], program.type_of(program.results[0]), first) : 0;
   for (std::int64_t at = first; at < first + count;) {
-    std::int64_t length = std::min(tile, first + count - at);
+    std::int64_t length = std::min(at == first && head != 0 ? head : tile, first + count - at);
     if (row != 0) length = std::min(length, row - at % row);
     for (std::size_t i = 0; i < given; ++i) {
       if (ways[i] == Way::kLoaded) load(i, at, length);
@@ -383,6 +404,20 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
       if (is_made_in_place[r])
         places[value] = static_cast<std::byte*>(results[r]) +
                         at * static_cast<std::int64_t>(size_of(program.type_of(value)));
+    }
+    // The processor's own look ahead ends with a page, which is a tile.
+    const auto next = static_cast<std::size_t>(std::min(tile, first + count - at - length));
+    const auto after = [length](const std::byte* place, Type type) {
+      return place + length * static_cast<std::int64_t>(size_of(type));
+    };
+    for (std::size_t i = 0; looks_ahead && i < given; ++i) {
+      const Type type = program.inputs[i];
+      if (ways[i] == Way::kThere) fetch<false>(after(places[i], type), next * size_of(type));
+    }
+    for (std::size_t r = 0; looks_ahead && r < results.size(); ++r) {
+      const Type type = program.type_of(program.results[r]);
+      if (is_made_in_place[r])
+        fetch<true>(after(places[program.results[r]], type), next * size_of(type));
     }
     const auto elements = static_cast<std::size_t>(length);
     for (std::size_t i = 0; i < parts.calls.size(); ++i) {

@@ -17,6 +17,7 @@
 #include "mlx/c/version.h"
 #include "mlxc/check.h"
 #include "mlxc/memory.h"
+#include "mlxc/stream.h"
 #include "mlxc/thread_state.h"
 #include "mlxnx/error.h"
 
@@ -217,7 +218,17 @@ void mlxc::check_countable(const TensorType& type, std::string_view op) {
   }
 }
 
+// As MLX does for a real one.
+static void refuse_f64_as_a_gpu(const mlxc::Array& array) {
+  if (array.mlx_type() != MLX_FLOAT64 || mlxc::current_device() == Device::kCpu) return;
+  const char* op = mlxc::thread_state.op;
+  throw BackendError("[" + std::string(op != nullptr ? op : "graph") +
+                     "] float64 is not supported on the GPU");
+}
+
 void mlxc::check_fits(const Array& array) {
+  if (pretends_gpu()) [[unlikely]]
+    refuse_f64_as_a_gpu(array);
   check_fits(array.shape(), mlx_dtype_size(array.mlx_type()));
 }
 

@@ -17,15 +17,23 @@ bool is_native_convolution(const ConvGeometry& geometry, DType type) {
 
 namespace {
 
-// MLX's CUDA convolution (0.32.4) mistakes the dilation of the input for another axis' in some
-// geometries.
 #if defined(__APPLE__)
-constexpr bool kDilatesInput = true;
+constexpr bool kIsCuda = false;
 #else
-constexpr bool kDilatesInput = false;
+constexpr bool kIsCuda = true;
 #endif
 
-// Zeros between the elements of the spatial axes of `[batch, spatial…, channels]`.
+// cuDNN wants operands to begin at a multiple of 16 bytes, as each row of channels does that fills
+// them, and whatever view is one of rows.
+Array aligned(const Array& operand) {
+  constexpr std::size_t kWord = 16;
+  const auto channels = static_cast<std::size_t>(operand.shape().back());
+  const bool fills_words = channels * size_bytes(operand.dtype()) % kWord == 0;
+  return !kIsCuda || fills_words ? operand : realigned(operand);
+}
+
+// Zeros between the elements of the spatial axes of `[batch, spatial…, channels]`: MLX's CUDA
+// convolution (0.32.4) mistakes the dilation of the input for another axis' in some geometries.
 Array dilated(const ConvGeometry& g, const Array& input) {
   const Shape shape = shape_of(input);
   Shape stop = shape, step(shape.size(), 1);
@@ -83,12 +91,13 @@ Array convolve_natively(const ConvGeometry& g, const Array& input, const Array& 
     low.push_back(cut.low);
     high.push_back(cut.high);
     kernel_dilation.push_back(axis.kernel_dilation);
-    input_dilation.push_back(kDilatesInput ? axis.input_dilation : 1);
+    input_dilation.push_back(kIsCuda ? 1 : axis.input_dilation);
   }
-  const Array prepared = native_input(g, convert(input, input.dtype(), type));
+  const Array rows = native_input(g, convert(input, input.dtype(), type));
+  const Array matrix =
+      mlxc::transpose_axes(convert(kernel, kernel.dtype(), type), channels_last(g.kernel_order));
   const Array result = mlxc::conv_general(
-      kDilatesInput ? prepared : dilated(g, prepared),
-      mlxc::transpose_axes(convert(kernel, kernel.dtype(), type), channels_last(g.kernel_order)),
+      aligned(kIsCuda ? dilated(g, rows) : rows), aligned(matrix),
       {strides, low, high, kernel_dilation, input_dilation, static_cast<int>(g.groups())});
   // From [batch, spatial…, channels] to canonical order, and on to the output's.
   const auto last = static_cast<std::int64_t>(g.spatial.size()) + 1;

@@ -142,7 +142,7 @@ using MlxTransform = Array (*)(const Array&, int, int);
 // cuFFT wants real numbers at multiples of eight bytes, where a view need not lie.
 Array aligned(const Array& array) {
   if (on_cpu() || array.dtype() != DType::f32) return array;
-  return mlxc::multiply(array, mlxc::scalar(1.0, DType::f32));
+  return realigned(array);
 }
 
 template <MlxTransform function>

@@ -43,7 +43,7 @@ OutputTypes infer_countable(const Call& call) {
   return outputs;
 }
 
-Device place(const OpDef& op, std::span<const Operand> operands,
+Device place(const OpDef& op, std::span<const Operand> operands, const Attrs& attrs,
              std::span<const TensorType> outputs) {
   const Device device = default_device();
   if (device == Device::kCpu || op.placement == Placement::kCpuOnly) return Device::kCpu;
@@ -51,7 +51,9 @@ Device place(const OpDef& op, std::span<const Operand> operands,
                                     [](const Operand& o) { return o.type->dtype == DType::f64; }) ||
                         std::any_of(outputs.begin(), outputs.end(),
                                     [](const TensorType& t) { return t.dtype == DType::f64; });
-  if (!uses_f64) return device;
+  // Of a result that is wanted in another type.
+  const auto* own = attrs.get_if<DType>("type");
+  if (!uses_f64 && (own == nullptr || *own != DType::f64)) return device;
   mlxc::note_f64_on_cpu(op.name);
   return Device::kCpu;
 }
@@ -109,9 +111,9 @@ void check_kernel_counts(const OpDef& op, std::span<const Operand> operands, Dev
 // errors, and whether small arrays are to be computed at once.
 class BuildScope {
  public:
-  BuildScope(const OpDef& op, std::span<const Operand> operands,
+  BuildScope(const OpDef& op, std::span<const Operand> operands, const Attrs& attrs,
              std::span<const TensorType> outputs, bool at_once)
-      : device_(place(op, operands, outputs)),
+      : device_(place(op, operands, attrs, outputs)),
         stream_(mlxc::Engine::current().stream(device_)),
         name_(op.name.data()),
         at_once_(at_once && default_device() == Device::kCpu) {
@@ -181,7 +183,7 @@ class EagerCall {
 
   Tensor run_one(OutputTypes outputs) {
     find_known_data();
-    const BuildScope scope(op_, operands_, outputs, all_ready_);
+    const BuildScope scope(op_, operands_, *attrs_, outputs, all_ready_);
     const Call call{op_, operands_, *attrs_, outputs};
     const std::uint64_t before = mlxc::thread_state.nodes;
     mlxc::Array array = finish(op_.eval(call), outputs[0].dtype);
@@ -193,7 +195,7 @@ class EagerCall {
   std::vector<Tensor> run_all(OutputTypes outputs) {
     if (op_.eval != nullptr) return {run_one(std::move(outputs))};
     find_known_data();
-    const BuildScope scope(op_, operands_, outputs, all_ready_);
+    const BuildScope scope(op_, operands_, *attrs_, outputs, all_ready_);
     std::vector<mlxc::Array> arrays = build(op_, operands_, *attrs_, outputs);
     std::vector<Tensor> results;
     results.reserve(arrays.size());
@@ -363,7 +365,7 @@ std::vector<mlxc::Array> build_towards(const OpDef& op, std::span<const Operand>
                                        std::span<const TensorType> wanted, bool at_once) {
   const bool wants_f64 = std::any_of(wanted.begin(), wanted.end(),
                                      [](const TensorType& t) { return t.dtype == DType::f64; });
-  const BuildScope scope(op, operands, wants_f64 ? wanted : targets, at_once);
+  const BuildScope scope(op, operands, attrs, wants_f64 ? wanted : targets, at_once);
   std::vector<mlxc::Array> arrays = build(op, operands, attrs, targets);
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const DType from = targets[i].dtype;

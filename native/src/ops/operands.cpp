@@ -189,6 +189,8 @@ bool holds(DType type, const Number& value) {
 
 bool on_cpu() { return mlxc::current_device() == Device::kCpu; }
 
+Array realigned(const Array& array) { return mlxc::multiply(array, constant(1.0, array.dtype())); }
+
 DType widest_float() { return on_cpu() ? DType::f64 : DType::f32; }
 
 Array broadcast_to_shape(const Array& array, const Shape& shape) {

@@ -59,6 +59,10 @@ bool same_number(const Number& a, const Number& b);
 /// Whether graph nodes built now run on the CPU, the only device with f64.
 bool on_cpu();
 
+/// The same floats in memory of their own. A view may begin anywhere, and libraries of GPUs want
+/// numbers to begin at whole words.
+mlxc::Array realigned(const mlxc::Array& array);
+
 /// The widest float of the current device: f64 or f32.
 DType widest_float();
 

@@ -315,6 +315,11 @@ struct Chooser {
   const Array* lhs_or_none() const { return lhs ? &*lhs : nullptr; }
 };
 
+// MLX's CUDA (0.32.4) looks for the axis that chooses where there is a single matrix, too.
+Array among_several(const Array& matrices) {
+  return matrices.rank() > 2 ? matrices : mlxc::expand_dims_axes(matrices, {0});
+}
+
 Array eval_gather_dot(const Call& call) {
   if (element_count(call.output().shape) == 0 || call.shape(0).back() == 0)
     return zeros(call.output());
@@ -322,11 +327,13 @@ Array eval_gather_dot(const Call& call) {
   const DType type = merge(call.dtype(0), call.dtype(1));
   if (!is_float(type) || type == DType::f64) return build_composed(call);
   const DType inner = inner_type(type);
-  Array rows = operand_as(call, 0, inner), matrices = operand_as(call, 1, inner);
+  Array rows = among_several(operand_as(call, 0, inner)),
+        matrices = among_several(operand_as(call, 1, inner));
   const bool sorted = call.attr<bool>("sorted_indices");
-  if (sorted && !on_cpu()) {
-    // MLX's CUDA (0.32.4) then goes from one matrix to the next by their size, whatever lies
-    // between them. Layers give transposes of packed ones, which are not copied.
+  if (!on_cpu()) {
+    // MLX's CUDA (0.32.4) goes from one matrix to the next by their size, whatever lies between
+    // them, where numbers are sorted, and else reads half floats at odd addresses unless rows are
+    // packed and matrices transposes of packed ones. Those of layers are, and are not copied.
     rows = mlxc::contiguous(rows);
     matrices = transpose_matrix(mlxc::contiguous(transpose_matrix(matrices)));
   }

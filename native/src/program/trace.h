@@ -45,7 +45,8 @@ class Trace : public ops::Recorder {
                                   const Function& on_false);
   /// A program that is run while this trace is under way.
   std::vector<Tensor> record_program(const Region& region, std::span<const Tensor> inputs);
-  /// The same, with all values of the region for an answer: its inputs, and what its instructions answer.
+  /// The same, with all values of the region for an answer: its inputs, and what its instructions
+  /// answer.
   std::vector<Tensor> record_values(const Region& region, std::vector<Tensor> inputs);
   /// An instruction of another region with these operands.
   std::vector<Tensor> record_instruction(const Instruction& instruction,

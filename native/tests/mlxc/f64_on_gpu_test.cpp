@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "mlxnx/mlxnx.h"
+#include "ops/invoke.h"
+#include "ops/registry.h"
 
 namespace mlxnx {
 namespace {
@@ -37,6 +39,15 @@ TEST_F(F64, MeetsOtherTypesAcrossDevices) {
   const Tensor f32 = tensor({2.0}) * tensor({3.0});
   const Tensor back = as_type(f32 / as_type(third(), DType::f64), DType::f32) + f32;
   EXPECT_FLOAT_EQ(back.item<float>(), 24.0F);
+}
+
+TEST_F(F64, MayBeWhatBytesAreReadAsOnTheWayToAnotherType) {
+  set_f64_on_gpu(F64OnGpu::kCpu);
+  const Tensor bits = bitcast(tensor({1.5}, DType::f64), DType::s64);
+  const TensorType wanted{DType::f32, {1}};
+  const Tensor number = ops::invoke_as(ops::op("bitcast"), {bits}, {{"type", DType::f64}}, wanted);
+  EXPECT_EQ(number.type(), wanted);
+  EXPECT_EQ(number.to_vector<float>(), std::vector{1.5F});
 }
 
 TEST_F(F64, InCompiledFunctionsIsComputedInFull) {

@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
+#include <thread>
 
 #include "mlxc/engine.h"
 #include "mlxc/graph.h"
@@ -120,6 +123,28 @@ TEST(FollowedLoops, AreLeftToTheDeviceWhereTheHostLosesThem) {
   const auto outputs = run(loop.program(), {Tensor(0), Tensor(15)});
   EXPECT_EQ(outputs.at(1).item<int>(), 0);
   EXPECT_EQ(outputs.at(0).item<int>(), 5);
+}
+
+// They would begin anew on the engine, where a bound on what waits for evaluation was met.
+TEST(FollowedLoops, OfSmallTensorsNeedNoEngineHoweverLongTheyAre) {
+  if (default_device() != Device::kCpu || !mlxc::AtOnceScope::is_allowed())
+    GTEST_SKIP() << "the host's kernels serve the CPU only, and may be turned off";
+  const Executable loop(counted_loop(20'000, 0.5, {2}), {.fusion = Fusion::kNever});
+  const std::vector<Tensor> inputs{Tensor(0), tensor({1.0, 2.0})};
+  std::promise<void> begun, ended;
+  std::thread holder([&] {
+    mlxc::Engine::current().run([&] {
+      begun.set_value();
+      ended.get_future().wait();
+    });
+  });
+  begun.get_future().wait();
+  auto outputs = std::async(std::launch::async, [&] { return loop.run(inputs); });
+  const auto status = outputs.wait_for(std::chrono::seconds(60));
+  ended.set_value();
+  holder.join();
+  EXPECT_EQ(status, std::future_status::ready);
+  EXPECT_THAT(outputs.get().at(1).to_vector<float>(), ElementsAre(2.0F, 2.0F));
 }
 
 TEST(LoopsThatAsk, WaitForTheDevice) {
