@@ -304,7 +304,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   const std::size_t given = inputs.size();
   const Axes axes(shape, inputs);
 
-  enum class Way : std::uint8_t { kThere, kOne, kLoaded };
+  enum class Way : std::uint8_t { kThere, kOne, kOneARow, kLoaded };
   InlineVector<Way, 8> ways(given);
   bool all_in_one_piece = true;
   for (std::size_t i = 0; i < given; ++i) {
@@ -316,6 +316,9 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   // Rows that are long enough are tiles' borders, so that what repeats along rows is read in place.
   constexpr std::int64_t kLongRow = 64;
   const std::int64_t row = all_in_one_piece || axes.dims.back() < kLongRow ? 0 : axes.dims.back();
+  for (std::size_t i = 0; row != 0 && i < given; ++i) {
+    if (ways[i] == Way::kLoaded && axes.step(i) == 0) ways[i] = Way::kOneARow;
+  }
   const bool needs_buffers = program.steps.size() > 1 || parts.calls.empty() ||
                              kernels::is_half(program.type_of(program.results[0])) ||
                              std::ranges::any_of(ways, [](Way way) { return way != Way::kThere; });
@@ -370,7 +373,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   for (const Parts::Call& call : parts.calls) {
     const auto is_one = [&](int k) {
       const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
-      return value < given && ways[value] == Way::kOne;
+      return value < given && (ways[value] == Way::kOne || ways[value] == Way::kOneARow);
     };
     std::size_t single = 0;
     for (int k = call.operand_count; k-- > 0;) {
@@ -395,6 +398,7 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
     if (row != 0) length = std::min(length, row - at % row);
     for (std::size_t i = 0; i < given; ++i) {
       if (ways[i] == Way::kLoaded) load(i, at, length);
+      if (ways[i] == Way::kOneARow) load(i, at, fills[i] ? length : 1);
       if (ways[i] == Way::kThere)
         places[i] = static_cast<std::byte*>(const_cast<void*>(inputs[i].data)) +
                     at * static_cast<std::int64_t>(size_of(program.inputs[i]));

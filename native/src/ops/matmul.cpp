@@ -41,7 +41,11 @@ Array matmul(const Matrices& left, const Matrices& right, DType type) {
   const bool is_mixed = is_integer(left.array.dtype()) || is_integer(right.array.dtype());
   const bool is_f32 = bits(type) == 16 && (is_mixed || is_better_as_f32(left, right));
   const DType inner = is_f32 ? DType::f32 : type;
-  return mlxc::matmul(view_as(left, inner), view_as(right, inner));
+  const Array a = view_as(left, inner), b = view_as(right, inner);
+  // A BLAS takes several times as long to write such a product as memory does. The sum of a single
+  // -0.0 is 0.0.
+  const bool is_outer = left.columns() == 1 && mlxc::current_device() == Device::kCpu;
+  return is_outer ? mlxc::add(mlxc::multiply(a, b), constant(0.0, inner)) : mlxc::matmul(a, b);
 }
 
 }  // namespace mlxnx::ops

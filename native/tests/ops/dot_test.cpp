@@ -287,6 +287,18 @@ TEST(Dot, TakesViewsAsOperands) {
   }
 }
 
+TEST(Dot, SumsOfOneProductAreNeverNegativeZeros) {
+  for (const DType type : {DType::f32, DType::f16, DType::f64}) {
+    const Tensor column = generate(type, {2, 1}, [](std::size_t i) { return i == 0 ? -0.0 : 3.0; });
+    const Tensor row = generate(type, {1, 2}, [](std::size_t i) { return i == 0 ? 1.0 : -0.0; });
+    const Tensor outer = dot(column, row);
+    EXPECT_EQ(outer.dtype(), type);
+    EXPECT_THAT(as_type(outer, DType::f64).to_vector<double>(), ElementsAre(0.0, 0.0, 3.0, 0.0));
+    for (const double product : as_type(outer, DType::f64).to_vector<double>())
+      EXPECT_FALSE(std::signbit(product));
+  }
+}
+
 TEST(Dot, TakesWhatComparisonsLeave) {
   const Tensor mask = testing_support::mask({1, 0, 1});
   EXPECT_EQ(dot(mask, mask).type(), (TensorType{DType::u8, {}}));
