@@ -1,6 +1,7 @@
 #include "program/loop_plan.h"
 
 #include <algorithm>
+#include <bit>
 #include <numeric>
 #include <utility>
 
@@ -16,8 +17,9 @@ namespace {
 
 using mlxc::Array;
 
-// MLX fuses chains of up to eleven ops into one kernel.
-constexpr std::size_t kLongestChain = 10;
+// Of iterations that become one kernel: four of Threefry's rounds, whose kernels would else go
+// through memory each. MLX's own, on GPUs, make several of more than eleven ops.
+constexpr std::size_t kLongestChain = 24;
 constexpr std::size_t kMostUnrolled = 64;  // instructions
 
 // For a loop that waits for its condition: how many iterations it may do at a time.
@@ -149,7 +151,9 @@ void LoopPlan::build_blocks() {
   const auto once = unrolled(1);
   const std::size_t depth = std::max<std::size_t>(depth_of(*once), 1);
   const std::size_t size = std::max<std::size_t>(once->instructions.size(), 1);
-  block_length_ = std::max<std::size_t>(std::min(kLongestChain / depth, kMostUnrolled / size), 1);
+  // Loops of two, four or eight iterations are common.
+  block_length_ = std::bit_floor(
+      std::max<std::size_t>(std::min(kLongestChain / depth, kMostUnrolled / size), 1));
   one_.emplace(once);
   if (block_length_ > 1) block_.emplace(unrolled(block_length_));
 }
