@@ -410,7 +410,8 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
                         at * static_cast<std::int64_t>(size_of(program.type_of(value)));
     }
     // The processor's own look ahead ends with a page, which is a tile.
-    const auto next = static_cast<std::size_t>(std::min(tile, first + count - at - length));
+    const std::int64_t longest = row != 0 ? std::min(tile, row) : tile;
+    const auto next = static_cast<std::size_t>(std::min(longest, first + count - at - length));
     const auto after = [length](const std::byte* place, Type type) {
       return place + length * static_cast<std::int64_t>(size_of(type));
     };
