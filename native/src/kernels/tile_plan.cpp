@@ -322,7 +322,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   const bool needs_buffers = program.steps.size() > 1 || parts.calls.empty() ||
                              kernels::is_half(program.type_of(program.results[0])) ||
                              std::ranges::any_of(ways, [](Way way) { return way != Way::kThere; });
-  const std::int64_t tile = !needs_buffers ? count : parts.buffers > 8 ? 512 : 1024;
+  // Of much that no cache nearby holds the next tile is fetched, for which this one leaves room.
+  constexpr std::int64_t kFar = std::int64_t{1} << 16;
+  const bool looks_ahead =
+      needs_buffers && count >= kFar && std::ranges::none_of(program.inputs, kernels::is_half);
+  const std::int64_t in_cache = (parts.buffers > 8 ? 512 : 1024) / (looks_ahead ? 2 : 1);
+  const std::int64_t tile = needs_buffers ? in_cache : count;
 
   const std::size_t bytes = parts.width * static_cast<std::size_t>(needs_buffers ? tile : 0);
   std::byte* const memory = scratch(bytes * (parts.buffers + 1));
@@ -389,8 +394,6 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   for (std::size_t i = 0; i < given; ++i) {
     if (ways[i] == Way::kOne) load(i, 0, fills[i] ? std::min(tile, count) : 1);
   }
-  constexpr std::int64_t kFar = std::int64_t{1} << 16;  // elements, that no cache nearby holds
-  const bool looks_ahead = needs_buffers && count >= kFar;
   const std::int64_t head =
       looks_ahead ? before_line(results[0], program.type_of(program.results[0]), first) : 0;
   for (std::int64_t at = first; at < first + count;) {
