@@ -394,6 +394,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
   for (std::size_t i = 0; i < given; ++i) {
     if (ways[i] == Way::kOne) load(i, 0, fills[i] ? std::min(tile, count) : 1);
   }
+  const auto bytes_of = [&program](std::size_t value) {
+    return size_of(program.type_of(static_cast<std::uint16_t>(value)));
+  };
+  const auto behind = [&](std::size_t value, std::int64_t length) {
+    return places[value] + length * static_cast<std::int64_t>(bytes_of(value));
+  };
   const std::int64_t head =
       looks_ahead ? before_line(results[0], program.type_of(program.results[0]), first) : 0;
   for (std::int64_t at = first; at < first + count;) {
@@ -415,17 +421,12 @@ void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramI
     // The processor's own look ahead ends with a page, which is a tile.
     const std::int64_t longest = row != 0 ? std::min(tile, row) : tile;
     const auto next = static_cast<std::size_t>(std::min(longest, first + count - at - length));
-    const auto after = [length](const std::byte* place, Type type) {
-      return place + length * static_cast<std::int64_t>(size_of(type));
-    };
     for (std::size_t i = 0; looks_ahead && i < given; ++i) {
-      const Type type = program.inputs[i];
-      if (ways[i] == Way::kThere) fetch<false>(after(places[i], type), next * size_of(type));
+      if (ways[i] == Way::kThere) fetch<false>(behind(i, length), next * bytes_of(i));
     }
     for (std::size_t r = 0; looks_ahead && r < results.size(); ++r) {
-      const Type type = program.type_of(program.results[r]);
-      if (is_made_in_place[r])
-        fetch<true>(after(places[program.results[r]], type), next * size_of(type));
+      const std::uint16_t value = program.results[r];
+      if (is_made_in_place[r]) fetch<true>(behind(value, length), next * bytes_of(value));
     }
     const auto elements = static_cast<std::size_t>(length);
     for (std::size_t i = 0; i < parts.calls.size(); ++i) {

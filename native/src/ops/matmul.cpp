@@ -19,7 +19,7 @@ bool is_better_as_f32(const Matrices& left, const Matrices& right) {
   constexpr std::int64_t kFewRows = 4;
   constexpr std::int64_t kLargeMatrix = 1 << 22;
   constexpr std::int64_t kLongSum = 1 << 15;
-  if (mlxc::current_device() != Device::kCpu) return false;
+  if (!on_cpu()) return false;
   if (left.array.size() <= kFewProducts / right.columns()) return false;
   if (left.columns() > kLongSum) return true;
   const bool is_thin = std::min(left.rows(), right.columns()) <= kFewRows;
@@ -44,7 +44,7 @@ Array matmul(const Matrices& left, const Matrices& right, DType type) {
   const Array a = view_as(left, inner), b = view_as(right, inner);
   // A BLAS takes several times as long to write such a product as memory does. The sum of a single
   // -0.0 is 0.0.
-  const bool is_outer = left.columns() == 1 && mlxc::current_device() == Device::kCpu;
+  const bool is_outer = left.columns() == 1 && on_cpu();
   return is_outer ? mlxc::add(mlxc::multiply(a, b), constant(0.0, inner)) : mlxc::matmul(a, b);
 }
 
