@@ -22,6 +22,7 @@
 #include "mlx/stream.h"
 #include "mlx/utils.h"
 #include "mlx_hooks/kernel.h"
+#include "mlx_hooks/large_pages.h"
 #include "mlxc/ending.h"
 #include "mlxc/memory.h"
 #include "mlxc/thread_state.h"
@@ -97,6 +98,7 @@ class CheckedAllocator final : public Allocator {
       make_room();
       throw NoMemory(bytes);
     }
+    mlx_hooks::ask_for_large_pages(const_cast<Buffer&>(buffer).raw_ptr(), bytes);
     return buffer;
   }
   void free(Buffer buffer) override {

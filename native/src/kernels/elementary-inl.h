@@ -29,12 +29,20 @@ HWY_INLINE V Polynomial(V x, const Coefficients& c) {
   return sum;
 }
 
-// Unlike the CPU's own, these keep NaN.
+// These keep NaN, as x86's own do in their second operand.
 HWY_INLINE V AtMost(V x, float bound) {
+#if HWY_TARGET == HWY_SCALAR
   return hn::IfThenElse(hn::Gt(x, Number(bound)), Number(bound), x);
+#else
+  return hn::Min(Number(bound), x);
+#endif
 }
 HWY_INLINE V AtLeast(V x, float bound) {
+#if HWY_TARGET == HWY_SCALAR
   return hn::IfThenElse(hn::Lt(x, Number(bound)), Number(bound), x);
+#else
+  return hn::Max(Number(bound), x);
+#endif
 }
 
 HWY_INLINE V PowerOfTwo(hn::Vec<DI> exponent) {
@@ -114,11 +122,11 @@ HWY_INLINE V Log1p(V x) {
 // x n(x^2) / d(x^2), held in [-1, 1], for |x| below `bound`; from there on 1 or -1.
 template <typename Numerator, typename Denominator>
 HWY_INLINE V Quotient(V x, float bound, const Numerator& n, const Denominator& d) {
-  const V y = AtLeast(AtMost(x, bound), -bound);
+  const V size = hn::Abs(x), y = AtMost(size, bound);
   const V square = hn::Mul(y, y);
   const V ratio = hn::Div(Polynomial(square, n), Polynomial(square, d));
-  const V size = AtMost(hn::Abs(hn::Mul(y, ratio)), 1.0F);
-  return hn::CopySign(hn::IfThenElse(hn::Ge(hn::Abs(x), Number(bound)), Number(1.0F), size), x);
+  const V inner = AtMost(hn::Mul(y, ratio), 1.0F);
+  return hn::CopySign(hn::IfThenElse(hn::Ge(size, Number(bound)), Number(1.0F), inner), x);
 }
 
 HWY_INLINE V Tanh(V x) { return Quotient(x, 9.0F, kTanhNumerator, kTanhDenominator); }

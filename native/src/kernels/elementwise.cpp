@@ -25,14 +25,19 @@ HWY_BEFORE_NAMESPACE();
 namespace mlxnx::kernels {
 namespace HWY_NAMESPACE {
 
-// ---- loops that the compiler makes vectors of: an element is written after all that depends on it
+// The loop that follows becomes vectors, four of them at a time: an element is written after all
+// that depends on it.
+#undef MLXNX_VECTORS
+#define MLXNX_VECTORS _Pragma("GCC ivdep") _Pragma("GCC unroll 4")
+
+// ---- loops of the compiler's vectors
 
 template <typename T, typename F>
 void Unary(const void* const* operands, void* result, std::size_t count) {
   using R = decltype(F::Of(T()));
   const T* const x = static_cast<const T*>(operands[0]);
   R* const out = static_cast<R*>(result);
-#pragma GCC ivdep
+  MLXNX_VECTORS
   for (std::size_t i = 0; i < count; ++i) out[i] = F::Of(x[i]);
 }
 
@@ -44,7 +49,7 @@ void Binary(const void* const* operands, void* result, std::size_t count) {
   const T first = single == Single::kFirst ? *x : T{},
           second = single == Single::kSecond ? *y : T{};
   R* const out = static_cast<R*>(result);
-#pragma GCC ivdep
+  MLXNX_VECTORS
   for (std::size_t i = 0; i < count; ++i)
     out[i] =
         F::Of(single == Single::kFirst ? first : x[i], single == Single::kSecond ? second : y[i]);
@@ -59,7 +64,7 @@ void Select(const void* const* operands, void* result, std::size_t count) {
   const T second = single == Single::kSecond ? *x : T{},
           third = single == Single::kThird ? *y : T{};
   T* const out = static_cast<T*>(result);
-#pragma GCC ivdep
+  MLXNX_VECTORS
   for (std::size_t i = 0; i < count; ++i) {
     const T on_true = single == Single::kSecond ? second : x[i];
     const T on_false = single == Single::kThird ? third : y[i];
@@ -86,7 +91,7 @@ void Cast(const void* const* operands, void* result, std::size_t count) {
   constexpr bool kCuts =
       std::is_floating_point_v<T> && std::is_integral_v<R> && !std::is_same_v<R, bool>;
   if constexpr (!kCuts) {
-#pragma GCC ivdep
+    MLXNX_VECTORS
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<R>(x[i]);
   } else {
     // Numbers that 32 bits hold, which nearly all are, become vectors.
@@ -96,7 +101,7 @@ void Cast(const void* const* operands, void* result, std::size_t count) {
       std::conditional_t<sizeof(T) == 8, std::uint64_t, std::uint32_t> misfits = 0;
       for (std::size_t i = start; i < end; ++i) misfits |= std::abs(x[i]) < T{0x1p31} ? 0U : 1U;
       if (misfits == 0) {
-#pragma GCC ivdep
+        MLXNX_VECTORS
         for (std::size_t i = start; i < end; ++i)
           out[i] = static_cast<R>(static_cast<std::int32_t>(x[i]));
       } else {
@@ -109,17 +114,45 @@ void Cast(const void* const* operands, void* result, std::size_t count) {
 #ifndef MLXNX_WITHOUT_HIGHWAY
 // The same with vectors of f32.
 template <typename F>
-void Vectors(const void* const* operands, void* result, std::size_t count) {
-  const float* const x = static_cast<const float*>(operands[0]);
+HWY_INLINE void EachVector(const F& f, const void* operand, void* result, std::size_t count) {
+  const float* const x = static_cast<const float*>(operand);
   float* const out = static_cast<float*>(result);
   std::size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) hn::StoreU(F::Of(hn::LoadU(DF(), x + i)), DF(), out + i);
+  for (; i + kLanes <= count; i += kLanes) hn::StoreU(f.Of(hn::LoadU(DF(), x + i)), DF(), out + i);
   if (i == count) return;
   HWY_ALIGN float rest[kLanes] = {};
   std::copy(x + i, x + count, rest);
-  hn::Store(F::Of(hn::Load(DF(), rest)), DF(), rest);
+  hn::Store(f.Of(hn::Load(DF(), rest)), DF(), rest);
   std::copy(rest, rest + (count - i), out + i);
 }
+template <typename F>
+void Vectors(const void* const* operands, void* result, std::size_t count) {
+  EachVector(F(), operands[0], result, count);
+}
+
+// Quotients by one divisor, to the last bit, in a third of the time that divisions take: x times
+// the rounded reciprocal, corrected by what that leaves of x. N. Brisebarre, J.-M. Muller and S. K.
+// Raina, "Accelerating correctly rounded floating-point division when the divisor is known in
+// advance", 2004. That holds where nothing comes near the ends of the range.
+struct ByDivisor {
+  float divisor;
+  V spread, reciprocal;
+  HWY_INLINE explicit ByDivisor(float given)
+      : divisor(given), spread(Number(given)), reciprocal(Number(1 / given)) {}
+
+  static constexpr bool kIsFaster = HWY_NATIVE_FMA != 0;
+  HWY_INLINE bool is_moderate() const {
+    return std::abs(divisor) > 0x1p-24F && std::abs(divisor) < 0x1p24F;
+  }
+  HWY_INLINE V Of(V x) const {
+    const V size = hn::Abs(x), product = hn::Mul(x, reciprocal);
+    const auto fits = hn::And(hn::Lt(size, Number(0x1p100F)),
+                              hn::Or(hn::Gt(size, Number(0x1p-76F)), hn::Eq(size, Number(0.0F))));
+    if (HWY_UNLIKELY(!hn::AllTrue(DF(), fits))) return hn::Div(x, spread);
+    const V left = hn::NegMulAdd(product, spread, x);
+    return hn::CopySign(hn::MulAdd(left, reciprocal, product), product);  // zeros have signs
+  }
+};
 #endif
 
 // ---- functions
@@ -438,12 +471,25 @@ Kernel KernelOf(Function function) {
   return nullptr;
 }
 
+#ifndef MLXNX_WITHOUT_HIGHWAY
+void DivideBySingle(const void* const* operands, void* result, std::size_t count) {
+  const ByDivisor by(*static_cast<const float*>(operands[1]));
+  if (!by.is_moderate()) return Binary<float, Divide, Single::kSecond>(operands, result, count);
+  EachVector(by, operands[0], result, count);
+}
+#endif
+
 template <Single single>
 Kernel WithSingle(Function function, Type type) {
   const auto of = [&]<typename F>(F) -> Kernel {
     return type == Type::kF64 ? &Binary<double, F, single> : &Binary<float, F, single>;
   };
   if (type != Type::kF32 && type != Type::kF64) return nullptr;
+#ifndef MLXNX_WITHOUT_HIGHWAY
+  if (ByDivisor::kIsFaster && single == Single::kSecond && function == Function::k_divide &&
+      type == Type::kF32)
+    return &DivideBySingle;
+#endif
   switch (function) {
     case Function::k_add:
       return of(Add());

@@ -96,6 +96,7 @@ class TilePlan {
 
  private:
   struct Parts;
+  class Run;
   std::unique_ptr<Parts> parts_;
 };
 

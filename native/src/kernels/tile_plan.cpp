@@ -159,9 +159,10 @@ struct Axes {
   }
 };
 
-// Has the processor bring memory nearer, to be read or written.
+// Has the processor bring memory nearer, to be read or written. Inline, and so who calls it: GCC
+// leaves out calls of what has no effect but this.
 template <bool writes>
-void fetch(const void* from, std::size_t bytes) {
+[[gnu::always_inline]] inline void fetch(const void* from, std::size_t bytes) {
   constexpr std::size_t kLine = 64;
   const auto* const line = static_cast<const char*>(from);
   for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(line + at, writes ? 1 : 0);
@@ -297,163 +298,241 @@ TilePlan::TilePlan(TilePlan&&) noexcept = default;
 const Program& TilePlan::program() const { return parts_->program; }
 double TilePlan::cost() const { return parts_->cost; }
 
-void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
-                   std::span<void* const> results, std::int64_t first, std::int64_t count) const {
-  const Parts& parts = *parts_;
-  const Program& program = parts.program;
-  const std::size_t given = inputs.size();
-  const Axes axes(shape, inputs);
+// One call of a plan: where its inputs and results lie, and how they go through the cache.
+class TilePlan::Run {
+ public:
+  Run(const Parts& parts, std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
+      std::span<void* const> results, std::int64_t first, std::int64_t count)
+      : parts_(parts),
+        program_(parts.program),
+        inputs_(inputs),
+        results_(results),
+        axes_(shape, inputs),
+        first_(first),
+        end_(first + count),
+        ways_(inputs.size()),
+        fills_(inputs.size(), false),
+        places_(parts.buffer.size()),
+        is_made_in_place_(results.size()) {
+    choose_ways();
+    choose_kernels();
+    choose_places_of_results();
+    choose_tile();
+    place_buffers();
+  }
 
+  void compute() {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kOne) load(i, 0, fills_[i] ? std::min(tile_, end_ - first_) : 1);
+    }
+    const std::int64_t head = looks_ahead_ ? before_line(results_[0], result_type(0), first_) : 0;
+    for (std::int64_t at = first_; at < end_;) {
+      std::int64_t length = std::min(at == first_ && head != 0 ? head : tile_, end_ - at);
+      if (row_ != 0) length = std::min(length, row_ - at % row_);
+      place_tile(at, length);
+      if (looks_ahead_) fetch_next(at, length);
+      compute_tile(static_cast<std::size_t>(length));
+      store_tile(at, length);
+      at += length;
+    }
+  }
+
+ private:
+  // How an input's elements are read: where they are, as one for all or for a row, or from a copy.
   enum class Way : std::uint8_t { kThere, kOne, kOneARow, kLoaded };
-  InlineVector<Way, 8> ways(given);
-  bool all_in_one_piece = true;
-  for (std::size_t i = 0; i < given; ++i) {
-    const bool is_half = kernels::is_half(program.inputs[i]);
-    ways[i] = axes.is_flat(i) && !is_half ? Way::kThere : axes.is_one(i) ? Way::kOne : Way::kLoaded;
-    all_in_one_piece = all_in_one_piece && (ways[i] != Way::kLoaded || axes.is_flat(i));
+
+  Type result_type(std::size_t r) const { return program_.type_of(program_.results[r]); }
+
+  std::byte* input_at(std::size_t i, std::int64_t at) const {
+    return static_cast<std::byte*>(const_cast<void*>(inputs_[i].data)) +
+           at * static_cast<std::int64_t>(size_of(program_.inputs[i]));
+  }
+  std::byte* result_at(std::size_t r, std::int64_t at) const {
+    return static_cast<std::byte*>(results_[r]) +
+           at * static_cast<std::int64_t>(size_of(result_type(r)));
   }
 
-  // Rows that are long enough are tiles' borders, so that what repeats along rows is read in place.
-  constexpr std::int64_t kLongRow = 64;
-  const std::int64_t row = all_in_one_piece || axes.dims.back() < kLongRow ? 0 : axes.dims.back();
-  for (std::size_t i = 0; row != 0 && i < given; ++i) {
-    if (ways[i] == Way::kLoaded && axes.step(i) == 0) ways[i] = Way::kOneARow;
+  void choose_ways() {
+    bool all_in_one_piece = true;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const bool is_half = kernels::is_half(program_.inputs[i]);
+      ways_[i] = axes_.is_flat(i) && !is_half ? Way::kThere
+                 : axes_.is_one(i)            ? Way::kOne
+                                              : Way::kLoaded;
+      all_in_one_piece = all_in_one_piece && (ways_[i] != Way::kLoaded || axes_.is_flat(i));
+    }
+    // Rows that are long enough are tiles' borders, so that what repeats along rows is read in
+    // place.
+    constexpr std::int64_t kLongRow = 64;
+    if (all_in_one_piece || axes_.dims.back() < kLongRow) return;
+    row_ = axes_.dims.back();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kLoaded && axes_.step(i) == 0) ways_[i] = Way::kOneARow;
+    }
   }
-  const bool needs_buffers = program.steps.size() > 1 || parts.calls.empty() ||
-                             kernels::is_half(program.type_of(program.results[0])) ||
-                             std::ranges::any_of(ways, [](Way way) { return way != Way::kThere; });
-  // Of much that no cache nearby holds the next tile is fetched, for which this one leaves room.
-  constexpr std::int64_t kFar = std::int64_t{1} << 16;
-  const bool looks_ahead =
-      needs_buffers && count >= kFar && std::ranges::none_of(program.inputs, kernels::is_half);
-  const std::int64_t in_cache = (parts.buffers > 8 ? 512 : 1024) / (looks_ahead ? 2 : 1);
-  const std::int64_t tile = needs_buffers ? in_cache : count;
 
-  const std::size_t bytes = parts.width * static_cast<std::size_t>(needs_buffers ? tile : 0);
-  std::byte* const memory = scratch(bytes * (parts.buffers + 1));
-  std::byte* const halves = memory + bytes * parts.buffers;
-
-  // Where each value is in the tile at hand.
-  InlineVector<std::byte*, 16> places(parts.buffer.size());
-  for (std::size_t value = 0; value < places.size(); ++value)
-    places[value] = memory + bytes * parts.buffer[value];
+  // Single elements fill a tile only where some kernel wants that.
+  void choose_kernels() {
+    for (const Parts::Call& call : parts_.calls) {
+      const auto is_one = [&](int k) {
+        const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
+        return value < inputs_.size() &&
+               (ways_[value] == Way::kOne || ways_[value] == Way::kOneARow);
+      };
+      std::size_t single = 0;
+      for (int k = call.operand_count; k-- > 0;) {
+        if (is_one(k) && call.kernels[static_cast<std::size_t>(k) + 1] != nullptr)
+          single = static_cast<std::size_t>(k) + 1;
+      }
+      for (int k = 0; k < call.operand_count; ++k) {
+        if (is_one(k) && static_cast<std::size_t>(k) + 1 != single)
+          fills_[call.operands[static_cast<std::size_t>(k)]] = true;
+      }
+      kernels_.push_back(call.kernels[single]);
+    }
+  }
 
   // A result is made where it belongs unless an input that is read later lies there.
-  InlineVector<bool, 4> is_made_in_place(results.size());
-  for (std::size_t r = 0; r < results.size(); ++r) {
-    const std::uint16_t value = program.results[r];
-    bool in_place = value >= given && !kernels::is_half(program.type_of(value));
-    for (std::size_t i = 0; in_place && i < given; ++i)
-      in_place = inputs[i].data != results[r] || parts.last_use[i] <= value - given + 1;
-    is_made_in_place[r] = in_place;
+  void choose_places_of_results() {
+    const std::size_t given = inputs_.size();
+    for (std::size_t r = 0; r < results_.size(); ++r) {
+      const std::uint16_t value = program_.results[r];
+      bool in_place = value >= given && !kernels::is_half(result_type(r));
+      for (std::size_t i = 0; in_place && i < given; ++i)
+        in_place = inputs_[i].data != results_[r] || parts_.last_use[i] <= value - given + 1;
+      is_made_in_place_[r] = in_place;
+    }
   }
 
-  const auto load = [&](std::size_t i, std::int64_t at, std::int64_t length) {
-    const Type type = program.inputs[i];
-    const std::size_t size = size_of(type);
-    const bool is_half = kernels::is_half(type);
-    const std::byte* const data = static_cast<const std::byte*>(inputs[i].data);
-    std::byte* const place = memory + bytes * parts.buffer[i];
-    std::byte* to = is_half ? halves : place;
-    if (!is_half && axes.step(i) == 1 && at % axes.dims.back() + length <= axes.dims.back()) {
-      axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t) {
-        places[i] = const_cast<std::byte*>(data) + offset * static_cast<std::int64_t>(size);
-      });
+  void choose_tile() {
+    const std::int64_t count = end_ - first_;
+    needs_buffers_ = program_.steps.size() > 1 || parts_.calls.empty() ||
+                     kernels::is_half(result_type(0)) ||
+                     std::ranges::any_of(ways_, [](Way way) { return way != Way::kThere; });
+    if (!needs_buffers_) {
+      tile_ = count;
       return;
     }
-    places[i] = place;
-    axes.walk(i, at, length, [&](std::int64_t offset, std::int64_t some) {
-      gather(size, data + offset * static_cast<std::int64_t>(size), axes.step(i),
-             static_cast<std::size_t>(some), to);
+    // Of much that no cache nearby holds the next tile is fetched, for which this one leaves room.
+    constexpr std::int64_t kFar = std::int64_t{1} << 16;
+    looks_ahead_ = count >= kFar && std::ranges::none_of(program_.inputs, kernels::is_half);
+    std::size_t streams = static_cast<std::size_t>(std::ranges::count(ways_, Way::kThere));
+    streams += static_cast<std::size_t>(std::ranges::count(is_made_in_place_, true));
+    std::size_t held = parts_.buffers - inputs_.size() + streams * (looks_ahead_ ? 2 : 1);
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      held += ways_[i] == Way::kLoaded || (ways_[i] != Way::kThere && fills_[i]) ? 1 : 0;
+    constexpr std::size_t kNearCache = std::size_t{24} << 10;
+    constexpr std::int64_t kLeast = 256;
+    for (tile_ = looks_ahead_ ? 512 : 1024; tile_ > kLeast; tile_ /= 2) {
+      if (held * parts_.width * static_cast<std::size_t>(tile_) <= kNearCache) break;
+    }
+  }
+
+  void place_buffers() {
+    bytes_ = parts_.width * static_cast<std::size_t>(needs_buffers_ ? tile_ : 0);
+    memory_ = scratch(bytes_ * (parts_.buffers + 1));
+    halves_ = memory_ + bytes_ * parts_.buffers;
+    for (std::size_t value = 0; value < places_.size(); ++value)
+      places_[value] = memory_ + bytes_ * parts_.buffer[value];
+  }
+
+  // Has elements [at, at + length) of an input at `places_`.
+  void load(std::size_t i, std::int64_t at, std::int64_t length) {
+    const Type type = program_.inputs[i];
+    const std::size_t size = size_of(type);
+    const bool is_half = kernels::is_half(type);
+    std::byte* const place = memory_ + bytes_ * parts_.buffer[i];
+    std::byte* to = is_half ? halves_ : place;
+    if (!is_half && axes_.step(i) == 1 && at % axes_.dims.back() + length <= axes_.dims.back()) {
+      axes_.walk(i, at, length,
+                 [&](std::int64_t offset, std::int64_t) { places_[i] = input_at(i, offset); });
+      return;
+    }
+    places_[i] = place;
+    axes_.walk(i, at, length, [&](std::int64_t offset, std::int64_t some) {
+      gather(size, input_at(i, offset), axes_.step(i), static_cast<std::size_t>(some), to);
       to += static_cast<std::size_t>(some) * size;
     });
     if (is_half)
-      widen(float_of(type), reinterpret_cast<const std::uint16_t*>(halves), length,
+      widen(float_of(type), reinterpret_cast<const std::uint16_t*>(halves_), length,
             reinterpret_cast<float*>(place));
-  };
+  }
 
-  // Single elements fill a tile only where some kernel wants that.
-  InlineVector<Kernel, 8> kernels;
-  InlineVector<bool, 8> fills(given, false);
-  for (const Parts::Call& call : parts.calls) {
-    const auto is_one = [&](int k) {
-      const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
-      return value < given && (ways[value] == Way::kOne || ways[value] == Way::kOneARow);
-    };
-    std::size_t single = 0;
-    for (int k = call.operand_count; k-- > 0;) {
-      if (is_one(k) && call.kernels[static_cast<std::size_t>(k) + 1] != nullptr)
-        single = static_cast<std::size_t>(k) + 1;
+  void place_tile(std::int64_t at, std::int64_t length) {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kLoaded) load(i, at, length);
+      if (ways_[i] == Way::kOneARow) load(i, at, fills_[i] ? length : 1);
+      if (ways_[i] == Way::kThere) places_[i] = input_at(i, at);
     }
-    for (int k = 0; k < call.operand_count; ++k) {
-      if (is_one(k) && static_cast<std::size_t>(k) + 1 != single)
-        fills[call.operands[static_cast<std::size_t>(k)]] = true;
+    for (std::size_t r = 0; r < results_.size(); ++r) {
+      if (is_made_in_place_[r]) places_[program_.results[r]] = result_at(r, at);
     }
-    kernels.push_back(call.kernels[single]);
   }
-  for (std::size_t i = 0; i < given; ++i) {
-    if (ways[i] == Way::kOne) load(i, 0, fills[i] ? std::min(tile, count) : 1);
+
+  // The processor's own look ahead ends with a page.
+  [[gnu::always_inline]] void fetch_next(std::int64_t at, std::int64_t length) const {
+    const std::int64_t next = at + length;
+    const std::int64_t longest = row_ != 0 ? std::min(tile_, row_) : tile_;
+    const auto some = static_cast<std::size_t>(std::min(longest, end_ - next));
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kThere)
+        fetch<false>(input_at(i, next), some * size_of(program_.inputs[i]));
+    }
+    for (std::size_t r = 0; r < results_.size(); ++r) {
+      if (is_made_in_place_[r]) fetch<true>(result_at(r, next), some * size_of(result_type(r)));
+    }
   }
-  const auto bytes_of = [&program](std::size_t value) {
-    return size_of(program.type_of(static_cast<std::uint16_t>(value)));
-  };
-  const auto behind = [&](std::size_t value, std::int64_t length) {
-    return places[value] + length * static_cast<std::int64_t>(bytes_of(value));
-  };
-  const std::int64_t head =
-      looks_ahead ? before_line(results[0], program.type_of(program.results[0]), first) : 0;
-  for (std::int64_t at = first; at < first + count;) {
-    std::int64_t length = std::min(at == first && head != 0 ? head : tile, first + count - at);
-    if (row != 0) length = std::min(length, row - at % row);
-    for (std::size_t i = 0; i < given; ++i) {
-      if (ways[i] == Way::kLoaded) load(i, at, length);
-      if (ways[i] == Way::kOneARow) load(i, at, fills[i] ? length : 1);
-      if (ways[i] == Way::kThere)
-        places[i] = static_cast<std::byte*>(const_cast<void*>(inputs[i].data)) +
-                    at * static_cast<std::int64_t>(size_of(program.inputs[i]));
-    }
-    for (std::size_t r = 0; r < results.size(); ++r) {
-      const std::uint16_t value = program.results[r];
-      if (is_made_in_place[r])
-        places[value] = static_cast<std::byte*>(results[r]) +
-                        at * static_cast<std::int64_t>(size_of(program.type_of(value)));
-    }
-    // The processor's own look ahead ends with a page, which is a tile.
-    const std::int64_t longest = row != 0 ? std::min(tile, row) : tile;
-    const auto next = static_cast<std::size_t>(std::min(longest, first + count - at - length));
-    for (std::size_t i = 0; looks_ahead && i < given; ++i) {
-      if (ways[i] == Way::kThere) fetch<false>(behind(i, length), next * bytes_of(i));
-    }
-    for (std::size_t r = 0; looks_ahead && r < results.size(); ++r) {
-      const std::uint16_t value = program.results[r];
-      if (is_made_in_place[r]) fetch<true>(behind(value, length), next * bytes_of(value));
-    }
-    const auto elements = static_cast<std::size_t>(length);
-    for (std::size_t i = 0; i < parts.calls.size(); ++i) {
-      const Parts::Call& call = parts.calls[i];
+
+  void compute_tile(std::size_t elements) {
+    for (std::size_t i = 0; i < parts_.calls.size(); ++i) {
+      const Parts::Call& call = parts_.calls[i];
       const void* operands[3];
       for (int k = 0; k < call.operand_count; ++k)
-        operands[k] = places[call.operands[static_cast<std::size_t>(k)]];
-      kernels[i](operands, places[call.result], elements);
+        operands[k] = places_[call.operands[static_cast<std::size_t>(k)]];
+      kernels_[i](operands, places_[call.result], elements);
       if (call.rounds_to)
-        round_to(*call.rounds_to, reinterpret_cast<float*>(places[call.result]),
-                 reinterpret_cast<std::uint16_t*>(halves), elements);
+        round_to(*call.rounds_to, reinterpret_cast<float*>(places_[call.result]),
+                 reinterpret_cast<std::uint16_t*>(halves_), elements);
     }
-    for (std::size_t r = 0; r < results.size(); ++r) {
-      if (is_made_in_place[r]) continue;
-      const std::uint16_t value = program.results[r];
-      const Type type = program.type_of(value);
-      std::byte* const out =
-          static_cast<std::byte*>(results[r]) + at * static_cast<std::int64_t>(size_of(type));
+  }
+
+  void store_tile(std::int64_t at, std::int64_t length) const {
+    for (std::size_t r = 0; r < results_.size(); ++r) {
+      if (is_made_in_place_[r]) continue;
+      const Type type = result_type(r);
+      const std::byte* const made = places_[program_.results[r]];
+      std::byte* const out = result_at(r, at);
       if (kernels::is_half(type)) {
-        narrow(reinterpret_cast<const float*>(places[value]), length, float_of(type),
+        narrow(reinterpret_cast<const float*>(made), length, float_of(type),
                reinterpret_cast<std::uint16_t*>(out));
       } else {
-        std::memcpy(out, places[value], elements * size_of(type));
+        std::memcpy(out, made, static_cast<std::size_t>(length) * size_of(type));
       }
     }
-    at += length;
   }
+
+  const Parts& parts_;
+  const Program& program_;
+  const std::span<const ProgramInput> inputs_;
+  const std::span<void* const> results_;
+  const Axes axes_;
+  const std::int64_t first_, end_;
+  InlineVector<Way, 8> ways_;               // of each input
+  InlineVector<bool, 8> fills_;             // inputs that are one element and wanted as many
+  InlineVector<Kernel, 8> kernels_;         // of each call
+  InlineVector<std::byte*, 16> places_;     // of each value in the tile at hand
+  InlineVector<bool, 4> is_made_in_place_;  // of each result
+  std::int64_t row_ = 0;  // the length of rows whose ends are tiles' ends; 0 where none are
+  bool needs_buffers_ = false, looks_ahead_ = false;
+  std::int64_t tile_ = 0;  // elements
+  std::size_t bytes_ = 0;  // of a tile
+  std::byte* memory_ = nullptr;
+  std::byte* halves_ = nullptr;  // a tile of 16-bit numbers, which nothing else uses
+};
+
+void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
+                   std::span<void* const> results, std::int64_t first, std::int64_t count) const {
+  Run(*parts_, shape, inputs, results, first, count).compute();
 }
 
 }  // namespace mlxnx::kernels

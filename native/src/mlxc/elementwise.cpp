@@ -185,7 +185,11 @@ void run_shared(const TilePlan& plan, std::span<const std::int64_t> shape,
   const std::int64_t wholes = (size + kWhole - 1) / kWhole;
   const auto threads =
       static_cast<int>(std::min<std::int64_t>(threads_for(cost, kLeastAdditions), wholes));
-  const std::int64_t parts = threads == 1 ? 1 : std::min<std::int64_t>(4 * threads, wholes);
+  // So small that nobody waits long for the last one.
+  const auto small = static_cast<std::int64_t>(cost / (2 * kLeastAdditions));
+  const std::int64_t parts =
+      threads == 1 ? 1
+                   : std::min(std::clamp<std::int64_t>(small, 4 * threads, 64 * threads), wholes);
   std::vector<kernels::ProgramInput> all(inputs.begin(), inputs.end());
   std::vector<std::int64_t> in_rows(shape.size(), 1);
   for (std::size_t axis = shape.size(); axis-- > 1;)

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <numeric>
@@ -92,11 +94,13 @@ const BinaryCase kBinary[] = {
     {k_subtract, [](double x, double y) { return x - y; }},
 };
 
-// Numbers of many sizes, and those that are hard for some function.
+// Those that are hard for some function.
+constexpr float kHard[] = {0.0F,  -0.0F,  1.0F,   -1.0F,  0.5F,  -0.5F,    0.49999997F, 1e-40F,
+                           88.7F, 89.0F,  -87.5F, -104.F, 1e30F, -1e30F,   0.625F,      3e-38F,
+                           1e6F,  8.5e5F, -2e7F,  3.5F,   -2.5F, INFINITY, -INFINITY,   NAN};
+
+// Numbers of many sizes, and hard ones.
 std::vector<float> numbers(std::size_t count, unsigned seed) {
-  constexpr float kHard[] = {0.0F,  -0.0F,  1.0F,   -1.0F,  0.5F,  -0.5F,    0.49999997F, 1e-40F,
-                             88.7F, 89.0F,  -87.5F, -104.F, 1e30F, -1e30F,   0.625F,      3e-38F,
-                             1e6F,  8.5e5F, -2e7F,  3.5F,   -2.5F, INFINITY, -INFINITY,   NAN};
   std::mt19937 random(seed);
   std::normal_distribution<float> normal(0, 1);
   std::uniform_int_distribution<int> power(-6, 3);
@@ -157,6 +161,60 @@ TEST_F(ElementwiseKernels, FunctionsOfTwoFloatsAreGoodToTheLastDigits) {
               << " is " << out[i];
         }
       }
+    }
+  });
+}
+
+TEST_F(ElementwiseKernels, SingleOperandsCountForAllResults) {
+  for_each_kind([] {
+    std::vector<float> singles = {0.9F, 3.0F, -0.7F, 1.0F, 0x1p-10F, 0x1.fffffep-3F, 0x1.fffffep9F};
+    singles.insert(singles.end(), std::begin(kHard), std::end(kHard));
+    for (const BinaryCase& row : kBinary) {
+      for (const Single place : {Single::kFirst, Single::kSecond}) {
+        const Kernel kernel = kernel_of(row.function, Type::kF32, place);
+        if (kernel == nullptr) continue;
+        for (const float single : singles) {
+          const std::vector<float> x = numbers(1100, 5), y(x.size(), single);
+          std::vector<float> expected(x.size()), out(x);
+          const bool is_first = place == Single::kFirst;
+          const void* const all[] = {is_first ? y.data() : x.data(),
+                                     is_first ? x.data() : y.data()};
+          kernel_of(row.function, Type::kF32)(all, expected.data(), x.size());
+          const void* const operands[] = {is_first ? &single : out.data(),
+                                          is_first ? out.data() : &single};
+          kernel(operands, out.data(), out.size());
+          for (std::size_t i = 0; i < x.size(); ++i)
+            ASSERT_EQ(distance(out[i], static_cast<double>(expected[i])), 0)
+                << "function " << static_cast<int>(row.function) << " of " << x[i] << " and "
+                << single << " is " << out[i];
+        }
+      }
+    }
+  });
+}
+
+TEST_F(ElementwiseKernels, QuotientsByASingleDivisorAreRoundedOnce) {
+  for_each_kind([] {
+    const Kernel kernel = kernel_of(k_divide, Type::kF32, Single::kSecond);
+    std::mt19937 random(11);
+    std::vector<float> x(1 << 16);
+    for (int round = 0; round < 64; ++round) {
+      // Any bits, the most and the fewest among them.
+      const auto bits = [&random] { return static_cast<std::uint32_t>(random()); };
+      const auto from_one_to_two = [](std::uint32_t significand) {
+        return std::bit_cast<float>(0x3f800000U | (significand & 0x7fffffU));
+      };
+      constexpr std::uint32_t kEnds[] = {0, 1, 0x7fffff, 0x7ffffe};
+      const float divisor =
+          std::ldexp(from_one_to_two(round < 4 ? kEnds[round] : bits()), round % 60 - 30);
+      for (float& value : x)
+        value = round % 2 == 0 ? std::bit_cast<float>(bits()) : from_one_to_two(bits());
+      std::vector<float> out(x.size());
+      const void* const operands[] = {x.data(), &divisor};
+      kernel(operands, out.data(), out.size());
+      for (std::size_t i = 0; i < x.size(); ++i)
+        ASSERT_EQ(distance(out[i], static_cast<double>(x[i] / divisor)), 0)
+            << x[i] << " / " << divisor << " is " << out[i];
     }
   });
 }
