@@ -65,6 +65,12 @@ void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
   if (!a && !b) return;
   Shape whole = weight.shape();
   whole.back() = columns_of(weight, form);
+  if (a && b && whole.size() == 2 && a->rank() == 2 && b->rank() == 2 &&
+      a->shape()[0] == whole[0] && b->shape()[1] == whole[1] && whole[0] != whole[1]) {
+    throw UnsupportedError(fmt::format(
+        "[load_adapter] the change of {:?} is that of an embedding; embeddings take no adapters",
+        layer));
+  }
   if (!a || !b || !is_change_of(whole, a->shape(), b->shape())) {
     throw ArgumentError(
         fmt::format("[load_adapter] the layer {:?} has weights {}, and its change is lora_a {} and "

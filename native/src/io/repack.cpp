@@ -13,6 +13,7 @@
 #include "files/nibbles.h"
 #include "io/entries.h"
 #include "io/quantization_settings.h"
+#include "io/stored_tensor.h"
 #include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/quantize.h"
@@ -265,6 +266,21 @@ void check_scales(const std::string& name, const Entry& weight, const Entry& sca
   }
 }
 
+// Exponents may be stored as plain bytes.
+Entry float_scales(Entry scales, const Config& how, const std::string& name) {
+  if (is_float(scales.type.dtype)) return scales;
+  if (scales.type.dtype != DType::u8 || how.get<std::string>("scale_fmt", "") != "ue8m0") {
+    refuse(
+        fmt::format("the scales of {} are {}, and floats are wanted, or u8 with a scale_fmt of "
+                    "\"ue8m0\"",
+                    name, to_string(scales.type)));
+  }
+  scales.type.dtype = DType::bf16;
+  scales.read = [read = scales.read] { return from_e8m0(read()); };
+  scales.place = nullptr;
+  return scales;
+}
+
 void repack_fp8(Entries& entries, const Config& how, std::string_view suffix) {
   const auto block = how.get<std::vector<std::int64_t>>("weight_block_size", {128, 128});
   constexpr std::int64_t kMost = 1 << 20;
@@ -274,7 +290,7 @@ void repack_fp8(Entries& entries, const Config& how, std::string_view suffix) {
   for (const std::string& base : bases(entries, suffix)) {
     const std::string name = base + ".weight";
     const Entry weight = wanted(entries, name, base + std::string(suffix));
-    const Entry scales = entries.at(base + std::string(suffix));
+    const Entry scales = float_scales(entries.at(base + std::string(suffix)), how, name);
     if (!is_float(weight.type.dtype)) continue;
     check_scales(name, weight, scales, block);
     entries[name] =

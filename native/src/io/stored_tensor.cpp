@@ -26,18 +26,15 @@ Tensor read_bools(const files::MappedFile& file, const files::StoredTensor& stor
   return Tensor::from_bytes(elements, {DType::u8, stored.shape});
 }
 
+Tensor u16(std::uint64_t value) { return Tensor(value, DType::u16); }
+
 // bf16 holds them all: e5m2 is the upper half of an f16, and e8m0 the exponent of a bf16.
 Tensor read_small_floats(const files::MappedFile& file, const files::StoredTensor& stored) {
   const Tensor bytes = read_in_place(file, stored, {DType::u8, stored.shape});
   if (stored.type == files::StoredType::kF8E4M3) return from_fp8(bytes, DType::bf16);
-  const auto u16 = [](std::uint64_t value) { return Tensor(value, DType::u16); };
-  const Tensor bits = as_type(bytes, DType::u16);
-  if (stored.type == files::StoredType::kF8E5M2)
-    return as_type(bitcast(left_shift(bits, u16(8)), DType::f16), DType::bf16);
-  constexpr std::uint64_t kLeast = 0x40, kNan = 0x7fc0;  // the least one is subnormal there
-  const Tensor normal = left_shift(bits, u16(7));
-  const Tensor special = select(equal(bits, u16(0)), u16(kLeast), normal);
-  return bitcast(select(equal(bits, u16(0xff)), u16(kNan), special), DType::bf16);
+  if (stored.type == files::StoredType::kF8E8M0) return from_e8m0(bytes);
+  const Tensor bits = left_shift(as_type(bytes, DType::u16), u16(8));
+  return as_type(bitcast(bits, DType::f16), DType::bf16);
 }
 
 Tensor read_blocks(const files::MappedFile& file, const files::StoredTensor& stored) {
@@ -56,6 +53,14 @@ DType type_of(files::StoredType stored) {
   const files::StoredTypeRow& row = files::row_of(stored);
   if (row.dtype) return *row.dtype;
   return row.per_block == 1 ? DType::bf16 : DType::f32;
+}
+
+Tensor from_e8m0(const Tensor& bytes) {
+  const Tensor bits = as_type(bytes, DType::u16);
+  constexpr std::uint64_t kLeast = 0x40, kNan = 0x7fc0;  // the least one is subnormal there
+  const Tensor normal = left_shift(bits, u16(7));
+  const Tensor special = select(equal(bits, u16(0)), u16(kLeast), normal);
+  return bitcast(select(equal(bits, u16(0xff)), u16(kNan), special), DType::bf16);
 }
 
 Tensor read_in_place(const files::MappedFile& file, const files::StoredTensor& stored,

@@ -16,6 +16,9 @@ DType type_of(files::StoredType stored);
 Tensor read_in_place(const files::MappedFile& file, const files::StoredTensor& stored,
                      const TensorType& type);
 
+/// The powers of two that bytes mean as exponents (e8m0), in bf16.
+Tensor from_e8m0(const Tensor& bytes);
+
 /// The tensor at a place of `file` that is known to lie in it. Elements that lie as in memory are
 /// read when something asks for them; floats of 8 bits become bf16, which holds them all, and other
 /// blocks f32.

@@ -1,11 +1,22 @@
 #include "llm/maker.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <utility>
 
+#include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
+namespace {
+
+void check_eps(double eps) {
+  if (eps >= 0 && std::isfinite(eps)) return;
+  throw FormatError(fmt::format("[load] the epsilon of norms is {} in the settings", eps));
+}
+
+}  // namespace
 
 Tensor Maker::tensor(const Shape& shape, double bound) {
   if (!key_ || bound == 0) return broadcast(Tensor(0.0F), shape);
@@ -24,10 +35,12 @@ nn::Embedding Maker::embedding(std::int64_t count, std::int64_t dims) {
 }
 
 nn::RMSNorm Maker::rms_norm(std::int64_t dims, double eps) {
+  check_eps(eps);
   return nn::RMSNorm({.dims = dims, .eps = eps});
 }
 
 nn::LayerNorm Maker::layer_norm(std::int64_t dims, double eps, bool bias) {
+  check_eps(eps);
   return nn::LayerNorm({.dims = dims, .eps = eps, .bias = bias});
 }
 

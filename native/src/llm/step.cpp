@@ -23,7 +23,7 @@ Tensor counting(std::int64_t from, std::int64_t count) { return iota({count}) + 
 
 // Puts `count` rows behind those in use.
 void append(CachedRows& all, std::int64_t length, const CachedRows& some, std::int64_t count) {
-  if (all.is_empty()) {
+  if (all.is_empty() || length == 0) {
     all = rows::grown(some, (kBlock - count % kBlock) % kBlock);
     return;
   }
@@ -105,8 +105,11 @@ Attended Step::attend(std::size_t layer, const Tensor& keys, const Tensor& value
       cache.values = in_order(cache, cache.values);
       cache.next = 0;
       if (surplus > 0) {
-        cache.keys = without(cache.keys, cache.keep, surplus);
-        cache.values = without(cache.values, cache.keep, surplus);
+        // Of a window of one token nothing stays; what is there is written over.
+        if (surplus < cache.length) {
+          cache.keys = without(cache.keys, cache.keep, surplus);
+          cache.values = without(cache.values, cache.keep, surplus);
+        }
         cache.length -= surplus;
         cache.lost += surplus;
       }

@@ -79,9 +79,9 @@ Array reduce_with(const Call& call, const Array& array, const Fold& how, std::in
 }
 
 // Operand 0 in the type that its elements are accumulated in.
-Array accumulated_operand(const Call& call) {
-  if (!is_half(call.dtype(0))) return operand(call, 0);
-  Array wide = operand_as(call, 0, DType::f32);
+Array accumulated_operand(const Call& call, DType type) {
+  if (call.dtype(0) == type) return operand(call, 0);
+  Array wide = operand_as(call, 0, type);
   wide.set_axis_order(call.array(0).axis_order());
   return wide;
 }
@@ -89,15 +89,18 @@ Array accumulated_operand(const Call& call) {
 Array sum(const Call& call) {
   const Axes axes = reduced_axes(call);
   const bool adds = element_count(call.shape(0)) != 0 && !axes.empty();
-  if (!adds || is_integer(call.dtype(0)))
-    return reduce_with(call, accumulated_operand(call), kSum, 0);
-  return sum_floats(accumulated_operand(call), call.shape(0), axes, call.attr<bool>("keep_axes"));
+  if (!adds || is_integer(call.dtype(0))) return reduce_with(call, operand(call, 0), kSum, 0);
+  const DType type = is_half(call.dtype(0)) ? DType::f32 : call.dtype(0);
+  return sum_floats(accumulated_operand(call, type), call.shape(0), axes,
+                    call.attr<bool>("keep_axes"));
 }
 
-// Nx multiplies complex numbers by the textbook, from 1 + 0i on, so that an infinity ends in NaN;
-// C++ and MLX repair it.
+// In the widest float, so that the order of the factors decides nothing: one after the other,
+// eights and eighths leave f32 on the way to 1. Nx multiplies complex numbers by the textbook, from
+// 1 + 0i on, so that an infinity ends in NaN; C++ and MLX repair it.
 Array product(const Call& call) {
-  const Array result = reduce_with(call, accumulated_operand(call), kProduct, 1);
+  const DType type = is_float(call.dtype(0)) ? widest_float() : call.dtype(0);
+  const Array result = reduce_with(call, accumulated_operand(call, type), kProduct, 1);
   if (!is_complex(call.dtype(0)) || element_count(call.shape(0)) == 0) return result;
   const Axes axes = reduced_axes(call);
   if (axes.empty()) return result;

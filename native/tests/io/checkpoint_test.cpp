@@ -401,6 +401,26 @@ TEST(Checkpoint, ScalesBlocksOfFloatsOfEightBits) {
               HasSubstr("in blocks of 128 by 128"));
 }
 
+TEST(Checkpoint, TakesBytesForExponentsOfScalesWhereTheSettingsSaySo) {
+  const TempFolder folder;
+  const Tensor elements = remainder(as_type(iota({4, 8}), DType::u8) * 5, 120);
+  const auto write = [&](const char* more) {
+    folder.write("config.json", std::string(R"({"quantization_config": {"quant_method": "fp8",
+                                 "weight_block_size": [4, 4])") +
+                                    more + "}}");
+    write_f8(
+        folder / "model.safetensors", "l.weight", elements,
+        R"(, "l.weight_scale_inv": {"dtype": "U8", "shape": [1, 2], "data_offsets": [32, 34]})",
+        as_type(tensor({124, 129}), DType::u8).to_bytes());
+  };
+  write(R"(, "scale_fmt": "ue8m0")");
+  const Tensor scales = tensor({0.125, 0.125, 0.125, 0.125, 4.0, 4.0, 4.0, 4.0});
+  expect_equal(Checkpoint(folder.path()).read("l.weight"),
+               as_type(from_fp8(elements, DType::f32) * as_type(scales, DType::f32), DType::bf16));
+  write("");
+  EXPECT_THAT(error_of<FormatError>([&] { Checkpoint(folder.path()); }), HasSubstr("ue8m0"));
+}
+
 TEST(Checkpoint, TakesIntegersOfCompressedTensors) {
   const TempFolder folder;
   const Tensor words = packed_matrix(kOutputs, kInputs / 8, [](std::int64_t row, std::int64_t at) {

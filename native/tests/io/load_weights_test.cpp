@@ -132,6 +132,12 @@ TEST(LoadWeights, RefusesAnAdapterOfAnotherModel) {
   EXPECT_THAT(told(), HasSubstr("lora_a f32[2][32]"));
   save_safetensors(folder / "adapters.safetensors", {{"third.lora_a", a}, {"third.lora_b", b}});
   EXPECT_THAT(told(), AllOf(HasSubstr("2 tensors"), HasSubstr("third.lora_a")));
+  save_safetensors(folder / "adapters.safetensors",
+                   {{"embed_tokens.lora_a", constant(0.0, DType::f32, {8, 2})},
+                    {"embed_tokens.lora_b", constant(0.0, DType::f32, {2, 64})}});
+  EXPECT_THAT(
+      error_of<UnsupportedError>([&] { nn::load_adapter(base, Adapter::read(folder.path())); }),
+      HasSubstr("embeddings take no adapters"));
   folder.write("adapter_config.json", R"({"fine_tune_type": "prompt"})");
   EXPECT_THAT(error_of<FormatError>([&] { Adapter::read(folder.path()); }), HasSubstr("prompt"));
 }

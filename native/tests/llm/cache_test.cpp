@@ -18,6 +18,8 @@ const Ids kText = {5, 17, 230, 4, 4, 99, 150, 3, 77, 21, 8, 250};
 
 constexpr const char* kWindow =
     R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4)";
+constexpr const char* kNoWider =
+    R"("layer_types": ["sliding_attention", "full_attention"], "sliding_window": 1)";
 
 // The same text in pieces of these lengths.
 Tensor in_pieces(const llm::Model& model, const std::vector<std::size_t>& lengths,
@@ -55,7 +57,7 @@ TEST_P(Pieces, GoOnFromASnapshot) {
   EXPECT_EQ(before.offset, 6);
 }
 
-INSTANTIATE_TEST_SUITE_P(Windows, Pieces, testing::Values("", kWindow));
+INSTANTIATE_TEST_SUITE_P(Windows, Pieces, testing::Values("", kWindow, kNoWider));
 
 TEST(Batches, OfPaddedTextsGiveWhatEachGivesAlone) {
   for (const char* more : {"", kWindow}) {

@@ -1,5 +1,6 @@
 #include "mlxnx/llm/model.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,6 +62,85 @@ TEST(Model, RefusesSettingsThatLie) {
               HasSubstr("yarn"));
   EXPECT_THAT(error_of<UnsupportedError>(loading(R"("model_file": "model.py")")),
               HasSubstr("model.py"));
+  for (const char* type : {"mistral3", "llava"}) {
+    EXPECT_THAT(error_of<FormatError>(loading(fmt::format(R"("model_type": "{}")", type))),
+                HasSubstr("text_config"))
+        << type;
+  }
+}
+
+// Each would make all logits NaN, or none of them mean anything.
+TEST(Model, RefusesNumbersThatMakeNoSense) {
+  const auto making = [](const std::string& more) { return [more] { tiny_llama(more); }; };
+  for (const char* scaling :
+       {R"("type": "linear", "factor": 0)", R"("type": "dynamic", "factor": 0)",
+        R"("type": "llama3", "factor": -8)", R"("type": "yarn", "factor": 0)",
+        R"("type": "proportional", "factor": 0)"}) {
+    EXPECT_THAT(error_of<FormatError>(making(fmt::format(
+                    R"("max_position_embeddings": 64, "rope_scaling": {{{}}})", scaling))),
+                HasSubstr("factor is"))
+        << scaling;
+  }
+  EXPECT_THAT(error_of<FormatError>(
+                  making(R"("rope_scaling": {"type": "yarn", "factor": 2, "beta_fast": 0})")),
+              HasSubstr("beta_fast is 0"));
+  EXPECT_THAT(error_of<FormatError>(making(
+                  R"("rope_scaling": {"type": "yarn", "factor": 2,
+                                      "original_max_position_embeddings": 0})")),
+              HasSubstr("original_max_position_embeddings is 0"));
+  EXPECT_THAT(error_of<FormatError>(making(R"("rms_norm_eps": {"__float__": "Infinity"})")),
+              HasSubstr("epsilon of norms is inf"));
+}
+
+TEST(Model, TakesOneFactorForAllLongWavelengths) {
+  const auto logits = [](const char* factors) {
+    return logits_of(tiny_llama(fmt::format(
+                         R"("rope_scaling": {{"type": "longrope", "long_factor": {},
+                                              "original_max_position_embeddings": 64}})",
+                         factors)),
+                     {1, 2, 3});
+  };
+  EXPECT_EQ(distance(logits("1.5"), logits("[1.5]")), 0);
+}
+
+TEST(Model, OfGemma2WithoutCapsHasNone) {
+  const auto logits = [](const char* caps) {
+    const llm::Model model = llm::Model::random(
+        Config::parse(fmt::format(
+            R"({{"model_type": "gemma2", "hidden_size": 32, "intermediate_size": 48,
+                 "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+                 "head_dim": 8, "vocab_size": 300, "rms_norm_eps": 1e-5{}}})",
+            caps)),
+        random::key(3));
+    return logits_of(model, {1, 2, 3});
+  };
+  const Tensor none =
+      logits(R"(, "attn_logit_softcapping": null, "final_logit_softcapping": null)");
+  EXPECT_LT(distance(none, logits(R"(, "attn_logit_softcapping": 1e6,
+                                       "final_logit_softcapping": 1e6)")),
+            1e-3);
+  EXPECT_GT(distance(none, logits(R"(, "final_logit_softcapping": 0.5)")), 1e-2);
+}
+
+// What is said of positions decides, wherever it stands.
+TEST(Model, OfOlmoHybridTurnsHeadsUnlessTheBaseIsNull) {
+  const auto logits = [](const char* more) {
+    const llm::Model model = llm::Model::random(
+        Config::parse(fmt::format(
+            R"({{"model_type": "olmo_hybrid", "hidden_size": 32, "intermediate_size": 48,
+                 "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 4,
+                 "vocab_size": 300, "rms_norm_eps": 1e-5, "tie_word_embeddings": false,
+                 "attention_bias": false, "linear_allow_neg_eigval": true, "linear_num_key_heads": 2, "linear_num_value_heads": 2,
+                 "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_conv_kernel_dim": 4,
+                 "max_position_embeddings": 64{}}})",
+            more)),
+        random::key(3));
+    return logits_of(model, {1, 2, 3, 4, 5});
+  };
+  const Tensor plain = logits(""), none = logits(R"(, "rope_theta": null)");
+  EXPECT_GT(distance(plain, none), 1e-4);
+  EXPECT_EQ(distance(logits(R"(, "rope_parameters": {"rope_theta": null})"), none), 0);
+  EXPECT_EQ(distance(logits(R"(, "rope_theta": 7, "rope_parameters": {"a": 1})"), plain), 0);
 }
 
 TEST(Model, NamesTheNearestTypes) {

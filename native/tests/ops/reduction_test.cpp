@@ -12,6 +12,7 @@
 #include <random>
 
 #include "error_of.h"
+#include "mlxnx/jit.h"
 #include "mlxnx/literal.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
@@ -504,6 +505,25 @@ TEST(Cumulative, SumsOfLongAxesStayPrecise) {
           ASSERT_NEAR(result[at], total[j], 3e-6 * total[j]) << i;
         }
       }
+    }
+  }
+}
+
+// One after the other they leave f32 on the way, whichever come first.
+TEST(Reduction, MultipliesInAnyOrder) {
+  const auto of = [](double value, std::int64_t count) {
+    return constant(value, DType::f32, {count});
+  };
+  for (const std::int64_t between : {1, 3000, 80'000}) {
+    const Tensor large = of(8, 300), ones = of(1, between), small = of(0.125, 300);
+    for (const Tensor& x : {concatenate({large, ones, small}), concatenate({small, ones, large})}) {
+      EXPECT_EQ(product(x).item<float>(), 1.0F) << between;
+      EXPECT_EQ(jit([](const Tensor& a) { return product(negate(a)); })(x).item<float>(),
+                between % 2 == 0 ? 1.0F : -1.0F)
+          << between;
+      EXPECT_THAT(elements(product(stack({x, x, x}), {.axes = Axes{1}})), ElementsAre(1, 1, 1));
+      EXPECT_THAT(elements(product(stack({x, x}, {.axis = 1}), {.axes = Axes{0}})),
+                  ElementsAre(1, 1));
     }
   }
 }

@@ -1,6 +1,7 @@
 // Gemma 2. mlx-lm: models/gemma2.py
 #include <cmath>
 #include <cstddef>
+#include <string_view>
 
 #include "llm/models/models.h"
 #include "llm/parts/attention.h"
@@ -13,10 +14,15 @@
 namespace mlxnx::llm::gemma2 {
 namespace {
 
+// Null is no cap, which the family's definition knows.
+double cap(const Config& config, std::string_view key, double absent) {
+  return config.is_null(key) ? 0 : config.get<double>(key, absent);
+}
+
 Attention attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.scale = 1 / std::sqrt(config.get<double>("query_pre_attn_scalar", 144));
-  options.softcap = config.get<double>("attn_logit_softcapping", 50);
+  options.softcap = cap(config, "attn_logit_softcapping", 50);
   RopeSettings rope = rope_settings(config, options.head_dim);
   rope.scaling.reset();
   return {options, Rope(rope), maker};
@@ -36,11 +42,14 @@ struct Model : CausalLm<Block> {
   Model(const Config& config, Maker& maker)
       : CausalLm(config, maker, true, {config, maker, plus_one(rms_norm(config, maker))}),
         scale(std::sqrt(static_cast<double>(hidden_size(config)))),
-        softcap(config.get<double>("final_logit_softcapping", 30)) {}
+        softcap(cap(config, "final_logit_softcapping", 30)) {}
   Tensor hidden(const Tensor& tokens, Step& step) const {
     return model.run(model.embed_tokens(tokens) * scale, step);
   }
-  Tensor logits(const Tensor& h) const { return capped(CausalLm::logits(h), softcap); }
+  Tensor logits(const Tensor& h) const {
+    const Tensor plain = CausalLm::logits(h);
+    return softcap == 0 ? plain : capped(plain, softcap);
+  }
 };
 
 void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, true); }

@@ -38,10 +38,8 @@ struct Model : CausalLm<Block> {
   Model(const Config& config, Maker& maker) : CausalLm(config, maker, false) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, false); }
-
 }  // namespace
 
-const Family kFamily{"glm4", &make_module<Model>, &sanitize};
+const Family kFamily{"glm4", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::glm4

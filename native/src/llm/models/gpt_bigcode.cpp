@@ -69,8 +69,8 @@ struct Model {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, is_tied(config, true));
+void sanitize(nn::Parameters& weights, const Config&) {
+  drop_unused(weights, false);
   drop(weights, [](std::string_view name) {
     return name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias");
   });

@@ -62,10 +62,7 @@ struct Model : CausalLm<Block, Backbone> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  take_published_convs(weights);
-  drop_tied_head(weights, config.get<bool>("tie_word_embeddings", true));
-}
+void sanitize(nn::Parameters& weights, const Config&) { take_published_convs(weights); }
 
 }  // namespace
 

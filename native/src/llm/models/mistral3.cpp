@@ -5,6 +5,7 @@
 #include "llm/models/models.h"
 #include "llm/parts/decoder.h"
 #include "llm/parts/text_part.h"
+#include "mlxnx/error.h"
 
 namespace mlxnx::llm::mistral3 {
 namespace {
@@ -14,7 +15,13 @@ Config text_of(const Config& config) {
 }
 
 const Family& text_family(const Config& text) {
-  return family_of(text.get<std::string>("model_type", "llama"));
+  const Family& family = family_of(text.get<std::string>("model_type", "llama"));
+  if (&family == &kFamily) {
+    throw FormatError(
+        "[load] the settings have no text_config that names the language model within, such as "
+        "\"llama\"");
+  }
+  return family;
 }
 
 std::unique_ptr<Module> make(const Config& config, Maker& maker) {

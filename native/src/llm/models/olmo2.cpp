@@ -27,6 +27,6 @@ struct Block : PostNormBlock<Attention, GatedMlp> {
 
 }  // namespace
 
-const Family kFamily = plain_family<Block, true>("olmo2");
+const Family kFamily{"olmo2", &make_module<PlainLm<Block, true>>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::olmo2

@@ -84,16 +84,20 @@ struct LinearAttention {
   }
 };
 
+// A base of null says that positions are not told.
+std::optional<Rope> rope(const Config& config, std::int64_t head_dim) {
+  const Config where =
+      config.holds_object("rope_parameters") ? config.get<Config>("rope_parameters") : config;
+  if (where.is_null("rope_theta")) return std::nullopt;
+  return Rope({.dims = head_dim, .base = where.get<double>("rope_theta", 10'000)});
+}
+
 Attention full_attention(const Config& config, Maker& maker) {
   AttentionOptions options = attention_options(config);
   options.bias = config.get<bool>("attention_bias");
   options.norm_eps = norm_eps(config);
   options.norms_rows = true;
-  RopeSettings rope = rope_settings(config, options.head_dim, 10'000);
-  rope.base = nested_base(config, rope.base);
-  rope.scaling.reset();
-  rope.traditional = false;
-  return {options, Rope(rope), maker};
+  return {options, rope(config, options.head_dim), maker};
 }
 
 bool is_linear(const Config& config, std::size_t layer) {

@@ -94,12 +94,8 @@ struct Model : CausalLm<Block, Body> {
                  Body{{config, maker}}) {}
 };
 
-void sanitize(nn::Parameters& weights, const Config& config) {
-  drop_unused(weights, config.get<bool>("share_input_output_layers", true));
-}
-
 }  // namespace
 
-const Family kFamily{"openelm", &make_module<Model>, &sanitize};
+const Family kFamily{"openelm", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::openelm

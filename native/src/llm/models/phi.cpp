@@ -62,10 +62,8 @@ struct Model : CausalLm<Block, Body> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, false); }
-
 }  // namespace
 
-const Family kFamily{"phi", &make_module<Model>, &sanitize};
+const Family kFamily{"phi", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::phi

@@ -87,10 +87,8 @@ struct Model {
   std::vector<LayerCache> make_cache() const { return full_caches(model.layers.layers.size()); }
 };
 
-void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, false); }
-
 }  // namespace
 
-const Family kFamily{"plamo", &make_module<Model>, &sanitize};
+const Family kFamily{"plamo", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::plamo

@@ -98,10 +98,8 @@ struct Model : CausalLm<Block> {
   }
 };
 
-void sanitize(nn::Parameters& weights, const Config&) { drop_unused(weights, false); }
-
 }  // namespace
 
-const Family kFamily{"stablelm", &make_module<Model>, &sanitize};
+const Family kFamily{"stablelm", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::stablelm

@@ -47,6 +47,6 @@ struct Model : CausalLm<Block> {
 
 }  // namespace
 
-const Family kFamily{"starcoder2", &make_module<Model>, &sanitize_plainly<true>};
+const Family kFamily{"starcoder2", &make_module<Model>, &sanitize_with_head};
 
 }  // namespace mlxnx::llm::starcoder2

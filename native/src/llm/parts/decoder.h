@@ -152,6 +152,11 @@ void sanitize_plainly(nn::Parameters& weights, const Config& config) {
   drop_unused(weights, is_tied(config, tied));
 }
 
+/// The same where a head in the file is never one too many.
+inline void sanitize_with_head(nn::Parameters& weights, const Config&) {
+  drop_unused(weights, false);
+}
+
 /// A family whose models are a `CausalLm` of these blocks and nothing else.
 template <typename Block, bool tied>
 struct PlainLm : CausalLm<Block> {

@@ -8,12 +8,25 @@
 #include <numbers>
 #include <vector>
 
+#include "files/file_errors.h"
 #include "io/rope_settings.h"
 #include "mlxnx/fast.h"
 #include "mlxnx/mlxnx.h"
 
 namespace mlxnx::llm {
 namespace {
+
+double positive(const Config& scaling, std::string_view key, double value) {
+  if (value > 0 && std::isfinite(value)) return value;
+  throw FormatError(fmt::format("[rope] {} is {} in the settings of rotary positions {}", key,
+                                value, files::cut(scaling.to_json())));
+}
+double positive(const Config& scaling, std::string_view key) {
+  return positive(scaling, key, scaling.get<double>(std::string(key)));
+}
+double positive_or(const Config& scaling, std::string_view key, double absent) {
+  return positive(scaling, key, scaling.get<double>(std::string(key), absent));
+}
 
 // The wavelengths of the pairs, over 2 pi.
 std::vector<double> lengths(const RopeSettings& settings, std::int64_t dims) {
@@ -33,6 +46,9 @@ Tensor list(const std::vector<double>& values) {
 
 // Long wavelengths are stretched by a factor, short ones stay, those between by something between.
 std::vector<double> llama3(const RopeSettings& settings, const Config& scaling) {
+  for (const std::string_view key :
+       {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"})
+    positive_or(scaling, key, 1);
   std::vector<double> result = lengths(settings, settings.dims);
   const std::vector<double> factors = io::llama3_factors(scaling, settings.base, settings.dims);
   for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[i];
@@ -50,14 +66,14 @@ struct Yarn {
 
 // Between two numbers of turns over the old length, a ramp from stretched to unchanged wavelengths.
 Yarn yarn(const RopeSettings& settings, const Config& scaling) {
-  const auto factor = scaling.get<double>("factor");
-  const auto old_length = scaling.get<double>("original_max_position_embeddings", 4096.0);
+  const double factor = positive(scaling, "factor");
+  const double old_length = positive_or(scaling, "original_max_position_embeddings", 4096);
   const auto pair_of = [&](double turns) {
     return static_cast<double>(settings.dims) *
            std::log(old_length / (turns * 2 * std::numbers::pi)) / (2 * std::log(settings.base));
   };
-  const double low = std::max(std::floor(pair_of(scaling.get<double>("beta_fast", 32.0))), 0.0);
-  double high = std::min(std::ceil(pair_of(scaling.get<double>("beta_slow", 1.0))),
+  const double low = std::max(std::floor(pair_of(positive_or(scaling, "beta_fast", 32))), 0.0);
+  double high = std::min(std::ceil(pair_of(positive_or(scaling, "beta_slow", 1))),
                          static_cast<double>(settings.dims - 1));
   if (low == high) high += 0.001;  // a ramp of some width
   std::vector<double> result = lengths(settings, settings.dims);
@@ -72,7 +88,9 @@ Yarn yarn(const RopeSettings& settings, const Config& scaling) {
 
 // One factor for each pair, always those of long texts, as mlx-lm does.
 std::vector<double> longrope(const RopeSettings& settings, const Config& scaling) {
-  const auto factors = scaling.get<std::vector<double>>("long_factor");
+  const std::vector<double> factors = scaling.holds_list("long_factor")
+                                          ? scaling.get<std::vector<double>>("long_factor")
+                                          : std::vector{scaling.get<double>("long_factor")};
   std::vector<double> result = lengths(settings, settings.dims);
   if (factors.size() != result.size() && factors.size() != 1) {
     throw FormatError(fmt::format("[rope] long_factor has {} numbers, and {} are turned in pairs",
@@ -103,7 +121,7 @@ std::vector<double> proportional(const RopeSettings& settings, const Config& sca
     throw FormatError(fmt::format("[rope] partial_rotary_factor is {}, at most 1 is wanted", part));
   const auto turned = static_cast<std::int64_t>(static_cast<double>(settings.dims) * part);
   std::vector<double> result = lengths(settings, turned);
-  for (double& length : result) length *= scaling.get<double>("factor", 1.0);
+  for (double& length : result) length *= positive_or(scaling, "factor", 1);
   result.resize(static_cast<std::size_t>(settings.dims / 2),
                 std::numeric_limits<double>::infinity());
   return result;
@@ -146,9 +164,9 @@ Rope::Rope(const RopeSettings& settings)
   const std::string kind = io::rope_kind(scaling);
   if (kind == "default" || kind == "mrope") return;
   if (kind == "linear") {
-    scale_ = 1 / scaling.get<double>("factor");
+    scale_ = 1 / positive(scaling, "factor");
   } else if (kind == "dynamic") {
-    factor_ = scaling.get<double>("factor");
+    factor_ = positive(scaling, "factor");
     if (!settings.max_positions)
       throw FormatError("[rope] scaling of the kind \"dynamic\" needs max_position_embeddings");
     max_positions_ = *settings.max_positions;
