@@ -540,10 +540,33 @@ defmodule Mlx.TransformsTest do
       for answer <- [1, {1, 2}, {{1, 2}}] do
         fun = Mlx.custom_vjp(& &1, fn _, _, _ -> answer end)
 
-        assert_raise Mlx.UnsupportedError, ~r/expected the gradient to answer/, fn ->
+        assert_raise ArgumentError, ~r/expected the gradient to answer/, fn ->
           Mlx.grad(@x, fun)
         end
       end
+    end
+
+    test "raise what their functions raise, and only where their gradient is wanted" do
+      fun = Mlx.custom_vjp(&Nx.sin/1, fn _, _, _ -> raise "first\nand second line" end)
+      assert_answer(Nx.Defn.jit(fun, compiler: Mlx.Compiler).(@x), by_nx(&Nx.sin/1, [@x]))
+
+      error = assert_raise RuntimeError, fn -> Mlx.grad(@x, &Nx.sum(fun.(&1))) end
+      assert error.message == "first\nand second line"
+
+      outer = Mlx.custom_vjp(&Nx.cos/1, fn g, _, _ -> {fun.(g)} end)
+      slope = &Mlx.grad(&1, fn x -> Nx.sum(outer.(x)) end)
+      assert_answer(slope.(@x), by_nx(fn x -> Nx.broadcast(Nx.sin(1.0), x) end, [@x]))
+    end
+
+    test "lead tangents forward by the transpose of what they lead back" do
+      fun = Mlx.custom_vjp(&Nx.sin/1, fn g, {x}, _ -> {Nx.multiply(g, Nx.multiply(x, 3))} end)
+      {_, slope} = Mlx.jvp(fun, [@x], [@x])
+      assert_answer(slope, by_nx(fn x -> Nx.multiply(3, Nx.multiply(x, x)) end, [@x]))
+
+      inverse = fn x -> Nx.sum(Nx.LinAlg.invert(Nx.add(Nx.outer(x, x), Nx.eye(3)))) end
+      {_, slope} = Mlx.jvp(inverse, [@x], [@x])
+      expected = @x |> Mlx.grad(inverse) |> Nx.dot(@x)
+      assert_answer(slope, Nx.backend_copy(expected, Nx.BinaryBackend), tolerance: 1.0e-5)
     end
   end
 

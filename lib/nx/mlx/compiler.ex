@@ -353,16 +353,29 @@ defmodule Mlx.Compiler do
   defp build(vars, fun, hooks) do
     expr = fun.(vars)
 
-    {region, params, callbacks} =
+    {region, params, callbacks, raised} =
       expr |> Composite.traverse(&Nx.devectorize/1) |> Lower.lower(vars, hooks)
 
     %__MODULE__{
-      handle: NIF.program_build(region, []),
+      handle: build_region(region, raised),
       params: params,
       callbacks: callbacks,
       # A result belongs to the caller, even where it is an argument that may be donated.
       result: Composite.traverse(expr, &%{&1 | data: nil, donatable?: false})
     }
+  end
+
+  # A custom gradient that has raised does so only for those who want it, and then as it did.
+  defp build_region(region, raised) do
+    NIF.program_build(region, [])
+  rescue
+    error in Mlx.UnsupportedError ->
+      with "[custom_vjp] " <> reason <- error.message,
+           %{^reason => {own, stacktrace}} <- raised do
+        reraise own, stacktrace
+      else
+        _ -> reraise error, __STACKTRACE__
+      end
   end
 
   # `answer` is asked for callbacks: by name and handles, for handles.

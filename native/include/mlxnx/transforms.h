@@ -198,7 +198,8 @@ auto vjp(F function, const Arguments& arguments, const Cotangents& cotangents,
 
 /// The result of `function` for the arguments, a tuple, and its tangents, from those of the
 /// arguments, which have their structure. Throws: ShapeError for a tangent of another shape than
-/// its tensor; UnsupportedError for functions with a gradient of their own. JAX: jax.jvp
+/// its tensor. A `custom_vjp` leads tangents forward by the transpose of what it leads back, as a
+/// function that is linear in the cotangents. JAX: jax.jvp
 ///
 ///     auto [y, dy] = jvp([](const Tensor& x) { return x * x; }, std::tuple(Tensor(3.0)),
 ///                        std::tuple(Tensor(1.0)));  // 9.0 and 6.0

@@ -302,6 +302,8 @@ Duals push_through(const Instruction& instruction, std::span<const Tensor> opera
     case InstructionKind::kWhile:
     case InstructionKind::kWhileReverse:
       return push_through_loop(instruction, operands, tangents);
+    case InstructionKind::kCustomVjp:
+      return push_through_custom(instruction, operands, tangents);
     default:
       break;
   }
@@ -309,12 +311,8 @@ Duals push_through(const Instruction& instruction, std::span<const Tensor> opera
   duals.values = emit(instruction, operands);
   if (instruction.kind == InstructionKind::kOp) {
     duals.tangents = op_tangents({instruction, operands, duals.values}, tangents);
-  } else if (instruction.kind == InstructionKind::kHook) {
-    duals.tangents.assign(tangents.begin(), tangents.end());
   } else {
-    throw UnsupportedError(
-        "[jvp] a function with a gradient of its own has no tangents: it says only how "
-        "cotangents lead back");
+    duals.tangents.assign(tangents.begin(), tangents.end());
   }
   return duals;
 }

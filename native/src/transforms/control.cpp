@@ -24,6 +24,18 @@ Tensors emit_with(const Instruction& instruction, std::span<const Tensor> predic
   return emit(copy, joined(predicates, inputs));
 }
 
+// What leads back from the cotangents; null where there is no such function, but a reason.
+const Region* backward_of(const Instruction& instruction) {
+  return instruction.regions.empty() ? nullptr : instruction.regions.front().get();
+}
+[[noreturn]] void refuse(const Instruction& instruction) {
+  throw UnsupportedError("[custom_vjp] " + instruction.callback);
+}
+
+bool is_any_there(std::span<const Linear> linears) {
+  return std::ranges::any_of(linears, [](const Linear& linear) { return linear.has_value(); });
+}
+
 }  // namespace
 
 Duals push_through_pieces(const Instruction& instruction, std::span<const Tensor> operands,
@@ -84,6 +96,41 @@ Linears pieces_cotangents(const Application& call, std::span<const Linear> cotan
   return results;
 }
 
+Duals push_through_custom(const Instruction& instruction, std::span<const Tensor> operands,
+                          std::span<const Linear> tangents) {
+  Duals duals{emit(instruction, operands), Linears(instruction.outputs.size())};
+  const std::size_t values = instruction.values;
+  const Region* const backward = backward_of(instruction);
+  const std::size_t inputs = backward == nullptr ? 0 : backward->outputs.size();
+  const std::vector<bool> moving = is_there(tangents.subspan(values, inputs));
+  if (backward == nullptr || std::find(moving.begin(), moving.end(), true) == moving.end()) {
+    if (backward == nullptr && is_any_there(tangents.subspan(values))) refuse(instruction);
+    return duals;
+  }
+  // What leads cotangents back is linear in them; its transpose leads tangents forward.
+  Tensors all;
+  for (std::size_t i = 0; i < values; ++i) all.push_back(or_zeros({}, operands[i].type()));
+  const std::span<const Tensor> captures = operands.subspan(values + inputs);
+  all.insert(all.end(), captures.begin(), captures.end());
+  const RegionPtr back = region_of(types_of(all), [&](const Tensors& in) {
+    const Tensors all_back = run_here(*backward, in);
+    Tensors some;
+    for (std::size_t i = 0; i < inputs; ++i) {
+      if (moving[i]) some.push_back(conform(all_back[i], operands[values + i].type()));
+    }
+    return some;
+  });
+  std::vector<bool> wanted(all.size(), false);
+  std::fill_n(wanted.begin(), values, true);
+  Linears given;
+  for (std::size_t i = 0; i < inputs; ++i) {
+    if (moving[i]) given.push_back(tangents[values + i]);
+  }
+  Linears forward = Pullback(*back, all, wanted)(given);
+  std::copy_n(forward.begin(), values, duals.tangents.begin());
+  return duals;
+}
+
 Linears custom_cotangents(const Application& call, std::span<const Linear> cotangents,
                           const std::vector<bool>& wanted) {
   const Instruction& instruction = call.instruction;
@@ -91,11 +138,12 @@ Linears custom_cotangents(const Application& call, std::span<const Linear> cotan
   Linears results(call.in.size());
   const bool is_wanted = std::find(wanted.begin() + static_cast<std::ptrdiff_t>(values),
                                    wanted.end(), true) != wanted.end();
-  if (instruction.regions.empty() || instruction.regions.front() == nullptr) {
-    if (is_wanted) throw UnsupportedError("[custom_vjp] " + instruction.callback);
+  const Region* const given = backward_of(instruction);
+  if (given == nullptr) {
+    if (is_wanted) refuse(instruction);
     return results;
   }
-  const Region& backward = *instruction.regions.front();
+  const Region& backward = *given;
   const std::size_t inputs = backward.outputs.size();
   Tensors arguments;
   for (std::size_t i = 0; i < values; ++i)

@@ -24,6 +24,9 @@ Linears while_cotangents(const Application& call, std::span<const Linear> cotang
 Linears while_reverse_cotangents(const Application& call, std::span<const Linear> cotangents,
                                  const std::vector<bool>& wanted);
 
+/// The transpose of what leads the function's cotangents back, so that both directions agree.
+Duals push_through_custom(const program::Instruction& instruction, std::span<const Tensor> operands,
+                          std::span<const Linear> tangents);
 /// What the function itself says; throws UnsupportedError with its reason where it refuses.
 Linears custom_cotangents(const Application& call, std::span<const Linear> cotangents,
                           const std::vector<bool>& wanted);

@@ -57,8 +57,31 @@ TEST(Transforms, OwnGradients) {
                  [](const Tensor& g, const auto&, const Tensor&) { return std::tuple(g, g); });
   EXPECT_THAT([&] { grad(wrong)(Tensor(1.0)); },
               testing::ThrowsMessage<ArgumentError>(HasSubstr("answers 2 tensors for 1")));
-  EXPECT_THAT([&] { jvp(clipped, std::tuple(Tensor(1.0)), std::tuple(Tensor(1.0))); },
-              testing::ThrowsMessage<UnsupportedError>(HasSubstr("no tangents")));
+}
+
+// By the transpose of what they lead back: through functions whose gradient is theirs alone, which
+// scale, and through one that takes two tensors.
+TEST(Transforms, OwnGradientsLeadTangentsForwardToo) {
+  const auto tripled =
+      custom_vjp([](const Tensor& x) { return x * x; },
+                 [](const Tensor& g, const auto&, const Tensor&) { return std::tuple(g * 3.0); });
+  const auto [square, slope] =
+      jvp(tripled, std::tuple(tensor({2.0, 3.0})), std::tuple(tensor({1.0, 10.0})));
+  EXPECT_THAT(numbers(square), ElementsAre(4, 9));
+  EXPECT_THAT(numbers(slope), ElementsAre(3, 30));
+  const auto product = custom_vjp([](const Tensor& x, const Tensor& y) { return sum(x * y); },
+                                  [](const Tensor& g, const auto& args, const Tensor&) {
+                                    return std::tuple(g * std::get<1>(args), g * std::get<0>(args));
+                                  });
+  const Tensor x = tensor({1.0, 2.0}), y = tensor({3.0, 5.0});
+  EXPECT_EQ(number(jvp(product, std::tuple(x, y), std::tuple(tensor({1.0, 1.0}), y)).second),
+            3 + 5 + 3 + 10);
+  EXPECT_THAT(numbers(hessian([&](const Tensor& z) { return product(z, z * z); })(x)),
+              ElementsAre(6, 0, 0, 12));
+  EXPECT_THAT(numbers(vmap([&](const Tensor& t) {
+                return jvp(tripled, std::tuple(x), std::tuple(t)).second;
+              })(tensor({{1.0, 0.0}, {0.0, 1.0}}))),
+              ElementsAre(3, 0, 0, 3));
 }
 
 struct Layer {

@@ -13,9 +13,12 @@ defmodule Mlx.Compiler.Lower do
   alias Nx.Tensor, as: T
 
   @typedoc """
-  The region; the positions of the parameters that it reads, in the order of its inputs; and the callbacks by name.
+  The region; the positions of the parameters that it reads, in the order of its inputs; the callbacks by name; and what
+  custom gradients have raised, by the reasons that stand in the region.
   """
-  @type lowered :: {region :: tuple(), [non_neg_integer()], %{String.t() => Callbacks.callback()}}
+  @type lowered ::
+          {region :: tuple(), [non_neg_integer()], %{String.t() => Callbacks.callback()},
+           %{String.t() => {Exception.t(), Exception.stacktrace()}}}
 
   # A scope is a region under construction. `params`: what a parameter's position stands for: a value's id, or for the
   # program itself the position. `values`: ids of lowered nodes. `visible`: ids of the nodes that belong to this scope or to
@@ -38,11 +41,11 @@ defmodule Mlx.Compiler.Lower do
   @spec lower(Nx.Container.t(), [Nx.Container.t()], [atom()]) :: lowered
   def lower(expr, vars, hooks) do
     scope = %__MODULE__{open_params?: true, visible: Scope.ids(expr)}
-    callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}, gradients: 0}
+    callbacks = %{hooks: hooks, found: %{}, seen: %{}, captured: %{}, gradients: 0, raised: %{}}
     callbacks = Callbacks.see_params(callbacks, flatten(List.to_tuple(vars)))
     {ids, [scope], callbacks} = values(flatten(expr), [scope], callbacks)
     {scope, positions} = in_order(scope)
-    {region(scope, ids), positions, callbacks.found}
+    {region(scope, ids), positions, callbacks.found, callbacks.raised}
   end
 
   defp region(scope, outputs) do
@@ -190,7 +193,7 @@ defmodule Mlx.Compiler.Lower do
       %{custom_grad: {inputs, fun}} ->
         {input_ids, scopes, callbacks} = values(inputs, see(inputs, scopes), callbacks)
 
-        {instruction, scopes} =
+        {instruction, scopes, callbacks} =
           custom_vjp({ids, tensor}, {input_ids, inputs}, fun, scopes, callbacks)
 
         {ids, scopes} = emit(instruction, length(ids), scopes)
@@ -406,12 +409,20 @@ defmodule Mlx.Compiler.Lower do
   defp custom_vjp({ids, values}, {input_ids, inputs}, fun, scopes, callbacks) do
     with {:ok, cotangents, answers} <- gradient(values, inputs, fun, callbacks),
          inner = %{callbacks | found: %{}, gradients: callbacks.gradients + 1},
-         {region, captures, scopes, %{found: found}} when found == %{} <-
+         {region, captures, scopes, %{found: found, raised: raised}} when found == %{} <-
            closed_region(cotangents, answers, scopes, inner) do
-      {{:custom_vjp, ids, input_ids, captures, region}, scopes}
+      {{:custom_vjp, ids, input_ids, captures, region}, scopes, %{callbacks | raised: raised}}
     else
-      {:error, reason} -> {{:custom_vjp, ids, input_ids, reason}, scopes}
-      _ -> {{:custom_vjp, ids, input_ids, "the gradient calls back to Elixir"}, scopes}
+      {:error, reason} ->
+        {{:custom_vjp, ids, input_ids, reason}, scopes, callbacks}
+
+      {:raised, error, stacktrace} ->
+        [reason | _] = error |> Exception.message() |> String.split("\n", parts: 2)
+        callbacks = put_in(callbacks.raised[reason], {error, stacktrace})
+        {{:custom_vjp, ids, input_ids, reason}, scopes, callbacks}
+
+      _ ->
+        {{:custom_vjp, ids, input_ids, "the gradient calls back to Elixir"}, scopes, callbacks}
     end
   end
 
@@ -471,7 +482,7 @@ defmodule Mlx.Compiler.Lower do
       {:error, "it answers #{length(answers)} gradients for #{length(inputs)} inputs"}
     end
   rescue
-    error -> {:error, Exception.message(error)}
+    error -> {:raised, error, __STACKTRACE__}
   end
 
   # What is called there is traced, as it is while Nx traces a function, and not run.

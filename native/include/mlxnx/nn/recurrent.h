@@ -8,8 +8,7 @@
 //     auto [hidden, cell] = layer(x);  // f32[2][5][3] becomes f32[2][5][4], twice
 //
 // First weights and biases are uniform within 1 / sqrt(hidden_size). Gradients go back by a way of
-// their own, whose memory is that of the states: they can be differentiated again, but `jvp` and
-// `hessian`, which lead tangents forward, are refused.
+// their own, whose memory is that of the states; its transpose leads tangents forward.
 #pragma once
 
 #include <cstdint>

@@ -270,11 +270,31 @@ TEST(LSTM, IsDrawnWithinMlxsBounds) {
   }
 }
 
-TEST(LSTM, RefusesTangents) {
-  const LSTM layer = layer_of<LSTM>();
-  const Tensor x = wave({4, kInput}, 0);
-  const auto apply = [&](const Tensor& in) { return layer(in).first; };
-  EXPECT_THROW(jvp(apply, std::tuple(x), std::tuple(x)), UnsupportedError);
+// Tangents agree with the gradient, and second derivatives with differences of it.
+template <typename Layer>
+void check_forward(const Layer& layer) {
+  const Tensor x = as_type(wave({4, kInput}, 0), DType::f64),
+               way = as_type(wave({4, kInput}, 5), DType::f64);
+  const auto apply = [&](const Tensor& in) {
+    if constexpr (std::is_same_v<Layer, LSTM>) {
+      return sum(sin(layer(in).first));
+    } else {
+      return sum(sin(layer(in)));
+    }
+  };
+  const Tensor slope = jvp(apply, std::tuple(x), std::tuple(way)).second;
+  EXPECT_NEAR(slope.item<double>(), sum(grad(apply)(x) * way).template item<double>(), 1e-12);
+  constexpr double kStep = 1e-5;
+  const Tensor curved = dot(hessian(apply)(x), {2, 3}, way, {0, 1});
+  const Tensor expected =
+      (grad(apply)(x + way * kStep) - grad(apply)(x - way * kStep)) / (2 * kStep);
+  EXPECT_LT(reduce_max(abs(curved - expected)).template item<double>(), 1e-8);
+}
+
+TEST(Recurrent, LayersHaveTangentsOfAnyOrder) {
+  check_forward(layer_of<RNN>());
+  check_forward(layer_of<GRU>());
+  check_forward(layer_of<LSTM>());
 }
 
 }  // namespace
