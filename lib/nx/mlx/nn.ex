@@ -99,7 +99,8 @@ defmodule Mlx.NN do
   @doc """
   What a layer answers for `operands`: a tensor, or a tuple of those that it takes, where nil stands for one that is left out.
 
-  Answers a tensor, or a tuple where MLX does. A layer that changes (`batch_norm` in training) answers `{answer, parameters}`.
+  Answers a tensor, or a tuple where MLX does. A layer that may change its parameters (`batch_norm` that tracks statistics) answers
+  `{answer, parameters}`; without `training: true`, these are as they were.
 
   Raises `ArgumentError` for parameters that are missing, superfluous or of other shapes, with their names, and for operands and
   options that the layer does not take.

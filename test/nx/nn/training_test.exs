@@ -269,6 +269,15 @@ defmodule Mlx.NN.TrainingTest do
       )
     end
 
+    assert_raise ArgumentError, ~r/\[train\] expected a loss of one number/, fn ->
+      each = fn params, {x, y} -> Nx.subtract(NN.call(@model, params, x), y) end
+
+      NN.train(NN.init(@model, 0), each, batches(),
+        optimizer: Optimizers.sgd(learning_rate: 0.1),
+        progress: false
+      )
+    end
+
     assert_raise ArgumentError, ~r/a function of the parameters and a batch/, fn ->
       NN.train(NN.init(@model, 0), fn _ -> 0 end, [],
         optimizer: Optimizers.sgd(learning_rate: 0.1)

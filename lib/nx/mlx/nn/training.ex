@@ -216,6 +216,8 @@ defmodule Mlx.NN.Training do
     |> Enum.reverse()
     |> Enum.with_index(first)
     |> Enum.reduce(%{acc | waiting: []}, fn {loss, step}, acc ->
+      expected = "a loss of one number, such as that of `reduction: :mean`"
+      Argument.check!(Nx.shape(loss) == {}, "train", expected, loss)
       loss = Nx.to_number(loss)
       if is_number(loss), do: %{acc | sum: add(acc.sum, loss)}, else: no_number(acc, loss, step)
     end)

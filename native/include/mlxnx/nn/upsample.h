@@ -34,7 +34,8 @@ struct Upsample {
   /// Throws: ArgumentError for a factor that is not positive, and for `antialias` with `kNearest`
   /// or with `align_corners`.
   explicit Upsample(const UpsampleOptions& options);
-  /// Throws: ShapeError for less than 3 axes, or another number of them than there are factors.
+  /// Throws: ShapeError for less than 3 axes, another number of them than there are factors, and
+  /// axes that would have 2^31 elements or more.
   Tensor operator()(const Tensor& x) const;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 
 #include "mlxnx/mlxnx.h"
 #include "nn/layer.h"
@@ -120,6 +122,13 @@ Tensor nearest(const Tensor& x, std::int64_t axis, double factor) {
   return take(x, Tensor::from_span(std::span<const std::int32_t>(from), {count}), {.axis = axis});
 }
 
+void require_countable(std::int64_t length, double factor) {
+  constexpr double kMost = std::numeric_limits<std::int32_t>::max();
+  if (static_cast<double>(length) * factor <= kMost) return;
+  throw ShapeError(fmt::format("[upsample] {} elements times {} are more than a dimension can have",
+                               length, factor));
+}
+
 bool is_whole(double factor) { return std::trunc(factor) == factor; }
 
 }  // namespace
@@ -156,6 +165,7 @@ Tensor Upsample::operator()(const Tensor& x) const {
   Tensor y = is_nearest ? x : wide(x);
   for (std::size_t i = 0; i < spatial; ++i) {
     const auto axis = static_cast<std::int64_t>(i) + 1;
+    require_countable(x.shape()[i + 1], factors[i]);
     if (!is_nearest) {
       y = resampled(y, axis, sampled(*this, x.shape()[i + 1], factors[i]));
     } else if (std::all_of(factors.begin(), factors.end(), is_whole)) {

@@ -99,6 +99,13 @@ TEST(Upsample, SaysWhatDoesNotFit) {
             }),
             "[upsample] f32[1][1][1] should have the axes batch, 2 spatial, channels");
   EXPECT_THROW(Upsample({.scale_factor = 2})(tensor({{1.0}})), ShapeError);
+  for (const UpsampleMode mode : {UpsampleMode::kNearest, UpsampleMode::kLinear}) {
+    for (const double factor : {1e30, 3e9 + 0.5}) {
+      EXPECT_THAT(error_of<ShapeError>(
+                      [&] { Upsample({.scale_factor = factor, .mode = mode})(sequence({1.0})); }),
+                  testing::HasSubstr("more than a dimension can have"));
+    }
+  }
   EXPECT_EQ(error_of<ArgumentError>([] {
               make(nn::layer("upsample"), {{"scale_factor", 2.0}, {"mode", std::string("sharp")}},
                    key(0));
