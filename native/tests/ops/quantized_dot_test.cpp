@@ -73,6 +73,23 @@ TEST(QuantizedDot, RowsMayBeOneGroup) {
   }
 }
 
+// As prompts have.
+TEST(QuantizedDot, OfHundredsOfRows) {
+  for (const DType type : {DType::f16, DType::bf16}) {
+    for (const bool transpose : {true, false}) {
+      const Quantized w = quantize(numbers({128, 128}, type), {.bits = 4, .group_size = 32});
+      const Tensor x = numbers({2, 300, 128}, type);
+      const Tensor weights = dequantize(w);
+      const Tensor exact =
+          as_type(dot(as_type(reshape(x, {600, 128}), DType::f64),
+                      as_type(transpose ? last_two_swapped(weights) : weights, DType::f64)),
+                  DType::f64);
+      expect_near(quantized_dot(x, w, transpose), reshape(exact, {2, 300, 128}),
+                  2 * tolerance_of(type));
+    }
+  }
+}
+
 TEST(QuantizedDot, IsTheProductWithTheWeights) {
   for (const Quantization& form : quantized_forms()) {
     for (const bool transpose : {true, false}) {
