@@ -290,8 +290,8 @@ void repack_fp8(Entries& entries, const Config& how, std::string_view suffix) {
   for (const std::string& base : bases(entries, suffix)) {
     const std::string name = base + ".weight";
     const Entry weight = wanted(entries, name, base + std::string(suffix));
-    const Entry scales = float_scales(entries.at(base + std::string(suffix)), how, name);
     if (!is_float(weight.type.dtype)) continue;
+    const Entry scales = float_scales(entries.at(base + std::string(suffix)), how, name);
     check_scales(name, weight, scales, block);
     entries[name] =
         made({DType::bf16, weight.type.shape}, weight.stored, weight.bytes + scales.bytes,

@@ -101,12 +101,11 @@ Duals push_through_custom(const Instruction& instruction, std::span<const Tensor
   Duals duals{emit(instruction, operands), Linears(instruction.outputs.size())};
   const std::size_t values = instruction.values;
   const Region* const backward = backward_of(instruction);
-  const std::size_t inputs = backward == nullptr ? 0 : backward->outputs.size();
+  const std::size_t inputs =
+      backward == nullptr ? operands.size() - values : backward->outputs.size();
+  if (!is_any_there(tangents.subspan(values, inputs))) return duals;
+  if (backward == nullptr) refuse(instruction);
   const std::vector<bool> moving = is_there(tangents.subspan(values, inputs));
-  if (backward == nullptr || std::find(moving.begin(), moving.end(), true) == moving.end()) {
-    if (backward == nullptr && is_any_there(tangents.subspan(values))) refuse(instruction);
-    return duals;
-  }
   // What leads cotangents back is linear in them; its transpose leads tangents forward.
   Tensors all;
   for (std::size_t i = 0; i < values; ++i) all.push_back(or_zeros({}, operands[i].type()));
