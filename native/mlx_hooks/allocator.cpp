@@ -93,12 +93,12 @@ class CheckedAllocator final : public Allocator {
       make_room();
       if (!can_be_had(bytes)) throw NoMemory(bytes);
     }
-    const Buffer buffer = own_.malloc(bytes);
+    Buffer buffer = own_.malloc(bytes);
     if (buffer.ptr() == nullptr) [[unlikely]] {
       make_room();
       throw NoMemory(bytes);
     }
-    mlx_hooks::ask_for_large_pages(const_cast<Buffer&>(buffer).raw_ptr(), bytes);
+    mlx_hooks::ask_for_large_pages(buffer.raw_ptr(), bytes);
     return buffer;
   }
   void free(Buffer buffer) override {

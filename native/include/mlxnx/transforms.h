@@ -219,8 +219,8 @@ using MapAxis = std::optional<std::int64_t>;
 /// `function`, which is written for one example, for many: tensors of arguments have a further axis
 /// at `in_axes` (one entry for each argument; empty: 0 for all), and those of the result at
 /// `out_axis`. Loops go on until the last example has ended, and where examples choose branches,
-/// all are computed. Throws: ArgumentError where no argument is mapped, sizes differ, or an axis
-/// does not exist. Nx: Nx.vectorize; JAX: jax.vmap
+/// all are computed. Throws: ArgumentError where no argument is mapped, sizes differ or are 0, or
+/// an axis does not exist. Nx: Nx.vectorize; JAX: jax.vmap
 ///
 ///     vmap([](const Tensor& x, const Tensor& y) { return dot(x, y); })(xs, ys);  // row by row
 template <typename F>

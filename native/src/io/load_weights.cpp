@@ -26,6 +26,11 @@ bool is_change_of(const Shape& whole, const Shape& a, const Shape& b) {
   return a == Shape{whole[0], b[2], whole[2]} && b == Shape{whole[0], whole[1], a[1]};
 }
 
+// The same of a table whose rows are looked up.
+bool is_change_of_embedding(const Shape& whole, const Shape& a, const Shape& b) {
+  return whole.size() == 2 && is_change_of({whole[1], whole[0]}, a, b);
+}
+
 // Gives a matrix the form that it is given in, with the tensors of that form; a dense one is left
 // as it is.
 void take_form(Tensor& weight, WeightForm& form, const Config& config, const Parameters& given,
@@ -65,13 +70,12 @@ void take_change(Tensor& weight, WeightForm& form, const Adapter& adapter,
   if (!a && !b) return;
   Shape whole = weight.shape();
   whole.back() = columns_of(weight, form);
-  if (a && b && whole.size() == 2 && a->rank() == 2 && b->rank() == 2 &&
-      a->shape()[0] == whole[0] && b->shape()[1] == whole[1] && whole[0] != whole[1]) {
-    throw UnsupportedError(fmt::format(
-        "[load_adapter] the change of {:?} is that of an embedding; embeddings take no adapters",
-        layer));
-  }
   if (!a || !b || !is_change_of(whole, a->shape(), b->shape())) {
+    if (a && b && is_change_of_embedding(whole, a->shape(), b->shape())) {
+      throw UnsupportedError(fmt::format(
+          "[load_adapter] the change of {:?} is that of an embedding; embeddings take no adapters",
+          layer));
+    }
     throw ArgumentError(
         fmt::format("[load_adapter] the layer {:?} has weights {}, and its change is lora_a {} and "
                     "lora_b {}",

@@ -23,7 +23,7 @@ Tensor counting(std::int64_t from, std::int64_t count) { return iota({count}) + 
 
 // Puts `count` rows behind those in use.
 void append(CachedRows& all, std::int64_t length, const CachedRows& some, std::int64_t count) {
-  if (all.is_empty() || length == 0) {
+  if (length == 0 && count > rows::capacity(all)) {
     all = rows::grown(some, (kBlock - count % kBlock) % kBlock);
     return;
   }

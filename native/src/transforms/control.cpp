@@ -32,10 +32,6 @@ const Region* backward_of(const Instruction& instruction) {
   throw UnsupportedError("[custom_vjp] " + instruction.callback);
 }
 
-bool is_any_there(std::span<const Linear> linears) {
-  return std::ranges::any_of(linears, [](const Linear& linear) { return linear.has_value(); });
-}
-
 }  // namespace
 
 Duals push_through_pieces(const Instruction& instruction, std::span<const Tensor> operands,
@@ -103,9 +99,9 @@ Duals push_through_custom(const Instruction& instruction, std::span<const Tensor
   const Region* const backward = backward_of(instruction);
   const std::size_t inputs =
       backward == nullptr ? operands.size() - values : backward->outputs.size();
-  if (!is_any_there(tangents.subspan(values, inputs))) return duals;
-  if (backward == nullptr) refuse(instruction);
   const std::vector<bool> moving = is_there(tangents.subspan(values, inputs));
+  if (std::find(moving.begin(), moving.end(), true) == moving.end()) return duals;
+  if (backward == nullptr) refuse(instruction);
   // What leads cotangents back is linear in them; its transpose leads tangents forward.
   Tensors all;
   for (std::size_t i = 0; i < values; ++i) all.push_back(or_zeros({}, operands[i].type()));

@@ -119,6 +119,34 @@ TEST_F(Memory, FreedByATensorServesTheNextOne) {
   EXPECT_LT(page_faults() - before, kRounds * kPagesOfOne / 4);
 }
 
+// Pages that a large tensor begins or ends within are also its neighbours', where it takes memory
+// that the program itself has used before.
+TEST_F(Memory, NextToALargeTensorKeepsWhatItHolds) {
+  constexpr std::int64_t kCount = 1'400'000;  // 5.3 MB, no whole number of pages
+  const auto filled = [](float value) {
+    const Tensor tensor = broadcast(Tensor(value), {kCount}) + 0.0F;
+    eval(tensor);
+    return tensor;
+  };
+  std::vector<std::vector<float>> own;
+  for (int i = 0; i < 12; ++i) own.emplace_back(static_cast<std::size_t>(kCount), -1.0F);
+  std::vector<Tensor> tensors;
+  for (std::size_t i = 0; i < own.size(); i += 2) {
+    own[i] = {};
+    tensors.push_back(filled(static_cast<float>(i)));
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = 0; i < tensors.size(); i += 2) {
+      tensors[i] = Tensor(0.0F);
+      tensors[i] = filled(static_cast<float>(2 * i));
+    }
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i)
+    EXPECT_EQ(tensors[i].to_vector<float>(), std::vector<float>(kCount, static_cast<float>(2 * i)));
+  for (std::size_t i = 1; i < own.size(); i += 2)
+    EXPECT_EQ(own[i], std::vector<float>(static_cast<std::size_t>(kCount), -1.0F)) << i;
+}
+
 TEST_F(Memory, ThatMlxCannotHaveIsABackendErrorAndTheProcessGoesOn) {
   const Tensor row = ones(kMiB / 4);
   eval(row);

@@ -81,9 +81,8 @@ TEST(QuantizedDot, OfHundredsOfRows) {
       const Tensor x = numbers({2, 300, 128}, type);
       const Tensor weights = dequantize(w);
       const Tensor exact =
-          as_type(dot(as_type(reshape(x, {600, 128}), DType::f64),
-                      as_type(transpose ? last_two_swapped(weights) : weights, DType::f64)),
-                  DType::f64);
+          dot(as_type(reshape(x, {600, 128}), DType::f64),
+              as_type(transpose ? last_two_swapped(weights) : weights, DType::f64));
       expect_near(quantized_dot(x, w, transpose), reshape(exact, {2, 300, 128}),
                   4 * tolerance_of(type));
     }

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "files/file_errors.h"
@@ -16,16 +18,11 @@
 namespace mlxnx::llm {
 namespace {
 
-double positive(const Config& scaling, std::string_view key, double value) {
+double positive(const Config& scaling, std::string_view key, std::optional<double> absent = {}) {
+  const auto value = absent ? scaling.get<double>(key, *absent) : scaling.get<double>(key);
   if (value > 0 && std::isfinite(value)) return value;
   throw FormatError(fmt::format("[rope] {} is {} in the settings of rotary positions {}", key,
                                 value, files::cut(scaling.to_json())));
-}
-double positive(const Config& scaling, std::string_view key) {
-  return positive(scaling, key, scaling.get<double>(std::string(key)));
-}
-double positive_or(const Config& scaling, std::string_view key, double absent) {
-  return positive(scaling, key, scaling.get<double>(std::string(key), absent));
 }
 
 // The wavelengths of the pairs, over 2 pi.
@@ -48,7 +45,7 @@ Tensor list(const std::vector<double>& values) {
 std::vector<double> llama3(const RopeSettings& settings, const Config& scaling) {
   for (const std::string_view key :
        {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"})
-    positive_or(scaling, key, 1);
+    positive(scaling, key, 1);
   std::vector<double> result = lengths(settings, settings.dims);
   const std::vector<double> factors = io::llama3_factors(scaling, settings.base, settings.dims);
   for (std::size_t i = 0; i < result.size(); ++i) result[i] *= factors[i];
@@ -67,13 +64,13 @@ struct Yarn {
 // Between two numbers of turns over the old length, a ramp from stretched to unchanged wavelengths.
 Yarn yarn(const RopeSettings& settings, const Config& scaling) {
   const double factor = positive(scaling, "factor");
-  const double old_length = positive_or(scaling, "original_max_position_embeddings", 4096);
+  const double old_length = positive(scaling, "original_max_position_embeddings", 4096);
   const auto pair_of = [&](double turns) {
     return static_cast<double>(settings.dims) *
            std::log(old_length / (turns * 2 * std::numbers::pi)) / (2 * std::log(settings.base));
   };
-  const double low = std::max(std::floor(pair_of(positive_or(scaling, "beta_fast", 32))), 0.0);
-  double high = std::min(std::ceil(pair_of(positive_or(scaling, "beta_slow", 1))),
+  const double low = std::max(std::floor(pair_of(positive(scaling, "beta_fast", 32))), 0.0);
+  double high = std::min(std::ceil(pair_of(positive(scaling, "beta_slow", 1))),
                          static_cast<double>(settings.dims - 1));
   if (low == high) high += 0.001;  // a ramp of some width
   std::vector<double> result = lengths(settings, settings.dims);
@@ -121,7 +118,7 @@ std::vector<double> proportional(const RopeSettings& settings, const Config& sca
     throw FormatError(fmt::format("[rope] partial_rotary_factor is {}, at most 1 is wanted", part));
   const auto turned = static_cast<std::int64_t>(static_cast<double>(settings.dims) * part);
   std::vector<double> result = lengths(settings, turned);
-  for (double& length : result) length *= positive_or(scaling, "factor", 1);
+  for (double& length : result) length *= positive(scaling, "factor", 1);
   result.resize(static_cast<std::size_t>(settings.dims / 2),
                 std::numeric_limits<double>::infinity());
   return result;
