@@ -3,6 +3,7 @@
 
 #include "files/half.h"
 #include "kernels/attention.h"
+#include "kernels/chain.h"
 #include "kernels/convolution.h"
 #include "kernels/indexing.h"
 #include "kernels/order.h"
@@ -36,6 +37,8 @@ void argsort_runs(const Runs&, std::int64_t, std::int64_t, std::uint32_t*) { ref
 void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uint32_t*) {
   refuse();
 }
+std::optional<Chain> Chain::of(const Program&) { return std::nullopt; }
+void Chain::run(std::span<const Place>, std::size_t, std::byte*) const { refuse(); }
 ConvolutionPlan::ConvolutionPlan(const Convolution&, int) { refuse(); }
 void ConvolutionPlan::copy(std::int64_t) const { refuse(); }
 void ConvolutionPlan::compute(std::int64_t) const { refuse(); }

@@ -97,6 +97,8 @@ class TilePlan {
  private:
   struct Parts;
   class Run;
+  class RunOfChain;
+  class RunOfKernels;
   std::unique_ptr<Parts> parts_;
 };
 

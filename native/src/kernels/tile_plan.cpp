@@ -1,9 +1,11 @@
 // How programs of functions run: what holds for every kind of vectors.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <utility>
 
+#include "kernels/chain.h"
 #include "kernels/elementwise.h"
 #include "kernels/floats.h"
 #include "mlxnx/inline_vector.h"
@@ -159,24 +161,6 @@ struct Axes {
   }
 };
 
-// Has the processor bring memory nearer, to be read or written. Inline, and so who calls it: GCC
-// leaves out calls of what has no effect but this.
-template <bool writes>
-[[gnu::always_inline]] inline void fetch(const void* from, std::size_t bytes) {
-  constexpr std::size_t kLine = 64;
-  const auto* const line = static_cast<const char*>(from);
-  for (std::size_t at = 0; at < bytes; at += kLine) __builtin_prefetch(line + at, writes ? 1 : 0);
-}
-
-// How many elements from `first` on lie before the next cache line begins.
-std::int64_t before_line(const void* data, Type type, std::int64_t first) {
-  constexpr std::uintptr_t kLine = 64;
-  const std::size_t size = size_of(type);
-  const std::uintptr_t address =
-      reinterpret_cast<std::uintptr_t>(data) + static_cast<std::uintptr_t>(first) * size;
-  return static_cast<std::int64_t>((kLine - address % kLine) % kLine / size);
-}
-
 // Memory for tiles, kept for the next program of the thread.
 std::byte* scratch(std::size_t bytes) {
   constexpr std::size_t kAlign = 64;
@@ -241,8 +225,11 @@ struct TilePlan::Parts {
   std::size_t buffers = 0;
   std::size_t width = 1;  // bytes of the widest value in a tile
   double cost = 0;
+  std::optional<Chain> chain;
 
   explicit Parts(Program given) : program(std::move(given)) {
+    // One step alone goes faster through all than block by block.
+    if (program.steps.size() > 1) chain = Chain::of(program);
     const std::size_t inputs = program.inputs.size();
     const std::size_t values = inputs + program.steps.size();
     std::vector<std::size_t> last(values, 0);
@@ -298,7 +285,7 @@ TilePlan::TilePlan(TilePlan&&) noexcept = default;
 const Program& TilePlan::program() const { return parts_->program; }
 double TilePlan::cost() const { return parts_->cost; }
 
-// One call of a plan: where its inputs and results lie, and how they go through the cache.
+// One call of a plan: where its inputs and results lie.
 class TilePlan::Run {
  public:
   Run(const Parts& parts, std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
@@ -311,35 +298,20 @@ class TilePlan::Run {
         first_(first),
         end_(first + count),
         ways_(inputs.size()),
-        fills_(inputs.size(), false),
         places_(parts.buffer.size()),
         is_made_in_place_(results.size()) {
     choose_ways();
-    choose_kernels();
     choose_places_of_results();
-    choose_tile();
-    place_buffers();
   }
 
-  void compute() {
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (ways_[i] == Way::kOne) load(i, 0, fills_[i] ? std::min(tile_, end_ - first_) : 1);
-    }
-    const std::int64_t head = looks_ahead_ ? before_line(results_[0], result_type(0), first_) : 0;
-    for (std::int64_t at = first_; at < end_;) {
-      std::int64_t length = std::min(at == first_ && head != 0 ? head : tile_, end_ - at);
-      if (row_ != 0) length = std::min(length, row_ - at % row_);
-      place_tile(at, length);
-      if (looks_ahead_) fetch_next(at, length);
-      compute_tile(static_cast<std::size_t>(length));
-      store_tile(at, length);
-      at += length;
-    }
+  bool are_all_made_in_place() const {
+    return std::ranges::all_of(is_made_in_place_, std::identity());
   }
 
- private:
+ protected:
   // How an input's elements are read: where they are, as one for all or for a row, or from a copy.
   enum class Way : std::uint8_t { kThere, kOne, kOneARow, kLoaded };
+  static constexpr std::int64_t kLongestTile = 1024;
 
   Type result_type(std::size_t r) const { return program_.type_of(program_.results[r]); }
 
@@ -352,88 +324,15 @@ class TilePlan::Run {
            at * static_cast<std::int64_t>(size_of(result_type(r)));
   }
 
-  void choose_ways() {
-    bool all_in_one_piece = true;
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const bool is_half = kernels::is_half(program_.inputs[i]);
-      ways_[i] = axes_.is_flat(i) && !is_half ? Way::kThere
-                 : axes_.is_one(i)            ? Way::kOne
-                                              : Way::kLoaded;
-      all_in_one_piece = all_in_one_piece && (ways_[i] != Way::kLoaded || axes_.is_flat(i));
+  // Calls tile(at, length) for all elements, and for none of two rows where rows end tiles.
+  template <typename Tile>
+  void for_each_tile(Tile tile) const {
+    for (std::int64_t at = first_; at < end_;) {
+      std::int64_t length = std::min(tile_, end_ - at);
+      if (row_ != 0) length = std::min(length, row_ - at % row_);
+      tile(at, length);
+      at += length;
     }
-    // Rows that are long enough are tiles' borders, so that what repeats along rows is read in
-    // place.
-    constexpr std::int64_t kLongRow = 64;
-    if (all_in_one_piece || axes_.dims.back() < kLongRow) return;
-    row_ = axes_.dims.back();
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (ways_[i] == Way::kLoaded && axes_.step(i) == 0) ways_[i] = Way::kOneARow;
-    }
-  }
-
-  // Single elements fill a tile only where some kernel wants that.
-  void choose_kernels() {
-    for (const Parts::Call& call : parts_.calls) {
-      const auto is_one = [&](int k) {
-        const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
-        return value < inputs_.size() &&
-               (ways_[value] == Way::kOne || ways_[value] == Way::kOneARow);
-      };
-      std::size_t single = 0;
-      for (int k = call.operand_count; k-- > 0;) {
-        if (is_one(k) && call.kernels[static_cast<std::size_t>(k) + 1] != nullptr)
-          single = static_cast<std::size_t>(k) + 1;
-      }
-      for (int k = 0; k < call.operand_count; ++k) {
-        if (is_one(k) && static_cast<std::size_t>(k) + 1 != single)
-          fills_[call.operands[static_cast<std::size_t>(k)]] = true;
-      }
-      kernels_.push_back(call.kernels[single]);
-    }
-  }
-
-  // A result is made where it belongs unless an input that is read later lies there.
-  void choose_places_of_results() {
-    const std::size_t given = inputs_.size();
-    for (std::size_t r = 0; r < results_.size(); ++r) {
-      const std::uint16_t value = program_.results[r];
-      bool in_place = value >= given && !kernels::is_half(result_type(r));
-      for (std::size_t i = 0; in_place && i < given; ++i)
-        in_place = inputs_[i].data != results_[r] || parts_.last_use[i] <= value - given + 1;
-      is_made_in_place_[r] = in_place;
-    }
-  }
-
-  void choose_tile() {
-    const std::int64_t count = end_ - first_;
-    needs_buffers_ = program_.steps.size() > 1 || parts_.calls.empty() ||
-                     kernels::is_half(result_type(0)) ||
-                     std::ranges::any_of(ways_, [](Way way) { return way != Way::kThere; });
-    if (!needs_buffers_) {
-      tile_ = count;
-      return;
-    }
-    // Of much that no cache nearby holds the next tile is fetched, for which this one leaves room.
-    constexpr std::int64_t kFar = std::int64_t{1} << 16;
-    looks_ahead_ = count >= kFar && std::ranges::none_of(program_.inputs, kernels::is_half);
-    std::size_t streams = static_cast<std::size_t>(std::ranges::count(ways_, Way::kThere));
-    streams += static_cast<std::size_t>(std::ranges::count(is_made_in_place_, true));
-    std::size_t held = parts_.buffers - inputs_.size() + streams * (looks_ahead_ ? 2 : 1);
-    for (std::size_t i = 0; i < inputs_.size(); ++i)
-      held += ways_[i] == Way::kLoaded || (ways_[i] != Way::kThere && fills_[i]) ? 1 : 0;
-    constexpr std::size_t kNearCache = std::size_t{24} << 10;
-    constexpr std::int64_t kLeast = 256;
-    for (tile_ = looks_ahead_ ? 512 : 1024; tile_ > kLeast; tile_ /= 2) {
-      if (held * parts_.width * static_cast<std::size_t>(tile_) <= kNearCache) break;
-    }
-  }
-
-  void place_buffers() {
-    bytes_ = parts_.width * static_cast<std::size_t>(needs_buffers_ ? tile_ : 0);
-    memory_ = scratch(bytes_ * (parts_.buffers + 1));
-    halves_ = memory_ + bytes_ * parts_.buffers;
-    for (std::size_t value = 0; value < places_.size(); ++value)
-      places_[value] = memory_ + bytes_ * parts_.buffer[value];
   }
 
   // Has elements [at, at + length) of an input at `places_`.
@@ -458,6 +357,124 @@ class TilePlan::Run {
             reinterpret_cast<float*>(place));
   }
 
+  const Parts& parts_;
+  const Program& program_;
+  const std::span<const ProgramInput> inputs_;
+  const std::span<void* const> results_;
+  const Axes axes_;
+  const std::int64_t first_, end_;
+  InlineVector<Way, 8> ways_;               // of each input
+  InlineVector<std::byte*, 16> places_;     // of each value in the tile at hand
+  InlineVector<bool, 4> is_made_in_place_;  // of each result
+  std::int64_t row_ = 0;   // the length of rows whose ends are tiles' ends; 0 where none are
+  std::int64_t tile_ = 0;  // elements
+  std::size_t bytes_ = 0;  // that a tile of an input takes
+  std::byte* memory_ = nullptr;
+  std::byte* halves_ = nullptr;  // a tile of 16-bit numbers, which nothing else uses
+
+ private:
+  void choose_ways() {
+    bool all_in_one_piece = true;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const bool is_half = kernels::is_half(program_.inputs[i]);
+      ways_[i] = axes_.is_flat(i) && !is_half ? Way::kThere
+                 : axes_.is_one(i)            ? Way::kOne
+                                              : Way::kLoaded;
+      all_in_one_piece = all_in_one_piece && (ways_[i] != Way::kLoaded || axes_.is_flat(i));
+    }
+    // Rows that are long enough are tiles' borders, so that what repeats along rows is read in
+    // place.
+    constexpr std::int64_t kLongRow = 64;
+    if (all_in_one_piece || axes_.dims.back() < kLongRow) return;
+    row_ = axes_.dims.back();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kLoaded && axes_.step(i) == 0) ways_[i] = Way::kOneARow;
+    }
+  }
+
+  // A result is made where it belongs unless an input that is read later lies there.
+  void choose_places_of_results() {
+    const std::size_t given = inputs_.size();
+    for (std::size_t r = 0; r < results_.size(); ++r) {
+      const std::uint16_t value = program_.results[r];
+      bool in_place = value >= given && !kernels::is_half(result_type(r));
+      for (std::size_t i = 0; in_place && i < given; ++i)
+        in_place = inputs_[i].data != results_[r] || parts_.last_use[i] <= value - given + 1;
+      is_made_in_place_[r] = in_place;
+    }
+  }
+};
+
+// Step by step, each through a tile that the cache holds.
+class TilePlan::RunOfKernels : public TilePlan::Run {
+ public:
+  explicit RunOfKernels(const Run& run) : Run(run), fills_(inputs_.size(), false) {
+    choose_kernels();
+    choose_tile();
+    place_buffers();
+  }
+
+  void compute() {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kOne) load(i, 0, fills_[i] ? std::min(tile_, end_ - first_) : 1);
+    }
+    for_each_tile([this](std::int64_t at, std::int64_t length) {
+      place_tile(at, length);
+      compute_tile(static_cast<std::size_t>(length));
+      store_tile(at, length);
+    });
+  }
+
+ private:
+  // Single elements fill a tile only where some kernel wants that.
+  void choose_kernels() {
+    for (const Parts::Call& call : parts_.calls) {
+      const auto is_one = [&](int k) {
+        const std::uint16_t value = call.operands[static_cast<std::size_t>(k)];
+        return value < inputs_.size() &&
+               (ways_[value] == Way::kOne || ways_[value] == Way::kOneARow);
+      };
+      std::size_t single = 0;
+      for (int k = call.operand_count; k-- > 0;) {
+        if (is_one(k) && call.kernels[static_cast<std::size_t>(k) + 1] != nullptr)
+          single = static_cast<std::size_t>(k) + 1;
+      }
+      for (int k = 0; k < call.operand_count; ++k) {
+        if (is_one(k) && static_cast<std::size_t>(k) + 1 != single)
+          fills_[call.operands[static_cast<std::size_t>(k)]] = true;
+      }
+      kernels_.push_back(call.kernels[single]);
+    }
+  }
+
+  void choose_tile() {
+    const std::int64_t count = end_ - first_;
+    needs_buffers_ = program_.steps.size() > 1 || parts_.calls.empty() ||
+                     kernels::is_half(result_type(0)) ||
+                     std::ranges::any_of(ways_, [](Way way) { return way != Way::kThere; });
+    if (!needs_buffers_) {
+      tile_ = count;
+      return;
+    }
+    std::size_t held = parts_.buffers - inputs_.size();
+    held += static_cast<std::size_t>(std::ranges::count(is_made_in_place_, true));
+    for (std::size_t i = 0; i < inputs_.size(); ++i)
+      held += ways_[i] == Way::kThere || ways_[i] == Way::kLoaded || fills_[i] ? 1 : 0;
+    constexpr std::size_t kNearCache = std::size_t{24} << 10;
+    constexpr std::int64_t kLeast = 256;
+    for (tile_ = kLongestTile; tile_ > kLeast; tile_ /= 2) {
+      if (held * parts_.width * static_cast<std::size_t>(tile_) <= kNearCache) break;
+    }
+  }
+
+  void place_buffers() {
+    bytes_ = parts_.width * static_cast<std::size_t>(needs_buffers_ ? tile_ : 0);
+    memory_ = scratch(bytes_ * (parts_.buffers + 1));
+    halves_ = memory_ + bytes_ * parts_.buffers;
+    for (std::size_t value = 0; value < places_.size(); ++value)
+      places_[value] = memory_ + bytes_ * parts_.buffer[value];
+  }
+
   void place_tile(std::int64_t at, std::int64_t length) {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (ways_[i] == Way::kLoaded) load(i, at, length);
@@ -466,20 +483,6 @@ class TilePlan::Run {
     }
     for (std::size_t r = 0; r < results_.size(); ++r) {
       if (is_made_in_place_[r]) places_[program_.results[r]] = result_at(r, at);
-    }
-  }
-
-  // The processor's own look ahead ends with a page.
-  [[gnu::always_inline]] void fetch_next(std::int64_t at, std::int64_t length) const {
-    const std::int64_t next = at + length;
-    const std::int64_t longest = row_ != 0 ? std::min(tile_, row_) : tile_;
-    const auto some = static_cast<std::size_t>(std::min(longest, end_ - next));
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (ways_[i] == Way::kThere)
-        fetch<false>(input_at(i, next), some * size_of(program_.inputs[i]));
-    }
-    for (std::size_t r = 0; r < results_.size(); ++r) {
-      if (is_made_in_place_[r]) fetch<true>(result_at(r, next), some * size_of(result_type(r)));
     }
   }
 
@@ -511,28 +514,84 @@ class TilePlan::Run {
     }
   }
 
-  const Parts& parts_;
-  const Program& program_;
-  const std::span<const ProgramInput> inputs_;
-  const std::span<void* const> results_;
-  const Axes axes_;
-  const std::int64_t first_, end_;
-  InlineVector<Way, 8> ways_;               // of each input
-  InlineVector<bool, 8> fills_;             // inputs that are one element and wanted as many
-  InlineVector<Kernel, 8> kernels_;         // of each call
-  InlineVector<std::byte*, 16> places_;     // of each value in the tile at hand
-  InlineVector<bool, 4> is_made_in_place_;  // of each result
-  std::int64_t row_ = 0;  // the length of rows whose ends are tiles' ends; 0 where none are
-  bool needs_buffers_ = false, looks_ahead_ = false;
-  std::int64_t tile_ = 0;  // elements
-  std::size_t bytes_ = 0;  // of a tile
-  std::byte* memory_ = nullptr;
-  std::byte* halves_ = nullptr;  // a tile of 16-bit numbers, which nothing else uses
+  InlineVector<bool, 8> fills_;      // inputs that are one element and wanted as many
+  InlineVector<Kernel, 8> kernels_;  // of each call
+  bool needs_buffers_ = false;
+};
+
+// Block by block, each through all steps.
+class TilePlan::RunOfChain : public TilePlan::Run {
+ public:
+  explicit RunOfChain(const Run& run) : Run(run), chain_(*parts_.chain) {
+    choose_tile();
+    place_blocks();
+  }
+
+  void compute() {
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kOne) load_one(i, 0);
+    }
+    for_each_tile([this](std::int64_t at, std::int64_t length) {
+      for (std::size_t i = 0; i < inputs_.size(); ++i) {
+        if (ways_[i] == Way::kOneARow) load_one(i, at);
+        if (ways_[i] == Way::kLoaded) load(i, at, length);
+        if (ways_[i] == Way::kThere) places_[i] = input_at(i, at);
+        if (ways_[i] == Way::kThere || ways_[i] == Way::kLoaded)
+          chain_places_[i] = {places_[i], kMoves};
+      }
+      for (std::size_t r = 0; r < results_.size(); ++r)
+        chain_places_[places_.size() + r].base = result_at(r, at);
+      chain_.run({chain_places_.data(), chain_places_.size()}, static_cast<std::size_t>(length),
+                 spare_);
+    });
+  }
+
+ private:
+  static constexpr std::size_t kMoves = ~std::size_t{0};
+
+  // As long as can be, but for inputs that are copied.
+  void choose_tile() {
+    tile_ = row_ != 0 ? row_ : end_ - first_;
+    std::int64_t copied = 0;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] != Way::kLoaded || (row_ != 0 && axes_.step(i) == 1)) continue;
+      copied = tile_ = std::min(tile_, kLongestTile);
+    }
+    bytes_ = sizeof(float) * std::max(static_cast<std::size_t>(copied), chain_.block());
+  }
+
+  // An input has a tile, and steps have blocks, of which as many are left as there are inputs and
+  // results.
+  void place_blocks() {
+    const std::size_t block = chain_.block() * sizeof(float), given = inputs_.size();
+    memory_ = scratch(bytes_ * given + block * (parts_.buffers + results_.size()));
+    std::byte* const blocks = memory_ + bytes_ * given;
+    for (std::size_t value = 0; value < places_.size(); ++value) {
+      const bool is_input = value < given;
+      chain_places_.push_back(
+          {is_input ? nullptr : blocks + block * (parts_.buffer[value] - given), 0});
+    }
+    for (std::size_t r = 0; r < results_.size(); ++r) chain_places_.push_back({nullptr, kMoves});
+    spare_ = blocks + block * (parts_.buffers - given);
+  }
+
+  // A block of the one element that an input is at `at`.
+  void load_one(std::size_t i, std::int64_t at) {
+    load(i, at, 1);
+    gather(size_of(program_.inputs[i]), places_[i], 0, chain_.block(), places_[i]);
+    chain_places_[i] = {places_[i], 0};
+  }
+
+  const Chain& chain_;
+  InlineVector<Chain::Place, 32> chain_places_;
+  std::byte* spare_ = nullptr;
 };
 
 void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
                    std::span<void* const> results, std::int64_t first, std::int64_t count) const {
-  Run(*parts_, shape, inputs, results, first, count).compute();
+  const Run run(*parts_, shape, inputs, results, first, count);
+  if (parts_->chain && run.are_all_made_in_place()) return RunOfChain(run).compute();
+  RunOfKernels(run).compute();
 }
 
 }  // namespace mlxnx::kernels

@@ -1,0 +1,61 @@
+// Programs of f32 and truths whose values stay in registers: a block of four vectors goes through
+// all steps before the next one does, each step jumps to the next, and all inputs come from memory
+// at the pace of the whole. In vectors of the CPU at hand.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "kernels/elementwise.h"
+
+namespace mlxnx::kernels {
+
+class Chain {
+ public:
+  /// None where a step has no stage, or vectors are short.
+  static std::optional<Chain> of(const Program& program);
+
+  /// Elements of a block.
+  std::size_t block() const { return block_; }
+
+  /// Where a value's elements lie: one after the other, or a block of them that all blocks share.
+  struct Place {
+    std::byte* base = nullptr;
+    std::size_t moves = 0;  ///< all bits where it moves along, else 0
+  };
+
+  /// `places` are those of the inputs, of the steps, which have a block of f32 each, and of the
+  /// results. A result may be the memory of an input that no later step reads. `spare` has room
+  /// for as many blocks of f32 as there are inputs and results.
+  void run(std::span<const Place> places, std::size_t count, std::byte* spare) const;
+
+  using Stage = void (*)();  ///< of the vectors at hand
+  struct Call {
+    Stage stage = nullptr;
+    std::array<std::uint16_t, 3> places{};
+    Kernel kernel = nullptr;
+  };
+  /// What the vectors at hand do. No `block` where they have no stages.
+  struct Target {
+    Stage (*stage)(Function function, Type type, bool is_turned) = nullptr;
+    Stage load = nullptr, load_truths = nullptr, store = nullptr, store_truths = nullptr;
+    Stage kernel = nullptr, end = nullptr;
+    void (*run)(const Call* calls, const Place* places, std::size_t count) = nullptr;
+    std::size_t block = 0;
+  };
+
+ private:
+  Chain() = default;
+
+  std::vector<Call> calls_;
+  std::vector<Type> inputs_, results_;
+  std::size_t steps_ = 0;
+  std::size_t block_ = 0;
+  void (*run_)(const Call* calls, const Place* places, std::size_t count) = nullptr;
+};
+
+}  // namespace mlxnx::kernels
