@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -54,20 +55,31 @@ const core::array* common_order(const std::vector<core::array>& inputs, const co
   return first;
 }
 
-// Memory for an output: that of an input that nobody else reads, or new one.
-void allocate(const std::vector<core::array>& inputs, const core::array* order, core::array& out) {
-  const auto can_be_written_over = [&](const core::array& in) {
-    return in.is_donatable() && in.itemsize() == out.itemsize() && in.shape() == out.shape() &&
-           is_dense(in) && (order != nullptr || in.flags().row_contiguous);
-  };
-  const auto old = std::ranges::find_if(inputs, can_be_written_over);
-  if (old != inputs.end()) {
-    out.copy_shared_buffer(*old);
-  } else if (order != nullptr) {
-    out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
-                 order->flags());
-  } else {
-    out.set_data(core::allocator::malloc(out.nbytes()));
+// Memory for results: that of inputs that nobody else reads, nor a step after theirs, or new one.
+// Those that are made first choose first, as the others may have more.
+void allocate(const TilePlan& plan, const std::vector<core::array>& inputs,
+              const core::array* order, std::vector<core::array>& outputs) {
+  const std::vector<std::uint16_t>& values = plan.program().results;
+  std::vector<std::size_t> by_step(outputs.size());
+  std::iota(by_step.begin(), by_step.end(), std::size_t{0});
+  std::ranges::stable_sort(by_step, {}, [&](std::size_t r) { return values[r]; });
+  for (const std::size_t r : by_step) {
+    core::array& out = outputs[r];
+    std::size_t i = 0;
+    const auto can_be_written_over = [&](const core::array& in) {
+      return plan.may_be_over(r, i++) && in.is_donatable() && in.itemsize() == out.itemsize() &&
+             in.shape() == out.shape() && is_dense(in) &&
+             (order != nullptr || in.flags().row_contiguous);
+    };
+    const auto old = std::ranges::find_if(inputs, can_be_written_over);
+    if (old != inputs.end()) {
+      out.copy_shared_buffer(*old);
+    } else if (order != nullptr) {
+      out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
+                   order->flags());
+    } else {
+      out.set_data(core::allocator::malloc(out.nbytes()));
+    }
   }
 }
 
@@ -103,7 +115,7 @@ void ElementwisePrimitive::eval_cpu(const std::vector<core::array>& inputs,
   };
   others([](std::vector<core::array>& held) { held.clear(); });
   try {
-    for (core::array& out : outputs) allocate(inputs, order, out);
+    allocate(*plan_, inputs, order, outputs);
   } catch (...) {
     others([&](std::vector<core::array>& held) { held = inputs; });
     throw;

@@ -89,6 +89,9 @@ class TilePlan {
   /// Some measure of the time that an element takes; a sum takes 1.
   double cost() const;
 
+  /// Whether a result may be written over an input as it is made: no step after its own reads that.
+  bool may_be_over(std::size_t result, std::size_t input) const;
+
   /// Elements [first, first + count) of all results, which lie in rows and may be the memory of
   /// inputs that lie alike. Throws: std::bad_alloc.
   void run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,

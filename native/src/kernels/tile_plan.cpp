@@ -263,6 +263,11 @@ struct TilePlan::Parts {
     }
   }
 
+  bool may_be_over(std::size_t result, std::size_t input) const {
+    const std::size_t value = program.results[result], given = program.inputs.size();
+    return value >= given && last_use[input] <= value - given + 1;
+  }
+
   void add_call(const Step& step, std::uint16_t value) {
     Call call;
     call.operands = step.operands;
@@ -284,6 +289,9 @@ TilePlan::TilePlan(TilePlan&&) noexcept = default;
 
 const Program& TilePlan::program() const { return parts_->program; }
 double TilePlan::cost() const { return parts_->cost; }
+bool TilePlan::may_be_over(std::size_t result, std::size_t input) const {
+  return parts_->may_be_over(result, input);
+}
 
 // One call of a plan: where its inputs and results lie.
 class TilePlan::Run {
@@ -399,7 +407,7 @@ class TilePlan::Run {
       const std::uint16_t value = program_.results[r];
       bool in_place = value >= given && !kernels::is_half(result_type(r));
       for (std::size_t i = 0; in_place && i < given; ++i)
-        in_place = inputs_[i].data != results_[r] || parts_.last_use[i] <= value - given + 1;
+        in_place = inputs_[i].data != results_[r] || parts_.may_be_over(r, i);
       is_made_in_place_[r] = in_place;
     }
   }

@@ -383,6 +383,8 @@ TEST_F(ElementwiseKernels, ResultsMayBeTheMemoryOfInputs) {
                    {k_multiply, Type::kF32, Type::kF32, {0, 1}}};
   program.results = {2, 3};
   const TilePlan plan(program);
+  EXPECT_FALSE(plan.may_be_over(0, 0));
+  EXPECT_TRUE(plan.may_be_over(1, 0));
   std::vector<float> x(3000), y(3000);
   std::iota(x.begin(), x.end(), 1.0F);
   std::iota(y.begin(), y.end(), -5.0F);

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "error_of.h"
@@ -74,6 +75,26 @@ TEST_F(Memory, HeldByATensorIsCounted) {
   }
   EXPECT_EQ(active(), before);
   reset_peak_memory();
+  EXPECT_LT(memory_info().peak_bytes, before + kMiB);
+}
+
+TEST_F(Memory, ResultsOfATrainingStepLieWhereItsInputsDid) {
+  const auto step = jit([](const Tensor& x, const Tensor& mean, const Tensor& square) {
+    const Tensor slope = x * 0.5 - 1.0;
+    const Tensor new_mean = mean * 0.9 + slope * 0.1;
+    const Tensor new_square = square * 0.99 + slope * slope * 0.01;
+    return std::tuple(x - new_mean / (sqrt(new_square) + 1e-8) * 0.1, new_mean, new_square);
+  });
+  Tensor x = ones(kMiB), mean = ones(kMiB), square = ones(kMiB);
+  eval({x, mean, square});
+  const auto train = [&] {
+    std::tie(x, mean, square) = step(x, mean, square);
+    eval({x, mean, square});
+  };
+  for (int i = 0; i < 30; ++i) train();
+  reset_peak_memory();
+  const std::size_t before = active();
+  train();
   EXPECT_LT(memory_info().peak_bytes, before + kMiB);
 }
 

@@ -17,16 +17,19 @@ defmodule Mlx.Compiler.Cache do
   def fetch(key, build, bytes) do
     start()
 
-    case :ets.lookup(@table, key) do
-      [{_key, program, _used, _bytes}] ->
-        :ets.update_element(@table, key, {3, now()})
+    # The key, which may be large, is neither copied out of the table nor looked for twice.
+    case :ets.lookup_element(@table, key, 2, nil) do
+      {program, used} ->
+        :atomics.put(used, 1, now())
         Mlx.Telemetry.execute([:compiler, :hit], %{count: 1}, %{key: key})
         program
 
-      [] ->
+      nil ->
         Mlx.Telemetry.execute([:compiler, :miss], %{count: 1}, %{key: key})
         program = build.()
-        :ets.insert(@table, {key, program, now(), bytes.(program)})
+        used = :atomics.new(1, [])
+        :atomics.put(used, 1, now())
+        :ets.insert(@table, {key, {program, used}, bytes.(program)})
         # The next program is not built before there is room for this one.
         GenServer.call(__MODULE__, :trim, :infinity)
         program
@@ -91,7 +94,10 @@ defmodule Mlx.Compiler.Cache do
   end
 
   # When each was used, its bytes and its key.
-  defp rows, do: :ets.select(@table, [{{:"$1", :_, :"$2", :"$3"}, [], [{{:"$2", :"$3", :"$1"}}]}])
+  defp rows do
+    rows = :ets.select(@table, [{{:"$1", {:_, :"$2"}, :"$3"}, [], [{{:"$2", :"$3", :"$1"}}]}])
+    for {used, bytes, key} <- rows, do: {:atomics.get(used, 1), bytes, key}
+  end
 
   defp total(rows), do: {length(rows), rows |> Enum.map(&elem(&1, 1)) |> Enum.sum()}
 
