@@ -66,33 +66,74 @@ MLXNX_STAGE(Store) {
   MLXNX_NEXT;
 }
 
-MLXNX_STAGE(LoadTruths) {
-  const std::uint8_t* const from = At<const std::uint8_t>(call, places, 0, at);
-  const auto load = [&](int i) HWY_ATTR {
-    const hn::Rebind<std::uint8_t, DI> bytes;
-    const auto wide = hn::PromoteTo(DI(), hn::LoadU(bytes, from + i * kLanes));
-    return hn::BitCast(DF(), hn::VecFromMask(DI(), hn::Ne(wide, hn::Zero(DI()))));
-  };
-  x0 = load(0);
-  x1 = load(1);
-  x2 = load(2);
-  x3 = load(3);
+// Where memory holds fewer bits: `Packed` loads and stores a vector.
+template <typename Packed>
+MLXNX_STAGE(LoadPacked) {
+  const auto* const from = At<const typename Packed::Number>(call, places, 0, at);
+  x0 = Packed::Load(from);
+  x1 = Packed::Load(from + kLanes);
+  x2 = Packed::Load(from + 2 * kLanes);
+  x3 = Packed::Load(from + 3 * kLanes);
   MLXNX_NEXT;
 }
 
-MLXNX_STAGE(StoreTruths) {
-  std::uint8_t* const to = At<std::uint8_t>(call, places, 0, at);
-  const auto store = [&](V x, int i) HWY_ATTR {
-    const hn::Rebind<std::uint8_t, DI> bytes;
-    const auto ones = hn::And(hn::BitCast(DI(), x), hn::Set(DI(), 1));
-    hn::StoreU(hn::DemoteTo(bytes, ones), bytes, to + i * kLanes);
-  };
-  store(x0, 0);
-  store(x1, 1);
-  store(x2, 2);
-  store(x3, 3);
+template <typename Packed>
+MLXNX_STAGE(StorePacked) {
+  auto* const to = At<typename Packed::Number>(call, places, 0, at);
+  Packed::Store(x0, to);
+  Packed::Store(x1, to + kLanes);
+  Packed::Store(x2, to + 2 * kLanes);
+  Packed::Store(x3, to + 3 * kLanes);
   MLXNX_NEXT;
 }
+
+struct Truths {
+  using Number = std::uint8_t;
+  using D = hn::Rebind<Number, DI>;
+  static HWY_INLINE V Load(const Number* from) {
+    const auto wide = hn::PromoteTo(DI(), hn::LoadU(D(), from));
+    return hn::BitCast(DF(), hn::VecFromMask(DI(), hn::Gt(wide, hn::Zero(DI()))));
+  }
+  static HWY_INLINE void Store(V x, Number* to) {
+    const auto ones = hn::And(hn::BitCast(DI(), x), hn::Set(DI(), 1));
+    hn::StoreU(hn::DemoteTo(D(), ones), D(), to);
+  }
+};
+
+struct F16s {
+  using Number = std::uint16_t;
+  using D = hn::Rebind<Number, DF>;
+  using Halves = hn::Rebind<hwy::float16_t, DF>;
+  static HWY_INLINE V Load(const Number* from) {
+    return hn::PromoteTo(DF(), hn::BitCast(Halves(), hn::LoadU(D(), from)));
+  }
+  static HWY_INLINE void Store(V x, Number* to) {
+    hn::StoreU(hn::BitCast(D(), hn::DemoteTo(Halves(), x)), D(), to);
+  }
+  static HWY_INLINE V Rounded(V x) { return hn::PromoteTo(DF(), hn::DemoteTo(Halves(), x)); }
+};
+
+struct Bf16s {
+  using Number = std::uint16_t;
+  using D = hn::Rebind<Number, DF>;
+  static HWY_INLINE V Load(const Number* from) {
+    return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(D(), from))));
+  }
+  // Of numbers that are rounded already.
+  static HWY_INLINE void Store(V x, Number* to) {
+    const auto bits = hn::ShiftRight<16>(hn::BitCast(DU(), x));
+    hn::StoreU(hn::DemoteTo(D(), hn::BitCast(DI(), bits)), D(), to);
+  }
+  // As files::f32_as_bf16 does.
+  static HWY_INLINE V Rounded(V x) {
+    const auto bits = hn::BitCast(DU(), x);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(DU(), 1));
+    const auto rounded = hn::Add(hn::Add(bits, hn::Set(DU(), 0x7FFF)), odd);
+    const auto quiet = hn::Or(bits, hn::Set(DU(), 0x400000));
+    const auto kept = hn::IfThenElse(hn::RebindMask(DU(), Differ(x, x)), quiet, rounded);
+    return hn::BitCast(DF(), hn::And(kept, hn::Set(DU(), 0xFFFF0000)));
+  }
+};
 
 MLXNX_STAGE(End) {}
 
@@ -117,6 +158,11 @@ MLXNX_STAGE(Unary) {
   x3 = F::Of(x3);
   MLXNX_NEXT;
 }
+
+template <typename Packed>
+struct Rounding {
+  static HWY_INLINE V Of(V x) { return Packed::Rounded(x); }
+};
 
 template <typename F, bool is_turned>
 MLXNX_STAGE(Binary) {
@@ -215,103 +261,101 @@ Chain::Stage OfTwo(bool is_turned) {
   return Opaque(is_turned ? &Binary<F, true> : &Binary<F, false>);
 }
 
-// Of operands of `type`; of casts, to the other one of the two.
-Chain::Stage FindStage(Function function, Type type, bool is_turned) {
-  using enum Function;
-  if (function == k_select) return Opaque(&Select);
-  if (type == Type::kBool) {
-    switch (function) {
-      case k_cast:
-        return OfOne<One>();
-      case k_logical_not:
-        return OfOne<Not>();
-      case k_bitwise_and:
-      case k_logical_and:
-        return OfTwo<And>(false);
-      case k_bitwise_or:
-      case k_logical_or:
-        return OfTwo<Or>(false);
-      case k_bitwise_xor:
-      case k_not_equal:
-        return OfTwo<Xor>(false);
-      case k_equal:
-        return OfTwo<Same>(false);
-      default:
-        return nullptr;
-    }
-  }
+#define MLXNX_ROW(name, stage) \
+  case Function::k_##name:     \
+    return stage;
+
+Chain::Stage OfTruths(Function function) {
   switch (function) {
-    case k_abs:
-      return OfOne<Abs>();
-    case k_cast:
-      return OfOne<IsNotZero>();
-    case k_ceil:
-      return OfOne<Ceil>();
-    case k_copy:
-      return OfOne<Copy>();
-    case k_cos:
-      return OfOne<VectorCos>();
-    case k_erf_inv:
-      return OfOne<VectorErfinv>();
-    case k_expm1:
-      return OfOne<VectorExpm1>();
-    case k_log1p:
-      return OfOne<VectorLog1p>();
-    case k_sin:
-      return OfOne<VectorSin>();
-    case k_erf:
-      return OfOne<VectorErf>();
-    case k_exp:
-      return OfOne<VectorExp>();
-    case k_floor:
-      return OfOne<Floor>();
-    case k_isfinite:
-      return OfOne<IsFinite>();
-    case k_isinf:
-      return OfOne<IsInf>();
-    case k_isnan:
-      return OfOne<IsNan>();
-    case k_log:
-      return OfOne<VectorLog>();
-    case k_negative:
-      return OfOne<Negative>();
-    case k_sigmoid:
-      return OfOne<VectorSigmoid>();
-    case k_tanh:
-      return OfOne<VectorTanh>();
-    case k_rsqrt:
-      return OfOne<Rsqrt>();
-    case k_sqrt:
-      return OfOne<Sqrt>();
-    case k_square:
-      return OfOne<Square>();
-    case k_add:
-      return OfTwo<Add>(false);
-    case k_divide:
-      return OfTwo<Divide>(is_turned);
-    case k_equal:
-      return OfTwo<Equal>(false);
-    case k_greater:
-      return is_turned ? OfTwo<Less>(false) : OfTwo<Greater>(false);
-    case k_greater_equal:
-      return is_turned ? OfTwo<LessEqual>(false) : OfTwo<GreaterEqual>(false);
-    case k_less:
-      return is_turned ? OfTwo<Greater>(false) : OfTwo<Less>(false);
-    case k_less_equal:
-      return is_turned ? OfTwo<GreaterEqual>(false) : OfTwo<LessEqual>(false);
-    case k_maximum:
-      return OfTwo<Maximum>(is_turned);
-    case k_minimum:
-      return OfTwo<Minimum>(is_turned);
-    case k_multiply:
-      return OfTwo<Multiply>(false);
-    case k_not_equal:
-      return OfTwo<NotEqual>(false);
-    case k_subtract:
-      return OfTwo<Subtract>(is_turned);
+    MLXNX_ROW(logical_not, OfOne<Not>())
+    MLXNX_ROW(bitwise_and, OfTwo<And>(false))
+    MLXNX_ROW(logical_and, OfTwo<And>(false))
+    MLXNX_ROW(bitwise_or, OfTwo<Or>(false))
+    MLXNX_ROW(logical_or, OfTwo<Or>(false))
+    MLXNX_ROW(bitwise_xor, OfTwo<Xor>(false))
+    MLXNX_ROW(not_equal, OfTwo<Xor>(false))
+    MLXNX_ROW(equal, OfTwo<Same>(false))
     default:
       return nullptr;
   }
+}
+
+Chain::Stage OfNumbers(Function function, bool is_turned) {
+  switch (function) {
+    MLXNX_ROW(abs, OfOne<Abs>())
+    MLXNX_ROW(ceil, OfOne<Ceil>())
+    MLXNX_ROW(copy, OfOne<Copy>())
+    MLXNX_ROW(cos, OfOne<VectorCos>())
+    MLXNX_ROW(erf, OfOne<VectorErf>())
+    MLXNX_ROW(erf_inv, OfOne<VectorErfinv>())
+    MLXNX_ROW(exp, OfOne<VectorExp>())
+    MLXNX_ROW(expm1, OfOne<VectorExpm1>())
+    MLXNX_ROW(floor, OfOne<Floor>())
+    MLXNX_ROW(isfinite, OfOne<IsFinite>())
+    MLXNX_ROW(isinf, OfOne<IsInf>())
+    MLXNX_ROW(isnan, OfOne<IsNan>())
+    MLXNX_ROW(log, OfOne<VectorLog>())
+    MLXNX_ROW(log1p, OfOne<VectorLog1p>())
+    MLXNX_ROW(negative, OfOne<Negative>())
+    MLXNX_ROW(rsqrt, OfOne<Rsqrt>())
+    MLXNX_ROW(sigmoid, OfOne<VectorSigmoid>())
+    MLXNX_ROW(sin, OfOne<VectorSin>())
+    MLXNX_ROW(sqrt, OfOne<Sqrt>())
+    MLXNX_ROW(square, OfOne<Square>())
+    MLXNX_ROW(tanh, OfOne<VectorTanh>())
+    MLXNX_ROW(add, OfTwo<Add>(false))
+    MLXNX_ROW(divide, OfTwo<Divide>(is_turned))
+    MLXNX_ROW(equal, OfTwo<Equal>(false))
+    MLXNX_ROW(greater, is_turned ? OfTwo<Less>(false) : OfTwo<Greater>(false))
+    MLXNX_ROW(greater_equal, is_turned ? OfTwo<LessEqual>(false) : OfTwo<GreaterEqual>(false))
+    MLXNX_ROW(less, is_turned ? OfTwo<Greater>(false) : OfTwo<Less>(false))
+    MLXNX_ROW(less_equal, is_turned ? OfTwo<GreaterEqual>(false) : OfTwo<LessEqual>(false))
+    MLXNX_ROW(maximum, OfTwo<Maximum>(is_turned))
+    MLXNX_ROW(minimum, OfTwo<Minimum>(is_turned))
+    MLXNX_ROW(multiply, OfTwo<Multiply>(false))
+    MLXNX_ROW(not_equal, OfTwo<NotEqual>(false))
+    MLXNX_ROW(subtract, OfTwo<Subtract>(is_turned))
+    default:
+      return nullptr;
+  }
+}
+#undef MLXNX_ROW
+
+Chain::Stage FindStage(const Step& step, bool is_turned) {
+  const bool of_truths = step.type == Type::kBool;
+  if (step.function == Function::k_select) return Opaque(&Select);
+  if (step.function != Function::k_cast)
+    return of_truths ? OfTruths(step.function) : OfNumbers(step.function, is_turned);
+  if (of_truths == (step.result == Type::kBool)) return OfOne<Copy>();
+  return of_truths ? OfOne<One>() : OfOne<IsNotZero>();
+}
+
+Chain::Stage FindLoad(Type type) {
+  switch (type) {
+    case Type::kBool:
+      return Opaque(&LoadPacked<Truths>);
+    case Type::kF16:
+      return Opaque(&LoadPacked<F16s>);
+    case Type::kBf16:
+      return Opaque(&LoadPacked<Bf16s>);
+    default:
+      return Opaque(&Load);
+  }
+}
+Chain::Stage FindStore(Type type) {
+  switch (type) {
+    case Type::kBool:
+      return Opaque(&StorePacked<Truths>);
+    case Type::kF16:
+      return Opaque(&StorePacked<F16s>);
+    case Type::kBf16:
+      return Opaque(&StorePacked<Bf16s>);
+    default:
+      return Opaque(&Store);
+  }
+}
+Chain::Stage FindRounding(Type half) {
+  return half == Type::kF16 ? OfOne<Rounding<F16s>>() : OfOne<Rounding<Bf16s>>();
 }
 
 void RunBlocks(const Call* calls, const Place* places, std::size_t count) {
@@ -323,10 +367,9 @@ void RunBlocks(const Call* calls, const Place* places, std::size_t count) {
 
 Chain::Target TheTarget() {
   return {.stage = &FindStage,
-          .load = Opaque(&Load),
-          .load_truths = Opaque(&LoadTruths),
-          .store = Opaque(&Store),
-          .store_truths = Opaque(&StoreTruths),
+          .load = &FindLoad,
+          .store = &FindStore,
+          .rounding = &FindRounding,
           .kernel = Opaque(&ByKernel),
           .end = Opaque(&End),
           .run = &RunBlocks,
@@ -349,14 +392,18 @@ HWY_EXPORT(TheTarget);
 
 namespace {
 
-bool is_held(Type type) { return type == Type::kF32 || type == Type::kBool; }
+bool is_number(Type type) { return type == Type::kF32 || is_half(type); }
+bool is_held(Type type) { return is_number(type) || type == Type::kBool; }
 
 // A program's stages, one after the other. What a step makes is in registers when the next step
 // begins, and is stored where another one reads it.
 class Stages {
  public:
   Stages(const Program& program, const Chain::Target& target)
-      : program_(program), target_(target), given_(program.inputs.size()) {}
+      : program_(program),
+        target_(target),
+        given_(program.inputs.size()),
+        values_(given_ + program.steps.size()) {}
 
   // False where some step has none.
   bool find() {
@@ -366,12 +413,14 @@ class Stages {
     if (!std::ranges::all_of(program_.inputs, is_held) || program_.steps.size() > kMost ||
         !std::ranges::all_of(program_.results, is_step) || !find_forms())
       return false;
+    unpack_inputs();
     for (std::size_t i = 0; i < forms_.size(); ++i) add_step(i);
     add(target_.end);
     return true;
   }
 
   std::vector<Chain::Call> calls;
+  std::size_t unpacked = 0;  // inputs that have a block of f32 behind the places of results
 
  private:
   struct Form {
@@ -380,41 +429,48 @@ class Stages {
     int held = 0;             // the operand that comes in registers; -1: none does
   };
 
-  Type type_of(std::uint16_t value) const { return program_.type_of(value); }
-
   std::optional<Form> form(std::size_t i) const {
     const Step& step = program_.steps[i];
-    const int count = operand_count(step.function);
     if (!is_held(step.type) || !is_held(step.result)) return std::nullopt;
-    if (step.function == Function::k_cast && step.type == step.result) return std::nullopt;
     const auto was_made_before = [&](std::size_t k) {
       return i > 0 && step.operands[k] == given_ + i - 1;
     };
-    const bool is_turned = count == 2 && was_made_before(1) && !was_made_before(0);
-    if (const Chain::Stage stage = target_.stage(step.function, step.type, is_turned))
+    const bool is_turned =
+        operand_count(step.function) == 2 && was_made_before(1) && !was_made_before(0);
+    if (const Chain::Stage stage = target_.stage(step, is_turned))
       return Form{.stage = stage, .held = is_turned ? 1 : 0};
-    const Kernel kernel = kernel_of(step.function, step.type);
-    if (step.type != Type::kF32 || step.result != Type::kF32 || kernel == nullptr)
-      return std::nullopt;
+    const Kernel kernel = kernel_of(step.function, Type::kF32);
+    if (!is_number(step.type) || !is_number(step.result) || kernel == nullptr) return std::nullopt;
     return Form{.kernel = kernel, .held = -1};
   }
 
   // Of all steps, and which values they read from memory.
   bool find_forms() {
-    is_read_.assign(given_ + program_.steps.size(), false);
+    is_read_.assign(values_, false);
     for (std::size_t i = 0; i < program_.steps.size(); ++i) {
       const std::optional<Form> form = this->form(i);
       if (!form) return false;
       const Step& step = program_.steps[i];
       for (int k = 0; k < operand_count(step.function); ++k) {
         const std::uint16_t operand = step.operands[static_cast<std::size_t>(k)];
-        // Truths in memory are bytes.
-        if (k != form->held && operand < given_ && type_of(operand) == Type::kBool) return false;
-        if (k != form->held || operand + std::size_t{1} != given_ + i) is_read_[operand] = true;
+        const bool is_input = operand < given_;
+        if (k != form->held || (!is_input && operand + std::size_t{1} != given_ + i))
+          is_read_[operand] = true;
       }
       forms_.push_back(*form);
     }
     return true;
+  }
+
+  // Those of fewer bits that steps read from memory.
+  void unpack_inputs() {
+    for (std::size_t i = 0; i < values_; ++i) {
+      places_.push_back(static_cast<std::uint16_t>(i));
+      if (i >= given_ || !is_read_[i] || program_.inputs[i] == Type::kF32) continue;
+      load(static_cast<std::uint16_t>(i));
+      places_[i] = static_cast<std::uint16_t>(values_ + program_.results.size() + unpacked++);
+      add(target_.store(Type::kF32), {places_[i]});
+    }
   }
 
   void add_step(std::size_t i) {
@@ -425,12 +481,10 @@ class Stages {
     std::size_t count = 0;
     for (int k = 0; k < operand_count(step.function); ++k) {
       const std::uint16_t operand = step.operands[static_cast<std::size_t>(k)];
-      if (k != form.held) {
-        in_memory[count++] = operand;
-      } else if (operand != held_) {
-        add(operand < given_ && type_of(operand) == Type::kBool ? target_.load_truths
-                                                                : target_.load,
-            {operand});
+      if (k == form.held) {
+        load(operand);
+      } else {
+        in_memory[count++] = places_[operand];
       }
     }
     if (form.kernel != nullptr) {
@@ -438,14 +492,23 @@ class Stages {
       calls.push_back({target_.kernel, in_memory, form.kernel});
     } else {
       add(form.stage, in_memory);
-      if (is_read_[value]) add(target_.store, {value});
     }
+    const bool rounds = is_half(step.result) && step.function != Function::k_select;
+    if (rounds) add(target_.rounding(step.result));
+    if (is_read_[value] && (form.kernel == nullptr || rounds))
+      add(target_.store(Type::kF32), {value});
     held_ = value;
     for (std::size_t r = 0; r < program_.results.size(); ++r) {
-      if (program_.results[r] != value) continue;
-      add(step.result == Type::kBool ? target_.store_truths : target_.store,
-          {static_cast<std::uint16_t>(given_ + program_.steps.size() + r)});
+      if (program_.results[r] == value)
+        add(target_.store(step.result), {static_cast<std::uint16_t>(values_ + r)});
     }
+  }
+
+  void load(std::uint16_t value) {
+    if (held_ == value) return;
+    const bool is_packed = value < given_ && places_[value] == value;
+    add(target_.load(is_packed ? program_.inputs[value] : Type::kF32), {places_[value]});
+    held_ = value;
   }
 
   void add(Chain::Stage stage, std::array<std::uint16_t, 3> places = {}) {
@@ -454,9 +517,10 @@ class Stages {
 
   const Program& program_;
   const Chain::Target& target_;
-  const std::size_t given_;
-  std::vector<Form> forms_;    // of each step
-  std::vector<bool> is_read_;  // of each value, from memory
+  const std::size_t given_, values_;
+  std::vector<Form> forms_;            // of each step
+  std::vector<bool> is_read_;          // of each value, from memory
+  std::vector<std::uint16_t> places_;  // of each value, to be read as f32
   std::optional<std::uint16_t> held_;
 };
 
@@ -473,33 +537,37 @@ std::optional<Chain> Chain::of(const Program& program) {
   for (const std::uint16_t value : program.results)
     chain.results_.push_back(program.type_of(value));
   chain.steps_ = program.steps.size();
+  chain.unpacked_ = stages.unpacked;
   chain.block_ = target.block;
   chain.run_ = target.run;
   return chain;
 }
 
+std::size_t Chain::spare_blocks() const { return inputs_.size() + results_.size() + unpacked_; }
+
 void Chain::run(std::span<const Place> places, std::size_t count, std::byte* spare) const {
+  const auto block = [&] {
+    const Place place{spare, 0};
+    spare += block_ * sizeof(float);
+    return place;
+  };
+  InlineVector<Place, 32> all(places);
+  for (std::size_t i = 0; i < unpacked_; ++i) all.push_back(block());
   const std::size_t whole = count / block_ * block_, rest = count - whole;
-  run_(calls_.data(), places.data(), whole);
+  run_(calls_.data(), all.data(), whole);
   if (rest == 0) return;
   // What is left goes through a block of its own.
-  InlineVector<Place, 32> of_rest;
-  for (const Place& place : places) of_rest.push_back(place);
-  const auto set_aside = [&](std::size_t value) {
-    of_rest[value] = {spare, 0};
-    spare += block_ * sizeof(float);
-  };
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (places[i].moves == 0) continue;
-    set_aside(i);
-    std::memcpy(of_rest[i].base, places[i].base + whole * size_of(inputs_[i]),
+    all[i] = block();
+    std::memcpy(all[i].base, places[i].base + whole * size_of(inputs_[i]),
                 rest * size_of(inputs_[i]));
   }
   const std::size_t before = inputs_.size() + steps_;
-  for (std::size_t r = 0; r < results_.size(); ++r) set_aside(before + r);
-  run_(calls_.data(), &of_rest[0], block_);
+  for (std::size_t r = 0; r < results_.size(); ++r) all[before + r] = block();
+  run_(calls_.data(), all.data(), block_);
   for (std::size_t r = 0; r < results_.size(); ++r) {
-    std::memcpy(places[before + r].base + whole * size_of(results_[r]), of_rest[before + r].base,
+    std::memcpy(places[before + r].base + whole * size_of(results_[r]), all[before + r].base,
                 rest * size_of(results_[r]));
   }
 }

@@ -1,6 +1,6 @@
-// Programs of f32 and truths whose values stay in registers: a block of four vectors goes through
-// all steps before the next one does, each step jumps to the next, and all inputs come from memory
-// at the pace of the whole. In vectors of the CPU at hand.
+// Programs of f32, halves and truths whose values stay in registers: a block of four vectors goes
+// through all steps before the next one does, each step jumps to the next, and all inputs come from
+// memory at the pace of the whole. In vectors of the CPU at hand.
 #pragma once
 
 #include <array>
@@ -30,7 +30,8 @@ class Chain {
 
   /// `places` are those of the inputs, of the steps, which have a block of f32 each, and of the
   /// results. A result may be the memory of an input that no later step reads. `spare` has room
-  /// for as many blocks of f32 as there are inputs and results.
+  /// for `spare_blocks()` blocks of f32.
+  std::size_t spare_blocks() const;
   void run(std::span<const Place> places, std::size_t count, std::byte* spare) const;
 
   using Stage = void (*)();  ///< of the vectors at hand
@@ -41,8 +42,10 @@ class Chain {
   };
   /// What the vectors at hand do. No `block` where they have no stages.
   struct Target {
-    Stage (*stage)(Function function, Type type, bool is_turned) = nullptr;
-    Stage load = nullptr, load_truths = nullptr, store = nullptr, store_truths = nullptr;
+    Stage (*stage)(const Step& step, bool is_turned) = nullptr;  ///< null where there is none
+    Stage (*load)(Type type) = nullptr;
+    Stage (*store)(Type type) = nullptr;
+    Stage (*rounding)(Type half) = nullptr;
     Stage kernel = nullptr, end = nullptr;
     void (*run)(const Call* calls, const Place* places, std::size_t count) = nullptr;
     std::size_t block = 0;
@@ -53,7 +56,7 @@ class Chain {
 
   std::vector<Call> calls_;
   std::vector<Type> inputs_, results_;
-  std::size_t steps_ = 0;
+  std::size_t steps_ = 0, unpacked_ = 0;
   std::size_t block_ = 0;
   void (*run_)(const Call* calls, const Place* places, std::size_t count) = nullptr;
 };

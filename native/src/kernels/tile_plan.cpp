@@ -307,13 +307,19 @@ class TilePlan::Run {
         end_(first + count),
         ways_(inputs.size()),
         places_(parts.buffer.size()),
-        is_made_in_place_(results.size()) {
-    choose_ways();
-    choose_places_of_results();
+        may_be_made_in_place_(results.size()) {
+    // Unless an input that is read later lies there.
+    for (std::size_t r = 0; r < results.size(); ++r) {
+      may_be_made_in_place_[r] = program_.results[r] >= inputs.size();
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        if (inputs[i].data == results[r] && !parts.may_be_over(r, i))
+          may_be_made_in_place_[r] = false;
+      }
+    }
   }
 
-  bool are_all_made_in_place() const {
-    return std::ranges::all_of(is_made_in_place_, std::identity());
+  bool may_all_be_made_in_place() const {
+    return std::ranges::all_of(may_be_made_in_place_, std::identity());
   }
 
  protected:
@@ -343,11 +349,31 @@ class TilePlan::Run {
     }
   }
 
+  // How inputs are read; those that are to be widened are copied.
+  void choose_ways(bool widens_halves) {
+    widens_halves_ = widens_halves;
+    bool all_in_one_piece = true;
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      ways_[i] = axes_.is_flat(i) && !is_widened(i) ? Way::kThere
+                 : axes_.is_one(i)                  ? Way::kOne
+                                                    : Way::kLoaded;
+      all_in_one_piece = all_in_one_piece && (ways_[i] != Way::kLoaded || axes_.is_flat(i));
+    }
+    // Rows that are long enough are tiles' borders, so that what repeats along rows is read in
+    // place.
+    constexpr std::int64_t kLongRow = 64;
+    if (all_in_one_piece || axes_.dims.back() < kLongRow) return;
+    row_ = axes_.dims.back();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (ways_[i] == Way::kLoaded && axes_.step(i) == 0) ways_[i] = Way::kOneARow;
+    }
+  }
+
   // Has elements [at, at + length) of an input at `places_`.
   void load(std::size_t i, std::int64_t at, std::int64_t length) {
     const Type type = program_.inputs[i];
     const std::size_t size = size_of(type);
-    const bool is_half = kernels::is_half(type);
+    const bool is_half = is_widened(i);
     std::byte* const place = memory_ + bytes_ * parts_.buffer[i];
     std::byte* to = is_half ? halves_ : place;
     if (!is_half && axes_.step(i) == 1 && at % axes_.dims.back() + length <= axes_.dims.back()) {
@@ -371,9 +397,9 @@ class TilePlan::Run {
   const std::span<void* const> results_;
   const Axes axes_;
   const std::int64_t first_, end_;
-  InlineVector<Way, 8> ways_;               // of each input
-  InlineVector<std::byte*, 16> places_;     // of each value in the tile at hand
-  InlineVector<bool, 4> is_made_in_place_;  // of each result
+  InlineVector<Way, 8> ways_;                   // of each input
+  InlineVector<std::byte*, 16> places_;         // of each value in the tile at hand
+  InlineVector<bool, 4> may_be_made_in_place_;  // of each result
   std::int64_t row_ = 0;   // the length of rows whose ends are tiles' ends; 0 where none are
   std::int64_t tile_ = 0;  // elements
   std::size_t bytes_ = 0;  // that a tile of an input takes
@@ -381,42 +407,20 @@ class TilePlan::Run {
   std::byte* halves_ = nullptr;  // a tile of 16-bit numbers, which nothing else uses
 
  private:
-  void choose_ways() {
-    bool all_in_one_piece = true;
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const bool is_half = kernels::is_half(program_.inputs[i]);
-      ways_[i] = axes_.is_flat(i) && !is_half ? Way::kThere
-                 : axes_.is_one(i)            ? Way::kOne
-                                              : Way::kLoaded;
-      all_in_one_piece = all_in_one_piece && (ways_[i] != Way::kLoaded || axes_.is_flat(i));
-    }
-    // Rows that are long enough are tiles' borders, so that what repeats along rows is read in
-    // place.
-    constexpr std::int64_t kLongRow = 64;
-    if (all_in_one_piece || axes_.dims.back() < kLongRow) return;
-    row_ = axes_.dims.back();
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      if (ways_[i] == Way::kLoaded && axes_.step(i) == 0) ways_[i] = Way::kOneARow;
-    }
+  bool is_widened(std::size_t i) const {
+    return widens_halves_ && kernels::is_half(program_.inputs[i]);
   }
 
-  // A result is made where it belongs unless an input that is read later lies there.
-  void choose_places_of_results() {
-    const std::size_t given = inputs_.size();
-    for (std::size_t r = 0; r < results_.size(); ++r) {
-      const std::uint16_t value = program_.results[r];
-      bool in_place = value >= given && !kernels::is_half(result_type(r));
-      for (std::size_t i = 0; in_place && i < given; ++i)
-        in_place = inputs_[i].data != results_[r] || parts_.may_be_over(r, i);
-      is_made_in_place_[r] = in_place;
-    }
-  }
+  bool widens_halves_ = false;
 };
 
 // Step by step, each through a tile that the cache holds.
 class TilePlan::RunOfKernels : public TilePlan::Run {
  public:
   explicit RunOfKernels(const Run& run) : Run(run), fills_(inputs_.size(), false) {
+    choose_ways(true);
+    for (std::size_t r = 0; r < results_.size(); ++r)
+      is_made_in_place_.push_back(may_be_made_in_place_[r] && !kernels::is_half(result_type(r)));
     choose_kernels();
     choose_tile();
     place_buffers();
@@ -522,8 +526,9 @@ class TilePlan::RunOfKernels : public TilePlan::Run {
     }
   }
 
-  InlineVector<bool, 8> fills_;      // inputs that are one element and wanted as many
-  InlineVector<Kernel, 8> kernels_;  // of each call
+  InlineVector<bool, 8> fills_;             // inputs that are one element and wanted as many
+  InlineVector<Kernel, 8> kernels_;         // of each call
+  InlineVector<bool, 4> is_made_in_place_;  // of each result
   bool needs_buffers_ = false;
 };
 
@@ -531,6 +536,7 @@ class TilePlan::RunOfKernels : public TilePlan::Run {
 class TilePlan::RunOfChain : public TilePlan::Run {
  public:
   explicit RunOfChain(const Run& run) : Run(run), chain_(*parts_.chain) {
+    choose_ways(false);
     choose_tile();
     place_blocks();
   }
@@ -568,11 +574,11 @@ class TilePlan::RunOfChain : public TilePlan::Run {
     bytes_ = sizeof(float) * std::max(static_cast<std::size_t>(copied), chain_.block());
   }
 
-  // An input has a tile, and steps have blocks, of which as many are left as there are inputs and
-  // results.
+  // An input has a tile, and steps have blocks.
   void place_blocks() {
     const std::size_t block = chain_.block() * sizeof(float), given = inputs_.size();
-    memory_ = scratch(bytes_ * given + block * (parts_.buffers + results_.size()));
+    const std::size_t blocks_of_steps = parts_.buffers - given;
+    memory_ = scratch(bytes_ * given + block * (blocks_of_steps + chain_.spare_blocks()));
     std::byte* const blocks = memory_ + bytes_ * given;
     for (std::size_t value = 0; value < places_.size(); ++value) {
       const bool is_input = value < given;
@@ -580,7 +586,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
           {is_input ? nullptr : blocks + block * (parts_.buffer[value] - given), 0});
     }
     for (std::size_t r = 0; r < results_.size(); ++r) chain_places_.push_back({nullptr, kMoves});
-    spare_ = blocks + block * (parts_.buffers - given);
+    spare_ = blocks + block * blocks_of_steps;
   }
 
   // A block of the one element that an input is at `at`.
@@ -598,7 +604,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
 void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
                    std::span<void* const> results, std::int64_t first, std::int64_t count) const {
   const Run run(*parts_, shape, inputs, results, first, count);
-  if (parts_->chain && run.are_all_made_in_place()) return RunOfChain(run).compute();
+  if (parts_->chain && run.may_all_be_made_in_place()) return RunOfChain(run).compute();
   RunOfKernels(run).compute();
 }
 
