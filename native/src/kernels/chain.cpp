@@ -25,67 +25,18 @@ namespace HWY_NAMESPACE {
 using Call = Chain::Call;
 using Place = Chain::Place;
 
-constexpr std::size_t kBlock = 4 * kLanes;
-
-// Truths are vectors whose bits are all set or none.
-using Stage = void (*)(const Call*, const Place*, std::size_t, V, V, V, V);
-
-#define MLXNX_STAGE(name)                                                                  \
-  void name([[maybe_unused]] const Call* call, [[maybe_unused]] const Place* places,       \
-            [[maybe_unused]] std::size_t at, [[maybe_unused]] V x0, [[maybe_unused]] V x1, \
-            [[maybe_unused]] V x2, [[maybe_unused]] V x3)
-// The last thing that a stage does, so that it is a jump.
-#define MLXNX_NEXT \
-  return reinterpret_cast<Stage>(call[1].stage)(call + 1, places, at, x0, x1, x2, x3)
-
-template <typename T>
-HWY_INLINE T* At(const Call* call, const Place* places, int operand, std::size_t at) {
-  const Place& place = places[call->places[static_cast<std::size_t>(operand)]];
-  return reinterpret_cast<T*>(place.base) + (at & place.moves);
-}
-HWY_INLINE V LoadAt(const float* from, int i) { return hn::LoadU(DF(), from + i * kLanes); }
 // Highway's own is false for NaN in some versions.
 HWY_INLINE hn::Mask<DF> Differ(V x, V y) { return hn::Not(hn::Eq(x, y)); }
+// Truths are vectors whose bits are all set or none.
 HWY_INLINE V AllOrNone(hn::Mask<DF> mask) { return hn::VecFromMask(DF(), mask); }
 
-MLXNX_STAGE(Load) {
-  const float* const from = At<const float>(call, places, 0, at);
-  x0 = LoadAt(from, 0);
-  x1 = LoadAt(from, 1);
-  x2 = LoadAt(from, 2);
-  x3 = LoadAt(from, 3);
-  MLXNX_NEXT;
-}
+// ---- what lies in memory, a vector of it
 
-MLXNX_STAGE(Store) {
-  float* const to = At<float>(call, places, 0, at);
-  hn::StoreU(x0, DF(), to);
-  hn::StoreU(x1, DF(), to + kLanes);
-  hn::StoreU(x2, DF(), to + 2 * kLanes);
-  hn::StoreU(x3, DF(), to + 3 * kLanes);
-  MLXNX_NEXT;
-}
-
-// Where memory holds fewer bits: `Packed` loads and stores a vector.
-template <typename Packed>
-MLXNX_STAGE(LoadPacked) {
-  const auto* const from = At<const typename Packed::Number>(call, places, 0, at);
-  x0 = Packed::Load(from);
-  x1 = Packed::Load(from + kLanes);
-  x2 = Packed::Load(from + 2 * kLanes);
-  x3 = Packed::Load(from + 3 * kLanes);
-  MLXNX_NEXT;
-}
-
-template <typename Packed>
-MLXNX_STAGE(StorePacked) {
-  auto* const to = At<typename Packed::Number>(call, places, 0, at);
-  Packed::Store(x0, to);
-  Packed::Store(x1, to + kLanes);
-  Packed::Store(x2, to + 2 * kLanes);
-  Packed::Store(x3, to + 3 * kLanes);
-  MLXNX_NEXT;
-}
+struct Floats {
+  using Number = float;
+  static HWY_INLINE V Load(const Number* from) { return hn::LoadU(DF(), from); }
+  static HWY_INLINE void Store(V x, Number* to) { hn::StoreU(x, DF(), to); }
+};
 
 struct Truths {
   using Number = std::uint8_t;
@@ -134,62 +85,6 @@ struct Bf16s {
     return hn::BitCast(DF(), hn::And(kept, hn::Set(DU(), 0xFFFF0000)));
   }
 };
-
-MLXNX_STAGE(End) {}
-
-// Of operands that lie in memory.
-MLXNX_STAGE(ByKernel) {
-  const void* const operands[] = {At<const float>(call, places, 0, at),
-                                  At<const float>(call, places, 1, at)};
-  float* const made = At<float>(call, places, 2, at);
-  call->kernel(operands, made, kBlock);
-  x0 = LoadAt(made, 0);
-  x1 = LoadAt(made, 1);
-  x2 = LoadAt(made, 2);
-  x3 = LoadAt(made, 3);
-  MLXNX_NEXT;
-}
-
-template <typename F>
-MLXNX_STAGE(Unary) {
-  x0 = F::Of(x0);
-  x1 = F::Of(x1);
-  x2 = F::Of(x2);
-  x3 = F::Of(x3);
-  MLXNX_NEXT;
-}
-
-template <typename Packed>
-struct Rounding {
-  static HWY_INLINE V Of(V x) { return Packed::Rounded(x); }
-};
-
-template <typename F, bool is_turned>
-MLXNX_STAGE(Binary) {
-  const float* const from = At<const float>(call, places, 0, at);
-  const auto of = [&](V x, int i) HWY_ATTR {
-    const V y = LoadAt(from, i);
-    return is_turned ? F::Of(y, x) : F::Of(x, y);
-  };
-  x0 = of(x0, 0);
-  x1 = of(x1, 1);
-  x2 = of(x2, 2);
-  x3 = of(x3, 3);
-  MLXNX_NEXT;
-}
-
-MLXNX_STAGE(Select) {
-  const float* const on_true = At<const float>(call, places, 0, at);
-  const float* const on_false = At<const float>(call, places, 1, at);
-  const auto of = [&](V mask, int i) HWY_ATTR {
-    return hn::IfThenElse(hn::MaskFromVec(mask), LoadAt(on_true, i), LoadAt(on_false, i));
-  };
-  x0 = of(x0, 0);
-  x1 = of(x1, 1);
-  x2 = of(x2, 2);
-  x3 = of(x3, 3);
-  MLXNX_NEXT;
-}
 
 // ---- functions, with the results of elementwise.cpp's to the last bit
 
@@ -251,14 +146,103 @@ MLXNX_F2(Subtract, { return hn::Sub(x, y); })
 MLXNX_F2(Xor, { return hn::Xor(x, y); })
 MLXNX_F2(Same, { return hn::Not(hn::Xor(x, y)); })
 
-Chain::Stage Opaque(Stage stage) { return reinterpret_cast<Chain::Stage>(stage); }
+template <typename Half>
+struct Rounded {
+  static HWY_INLINE V Of(V x) { return Half::Rounded(x); }
+};
+
+// ---- stages
+
+template <typename T>
+HWY_INLINE T* At(const Call* call, const Place* places, int operand, std::size_t at) {
+  const Place& place = places[call->places[static_cast<std::size_t>(operand)]];
+  return reinterpret_cast<T*>(place.base) + (at & place.moves);
+}
+
+// Of as many vectors as there are indices. The call of the next stage is the last thing that a
+// stage does, so that it is a jump, and vectors stay where they are.
+template <std::size_t... i>
+struct Stages {
+  template <std::size_t>
+  using Vector = V;
+  using Stage = void (*)(const Call*, const Place*, std::size_t, Vector<i>...);
+
+  static constexpr std::size_t kBlock = sizeof...(i) * kLanes;
+
+  static HWY_INLINE void Next(const Call* call, const Place* places, std::size_t at,
+                              Vector<i>... x) {
+    reinterpret_cast<Stage>(call[1].stage)(call + 1, places, at, x...);
+  }
+
+  template <typename Numbers>
+  static void Load(const Call* call, const Place* places, std::size_t at, Vector<i>...) {
+    const auto* const from = At<const typename Numbers::Number>(call, places, 0, at);
+    Next(call, places, at, Numbers::Load(from + i * kLanes)...);
+  }
+
+  template <typename Numbers>
+  static void Store(const Call* call, const Place* places, std::size_t at, Vector<i>... x) {
+    auto* const to = At<typename Numbers::Number>(call, places, 0, at);
+    (Numbers::Store(x, to + i * kLanes), ...);
+    Next(call, places, at, x...);
+  }
+
+  template <typename F>
+  static void Unary(const Call* call, const Place* places, std::size_t at, Vector<i>... x) {
+    Next(call, places, at, F::Of(x)...);
+  }
+
+  template <typename F, bool is_turned>
+  static void Binary(const Call* call, const Place* places, std::size_t at, Vector<i>... x) {
+    const float* const from = At<const float>(call, places, 0, at);
+    if constexpr (is_turned) {
+      Next(call, places, at, F::Of(Floats::Load(from + i * kLanes), x)...);
+    } else {
+      Next(call, places, at, F::Of(x, Floats::Load(from + i * kLanes))...);
+    }
+  }
+
+  static void Select(const Call* call, const Place* places, std::size_t at, Vector<i>... mask) {
+    const float* const on_true = At<const float>(call, places, 0, at);
+    const float* const on_false = At<const float>(call, places, 1, at);
+    Next(call, places, at,
+         hn::IfThenElse(hn::MaskFromVec(mask), Floats::Load(on_true + i * kLanes),
+                        Floats::Load(on_false + i * kLanes))...);
+  }
+
+  // Of operands that lie in memory.
+  static void ByKernel(const Call* call, const Place* places, std::size_t at, Vector<i>...) {
+    const void* const operands[] = {At<const float>(call, places, 0, at),
+                                    At<const float>(call, places, 1, at)};
+    float* const made = At<float>(call, places, 2, at);
+    call->kernel(operands, made, kBlock);
+    Next(call, places, at, Floats::Load(made + i * kLanes)...);
+  }
+
+  static void End(const Call*, const Place*, std::size_t, Vector<i>...) {}
+
+  static void Run(const Call* calls, const Place* places, std::size_t count) {
+    const auto first = reinterpret_cast<Stage>(calls->stage);
+    const V none = hn::Zero(DF());
+    for (std::size_t at = 0; at < count; at += kBlock)
+      first(calls, places, at, (static_cast<void>(i), none)...);
+  }
+};
+
+// Twice as many take longer over memory.
+using Block = Stages<0, 1, 2, 3>;
+
+template <typename Stage>
+Chain::Stage Opaque(Stage stage) {
+  return reinterpret_cast<Chain::Stage>(stage);
+}
 template <typename F>
 Chain::Stage OfOne() {
-  return Opaque(&Unary<F>);
+  return Opaque(&Block::Unary<F>);
 }
 template <typename F>
 Chain::Stage OfTwo(bool is_turned) {
-  return Opaque(is_turned ? &Binary<F, true> : &Binary<F, false>);
+  return Opaque(is_turned ? &Block::Binary<F, true> : &Block::Binary<F, false>);
 }
 
 #define MLXNX_ROW(name, stage) \
@@ -323,7 +307,7 @@ Chain::Stage OfNumbers(Function function, bool is_turned) {
 
 Chain::Stage FindStage(const Step& step, bool is_turned) {
   const bool of_truths = step.type == Type::kBool;
-  if (step.function == Function::k_select) return Opaque(&Select);
+  if (step.function == Function::k_select) return Opaque(&Block::Select);
   if (step.function != Function::k_cast)
     return of_truths ? OfTruths(step.function) : OfNumbers(step.function, is_turned);
   if (of_truths == (step.result == Type::kBool)) return OfOne<Copy>();
@@ -333,36 +317,29 @@ Chain::Stage FindStage(const Step& step, bool is_turned) {
 Chain::Stage FindLoad(Type type) {
   switch (type) {
     case Type::kBool:
-      return Opaque(&LoadPacked<Truths>);
+      return Opaque(&Block::Load<Truths>);
     case Type::kF16:
-      return Opaque(&LoadPacked<F16s>);
+      return Opaque(&Block::Load<F16s>);
     case Type::kBf16:
-      return Opaque(&LoadPacked<Bf16s>);
+      return Opaque(&Block::Load<Bf16s>);
     default:
-      return Opaque(&Load);
+      return Opaque(&Block::Load<Floats>);
   }
 }
 Chain::Stage FindStore(Type type) {
   switch (type) {
     case Type::kBool:
-      return Opaque(&StorePacked<Truths>);
+      return Opaque(&Block::Store<Truths>);
     case Type::kF16:
-      return Opaque(&StorePacked<F16s>);
+      return Opaque(&Block::Store<F16s>);
     case Type::kBf16:
-      return Opaque(&StorePacked<Bf16s>);
+      return Opaque(&Block::Store<Bf16s>);
     default:
-      return Opaque(&Store);
+      return Opaque(&Block::Store<Floats>);
   }
 }
 Chain::Stage FindRounding(Type half) {
-  return half == Type::kF16 ? OfOne<Rounding<F16s>>() : OfOne<Rounding<Bf16s>>();
-}
-
-void RunBlocks(const Call* calls, const Place* places, std::size_t count) {
-  const auto first = reinterpret_cast<Stage>(calls->stage);
-  const V none = hn::Zero(DF());
-  for (std::size_t at = 0; at < count; at += kBlock)
-    first(calls, places, at, none, none, none, none);
+  return half == Type::kF16 ? OfOne<Rounded<F16s>>() : OfOne<Rounded<Bf16s>>();
 }
 
 Chain::Target TheTarget() {
@@ -370,10 +347,10 @@ Chain::Target TheTarget() {
           .load = &FindLoad,
           .store = &FindStore,
           .rounding = &FindRounding,
-          .kernel = Opaque(&ByKernel),
-          .end = Opaque(&End),
-          .run = &RunBlocks,
-          .block = kBlock};
+          .kernel = Opaque(&Block::ByKernel),
+          .end = Opaque(&Block::End),
+          .run = &Block::Run,
+          .block = Block::kBlock};
 }
 
 #else
@@ -397,9 +374,9 @@ bool is_held(Type type) { return is_number(type) || type == Type::kBool; }
 
 // A program's stages, one after the other. What a step makes is in registers when the next step
 // begins, and is stored where another one reads it.
-class Stages {
+class Builder {
  public:
-  Stages(const Program& program, const Chain::Target& target)
+  Builder(const Program& program, const Chain::Target& target)
       : program_(program),
         target_(target),
         given_(program.inputs.size()),
@@ -529,15 +506,15 @@ class Stages {
 std::optional<Chain> Chain::of(const Program& program) {
   const Target target = HWY_DYNAMIC_DISPATCH(TheTarget)();
   if (target.block == 0) return std::nullopt;
-  Stages stages(program, target);
-  if (!stages.find()) return std::nullopt;
+  Builder builder(program, target);
+  if (!builder.find()) return std::nullopt;
   Chain chain;
-  chain.calls_ = std::move(stages.calls);
+  chain.calls_ = std::move(builder.calls);
   chain.inputs_ = program.inputs;
   for (const std::uint16_t value : program.results)
     chain.results_.push_back(program.type_of(value));
   chain.steps_ = program.steps.size();
-  chain.unpacked_ = stages.unpacked;
+  chain.unpacked_ = builder.unpacked;
   chain.block_ = target.block;
   chain.run_ = target.run;
   return chain;
