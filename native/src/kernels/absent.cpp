@@ -38,8 +38,7 @@ void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uin
   refuse();
 }
 std::optional<Chain> Chain::of(const Program&) { return std::nullopt; }
-std::size_t Chain::spare_blocks() const { refuse(); }
-void Chain::run(std::span<const Place>, std::size_t, std::byte*) const { refuse(); }
+void Chain::run(std::span<const Place>, std::size_t, bool, std::byte*) const { refuse(); }
 ConvolutionPlan::ConvolutionPlan(const Convolution&, int) { refuse(); }
 void ConvolutionPlan::copy(std::int64_t) const { refuse(); }
 void ConvolutionPlan::compute(std::int64_t) const { refuse(); }

@@ -221,10 +221,10 @@ struct Stages {
 
   static void End(const Call*, const Place*, std::size_t, Vector<i>...) {}
 
-  static void Run(const Call* calls, const Place* places, std::size_t count) {
+  static void Run(const Call* calls, const Place* places, std::size_t begin, std::size_t end) {
     const auto first = reinterpret_cast<Stage>(calls->stage);
     const V none = hn::Zero(DF());
-    for (std::size_t at = 0; at < count; at += kBlock)
+    for (std::size_t at = begin; at < end; at += kBlock)
       first(calls, places, at, (static_cast<void>(i), none)...);
   }
 };
@@ -520,20 +520,20 @@ std::optional<Chain> Chain::of(const Program& program) {
   return chain;
 }
 
-std::size_t Chain::spare_blocks() const { return inputs_.size() + results_.size() + unpacked_; }
-
-void Chain::run(std::span<const Place> places, std::size_t count, std::byte* spare) const {
+void Chain::run(std::span<const Place> places, std::size_t count, bool may_compute_twice,
+                std::byte* spare) const {
+  const std::size_t whole = count / block_ * block_, rest = count - whole;
+  run_(calls_.data(), places.data(), 0, whole);
+  if (rest == 0) return;
+  if (whole != 0 && may_compute_twice)
+    return run_(calls_.data(), places.data(), count - block_, count);
+  // What is left goes through a block of its own.
+  InlineVector<Place, 32> all(places);
   const auto block = [&] {
     const Place place{spare, 0};
     spare += block_ * sizeof(float);
     return place;
   };
-  InlineVector<Place, 32> all(places);
-  for (std::size_t i = 0; i < unpacked_; ++i) all.push_back(block());
-  const std::size_t whole = count / block_ * block_, rest = count - whole;
-  run_(calls_.data(), all.data(), whole);
-  if (rest == 0) return;
-  // What is left goes through a block of its own.
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (places[i].moves == 0) continue;
     all[i] = block();
@@ -542,7 +542,7 @@ void Chain::run(std::span<const Place> places, std::size_t count, std::byte* spa
   }
   const std::size_t before = inputs_.size() + steps_;
   for (std::size_t r = 0; r < results_.size(); ++r) all[before + r] = block();
-  run_(calls_.data(), all.data(), block_);
+  run_(calls_.data(), all.data(), 0, block_);
   for (std::size_t r = 0; r < results_.size(); ++r) {
     std::memcpy(places[before + r].base + whole * size_of(results_[r]), all[before + r].base,
                 rest * size_of(results_[r]));

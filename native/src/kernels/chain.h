@@ -28,11 +28,15 @@ class Chain {
     std::size_t moves = 0;  ///< all bits where it moves along, else 0
   };
 
-  /// `places` are those of the inputs, of the steps, which have a block of f32 each, and of the
-  /// results. A result may be the memory of an input that no later step reads. `spare` has room
-  /// for `spare_blocks()` blocks of f32.
-  std::size_t spare_blocks() const;
-  void run(std::span<const Place> places, std::size_t count, std::byte* spare) const;
+  /// Inputs that steps read as f32 and that are not.
+  std::size_t unpacked() const { return unpacked_; }
+
+  /// `places` are those of the inputs, of the steps, which have a block of f32 each, of the
+  /// results, and of the unpacked inputs, which have one, too. A result may be the memory of an
+  /// input that no later step reads, unless elements may be computed twice, which saves the last
+  /// ones from being copied. `spare` has room for as many blocks as there are inputs and results.
+  void run(std::span<const Place> places, std::size_t count, bool may_compute_twice,
+           std::byte* spare) const;
 
   using Stage = void (*)();  ///< of the vectors at hand
   struct Call {
@@ -47,7 +51,8 @@ class Chain {
     Stage (*store)(Type type) = nullptr;
     Stage (*rounding)(Type half) = nullptr;
     Stage kernel = nullptr, end = nullptr;
-    void (*run)(const Call* calls, const Place* places, std::size_t count) = nullptr;
+    void (*run)(const Call* calls, const Place* places, std::size_t begin,
+                std::size_t end) = nullptr;
     std::size_t block = 0;
   };
 
@@ -58,7 +63,8 @@ class Chain {
   std::vector<Type> inputs_, results_;
   std::size_t steps_ = 0, unpacked_ = 0;
   std::size_t block_ = 0;
-  void (*run_)(const Call* calls, const Place* places, std::size_t count) = nullptr;
+  void (*run_)(const Call* calls, const Place* places, std::size_t begin,
+               std::size_t end) = nullptr;
 };
 
 }  // namespace mlxnx::kernels

@@ -312,8 +312,9 @@ class TilePlan::Run {
     for (std::size_t r = 0; r < results.size(); ++r) {
       may_be_made_in_place_[r] = program_.results[r] >= inputs.size();
       for (std::size_t i = 0; i < inputs.size(); ++i) {
-        if (inputs[i].data == results[r] && !parts.may_be_over(r, i))
-          may_be_made_in_place_[r] = false;
+        if (inputs[i].data != results[r]) continue;
+        is_over_inputs_ = true;
+        if (!parts.may_be_over(r, i)) may_be_made_in_place_[r] = false;
       }
     }
   }
@@ -400,6 +401,7 @@ class TilePlan::Run {
   InlineVector<Way, 8> ways_;                   // of each input
   InlineVector<std::byte*, 16> places_;         // of each value in the tile at hand
   InlineVector<bool, 4> may_be_made_in_place_;  // of each result
+  bool is_over_inputs_ = false;                 // whether some result is
   std::int64_t row_ = 0;   // the length of rows whose ends are tiles' ends; 0 where none are
   std::int64_t tile_ = 0;  // elements
   std::size_t bytes_ = 0;  // that a tile of an input takes
@@ -535,13 +537,17 @@ class TilePlan::RunOfKernels : public TilePlan::Run {
 // Block by block, each through all steps.
 class TilePlan::RunOfChain : public TilePlan::Run {
  public:
-  explicit RunOfChain(const Run& run) : Run(run), chain_(*parts_.chain) {
-    choose_ways(false);
-    choose_tile();
-    place_blocks();
+  explicit RunOfChain(const Run& run) : Run(run), chain_(*parts_.chain) { choose_ways(false); }
+
+  // Whether it is faster than kernels: each row begins with a new block.
+  bool pays() const {
+    constexpr std::size_t kBlocks = 8;
+    return row_ == 0 || static_cast<std::size_t>(row_) >= kBlocks * chain_.block();
   }
 
   void compute() {
+    choose_tile();
+    place_blocks();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (ways_[i] == Way::kOne) load_one(i, 0);
     }
@@ -556,7 +562,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
       for (std::size_t r = 0; r < results_.size(); ++r)
         chain_places_[places_.size() + r].base = result_at(r, at);
       chain_.run({chain_places_.data(), chain_places_.size()}, static_cast<std::size_t>(length),
-                 spare_);
+                 !is_over_inputs_, spare_);
     });
   }
 
@@ -578,7 +584,8 @@ class TilePlan::RunOfChain : public TilePlan::Run {
   void place_blocks() {
     const std::size_t block = chain_.block() * sizeof(float), given = inputs_.size();
     const std::size_t blocks_of_steps = parts_.buffers - given;
-    memory_ = scratch(bytes_ * given + block * (blocks_of_steps + chain_.spare_blocks()));
+    memory_ = scratch(bytes_ * given +
+                      block * (blocks_of_steps + chain_.unpacked() + given + results_.size()));
     std::byte* const blocks = memory_ + bytes_ * given;
     for (std::size_t value = 0; value < places_.size(); ++value) {
       const bool is_input = value < given;
@@ -587,6 +594,8 @@ class TilePlan::RunOfChain : public TilePlan::Run {
     }
     for (std::size_t r = 0; r < results_.size(); ++r) chain_places_.push_back({nullptr, kMoves});
     spare_ = blocks + block * blocks_of_steps;
+    for (std::size_t i = 0; i < chain_.unpacked(); ++i, spare_ += block)
+      chain_places_.push_back({spare_, 0});
   }
 
   // A block of the one element that an input is at `at`.
@@ -604,7 +613,10 @@ class TilePlan::RunOfChain : public TilePlan::Run {
 void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
                    std::span<void* const> results, std::int64_t first, std::int64_t count) const {
   const Run run(*parts_, shape, inputs, results, first, count);
-  if (parts_->chain && run.may_all_be_made_in_place()) return RunOfChain(run).compute();
+  if (parts_->chain && run.may_all_be_made_in_place()) {
+    RunOfChain chain(run);
+    if (chain.pays()) return chain.compute();
+  }
   RunOfKernels(run).compute();
 }
 
