@@ -319,10 +319,6 @@ class TilePlan::Run {
     }
   }
 
-  bool may_all_be_made_in_place() const {
-    return std::ranges::all_of(may_be_made_in_place_, std::identity());
-  }
-
  protected:
   // How an input's elements are read: where they are, as one for all or for a row, or from a copy.
   enum class Way : std::uint8_t { kThere, kOne, kOneARow, kLoaded };
@@ -419,16 +415,16 @@ class TilePlan::Run {
 // Step by step, each through a tile that the cache holds.
 class TilePlan::RunOfKernels : public TilePlan::Run {
  public:
-  explicit RunOfKernels(const Run& run) : Run(run), fills_(inputs_.size(), false) {
+  using Run::Run;
+
+  void compute() {
     choose_ways(true);
     for (std::size_t r = 0; r < results_.size(); ++r)
       is_made_in_place_.push_back(may_be_made_in_place_[r] && !kernels::is_half(result_type(r)));
+    fills_.resize(inputs_.size(), false);
     choose_kernels();
     choose_tile();
     place_buffers();
-  }
-
-  void compute() {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (ways_[i] == Way::kOne) load(i, 0, fills_[i] ? std::min(tile_, end_ - first_) : 1);
     }
@@ -537,15 +533,15 @@ class TilePlan::RunOfKernels : public TilePlan::Run {
 // Block by block, each through all steps.
 class TilePlan::RunOfChain : public TilePlan::Run {
  public:
-  explicit RunOfChain(const Run& run) : Run(run), chain_(*parts_.chain) { choose_ways(false); }
+  using Run::Run;
 
-  // Whether it is faster than kernels: each row begins with a new block.
-  bool pays() const {
-    constexpr std::size_t kBlocks = 8;
-    return row_ == 0 || static_cast<std::size_t>(row_) >= kBlocks * chain_.block();
-  }
-
-  void compute() {
+  // False, and nothing done, where rows are short, or a result lies over an input that is read
+  // later.
+  bool compute() {
+    choose_ways(false);
+    if ((row_ != 0 && !pays(chain_, row_)) ||
+        !std::ranges::all_of(may_be_made_in_place_, std::identity()))
+      return false;
     choose_tile();
     place_blocks();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -564,6 +560,13 @@ class TilePlan::RunOfChain : public TilePlan::Run {
       chain_.run({chain_places_.data(), chain_places_.size()}, static_cast<std::size_t>(length),
                  !is_over_inputs_, spare_);
     });
+    return true;
+  }
+
+  // Whether so many elements in one go are worth what is to be done before them.
+  static bool pays(const Chain& chain, std::int64_t elements) {
+    constexpr std::size_t kBlocks = 16;
+    return static_cast<std::size_t>(elements) >= kBlocks * chain.block();
   }
 
  private:
@@ -605,19 +608,17 @@ class TilePlan::RunOfChain : public TilePlan::Run {
     chain_places_[i] = {places_[i], 0};
   }
 
-  const Chain& chain_;
+  const Chain& chain_ = *parts_.chain;
   InlineVector<Chain::Place, 32> chain_places_;
   std::byte* spare_ = nullptr;
 };
 
 void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
                    std::span<void* const> results, std::int64_t first, std::int64_t count) const {
-  const Run run(*parts_, shape, inputs, results, first, count);
-  if (parts_->chain && run.may_all_be_made_in_place()) {
-    RunOfChain chain(run);
-    if (chain.pays()) return chain.compute();
-  }
-  RunOfKernels(run).compute();
+  if (parts_->chain && RunOfChain::pays(*parts_->chain, count) &&
+      RunOfChain(*parts_, shape, inputs, results, first, count).compute())
+    return;
+  RunOfKernels(*parts_, shape, inputs, results, first, count).compute();
 }
 
 }  // namespace mlxnx::kernels
