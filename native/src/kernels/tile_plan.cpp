@@ -419,8 +419,14 @@ class TilePlan::RunOfKernels : public TilePlan::Run {
 
   void compute() {
     choose_ways(true);
-    for (std::size_t r = 0; r < results_.size(); ++r)
-      is_made_in_place_.push_back(may_be_made_in_place_[r] && !kernels::is_half(result_type(r)));
+    // A value that is several results is made where the last one is, and copied.
+    const auto& values = program_.results;
+    for (std::size_t r = 0; r < values.size(); ++r) {
+      const bool is_last = std::find(values.begin() + static_cast<std::ptrdiff_t>(r) + 1,
+                                     values.end(), values[r]) == values.end();
+      is_made_in_place_.push_back(may_be_made_in_place_[r] && is_last &&
+                                  !kernels::is_half(result_type(r)));
+    }
     fills_.resize(inputs_.size(), false);
     choose_kernels();
     choose_tile();

@@ -118,9 +118,7 @@ class RandomPrograms {
     program.inputs = {type_, Type::kF32, type_, type_, Type::kBool, Type::kBool};
     for (int i = 0; i < steps; ++i) program.steps.push_back(step(program));
     const auto last = static_cast<std::uint16_t>(program.inputs.size() + program.steps.size() - 1);
-    program.results = {last};
-    const std::uint16_t other = value_of(program, program.type_of(last), true);
-    if (other != last) program.results.push_back(other);
+    program.results = {last, value_of(program, program.type_of(last), true)};
     return program;
   }
 
