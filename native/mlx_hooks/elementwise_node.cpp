@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <numeric>
+#include <ranges>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -55,31 +55,25 @@ const core::array* common_order(const std::vector<core::array>& inputs, const co
   return first;
 }
 
-// Memory for results: that of inputs that nobody else reads, nor a step after theirs, or new one.
-// Those that are made first choose first, as the others may have more.
-void allocate(const TilePlan& plan, const std::vector<core::array>& inputs,
-              const core::array* order, std::vector<core::array>& outputs) {
-  const std::vector<std::uint16_t>& values = plan.program().results;
-  std::vector<std::size_t> by_step(outputs.size());
-  std::iota(by_step.begin(), by_step.end(), std::size_t{0});
-  std::ranges::stable_sort(by_step, {}, [&](std::size_t r) { return values[r]; });
-  for (const std::size_t r : by_step) {
-    core::array& out = outputs[r];
-    std::size_t i = 0;
-    const auto can_be_written_over = [&](const core::array& in) {
-      return plan.may_be_over(r, i++) && in.is_donatable() && in.itemsize() == out.itemsize() &&
-             in.shape() == out.shape() && is_dense(in) &&
-             (order != nullptr || in.flags().row_contiguous);
-    };
-    const auto old = std::ranges::find_if(inputs, can_be_written_over);
-    if (old != inputs.end()) {
-      out.copy_shared_buffer(*old);
-    } else if (order != nullptr) {
-      out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
-                   order->flags());
-    } else {
-      out.set_data(core::allocator::malloc(out.nbytes()));
-    }
+// Memory for result `r`: that of an input that nobody else reads, nor a later step, or new one.
+// Results that are made first come first, and have fewer to choose from.
+void allocate(const TilePlan& plan, std::size_t r, const std::vector<core::array>& inputs,
+              const core::array* order, core::array& out) {
+  const auto can_be_written_over = [&](std::size_t i) {
+    const core::array& in = inputs[i];
+    return plan.may_be_over(r, i) && in.is_donatable() && in.itemsize() == out.itemsize() &&
+           in.shape() == out.shape() && is_dense(in) &&
+           (order != nullptr || in.flags().row_contiguous);
+  };
+  const auto numbers = std::views::iota(std::size_t{0}, inputs.size());
+  const auto old = std::ranges::find_if(numbers, can_be_written_over);
+  if (old != numbers.end()) {
+    out.copy_shared_buffer(inputs[*old]);
+  } else if (order != nullptr) {
+    out.set_data(core::allocator::malloc(out.nbytes()), order->data_size(), order->strides(),
+                 order->flags());
+  } else {
+    out.set_data(core::allocator::malloc(out.nbytes()));
   }
 }
 
@@ -115,7 +109,7 @@ void ElementwisePrimitive::eval_cpu(const std::vector<core::array>& inputs,
   };
   others([](std::vector<core::array>& held) { held.clear(); });
   try {
-    allocate(*plan_, inputs, order, outputs);
+    for (std::size_t r = 0; r < outputs.size(); ++r) allocate(*plan_, r, inputs, order, outputs[r]);
   } catch (...) {
     others([&](std::vector<core::array>& held) { held = inputs; });
     throw;

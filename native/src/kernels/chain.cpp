@@ -1,7 +1,6 @@
 #include "kernels/chain.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -21,6 +20,8 @@ namespace HWY_NAMESPACE {
 
 // Narrower ones spend the time on the jumps.
 #if HWY_MAX_BYTES >= 32
+
+namespace chain {
 
 using Call = Chain::Call;
 using Place = Chain::Place;
@@ -51,42 +52,7 @@ struct Truths {
   }
 };
 
-struct F16s {
-  using Number = std::uint16_t;
-  using D = hn::Rebind<Number, DF>;
-  using Halves = hn::Rebind<hwy::float16_t, DF>;
-  static HWY_INLINE V Load(const Number* from) {
-    return hn::PromoteTo(DF(), hn::BitCast(Halves(), hn::LoadU(D(), from)));
-  }
-  static HWY_INLINE void Store(V x, Number* to) {
-    hn::StoreU(hn::BitCast(D(), hn::DemoteTo(Halves(), x)), D(), to);
-  }
-  static HWY_INLINE V Rounded(V x) { return hn::PromoteTo(DF(), hn::DemoteTo(Halves(), x)); }
-};
-
-struct Bf16s {
-  using Number = std::uint16_t;
-  using D = hn::Rebind<Number, DF>;
-  static HWY_INLINE V Load(const Number* from) {
-    return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(D(), from))));
-  }
-  // Of numbers that are rounded already.
-  static HWY_INLINE void Store(V x, Number* to) {
-    const auto bits = hn::ShiftRight<16>(hn::BitCast(DU(), x));
-    hn::StoreU(hn::DemoteTo(D(), hn::BitCast(DI(), bits)), D(), to);
-  }
-  // As files::f32_as_bf16 does.
-  static HWY_INLINE V Rounded(V x) {
-    const auto bits = hn::BitCast(DU(), x);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(DU(), 1));
-    const auto rounded = hn::Add(hn::Add(bits, hn::Set(DU(), 0x7FFF)), odd);
-    const auto quiet = hn::Or(bits, hn::Set(DU(), 0x400000));
-    const auto kept = hn::IfThenElse(hn::RebindMask(DU(), Differ(x, x)), quiet, rounded);
-    return hn::BitCast(DF(), hn::And(kept, hn::Set(DU(), 0xFFFF0000)));
-  }
-};
-
-// ---- functions, with the results of elementwise.cpp's to the last bit
+// ---- functions, with the results of elementwise.cpp's to the last bit, which tests hold them to
 
 #define MLXNX_F1(name, ...)                 \
   struct name {                             \
@@ -96,21 +62,6 @@ struct Bf16s {
   struct name {                                  \
     static HWY_INLINE V Of(V x, V y) __VA_ARGS__ \
   };
-
-#define MLXNX_ELEMENTARY(name)                                     \
-  struct Vector##name {                                            \
-    static HWY_INLINE V Of(V x) { return HWY_NAMESPACE::name(x); } \
-  };
-MLXNX_ELEMENTARY(Erf)
-MLXNX_ELEMENTARY(Erfinv)
-MLXNX_ELEMENTARY(Exp)
-MLXNX_ELEMENTARY(Expm1)
-MLXNX_ELEMENTARY(Log)
-MLXNX_ELEMENTARY(Log1p)
-MLXNX_ELEMENTARY(Sigmoid)
-MLXNX_ELEMENTARY(Tanh)
-MLXNX_F1(VectorCos, { return SineFrom<1>(x); })
-MLXNX_F1(VectorSin, { return SineFrom<0>(x); })
 
 HWY_INLINE V Infinity() { return hn::Set(DF(), std::numeric_limits<float>::infinity()); }
 
@@ -314,35 +265,34 @@ Chain::Stage FindStage(const Step& step, bool is_turned) {
   return of_truths ? OfOne<One>() : OfOne<IsNotZero>();
 }
 
-Chain::Stage FindLoad(Type type) {
+// What `find` answers for how `type` lies in memory.
+template <typename Find>
+Chain::Stage AsStored(Type type, Find find) {
   switch (type) {
     case Type::kBool:
-      return Opaque(&Block::Load<Truths>);
+      return find(Truths());
     case Type::kF16:
-      return Opaque(&Block::Load<F16s>);
+      return find(F16s());
     case Type::kBf16:
-      return Opaque(&Block::Load<Bf16s>);
+      return find(Bf16s());
     default:
-      return Opaque(&Block::Load<Floats>);
+      return find(Floats());
   }
 }
+Chain::Stage FindLoad(Type type) {
+  return AsStored(type, []<typename T>(T) { return Opaque(&Block::Load<T>); });
+}
 Chain::Stage FindStore(Type type) {
-  switch (type) {
-    case Type::kBool:
-      return Opaque(&Block::Store<Truths>);
-    case Type::kF16:
-      return Opaque(&Block::Store<F16s>);
-    case Type::kBf16:
-      return Opaque(&Block::Store<Bf16s>);
-    default:
-      return Opaque(&Block::Store<Floats>);
-  }
+  return AsStored(type, []<typename T>(T) { return Opaque(&Block::Store<T>); });
 }
 Chain::Stage FindRounding(Type half) {
   return half == Type::kF16 ? OfOne<Rounded<F16s>>() : OfOne<Rounded<Bf16s>>();
 }
 
+}  // namespace chain
+
 Chain::Target TheTarget() {
+  using namespace chain;
   return {.stage = &FindStage,
           .load = &FindLoad,
           .store = &FindStore,

@@ -216,6 +216,23 @@ HWY_INLINE V SineFrom(V x) {
 }
 #endif
 
+// Each as a type.
+#define MLXNX_VECTOR_FUNCTION(name, ...)                   \
+  struct Vector##name {                                    \
+    static HWY_INLINE V Of(V x) { return __VA_ARGS__(x); } \
+  };
+MLXNX_VECTOR_FUNCTION(Cos, SineFrom<1>)
+MLXNX_VECTOR_FUNCTION(Erf, Erf)
+MLXNX_VECTOR_FUNCTION(Erfinv, Erfinv)
+MLXNX_VECTOR_FUNCTION(Exp, Exp)
+MLXNX_VECTOR_FUNCTION(Expm1, Expm1)
+MLXNX_VECTOR_FUNCTION(Log, Log)
+MLXNX_VECTOR_FUNCTION(Log1p, Log1p)
+MLXNX_VECTOR_FUNCTION(Sigmoid, Sigmoid)
+MLXNX_VECTOR_FUNCTION(Sin, SineFrom<0>)
+MLXNX_VECTOR_FUNCTION(Tanh, Tanh)
+#undef MLXNX_VECTOR_FUNCTION
+
 }  // namespace HWY_NAMESPACE
 }  // namespace mlxnx::kernels
 HWY_AFTER_NAMESPACE();

@@ -177,10 +177,6 @@ HWY_INLINE auto Wrapping(T x) {
     template <typename T>                           \
     static HWY_INLINE auto Of(T x, T y) __VA_ARGS__ \
   };
-#define MLXNX_V1(name)                              \
-  struct Vector##name {                             \
-    static HWY_INLINE V Of(V x) { return name(x); } \
-  };
 
 MLXNX_F1(Abs, {
   if constexpr (std::is_unsigned_v<T>) {
@@ -262,22 +258,6 @@ MLXNX_F1(WideLog1p, { return std::log1p(x); })
 MLXNX_F1(WideSigmoid, { return 1 / (1 + std::exp(-x)); })
 MLXNX_F1(WideSin, { return std::sin(x); })
 MLXNX_F1(WideTanh, { return std::tanh(x); })
-#ifndef MLXNX_WITHOUT_HIGHWAY
-MLXNX_V1(Erf)
-MLXNX_V1(Erfinv)
-MLXNX_V1(Exp)
-MLXNX_V1(Expm1)
-MLXNX_V1(Log)
-MLXNX_V1(Log1p)
-MLXNX_V1(Sigmoid)
-MLXNX_V1(Tanh)
-struct VectorCos {
-  static HWY_INLINE V Of(V x) { return SineFrom<1>(x); }
-};
-struct VectorSin {
-  static HWY_INLINE V Of(V x) { return SineFrom<0>(x); }
-};
-#endif
 
 MLXNX_F2(Add, { return static_cast<T>(Wrapping(x) + Wrapping(y)); })
 MLXNX_F2(Arctan2, { return std::atan2(x, y); })

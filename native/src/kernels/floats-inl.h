@@ -27,18 +27,51 @@ using DU = hn::RebindToUnsigned<DF>;
 using V = hn::Vec<DF>;
 constexpr int kLanes = static_cast<int>(hn::MaxLanes(DF()));
 
+// A vector of numbers of 16 bits in memory, and a vector rounded to such.
+#if HWY_MAX_BYTES >= 32  // narrower vectors have no conversion that knows NaN
+struct F16s {
+  using Number = std::uint16_t;
+  using D = hn::Rebind<Number, DF>;
+  using Halves = hn::Rebind<hwy::float16_t, DF>;
+  static HWY_INLINE V Load(const Number* from) {
+    return hn::PromoteTo(DF(), hn::BitCast(Halves(), hn::LoadU(D(), from)));
+  }
+  static HWY_INLINE void Store(V x, Number* to) {
+    hn::StoreU(hn::BitCast(D(), hn::DemoteTo(Halves(), x)), D(), to);
+  }
+  static HWY_INLINE V Rounded(V x) { return hn::PromoteTo(DF(), hn::DemoteTo(Halves(), x)); }
+};
+#endif
+
+struct Bf16s {
+  using Number = std::uint16_t;
+  using D = hn::Rebind<Number, DF>;
+  static HWY_INLINE V Load(const Number* from) {
+    return hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), hn::LoadU(D(), from))));
+  }
+  // Of numbers that are rounded already.
+  static HWY_INLINE void Store(V x, Number* to) {
+    const auto bits = hn::ShiftRight<16>(hn::BitCast(DU(), x));
+    hn::StoreU(hn::DemoteTo(D(), hn::BitCast(DI(), bits)), D(), to);
+  }
+  // As files::f32_as_bf16 does.
+  static HWY_INLINE V Rounded(V x) {
+    const auto bits = hn::BitCast(DU(), x);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(DU(), 1));
+    const auto rounded = hn::Add(hn::Add(bits, hn::Set(DU(), 0x7FFF)), odd);
+    const auto quiet = hn::Or(bits, hn::Set(DU(), 0x400000));
+    const auto kept = hn::IfThenElse(hn::RebindMask(DU(), hn::Not(hn::Eq(x, x))), quiet, rounded);
+    return hn::BitCast(DF(), hn::And(kept, hn::Set(DU(), 0xFFFF0000)));
+  }
+};
+
 // Numbers of 16 bits as f32.
 HWY_INLINE void Widen(Float type, const std::uint16_t* from, std::int64_t count, float* to) {
-  const hn::Rebind<std::uint16_t, DF> d16;
   const auto step = [&](std::int64_t i) HWY_ATTR {
-    const auto bits = hn::LoadU(d16, from + i);
-#if HWY_MAX_BYTES >= 32  // narrower vectors have no conversion that knows NaN
-    if (type == Float::kF16) {
-      const hn::Rebind<hwy::float16_t, DF> halves;
-      return hn::StoreU(hn::PromoteTo(DF(), hn::BitCast(halves, bits)), DF(), to + i);
-    }
+#if HWY_MAX_BYTES >= 32
+    if (type == Float::kF16) return hn::StoreU(F16s::Load(from + i), DF(), to + i);
 #endif
-    hn::StoreU(hn::BitCast(DF(), hn::ShiftLeft<16>(hn::PromoteTo(DU(), bits))), DF(), to + i);
+    hn::StoreU(Bf16s::Load(from + i), DF(), to + i);
   };
   const bool is_in_vectors = type == Float::kBf16 || HWY_MAX_BYTES >= 32;
   if (!is_in_vectors || count < kLanes) {

@@ -21,12 +21,7 @@ void WidenAll(Float type, const std::uint16_t* from, std::int64_t count, float* 
 void NarrowToF16(const float* from, std::int64_t count, std::uint16_t* to) {
   std::int64_t i = 0;
 #if HWY_MAX_BYTES >= 32
-  const hn::Rebind<hwy::float16_t, DF> halves;
-  const hn::Rebind<std::uint16_t, DF> d16;
-  for (; i + kLanes <= count; i += kLanes) {
-    const auto half = hn::DemoteTo(halves, hn::LoadU(DF(), from + i));
-    hn::StoreU(hn::BitCast(d16, half), d16, to + i);
-  }
+  for (; i + kLanes <= count; i += kLanes) F16s::Store(hn::LoadU(DF(), from + i), to + i);
 #endif
   for (; i < count; ++i) to[i] = files::f32_as_f16(from[i]);
 }

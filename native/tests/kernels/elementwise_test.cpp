@@ -348,7 +348,6 @@ struct Tiles {
 
 TEST_F(ElementwiseKernels, ProgramsComputeTheirStepsWhateverTheLayouts) {
   for_each_kind([] {
-    // The last is so long that programs look ahead in memory.
     for (const std::int64_t last : {1, 3, 63, 64, 200, 1100, 3000}) {
       const Tiles tiles(last);
       const TilePlan plan(Tiles::program());
