@@ -37,8 +37,7 @@ void argsort_runs(const Runs&, std::int64_t, std::int64_t, std::uint32_t*) { ref
 void top_of_runs(const Runs&, std::int64_t, std::int64_t, std::int64_t, std::uint32_t*) {
   refuse();
 }
-std::optional<Chain> Chain::of(const Program&) { return std::nullopt; }
-void Chain::run(std::span<const Place>, std::size_t, bool, std::byte*) const { refuse(); }
+Chain::Target Chain::target() { return {}; }
 ConvolutionPlan::ConvolutionPlan(const Convolution&, int) { refuse(); }
 void ConvolutionPlan::copy(std::int64_t) const { refuse(); }
 void ConvolutionPlan::compute(std::int64_t) const { refuse(); }

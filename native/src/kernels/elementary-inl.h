@@ -7,6 +7,7 @@
 #define MLXNX_KERNELS_ELEMENTARY
 #endif
 
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -20,13 +21,15 @@ namespace HWY_NAMESPACE {
 
 HWY_INLINE V Number(float value) { return hn::Set(DF(), value); }
 
-// c[0] + c[1] x + …
-template <typename Coefficients>
-HWY_INLINE V Polynomial(V x, const Coefficients& c) {
-  std::size_t i = std::size(c) - 1;
-  V sum = Number(static_cast<float>(c[i]));
-  while (i > 0) sum = hn::MulAdd(sum, x, Number(static_cast<float>(c[--i])));
-  return sum;
+// c[at] + c[at + 1] x + …
+template <std::size_t at = 0, typename T, std::size_t n>
+HWY_INLINE V Polynomial(V x, const std::array<T, n>& c) {
+  const V first = Number(static_cast<float>(c[at]));
+  if constexpr (at + 1 == n) {
+    return first;
+  } else {
+    return hn::MulAdd(Polynomial<at + 1>(x, c), x, first);
+  }
 }
 
 // These keep NaN, as x86's own do in their second operand.
@@ -63,8 +66,8 @@ struct Reduced {
 
 // exp(x) - 1 for |x| <= log(2) / 2.
 HWY_INLINE V ExpMinusOneNearZero(V x) {
-  constexpr float c[] = {5.0000001201E-1F, 1.6666665459E-1F, 4.1665795894E-2F,
-                         8.3334519073E-3F, 1.3981999507E-3F, 1.9875691500E-4F};
+  constexpr std::array c = {5.0000001201E-1F, 1.6666665459E-1F, 4.1665795894E-2F,
+                            8.3334519073E-3F, 1.3981999507E-3F, 1.9875691500E-4F};
   return hn::MulAdd(hn::Mul(x, x), Polynomial(x, c), x);
 }
 
@@ -86,9 +89,9 @@ HWY_INLINE V Expm1(V x) {
 }
 
 HWY_INLINE V Log(V x) {
-  constexpr float c[] = {3.3333331174E-1F,  -2.4999993993E-1F, 2.0000714765E-1F,
-                         -1.6668057665E-1F, 1.4249322787E-1F,  -1.2420140846E-1F,
-                         1.1676998740E-1F,  -1.1514610310E-1F, 7.0376836292E-2F};
+  constexpr std::array c = {3.3333331174E-1F,  -2.4999993993E-1F, 2.0000714765E-1F,
+                            -1.6668057665E-1F, 1.4249322787E-1F,  -1.2420140846E-1F,
+                            1.1676998740E-1F,  -1.1514610310E-1F, 7.0376836292E-2F};
   constexpr int kRootOfHalf = 0x3F3504F3;
   const auto is_tiny = hn::Lt(x, Number(1.17549435e-38F));
   const V normal = hn::IfThenElse(is_tiny, hn::Mul(x, Number(8388608.0F)), x);
@@ -190,8 +193,8 @@ struct Quadrant {
 // The sine of x + quarter pi / 2.
 template <int quarter>
 HWY_INLINE V SineFrom(V x) {
-  constexpr float s[] = {-1.6666654611E-1F, 8.3321608736E-3F, -1.9515295891E-4F};
-  constexpr float c[] = {4.166664568298827E-2F, -1.388731625493765E-3F, 2.443315711809948E-5F};
+  constexpr std::array s = {-1.6666654611E-1F, 8.3321608736E-3F, -1.9515295891E-4F};
+  constexpr std::array c = {4.166664568298827E-2F, -1.388731625493765E-3F, 2.443315711809948E-5F};
   const Quadrant part(x);
   const auto number = hn::Add(part.number, hn::Set(DI(), quarter));
   const V r = part.rest, square = hn::Mul(r, r);

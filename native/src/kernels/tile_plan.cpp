@@ -511,18 +511,18 @@ class TilePlan::RunOfChain : public TilePlan::Run {
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (ways_[i] == Way::kOne) load_one(i, 0);
     }
-    for_each_tile([this](std::int64_t at, std::int64_t length) {
+    const Chain::Calls calls = chain_.calls({chain_places_.data(), chain_places_.size()});
+    for_each_tile([&](std::int64_t at, std::int64_t length) {
       for (std::size_t i = 0; i < inputs_.size(); ++i) {
         if (ways_[i] == Way::kOneARow) load_one(i, at);
         if (ways_[i] == Way::kLoaded) load(i, at, length);
         if (ways_[i] == Way::kThere) places_[i] = input_at(i, at);
-        if (ways_[i] == Way::kThere || ways_[i] == Way::kLoaded)
-          chain_places_[i] = {places_[i], kMoves};
+        chain_places_[i].base = places_[i];
       }
       for (std::size_t r = 0; r < results_.size(); ++r)
         chain_places_[places_.size() + r].base = result_at(r, at);
-      chain_.run({chain_places_.data(), chain_places_.size()}, static_cast<std::size_t>(length),
-                 !is_over_inputs_, spare_);
+      chain_.run(calls, {chain_places_.data(), chain_places_.size()},
+                 static_cast<std::size_t>(length), !is_over_inputs_, spare_);
     });
     return true;
   }
@@ -555,9 +555,12 @@ class TilePlan::RunOfChain : public TilePlan::Run {
                       block * (blocks_of_steps + chain_.unpacked() + given + results_.size()));
     std::byte* const blocks = memory_ + bytes_ * given;
     for (std::size_t value = 0; value < places_.size(); ++value) {
-      const bool is_input = value < given;
-      chain_places_.push_back(
-          {is_input ? nullptr : blocks + block * (parts_.buffer[value] - given), 0});
+      if (value < given) {
+        const bool moves = ways_[value] == Way::kThere || ways_[value] == Way::kLoaded;
+        chain_places_.push_back({nullptr, moves ? kMoves : 0});
+      } else {
+        chain_places_.push_back({blocks + block * (parts_.buffer[value] - given), 0});
+      }
     }
     for (std::size_t r = 0; r < results_.size(); ++r) chain_places_.push_back({nullptr, kMoves});
     spare_ = blocks + block * blocks_of_steps;
@@ -569,7 +572,6 @@ class TilePlan::RunOfChain : public TilePlan::Run {
   void load_one(std::size_t i, std::int64_t at) {
     load(i, at, 1);
     gather(size_of(program_.inputs[i]), places_[i], 0, chain_.block(), places_[i]);
-    chain_places_[i] = {places_[i], 0};
   }
 
   const Chain& chain_ = *parts_.chain;

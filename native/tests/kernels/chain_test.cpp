@@ -161,6 +161,7 @@ class RandomPrograms {
       case 4:
         return {one_of(kOfTwo), type, type, {number(), number()}};
       case 5:
+        if (below(4) == 0) return {k_select, Type::kBool, Type::kBool, {truth(), truth(), truth()}};
         return {k_select, type, type, {truth(), number(), number()}};
       case 6:
         return {one_of(kTests), type, Type::kBool, {number()}};
