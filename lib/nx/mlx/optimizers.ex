@@ -19,6 +19,8 @@ defmodule Mlx.Optimizers do
 
   alias Mlx.Argument
   alias Mlx.NN.{Callable, Parameters}
+  alias Nx.Defn.Expr
+  alias Nx.Tensor, as: T
 
   @typedoc "A learning rate that changes with the step."
   @type schedule ::
@@ -208,13 +210,19 @@ defmodule Mlx.Optimizers do
   """
   @spec apply_updates(Nx.Container.t(), Nx.Container.t()) :: Nx.Container.t()
   def apply_updates(params, updates) do
-    sums =
-      Enum.zip_with(Parameters.flatten(params), Parameters.flatten(updates), fn {_, old},
-                                                                                {_, by} ->
-        Nx.add(old, by)
-      end)
+    pairs = Enum.zip(Parameters.flatten(params), Parameters.flatten(updates))
+    Parameters.rebuild(params, for({{_, old}, {_, by}} <- pairs, do: updated(old, by)))
+  end
 
-    Parameters.rebuild(params, sums)
+  # Inside of `defn` an update still says what it is the difference of: no need to add again what was taken away.
+  defp updated(old, by) do
+    with %T{data: %Expr{id: id}} <- old,
+         %T{data: %Expr{op: :subtract, args: [new, %T{data: %Expr{id: ^id}}]}} <- by,
+         true <- Nx.compatible?(new, old) do
+      new
+    else
+      _ -> Nx.add(old, by)
+    end
   end
 
   @doc """

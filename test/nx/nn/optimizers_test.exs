@@ -17,6 +17,24 @@ defmodule Mlx.OptimizersTest do
     assert Nx.to_number(state["step"]) == 1
   end
 
+  test "a compiled step takes away no parameters that it adds again" do
+    {init, update} = Optimizers.sgd(learning_rate: 0.5)
+
+    step = fn gradients, state, params ->
+      {updates, _state} = update.(gradients, state, params)
+      Optimizers.apply_updates(params, updates)
+    end
+
+    args = [@gradients, init.(@params), @params]
+    params = Nx.Defn.jit_apply(step, args, compiler: Mlx.Compiler)
+    assert_in_delta params["a"]["w"][0][0] |> Nx.to_number(), 0.95, 1.0e-6
+    assert Nx.to_list(params["b"]) == [1.0]
+
+    text = Mlx.Compiler.to_text(step, args)
+    assert length(String.split(text, " = subtract ")) - 1 == 2
+    refute text =~ " = add "
+  end
+
   test "pairs of numbers are lists or tuples" do
     for betas <- [[0.5, 0.9], {0.5, 0.9}] do
       {init, update} = Optimizers.adam(learning_rate: 0.1, betas: betas)
