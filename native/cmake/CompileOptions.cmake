@@ -5,7 +5,7 @@ include_guard(GLOBAL)
 # The sanitizer presets switch it off: GCC's flow warnings are full of false alarms in instrumented code.
 option(MLXNX_WERROR "Treat warnings in our own code as errors" ON)
 # For what is built once and thrown away; the usual build checks that each file includes what it needs.
-option(MLXNX_UNITY "Compile eight files of a folder as one: half the time from scratch, more after a change" OFF)
+option(MLXNX_UNITY "Compile many files of a folder as one: half the time from scratch, more after a change" OFF)
 set(MLXNX_SANITIZE "" CACHE STRING "Sanitizer build: empty, address (with undefined behaviour) or thread")
 set_property(CACHE MLXNX_SANITIZE PROPERTY STRINGS "" address thread)
 
@@ -40,8 +40,10 @@ function(mlxnx_compile_options target)
   endif()
 endfunction()
 
-# After all sources of the target are named. Folders are layers, and a unit holds files of one only.
+# After all sources of the target are named. Folders are layers, and a unit holds files of one only. Those in QUICK, by the
+# beginnings of their names, hold nothing that is worth the time to optimize.
 function(mlxnx_unity target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "QUICK")
   if(NOT MLXNX_UNITY)
     return()
   endif()
@@ -59,7 +61,14 @@ function(mlxnx_unity target)
     cmake_path(GET folder PARENT_PATH folder)
     string(MAKE_C_IDENTIFIER "${folder}" folder)
     math(EXPR count_${folder} "${count_${folder}} + 1")
-    math(EXPR number "(${count_${folder}} + 7) / 8")
+    math(EXPR number "(${count_${folder}} + 23) / 24")
     set_property(SOURCE "${source}" TARGET_DIRECTORY ${target} PROPERTY UNITY_GROUP "${folder}_${number}")
+    foreach(quick IN LISTS arg_QUICK)
+      if(folder MATCHES "^${quick}")
+        set_property(
+          SOURCE "${CMAKE_CURRENT_BINARY_DIR}/CMakeFiles/${target}.dir/Unity/unity_${folder}_${number}_cxx.cxx"
+          PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O1>)
+      endif()
+    endforeach()
   endforeach()
 endfunction()

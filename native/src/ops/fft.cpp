@@ -140,7 +140,7 @@ bool has_no_elements(const Call& call) {
 using MlxTransform = Array (*)(const Array&, int, int);
 
 // cuFFT wants real numbers at multiples of eight bytes, where a view need not lie.
-Array aligned(const Array& array) {
+Array aligned_for_fft(const Array& array) {
   if (on_cpu() || array.dtype() != DType::f32) return array;
   return realigned(array);
 }
@@ -150,7 +150,7 @@ Array apply(const Array& array, const Transform& transform) {
   const Array sized = with_size(array, transform.axis, transform.length);
   // MLX's CUDA (0.32.4) refuses some layouts of it.
   if (transform.length == 1) return mlxc::astype(sized, DType::c64);
-  return function(aligned(sized), static_cast<int>(transform.length),
+  return function(aligned_for_fft(sized), static_cast<int>(transform.length),
                   static_cast<int>(transform.axis));
 }
 
