@@ -503,8 +503,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
   // later.
   bool compute() {
     choose_ways(false);
-    if ((row_ != 0 && !pays(chain_, row_)) ||
-        !std::ranges::all_of(may_be_made_in_place_, std::identity()))
+    if ((row_ != 0 && !pays(row_)) || !std::ranges::all_of(may_be_made_in_place_, std::identity()))
       return false;
     choose_tile();
     place_blocks();
@@ -528,10 +527,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
   }
 
   // Whether so many elements in one go are worth what is to be done before them.
-  static bool pays(const Chain& chain, std::int64_t elements) {
-    constexpr std::size_t kBlocks = 16;
-    return static_cast<std::size_t>(elements) >= kBlocks * chain.block();
-  }
+  static bool pays(std::int64_t elements) { return elements >= 512; }
 
  private:
   static constexpr std::size_t kMoves = ~std::size_t{0};
@@ -581,7 +577,7 @@ class TilePlan::RunOfChain : public TilePlan::Run {
 
 void TilePlan::run(std::span<const std::int64_t> shape, std::span<const ProgramInput> inputs,
                    std::span<void* const> results, std::int64_t first, std::int64_t count) const {
-  if (parts_->chain && RunOfChain::pays(*parts_->chain, count) &&
+  if (parts_->chain && RunOfChain::pays(count) &&
       RunOfChain(*parts_, shape, inputs, results, first, count).compute())
     return;
   RunOfKernels(*parts_, shape, inputs, results, first, count).compute();
