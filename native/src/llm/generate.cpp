@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <deque>
+#include <limits>
 #include <random>
 #include <span>
 #include <string_view>
@@ -111,6 +112,9 @@ Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
   return memory;
 }
 
+// In place of a token where the model answers NaN.
+constexpr std::uint32_t kLost = std::numeric_limits<std::uint32_t>::max();
+
 // A token whose elements may not be computed yet.
 struct Choice {
   Tensor id;  ///< u32[1]
@@ -197,7 +201,20 @@ struct TokenGenerator::State {
     if (matcher) logits = mask_logits(logits, std::array{matcher->mask()});
     const Tensor chances = llm::logprobs(logits);
     const Tensor draw = options.sampler.temp == 0 ? key : next_key();  // the best is not drawn
-    return {sample(chances, options.sampler, draw), squeeze(chances, {.axes = Axes{0}})};
+    const Tensor id = sample(chances, options.sampler, draw);
+    // A single NaN among the logits makes all of these NaN.
+    const Tensor is_lost = is_nan(reshape(slice_along_axis(chances, 0, 1, {.axis = 1}), {1}));
+    return {select(is_lost, kLost, id), squeeze(chances, {.axes = Axes{0}})};
+  }
+
+  std::uint32_t read(const Choice& choice) const {
+    const auto id = choice.id.item<std::uint32_t>();
+    if (id != kLost) return id;
+    throw ArithmeticError("generate",
+                          fmt::format("the model answers NaN after {} tokens: its weights are "
+                                      "damaged, or its numbers grow beyond what {} "
+                                      "holds (bf16 and f32 hold more than f16)",
+                                      tokens.size(), name(choice.logprobs.dtype())));
   }
 
   /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far
@@ -226,7 +243,7 @@ struct TokenGenerator::State {
     } else {
       cache.evaluate({current.id, current.logprobs});
     }
-    return GeneratedToken{current.id.item<std::uint32_t>(), current.logprobs};
+    return GeneratedToken{read(current), current.logprobs};
   }
 
   /// Guesses, and what the model says of all of them at once.
@@ -250,7 +267,7 @@ struct TokenGenerator::State {
           squeeze(slice_along_axis(logits, static_cast<std::int64_t>(own - 1 + i), 1, {.axis = 1}),
                   {.axes = Axes{1}});
       const Choice choice = choose(row, [&] { return list_of(told); });
-      const auto id = choice.id.item<std::uint32_t>();
+      const std::uint32_t id = read(choice);
       if (matcher) matcher->accept(id);
       const bool is_guessed = i < guesses.size() && guesses[i] == id;
       ready.push_back({id, choice.logprobs, is_guessed});

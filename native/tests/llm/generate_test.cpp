@@ -57,6 +57,20 @@ TEST(Generate, EndsAfterAsManyTokensAsAreWanted) {
   EXPECT_EQ(generator.cache().offset, 6);
 }
 
+TEST(Generate, SaysThatAModelAnswersNoNumbers) {
+  // Beyond f32.
+  const llm::Model model = tiny_llama(
+      R"("model_type": "granite", "embedding_multiplier": 1e300, "attention_multiplier": 1,
+         "residual_multiplier": 1, "logits_scaling": 1)");
+  for (const llm::GenerateOptions& options :
+       std::vector<llm::GenerateOptions>{{},
+                                         {.sampler = {.temp = 0.7F, .top_k = 5}},
+                                         {.speculation = llm::Speculation{.ngram_size = 2}}}) {
+    EXPECT_THAT(error_of<ArithmeticError>([&] { generated(model, options); }),
+                HasSubstr("[generate] the model answers NaN after 5 tokens"));
+  }
+}
+
 TEST(Generate, RepeatsDrawsOfASeed) {
   const llm::Model model = tiny_llama();
   llm::GenerateOptions options{.max_tokens = 20, .sampler = {.temp = 1.5}, .seed = 3};

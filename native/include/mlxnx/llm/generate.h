@@ -92,6 +92,7 @@ class TokenGenerator {
   std::optional<PromptProgress> prefill_part();
   /// The next token, after what is left of the prompt; none after `max_tokens`, when `on_prompt`
   /// has stopped it, or when the grammar allows none.
+  /// Throws: ArithmeticError where the model answers NaN.
   std::optional<GeneratedToken> next();
 
   /// The memory as it is, and how many of the prompt's and the generated tokens it holds.
