@@ -1,8 +1,12 @@
 #include "llm/cached_rows.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <functional>
 #include <utility>
 
+#include "mlxnx/error.h"
 #include "mlxnx/mlxnx.h"
 #include "tensor/in_place.h"
 
@@ -88,8 +92,22 @@ CachedRows in_form_of(const CachedRows& like, const Tensor& dense) {
 
 CachedRows quantized(const CachedRows& dense, const KvQuantization& form) {
   if (!dense.dense) return dense;
+  require_groups(dense, form);
   return {.quantized =
               mlxnx::quantize(*dense.dense, {.bits = form.bits, .group_size = form.group_size})};
+}
+
+void require_groups(const CachedRows& dense, const KvQuantization& form) {
+  if (!dense.dense) return;
+  const std::int64_t size = dense.dense->shape().back();
+  if (size % form.group_size == 0) return;
+  constexpr std::int64_t kSizes[] = {128, 64, 32};
+  const auto* const fits =
+      std::ranges::find_if(kSizes, [&](std::int64_t group) { return size % group == 0; });
+  throw ShapeError(
+      fmt::format("[cache] heads of {} numbers are no groups of {}: {}", size, form.group_size,
+                  fits == std::end(kSizes) ? "this model's keys and values can't be quantized"
+                                           : fmt::format("take a kv_group_size of {}", *fits)));
 }
 
 std::size_t byte_size(const CachedRows& all) {

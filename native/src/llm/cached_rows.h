@@ -19,6 +19,8 @@ void put(CachedRows& all, std::int64_t at, const CachedRows& some);
 /// Dense rows in the form of `like`.
 CachedRows in_form_of(const CachedRows& like, const Tensor& dense);
 CachedRows quantized(const CachedRows& dense, const KvQuantization& form);
+/// Throws: ShapeError where `quantized` can't make groups of them.
+void require_groups(const CachedRows& dense, const KvQuantization& form);
 std::size_t byte_size(const CachedRows& all);
 void collect(const CachedRows& all, std::vector<Tensor>& tensors);
 

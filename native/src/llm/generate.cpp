@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "llm/cached_rows.h"
 #include "llm/drafts.h"
 #include "llm/sanitize.h"
 #include "llm/vocabulary.h"
@@ -47,8 +48,15 @@ bool ends_with(std::span<const std::uint32_t> ids, const Ids& end) {
 }
 
 void quantize_cache(Cache& cache, const GenerateOptions& options) {
-  if (options.kv_quantization && cache.offset >= options.quantized_kv_start)
-    cache.quantize(*options.kv_quantization);
+  if (!options.kv_quantization) return;
+  if (cache.offset >= options.quantized_kv_start) return cache.quantize(*options.kv_quantization);
+  // What could not be done then is told now.
+  for (const LayerCache& layer : cache.layers) {
+    const auto* const rows = std::get_if<KeyValues>(&layer);
+    if (rows == nullptr || rows->window != 0) continue;
+    rows::require_groups(rows->keys, *options.kv_quantization);
+    rows::require_groups(rows->values, *options.kv_quantization);
+  }
 }
 
 // Gives the first of these tokens to the model. Answers how many.
@@ -71,8 +79,11 @@ void check(const GenerateOptions& options) {
   require(options.prefill_step_size >= 1, "prefill_step_size is less than 1");
   require(!options.thinking || options.thinking->max_tokens >= 0,
           "the thinking budget is negative");
-  require(!options.kv_quantization || !options.max_kv_size,
-          "a cache of max_kv_size tokens can't be quantized");
+  if (!options.kv_quantization) return;
+  const auto [bits, group] = *options.kv_quantization;
+  require(!options.max_kv_size, "a cache of max_kv_size tokens can't be quantized");
+  require(group == 32 || group == 64 || group == 128, "kv_group_size is 32, 64 or 128");
+  require(bits >= 2 && bits <= 8 && bits != 7, "kv_bits is 2, 3, 4, 5, 6 or 8");
 }
 
 // How many positions the model knows: those of its training, stretched as its rope is. None where

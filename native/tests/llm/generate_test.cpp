@@ -71,6 +71,18 @@ TEST(Generate, SaysThatAModelAnswersNoNumbers) {
   }
 }
 
+TEST(Generate, SaysAtOnceWhichGroupsHeadsAreNot) {
+  const auto refused = [](const char* settings, std::int64_t group) {
+    const llm::KvQuantization form{.group_size = group};
+    return error_of<ShapeError>([&] {
+      generated(tiny_llama(settings), {.kv_quantization = form, .quantized_kv_start = 1000});
+    });
+  };
+  EXPECT_THAT(refused(R"("head_dim": 96)", 64),
+              HasSubstr("groups of 64: take a kv_group_size of 32"));
+  EXPECT_THAT(refused(R"("head_dim": 80)", 32), HasSubstr("can't be quantized"));
+}
+
 TEST(Generate, RepeatsDrawsOfASeed) {
   const llm::Model model = tiny_llama();
   llm::GenerateOptions options{.max_tokens = 20, .sampler = {.temp = 1.5}, .seed = 3};
@@ -171,6 +183,10 @@ TEST(Generate, RefusesWhatItCantDo) {
   EXPECT_THAT(refused({1}, {.prefill_step_size = 0}), HasSubstr("prefill_step_size"));
   EXPECT_THAT(refused({1}, {.max_kv_size = 8, .kv_quantization = llm::KvQuantization{}}),
               HasSubstr("can't be quantized"));
+  EXPECT_THAT(refused({1}, {.kv_quantization = llm::KvQuantization{.group_size = 0}}),
+              HasSubstr("kv_group_size is 32, 64 or 128"));
+  EXPECT_THAT(refused({1}, {.kv_quantization = llm::KvQuantization{.bits = 7}}),
+              HasSubstr("kv_bits is 2, 3, 4, 5, 6 or 8"));
   EXPECT_THROW(generated(llm::TokenGenerator(model, {1, 300, 2})), ValueError);
   const llm::Model short_one = tiny_llama(R"("max_position_embeddings": 4)");
   EXPECT_THAT(error_of<ArgumentError>([&] { llm::TokenGenerator(short_one, kPrompt); }),
