@@ -219,7 +219,7 @@ defmodule Mlx.Optimizers do
     with %T{data: %Expr{id: id}} <- old,
          %T{data: %Expr{op: :subtract, args: [new, %T{data: %Expr{id: ^id}}]}} <- by,
          true <- Nx.compatible?(new, old) do
-      new
+      %{new | names: old.names}
     else
       _ -> Nx.add(old, by)
     end

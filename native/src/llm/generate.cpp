@@ -82,8 +82,10 @@ void check(const GenerateOptions& options) {
   if (!options.kv_quantization) return;
   const auto [bits, group] = *options.kv_quantization;
   require(!options.max_kv_size, "a cache of max_kv_size tokens can't be quantized");
-  require(group == 32 || group == 64 || group == 128, "kv_group_size is 32, 64 or 128");
-  require(bits >= 2 && bits <= 8 && bits != 7, "kv_bits is 2, 3, 4, 5, 6 or 8");
+  require(group == 32 || group == 64 || group == 128,
+          fmt::format("kv_group_size is {}: it can be 32, 64 or 128", group));
+  require(bits >= 2 && bits <= 8 && bits != 7,
+          fmt::format("kv_bits is {}: it can be 2, 3, 4, 5, 6 or 8", bits));
 }
 
 // How many positions the model knows: those of its training, stretched as its rope is. None where

@@ -184,9 +184,9 @@ TEST(Generate, RefusesWhatItCantDo) {
   EXPECT_THAT(refused({1}, {.max_kv_size = 8, .kv_quantization = llm::KvQuantization{}}),
               HasSubstr("can't be quantized"));
   EXPECT_THAT(refused({1}, {.kv_quantization = llm::KvQuantization{.group_size = 0}}),
-              HasSubstr("kv_group_size is 32, 64 or 128"));
+              HasSubstr("kv_group_size is 0: it can be 32, 64 or 128"));
   EXPECT_THAT(refused({1}, {.kv_quantization = llm::KvQuantization{.bits = 7}}),
-              HasSubstr("kv_bits is 2, 3, 4, 5, 6 or 8"));
+              HasSubstr("kv_bits is 7: it can be 2, 3, 4, 5, 6 or 8"));
   EXPECT_THROW(generated(llm::TokenGenerator(model, {1, 300, 2})), ValueError);
   const llm::Model short_one = tiny_llama(R"("max_position_embeddings": 4)");
   EXPECT_THAT(error_of<ArgumentError>([&] { llm::TokenGenerator(short_one, kPrompt); }),
