@@ -1,6 +1,8 @@
 #include "mlxc/index_kernels.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 
 #include "kernels/indexing.h"
@@ -105,7 +107,18 @@ bool are_inside(const void* indices, mlx_dtype type, std::int64_t count, const S
   points.count = count;
   points.width = static_cast<int>(sizes.size());
   std::copy(sizes.begin(), sizes.end(), points.sizes.begin());
-  return kernels::are_inside(points);
+  const std::int64_t point = points.width * static_cast<std::int64_t>(mlx_dtype_size(type));
+  const int threads = threads_for(static_cast<double>(count * points.width), kLeastAdditions);
+  const int cuts = threads == 1 ? 1 : 4 * threads;
+  std::atomic<int> inside{0};
+  share(cuts, threads, [&](int cut) {
+    const std::int64_t first = count * cut / cuts, end = count * (cut + 1) / cuts;
+    kernels::Indices some = points;
+    some.data = static_cast<const std::byte*>(indices) + first * point;
+    some.count = end - first;
+    if (kernels::are_inside(some)) ++inside;
+  });
+  return inside == cuts;
 }
 
 Array pick(const IndexTask& task, const Array& a, const Array& indices, const Ints& shape) {

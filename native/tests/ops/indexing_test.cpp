@@ -12,6 +12,7 @@
 #include "mlxnx/operators.h"
 #include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/reduction.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/numbers.h"
 
@@ -428,6 +429,23 @@ TEST(Indexing, MovesManyElements) {
   const Tensor outside = Tensor::from_span(std::span<const std::int32_t>(points), {kPoints, 2});
   EXPECT_THAT(error_of<ArgumentError>([&] { gather(straight, outside); }),
               testing::HasSubstr("[gather] index -2 is out of bounds for axis 0"));
+}
+
+// Threads share the checks of so many.
+TEST(Indexing, FindsOneOfManyIndicesThatIsOutside) {
+  constexpr std::int64_t kPoints = 300'000;
+  const Tensor numbers = iota({3, 5});
+  eval(numbers);
+  for (const std::int64_t at : {0, 150'001, 299'999}) {
+    std::vector<std::int32_t> points(2 * kPoints, 2);
+    points[static_cast<std::size_t>(2 * at + 1)] = 5;
+    const Tensor outside = Tensor::from_span(std::span<const std::int32_t>(points), {kPoints, 2});
+    EXPECT_THAT(error_of<ArgumentError>([&] { gather(numbers, outside); }),
+                testing::HasSubstr("[gather] index 5 is out of bounds for axis 1"));
+    points[static_cast<std::size_t>(2 * at + 1)] = 4;
+    const Tensor inside = Tensor::from_span(std::span<const std::int32_t>(points), {kPoints, 2});
+    EXPECT_EQ(sum(gather(numbers, inside)).item<std::int64_t>(), 12 * kPoints + 2);
+  }
 }
 
 TEST(Indexing, ExplainsWhatDoesNotFit) {
