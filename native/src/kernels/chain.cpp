@@ -134,10 +134,7 @@ class Builder {
       add_kernel(i);
     } else {
       if (loaded_[i] != kNone) load(operand(i, loaded_[i]));
-      if (!add_stage(i)) {
-        load(operand(i, 0));
-        add_stage(i);
-      }
+      add_stage(i);
     }
     const bool rounds = is_half(step.result) && step.function != Function::k_select;
     if (rounds) add(target_.rounding(step.result));
@@ -163,8 +160,7 @@ class Builder {
     parts.push_back(part);
   }
 
-  // False where there is none for where the operands are.
-  bool add_stage(std::size_t i) {
+  void add_stage(std::size_t i) {
     const Step& step = program_.steps[i];
     std::array<Source, 3> from{};
     Part part;
@@ -182,7 +178,6 @@ class Builder {
       }
     }
     part.call.stage = target_.stage(step, from);
-    if (part.call.stage == nullptr) return false;
     for (unsigned ones = 1; ones < 1U << count; ++ones) {
       std::array<Source, 3> with_ones = from;
       unsigned seen = 0;
@@ -192,7 +187,6 @@ class Builder {
       part.with_ones[ones - 1] = target_.stage(step, with_ones);
     }
     parts.push_back(part);
-    return true;
   }
 
   void load(std::uint16_t value) {
@@ -245,7 +239,7 @@ Chain::Calls Chain::calls(std::span<const Place> places) const {
       if (is_input && places[place].moves == 0) ones |= std::size_t{1} << k;
     }
     calls.push_back(part.call);
-    if (ones != 0 && part.with_ones[ones - 1] != nullptr)
+    if (ones != 0 && part.with_ones[ones - 1] != nullptr)  // a part that loads or stores has none
       calls.back().stage = part.with_ones[ones - 1];
   }
   return calls;

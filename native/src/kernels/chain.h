@@ -57,8 +57,8 @@ class Chain {
   enum class Source : std::uint8_t { kHeld, kMemory, kOne, kKept };
   /// What the vectors at hand do. No `block` where they have no stages.
   struct Target {
-    /// Null where there is none. Every step that has any has one of operands that are held, where
-    /// it takes one or two, and in memory.
+    /// Null where there is none. A step of two operands has one for all that they come from, any
+    /// other one for a first operand that is held.
     Stage (*stage)(const Step& step, const std::array<Source, 3>& from) = nullptr;
     Stage (*load)(Type type) = nullptr;
     Stage (*store)(Type type) = nullptr;

@@ -230,76 +230,36 @@ Chain::Stage OfOne() {
   return Opaque(&Block::Unary<F>);
 }
 
-// The sources as one number.
-constexpr int Pair(Source first, Source second) {
-  return static_cast<int>(first) * 4 + static_cast<int>(second);
+// What `find` answers for the type that a source is.
+template <typename Find>
+Chain::Stage FromSource(Source source, Find find) {
+  switch (source) {
+    case Source::kHeld:
+      return find.template operator()<Held>();
+    case Source::kMemory:
+      return find.template operator()<Memory>();
+    case Source::kOne:
+      return find.template operator()<One>();
+    case Source::kKept:
+      return find.template operator()<Kept>();
+  }
+  return nullptr;
 }
 
 template <typename F>
-Chain::Stage InOrder(Source first, Source second) {
-  switch (Pair(first, second)) {
-    case Pair(Source::kHeld, Source::kHeld):
-      return Opaque(&Block::Binary<F, Held, Held>);
-    case Pair(Source::kHeld, Source::kMemory):
-      return Opaque(&Block::Binary<F, Held, Memory>);
-    case Pair(Source::kHeld, Source::kOne):
-      return Opaque(&Block::Binary<F, Held, One>);
-    case Pair(Source::kHeld, Source::kKept):
-      return Opaque(&Block::Binary<F, Held, Kept>);
-    case Pair(Source::kMemory, Source::kMemory):
-      return Opaque(&Block::Binary<F, Memory, Memory>);
-    case Pair(Source::kMemory, Source::kOne):
-      return Opaque(&Block::Binary<F, Memory, One>);
-    case Pair(Source::kOne, Source::kMemory):
-      return Opaque(&Block::Binary<F, One, Memory>);
-    case Pair(Source::kMemory, Source::kKept):
-      return Opaque(&Block::Binary<F, Memory, Kept>);
-    default:
-      return nullptr;
-  }
-}
-
-// `Turned` is F of exchanged operands.
-template <typename F, typename Turned = F>
 Chain::Stage OfTwo(Source first, Source second) {
-  const bool is_turned = second == Source::kHeld || first == Source::kKept;
-  return is_turned ? InOrder<Turned>(second, first) : InOrder<F>(first, second);
+  return FromSource(first, [&]<typename First>() {
+    return FromSource(second,
+                      []<typename Second>() { return Opaque(&Block::Binary<F, First, Second>); });
+  });
 }
 
-template <typename F>
-struct Exchanged {
-  static HWY_INLINE V Of(V x, V y) { return F::Of(y, x); }
-};
-template <typename F>
-Chain::Stage OfOrdered(Source first, Source second) {
-  return OfTwo<F, Exchanged<F>>(first, second);
-}
-
-template <typename OnTrue>
-Chain::Stage SelectOr(Source on_false) {
-  switch (on_false) {
-    case Source::kMemory:
-      return Opaque(&Block::Select<OnTrue, Memory>);
-    case Source::kOne:
-      return Opaque(&Block::Select<OnTrue, One>);
-    case Source::kKept:
-      return Opaque(&Block::Select<OnTrue, Kept>);
-    default:
-      return nullptr;
-  }
-}
-Chain::Stage OfSelect(Source mask, Source on_true, Source on_false) {
-  if (mask != Source::kHeld) return nullptr;
-  switch (on_true) {
-    case Source::kMemory:
-      return SelectOr<Memory>(on_false);
-    case Source::kOne:
-      return SelectOr<One>(on_false);
-    case Source::kKept:
-      return SelectOr<Kept>(on_false);
-    default:
-      return nullptr;
-  }
+// By a mask that is held.
+Chain::Stage OfSelect(Source on_true, Source on_false) {
+  return FromSource(on_true, [&]<typename OnTrue>() {
+    return FromSource(on_false,
+                      []<typename OnFalse>() { return Opaque(&Block::Select<OnTrue, OnFalse>); });
+  });
 }
 
 #define MLXNX_ROW(name, stage) \
@@ -359,17 +319,17 @@ Chain::Stage OfNumber(Function function) {
 Chain::Stage OfNumbers(Function function, Source first, Source second) {
   switch (function) {
     MLXNX_ROW(add, OfTwo<Add>(first, second))
-    MLXNX_ROW(divide, OfOrdered<Divide>(first, second))
+    MLXNX_ROW(divide, OfTwo<Divide>(first, second))
     MLXNX_ROW(equal, OfTwo<Equal>(first, second))
-    MLXNX_ROW(greater, (OfTwo<Greater, Less>(first, second)))
-    MLXNX_ROW(greater_equal, (OfTwo<GreaterEqual, LessEqual>(first, second)))
-    MLXNX_ROW(less, (OfTwo<Less, Greater>(first, second)))
-    MLXNX_ROW(less_equal, (OfTwo<LessEqual, GreaterEqual>(first, second)))
-    MLXNX_ROW(maximum, OfOrdered<Maximum>(first, second))
-    MLXNX_ROW(minimum, OfOrdered<Minimum>(first, second))
+    MLXNX_ROW(greater, OfTwo<Greater>(first, second))
+    MLXNX_ROW(greater_equal, OfTwo<GreaterEqual>(first, second))
+    MLXNX_ROW(less, OfTwo<Less>(first, second))
+    MLXNX_ROW(less_equal, OfTwo<LessEqual>(first, second))
+    MLXNX_ROW(maximum, OfTwo<Maximum>(first, second))
+    MLXNX_ROW(minimum, OfTwo<Minimum>(first, second))
     MLXNX_ROW(multiply, OfTwo<Multiply>(first, second))
     MLXNX_ROW(not_equal, OfTwo<NotEqual>(first, second))
-    MLXNX_ROW(subtract, OfOrdered<Subtract>(first, second))
+    MLXNX_ROW(subtract, OfTwo<Subtract>(first, second))
     default:
       return nullptr;
   }
@@ -378,12 +338,12 @@ Chain::Stage OfNumbers(Function function, Source first, Source second) {
 
 Chain::Stage FindStage(const Step& step, const std::array<Source, 3>& from) {
   const bool of_truths = step.type == Type::kBool;
-  if (step.function == Function::k_select) return OfSelect(from[0], from[1], from[2]);
   if (operand_count(step.function) == 2) {
     return of_truths ? OfTruths(step.function, from[0], from[1])
                      : OfNumbers(step.function, from[0], from[1]);
   }
   if (from[0] != Source::kHeld) return nullptr;
+  if (step.function == Function::k_select) return OfSelect(from[1], from[2]);
   if (step.function != Function::k_cast)
     return of_truths ? OfTruth(step.function) : OfNumber(step.function);
   if (of_truths == (step.result == Type::kBool)) return OfOne<Copy>();

@@ -56,12 +56,14 @@ std::int64_t Cache::trim(std::int64_t count) {
   return count;
 }
 
-void Cache::quantize(const KvQuantization& form) {
+void Cache::quantize(const KvQuantization& form, std::int64_t from) {
   for (LayerCache& layer : layers) {
     auto* rows = std::get_if<KeyValues>(&layer);
     if (rows == nullptr || rows->window != 0 || rows->keys.is_empty()) continue;
-    rows->keys = rows::quantized(rows->keys, form);
-    rows->values = rows::quantized(rows->values, form);
+    for (CachedRows* some : {&rows->keys, &rows->values}) {
+      rows::require_groups(*some, form);
+      if (offset >= from) *some = rows::quantized(*some, form);
+    }
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -92,7 +91,6 @@ CachedRows in_form_of(const CachedRows& like, const Tensor& dense) {
 
 CachedRows quantized(const CachedRows& dense, const KvQuantization& form) {
   if (!dense.dense) return dense;
-  require_groups(dense, form);
   return {.quantized =
               mlxnx::quantize(*dense.dense, {.bits = form.bits, .group_size = form.group_size})};
 }
@@ -100,14 +98,11 @@ CachedRows quantized(const CachedRows& dense, const KvQuantization& form) {
 void require_groups(const CachedRows& dense, const KvQuantization& form) {
   if (!dense.dense) return;
   const std::int64_t size = dense.dense->shape().back();
-  if (size % form.group_size == 0) return;
-  constexpr std::int64_t kSizes[] = {128, 64, 32};
-  const auto* const fits =
-      std::ranges::find_if(kSizes, [&](std::int64_t group) { return size % group == 0; });
+  if (form.group_size > 0 && size % form.group_size == 0) return;
   throw ShapeError(
-      fmt::format("[cache] heads of {} numbers are no groups of {}: {}", size, form.group_size,
-                  fits == std::end(kSizes) ? "this model's keys and values can't be quantized"
-                                           : fmt::format("take a kv_group_size of {}", *fits)));
+      fmt::format("[cache] heads of {} numbers are no groups of {}: keys and values can be "
+                  "quantized where a kv_group_size of 32, 64 or 128 divides that",
+                  size, form.group_size));
 }
 
 std::size_t byte_size(const CachedRows& all) {

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <utility>
 
-#include "llm/cached_rows.h"
 #include "llm/drafts.h"
 #include "llm/sanitize.h"
 #include "llm/vocabulary.h"
@@ -48,15 +47,7 @@ bool ends_with(std::span<const std::uint32_t> ids, const Ids& end) {
 }
 
 void quantize_cache(Cache& cache, const GenerateOptions& options) {
-  if (!options.kv_quantization) return;
-  if (cache.offset >= options.quantized_kv_start) return cache.quantize(*options.kv_quantization);
-  // What could not be done then is told now.
-  for (const LayerCache& layer : cache.layers) {
-    const auto* const rows = std::get_if<KeyValues>(&layer);
-    if (rows == nullptr || rows->window != 0) continue;
-    rows::require_groups(rows->keys, *options.kv_quantization);
-    rows::require_groups(rows->values, *options.kv_quantization);
-  }
+  if (options.kv_quantization) cache.quantize(*options.kv_quantization, options.quantized_kv_start);
 }
 
 // Gives the first of these tokens to the model. Answers how many.
@@ -82,10 +73,8 @@ void check(const GenerateOptions& options) {
   if (!options.kv_quantization) return;
   const auto [bits, group] = *options.kv_quantization;
   require(!options.max_kv_size, "a cache of max_kv_size tokens can't be quantized");
-  require(group == 32 || group == 64 || group == 128,
-          fmt::format("kv_group_size is {}: it can be 32, 64 or 128", group));
-  require(bits >= 2 && bits <= 8 && bits != 7,
-          fmt::format("kv_bits is {}: it can be 2, 3, 4, 5, 6 or 8", bits));
+  // The op says which it takes, of numbers that any of its groups divide.
+  mlxnx::quantize(constant(0, DType::f32, {1, 128}), {.bits = bits, .group_size = group});
 }
 
 // How many positions the model knows: those of its training, stretched as its rope is. None where

@@ -78,9 +78,9 @@ class Cache {
   /// Takes back the last `count` tokens, or all where there are fewer. Returns: how many.
   /// Throws: ArgumentError where they can't be.
   std::int64_t trim(std::int64_t count);
-  /// Quantizes the keys and values of all attentions without a window.
-  /// Throws: ShapeError for groups that don't divide the heads' size.
-  void quantize(const KvQuantization& form);
+  /// Quantizes the keys and values of all attentions without a window, once there are `from`
+  /// tokens. Throws: ShapeError for groups that don't divide the heads' size, before that as well.
+  void quantize(const KvQuantization& form, std::int64_t from = 0);
   std::vector<Tensor> tensors() const;
   /// Evaluates `others`, such as the next token, and all that the cache holds, in one evaluation. A
   /// cache that is known to be there takes the next token at once on a CPU: in its own memory, and
