@@ -300,7 +300,7 @@ defmodule Mlx.PrebuiltTest do
     end
 
     test "is asked once", %{bytes: bytes, server: server, port: port, priv: priv} do
-      url = "http://localhost:#{port}/"
+      url = "http://127.0.0.1:#{port}/"
       assert install(url, priv, sums(bytes)) == :ok
       assert_taken(priv)
       assert_received {:mix_shell, :info, ["Fetching " <> @name <> _]}
@@ -312,7 +312,7 @@ defmodule Mlx.PrebuiltTest do
     test "that has another archive is refused", %{port: port, priv: priv} do
       error =
         assert_raise Mix.Error, fn ->
-          install("http://localhost:#{port}", priv, sums("another"))
+          install("http://127.0.0.1:#{port}", priv, sums("another"))
         end
 
       assert error.message =~ "is listed"
@@ -322,7 +322,7 @@ defmodule Mlx.PrebuiltTest do
     test "that lacks the archive is told", %{bytes: bytes, port: port, priv: priv} do
       error =
         assert_raise Mix.Error, fn ->
-          install("http://localhost:#{port}/v9", priv, sums(bytes))
+          install("http://127.0.0.1:#{port}/v9", priv, sums(bytes))
         end
 
       assert error.message =~ "/v9/#{@name} answers with 404"
@@ -332,7 +332,7 @@ defmodule Mlx.PrebuiltTest do
       :ok = :inets.stop(:httpd, server)
 
       error =
-        assert_raise Mix.Error, fn -> install("http://localhost:#{port}", priv, sums(bytes)) end
+        assert_raise Mix.Error, fn -> install("http://127.0.0.1:#{port}", priv, sums(bytes)) end
 
       assert error.message =~ "can't be reached (econnrefused)"
       assert error.message =~ "no network"
@@ -346,15 +346,15 @@ defmodule Mlx.PrebuiltTest do
 
       error =
         assert_raise Mix.Error, fn ->
-          install("http://localhost:#{answering(answer)}", priv, sums(bytes))
+          install("http://127.0.0.1:#{answering(answer)}", priv, sums(bytes))
         end
 
       assert error.message =~ "http://example.org/x is not https"
 
       answer =
-        "HTTP/1.1 302 Found\r\nlocation: http://localhost:#{port}/#{@name}\r\ncontent-length: 0\r\n\r\n"
+        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:#{port}/#{@name}\r\ncontent-length: 0\r\n\r\n"
 
-      assert install("http://localhost:#{answering(answer)}", priv, sums(bytes)) == :ok
+      assert install("http://127.0.0.1:#{answering(answer)}", priv, sums(bytes)) == :ok
       assert_taken(priv)
     end
 
@@ -362,20 +362,20 @@ defmodule Mlx.PrebuiltTest do
       %{bytes: bytes, port: port, priv: priv} = context
 
       leading = fn path ->
-        target = "http://localhost:#{port}/#{path}?signature=secret"
+        target = "http://127.0.0.1:#{port}/#{path}?signature=secret"
         answering("HTTP/1.1 302 Found\r\nlocation: #{target}\r\ncontent-length: 0\r\n\r\n")
       end
 
       error =
         assert_raise Mix.Error, fn ->
-          install("http://localhost:#{leading.("missing")}", priv, sums(bytes))
+          install("http://127.0.0.1:#{leading.("missing")}", priv, sums(bytes))
         end
 
       assert error.message =~ "/missing answers with 404"
       refute error.message =~ "secret"
 
       write(context.folder, bytes, "4711")
-      assert install("http://localhost:#{leading.("4711")}", priv, sums(bytes)) == :ok
+      assert install("http://127.0.0.1:#{leading.("4711")}", priv, sums(bytes)) == :ok
       assert_received {:mix_shell, :info, ["Fetching " <> @name <> ", 0 MB"]}
     end
 
@@ -384,7 +384,7 @@ defmodule Mlx.PrebuiltTest do
       answer = ["HTTP/1.1 200 OK\r\ncontent-length: #{byte_size(bytes)}\r\n\r\n", half]
 
       assert_raise Mix.Error, ~r/#{@name} broke off \(\w+\)\.$/m, fn ->
-        install("http://localhost:#{answering(answer)}", priv, sums(bytes))
+        install("http://127.0.0.1:#{answering(answer)}", priv, sums(bytes))
       end
 
       assert File.ls!(priv) == ["old"]
@@ -397,23 +397,26 @@ defmodule Mlx.PrebuiltTest do
     bytes = Archive.pack(@files, @manifest)
     answer = ["HTTP/1.1 200 OK\r\ncontent-length: #{byte_size(bytes)}\r\n\r\n", bytes]
 
-    for {name, is_taken} <- [{~c"localhost", true}, {~c"example.org", false}] do
+    for {kind, name, is_taken} <- [
+          {:iPAddress, <<127, 0, 0, 1>>, true},
+          {:dNSName, ~c"example.org", false}
+        ] do
       key = [digest: :sha256, key: {:namedCurve, :secp256r1}]
-      peer = [extensions: [alternative_name(name)]] ++ key
+      peer = [extensions: [{:Extension, {2, 5, 29, 17}, false, [{kind, name}]}]] ++ key
       chain = %{root: key, intermediates: [], peer: peer}
       certificates = :public_key.pkix_test_data(%{server_chain: chain, client_chain: chain})
       authority = certificates.client_config[:cacerts]
       entries = for der <- authority, do: {:Certificate, der, :not_encrypted}
-      file = write(folder, :public_key.pem_encode(entries), "#{name}.pem")
+      file = write(folder, :public_key.pem_encode(entries), "#{kind}.pem")
 
       error =
         assert_raise Mix.Error, fn ->
-          install("https://localhost:#{answering_tls(certificates, answer)}", priv, sums(bytes))
+          install("https://127.0.0.1:#{answering_tls(certificates, answer)}", priv, sums(bytes))
         end
 
       assert error.message =~ "TLS: unknown_ca"
       System.put_env("SSL_CERT_FILE", file)
-      url = "https://localhost:#{answering_tls(certificates, answer)}"
+      url = "https://127.0.0.1:#{answering_tls(certificates, answer)}"
 
       if is_taken do
         assert install(url, priv, sums(bytes)) == :ok
@@ -428,8 +431,6 @@ defmodule Mlx.PrebuiltTest do
       System.delete_env("SSL_CERT_FILE")
     end
   end
-
-  defp alternative_name(name), do: {:Extension, {2, 5, 29, 17}, false, [{:dNSName, name}]}
 
   defp answering_tls(certificates, answer) do
     {:ok, socket} =
