@@ -71,6 +71,17 @@ defmodule Mlx.FastTest do
     assert_raise ArgumentError, fn ->
       Fast.scaled_dot_product_attention(q, k, v, mask: :causel)
     end
+
+    # Added as numbers they would hide nothing.
+    assert_raise ArgumentError, ~r/a mask is u8 .* got s32/, fn ->
+      Fast.scaled_dot_product_attention(q, k, v, mask: Nx.as_type(seen, :s32))
+    end
+
+    assert_raise ArgumentError, ~r/\[rms_norm\] expected each option once/, fn ->
+      Fast.rms_norm(q, nil, eps: 0.0, eps: 1.0)
+    end
+
+    assert_raise ArgumentError, ~r/scales beside the words/, fn -> Fast.dequantize(q) end
   end
 
   test "offsets are numbers or tensors" do

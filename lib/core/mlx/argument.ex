@@ -10,6 +10,15 @@ defmodule Mlx.Argument do
     raise ArgumentError, "[#{name}] expected #{expected}, got: #{inspect(value)}"
   end
 
+  @doc "Raises unless `options` are a keyword list of `known` keys, each there once."
+  @spec check_options!(term(), [atom()], String.t()) :: :ok
+  def check_options!(options, known, name) do
+    keys = if Keyword.keyword?(options), do: Keyword.keys(options)
+    only = if known == [], do: "", else: " but #{Enum.map_join(known, ", ", &inspect/1)}"
+    check!(keys != nil and Enum.all?(keys, &(&1 in known)), name, "no options" <> only, options)
+    check!(keys == Enum.uniq(keys), name, "each option once", options)
+  end
+
   @doc "Raises unless `path` is a text that may name a file."
   @spec check_path!(term(), String.t()) :: :ok
   def check_path!(path, name) do

@@ -38,7 +38,7 @@ defmodule Mlx.Checkpoint do
   """
   @spec open!(Path.t(), keyword()) :: t
   def open!(path, options \\ []) do
-    Files.options!(options, [:requantize], "open")
+    Argument.check_options!(options, [:requantize], "open")
     requantize? = Keyword.get(options, :requantize, false)
 
     Argument.check!(
@@ -112,7 +112,7 @@ defmodule Mlx.Checkpoint do
 
   # The layers whose matrices are meant and quantized, and what is left of the names.
   defp whole(source, options) do
-    Files.options!(options, [:only, :lazy], "read")
+    Argument.check_options!(options, [:only, :lazy], "read")
     all = Files.names(source)
     there = MapSet.new(all)
     names = Files.chosen("read", all, options[:only])

@@ -59,7 +59,7 @@ defmodule Mlx.Files do
   def read(owner, source, name) when is_binary(name), do: hd(read_names(owner, source, [name]))
 
   def read(owner, source, options) do
-    options!(options, [:only, :lazy], owner)
+    Argument.check_options!(options, [:only, :lazy], owner)
     lazy? = Keyword.get(options, :lazy, false)
     Argument.check!(is_boolean(lazy?), owner, ":lazy to be true or false", lazy?)
     names = chosen(owner, names(source), options[:only])
@@ -99,14 +99,6 @@ defmodule Mlx.Files do
     expected = ":only to be a list of names, a regular expression, or a function of a name"
     Argument.check!(fits?, owner, expected, wanted)
     Enum.uniq(wanted)
-  end
-
-  @doc "Raises unless `options` are a keyword list of `known` keys."
-  @spec options!(term(), [atom()], String.t()) :: :ok
-  def options!(options, known, owner) do
-    fits? = Keyword.keyword?(options) and Keyword.keys(options) -- known == []
-    only = "no options but #{Enum.map_join(known, ", ", &inspect/1)}"
-    Argument.check!(fits?, owner, only, options)
   end
 
   @doc "Names and handles of a map, or a list of pairs, of tensors."

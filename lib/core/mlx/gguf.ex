@@ -94,7 +94,7 @@ defmodule Mlx.GGUF do
 
   def read_quantized(file, options) do
     source = source!(file, "read_quantized")
-    Files.options!(options, [:only], "read_quantized")
+    Argument.check_options!(options, [:only], "read_quantized")
     names = Files.chosen("read_quantized", Files.names(source), options[:only])
     names |> Enum.zip(quantized(source, names)) |> Map.new()
   end

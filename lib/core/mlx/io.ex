@@ -38,7 +38,7 @@ defmodule Mlx.IO do
   def load(path, options \\ []) do
     Argument.check_path!(path, "load")
     format = format!(path, "load")
-    Files.options!(options, if(format == "npy", do: [], else: [:only]), "load")
+    Argument.check_options!(options, if(format == "npy", do: [], else: [:only]), "load")
     load(format, path, options)
   end
 
@@ -94,18 +94,18 @@ defmodule Mlx.IO do
   end
 
   defp save(".safetensors", path, tensors, options) do
-    Files.options!(options, [:metadata], "save")
+    Argument.check_options!(options, [:metadata], "save")
     Mlx.Safetensors.write!(path, tensors, Keyword.get(options, :metadata, %{}), "save")
   end
 
   defp save(".npy", path, tensor, options) do
-    Files.options!(options, [], "save")
+    Argument.check_options!(options, [], "save")
     ref = Mlx.Tensor.ref!(tensor, "save")
     Files.named("save", fn -> NIF.npy_write(path, ref) end)
   end
 
   defp save(".npz", path, tensors, options) do
-    Files.options!(options, [:compressed], "save")
+    Argument.check_options!(options, [:compressed], "save")
     compressed? = Keyword.get(options, :compressed, false)
     fits? = is_boolean(compressed?)
     Argument.check!(fits?, "save", ":compressed to be true or false", compressed?)

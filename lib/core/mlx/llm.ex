@@ -155,7 +155,7 @@ defmodule Mlx.LLM do
   end
 
   defp loaded!(path, options, native, owner) do
-    Files.options!(options, [:adapter, :requantize, :hub], owner)
+    Argument.check_options!(options, [:adapter, :requantize, :hub], owner)
     Argument.check_path!(path, owner)
     {adapter, requantize?} = {options[:adapter], Keyword.get(options, :requantize, false)}
     if adapter, do: Argument.check_path!(adapter, owner)
@@ -492,7 +492,7 @@ defmodule Mlx.LLM do
   defp prompt!(other, owner), do: Argument.check!(false, owner, "a text or tokens", other)
 
   defp flag!(options, key, default, owner) do
-    Files.options!(options, [key], owner)
+    Argument.check_options!(options, [key], owner)
     value = Keyword.get(options, key, default)
     Argument.check!(is_boolean(value), owner, "#{inspect(key)} to be true or false", value)
     value

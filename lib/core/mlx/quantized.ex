@@ -122,7 +122,7 @@ defmodule Mlx.Quantized do
   @doc false
   # The options of `quantize/2` with all that they leave out.
   def form!(options, owner) do
-    Mlx.Files.options!(options, [:mode, :bits, :group_size], owner)
+    Argument.check_options!(options, [:mode, :bits, :group_size], owner)
     mode = Keyword.get(options, :mode, :affine)
     known = Map.keys(@modes)
     found = Enum.find(known, &(mode in [&1, "#{&1}"]))

@@ -47,7 +47,7 @@ defmodule Mlx.Safetensors do
   """
   @spec read!(Path.t(), keyword()) :: %{String.t() => Mlx.Tensor.like()}
   def read!(path, options \\ []) do
-    Files.options!(options, [:only, :lazy], "read")
+    Argument.check_options!(options, [:only, :lazy], "read")
     Files.read("read", open!(path, "read").source, options)
   end
 

@@ -33,7 +33,8 @@ defmodule Mlx.Compiler do
   ## Programs are kept
 
   A function that was compiled for arguments of the same types and shapes is not traced again. A program holds the tensors that
-  its function captured: `fn x -> Nx.dot(x, w) end` keeps `w`, and is another program for each `w`.
+  its function captured: `fn x -> Nx.dot(x, w) end` keeps `w`, and is another program for each `w`. Nx lets functions capture tensors
+  of `Nx.BinaryBackend` only (`Nx.tensor([1.0], backend: Nx.BinaryBackend)`); others are arguments.
 
   The cache is bounded by the number of programs and by the bytes that they hold, and drops those that were not used for longest;
   the one used last stays, however large it is. The defaults are
@@ -121,7 +122,8 @@ defmodule Mlx.Compiler do
 
       true ->
         key = Key.stable(key)
-        keep(key, signature, fn -> Disk.fetch(cache, key, signature, build) end)
+        templates = for var <- vars, do: Composite.traverse(var, &template/1)
+        keep(key, signature, fn -> Disk.fetch(cache, key, {templates, hooks}, build) end)
     end
   end
 
@@ -343,11 +345,10 @@ defmodule Mlx.Compiler do
     receive do: ({^ref, program} -> program)
   end
 
-  # What of the arguments the program depends on.
+  # What of the arguments the program depends on, in few words: it is hashed at each call.
   defp signature(vars) do
-    for var <- vars do
-      Composite.traverse(var, &%{&1 | data: nil, donatable?: false})
-    end
+    for var <- vars,
+        do: Composite.traverse(var, &{&1.type, &1.shape, &1.names, &1.vectorized_axes})
   end
 
   defp build(vars, fun, hooks) do
@@ -361,9 +362,11 @@ defmodule Mlx.Compiler do
       params: params,
       callbacks: callbacks,
       # A result belongs to the caller, even where it is an argument that may be donated.
-      result: Composite.traverse(expr, &%{&1 | data: nil, donatable?: false})
+      result: Composite.traverse(expr, &template/1)
     }
   end
+
+  defp template(tensor), do: %{tensor | data: nil, donatable?: false}
 
   # A custom gradient that has raised does so only for those who want it, and then as it did.
   defp build_region(region, raised) do
@@ -396,8 +399,8 @@ defmodule Mlx.Compiler do
       end
 
     # What is under way still holds them, and may write results into their memory.
-    for %Nx.Tensor{donatable?: true, data: %Mlx.Backend{}} = tensor <- tensors,
-        do: Nx.backend_deallocate(tensor)
+    for %Nx.Tensor{donatable?: true, data: %Mlx.Backend{ref: ref}} <- tensors,
+        do: NIF.deallocate(ref)
 
     {result, []} =
       Composite.traverse(program.result, refs, fn template, [ref | refs] ->

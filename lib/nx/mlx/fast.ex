@@ -152,6 +152,8 @@ defmodule Mlx.Fast do
   end
 
   defp unpack(words, scales, options) do
+    expected = "scales beside the words, which are no Mlx.Quantized"
+    Mlx.Argument.check!(not is_list(scales), "dequantize", expected, scales)
     known = [:biases, :global_scale | @form] ++ [:dtype]
     call(:quantize, :dequantize, [words, scales], options, known)
   end

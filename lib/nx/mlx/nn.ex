@@ -40,7 +40,7 @@ defmodule Mlx.NN do
   @spec layer(atom(), keyword()) :: Layer.t()
   def layer(name, options \\ []) do
     Argument.check!(is_atom(name), "layer", "the name of a layer", name)
-    Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
+    Callable.check_options!(options, name)
     %Layer{name: name, options: Enum.sort(options)}
   end
 
@@ -100,10 +100,11 @@ defmodule Mlx.NN do
   What a layer answers for `operands`: a tensor, or a tuple of those that it takes, where nil stands for one that is left out.
 
   Answers a tensor, or a tuple where MLX does. A layer that may change its parameters (`batch_norm` that tracks statistics) answers
-  `{answer, parameters}`; without `training: true`, these are as they were.
+  `{answer, parameters}`. These layers, and those that drop values (`dropout`), are in training unless `training: false` is among the
+  options, with which parameters stay as they were.
 
   Raises `ArgumentError` for parameters that are missing, superfluous or of other shapes, with their names, and for operands and
-  options that the layer does not take.
+  options that the layer, or none within a sequence, takes.
 
   ## Examples
 
@@ -137,7 +138,8 @@ defmodule Mlx.NN do
   @doc type: :layer
   @spec save_weights(parameters, Path.t(), %{String.t() => String.t()}) :: :ok
   def save_weights(parameters, path, metadata \\ %{}) do
-    Argument.check!(is_map(parameters), "save_weights", "a map of parameters", parameters)
+    is_map = is_map(parameters) and not is_struct(parameters)
+    Argument.check!(is_map, "save_weights", "a map of parameters", parameters)
     Mlx.Safetensors.write!(path, Parameters.named(parameters), metadata, "save_weights")
   end
 
@@ -173,7 +175,7 @@ defmodule Mlx.NN do
     * `:optimizer` - one of `Mlx.Optimizers`
     * `:epochs` - default 1
     * `:trainable` - a function of a parameter's dotted name, or of the name and the tensor, that answers whether it is trained, such as
-      `&Mlx.NN.adapter?/1`; the others are frozen. Running statistics and integers never are; default: all else
+      `&Mlx.NN.adapter?/1`; the others are frozen. Running statistics, integers and complex numbers never are; default: all else
     * `:clip` - the norm that gradients are clipped to; default: they are not
     * `:validate` - a function of the parameters, called after each epoch; the parameters for which its answer is best are returned
     * `:mode` - whether a `:min`, the default, or a `:max` of it is best
@@ -184,7 +186,8 @@ defmodule Mlx.NN do
     * `:progress` - whether to print a line for each epoch, and where it is on a terminal; default true
     * `:log_every` - steps between readings of the loss, default 20
 
-  Raises `ArgumentError` for options that there are not and data without batches, `Mlx.FormatError` for a checkpoint of another model.
+  Raises `ArgumentError` for options that there are not and data without batches, `Mlx.FormatError` for a checkpoint whose parameters
+  or state of the optimizer have other names, types or shapes.
 
   ## Examples
 
@@ -226,8 +229,7 @@ defmodule Mlx.NN do
   @doc type: :layer
   @spec summary(Nx.Container.t(), keyword()) :: String.t()
   def summary(params, options \\ []) do
-    fits? = Keyword.keyword?(options) and Keyword.keys(options) -- [:trainable] == []
-    Argument.check!(fits?, "summary", "no options but :trainable", options)
+    Argument.check_options!(options, [:trainable], "summary")
     which = Keyword.get(options, :trainable, fn _name -> true end)
     {names, tensors} = params |> Parameters.named() |> Enum.unzip()
     types = Enum.map(tensors, &{&1.type, Nx.devectorize(&1).shape})

@@ -107,7 +107,7 @@ defmodule Mlx.Optimizers do
     end
 
     update = fn gradients, state, params ->
-      gradients!("multi", gradients, Enum.map(Parameters.flatten(params), &elem(&1, 0)))
+      gradients!("multi", gradients, Enum.map(Parameters.named(params), &elem(&1, 0)))
 
       {updates, states} =
         [
@@ -132,7 +132,7 @@ defmodule Mlx.Optimizers do
   # The tensors of a container that has the parameters' names, those of each optimizer in a map of their own.
   defp parts(container, params, filters) do
     owners =
-      for {name, tensor} <- Parameters.flatten(params),
+      for {name, tensor} <- Parameters.named(params),
           do: Enum.find_index(filters, & &1.(name, tensor)) || length(filters)
 
     owned = Enum.zip(owners, Parameters.flatten(container))
@@ -150,7 +150,7 @@ defmodule Mlx.Optimizers do
   end
 
   defp optimizer(name, options) do
-    Argument.check!(Keyword.keyword?(options), "#{name}", "options as a keyword list", options)
+    Callable.check_options!(options, name)
 
     {options, schedule} =
       case options[:learning_rate] do
@@ -162,6 +162,7 @@ defmodule Mlx.Optimizers do
 
     init = fn params ->
       {names, tensors} = params |> Parameters.named() |> Enum.unzip()
+      check_mapped!(name, tensors)
 
       {:optimizer_init, name, options, schedule, names}
       |> Callable.call(tensors)
@@ -185,6 +186,13 @@ defmodule Mlx.Optimizers do
     {init, update}
   end
 
+  # All are mapped over the same examples: the state counts steps for each of them.
+  defp check_mapped!(name, tensors) do
+    axes = tensors |> Enum.map(& &1.vectorized_axes) |> Enum.uniq()
+    expected = "parameters that are all vectorized by the same axes, or none"
+    Argument.check!(length(axes) < 2, "#{name}", expected, axes)
+  end
+
   defp gradients!(name, gradients, names) do
     {own, tensors} = gradients |> Parameters.flatten() |> Enum.unzip()
     Argument.check!(own == names, "#{name}", "gradients of the parameters #{inspect(names)}", own)
@@ -201,7 +209,9 @@ defmodule Mlx.Optimizers do
     do: Argument.check!(false, "learning_rate", "a number or a schedule", other)
 
   @doc """
-  The parameters with the updates added.
+  The parameters with the updates added, in the parameters' types.
+
+  Raises `ArgumentError` unless there is an update for each parameter, by its name.
 
   ## Examples
 
@@ -210,8 +220,11 @@ defmodule Mlx.Optimizers do
   """
   @spec apply_updates(Nx.Container.t(), Nx.Container.t()) :: Nx.Container.t()
   def apply_updates(params, updates) do
-    pairs = Enum.zip(Parameters.flatten(params), Parameters.flatten(updates))
-    Parameters.rebuild(params, for({{_, old}, {_, by}} <- pairs, do: updated(old, by)))
+    {names, olds} = params |> Parameters.flatten() |> Enum.unzip()
+    {own, updates} = updates |> Parameters.flatten() |> Enum.unzip()
+    expected = "updates of the parameters #{inspect(names)}"
+    Argument.check!(own == names, "apply_updates", expected, own)
+    Parameters.rebuild(params, Enum.zip_with(olds, updates, &updated/2))
   end
 
   # Inside of `defn` an update still says what it is the difference of: no need to add again what was taken away.
@@ -221,7 +234,7 @@ defmodule Mlx.Optimizers do
          true <- Nx.compatible?(new, old) do
       %{new | names: old.names}
     else
-      _ -> Nx.add(old, by)
+      _ -> old |> Nx.add(by) |> Nx.as_type(old.type)
     end
   end
 
@@ -272,7 +285,10 @@ defmodule Mlx.Optimizers do
     """
     @doc type: :schedule
     @spec unquote(name)(keyword()) :: schedule
-    def unquote(name)(options), do: {unquote(name), Enum.sort(options)}
+    def unquote(name)(options) do
+      Callable.check_options!(options, unquote(name))
+      {unquote(name), Enum.sort(options)}
+    end
   end
 
   @doc """
@@ -288,6 +304,12 @@ defmodule Mlx.Optimizers do
   """
   @doc type: :schedule
   @spec join_schedules([schedule], [non_neg_integer()]) :: schedule
-  def join_schedules(schedules, boundaries),
-    do: schedule!({:join_schedules, schedules, boundaries})
+  def join_schedules(schedules, boundaries) do
+    fits? =
+      is_list(boundaries) and Enum.all?(boundaries, &(is_integer(&1) and &1 >= 0)) and
+        Enum.sort(boundaries) == boundaries
+
+    Argument.check!(fits?, "join_schedules", "boundaries that ascend from 0 on", boundaries)
+    schedule!({:join_schedules, schedules, boundaries})
+  end
 end

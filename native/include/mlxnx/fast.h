@@ -58,8 +58,8 @@ Tensor rope(const Tensor& x, std::int64_t dims, const RopeOptions& options = {})
 /// Options of `scaled_dot_product_attention`.
 struct AttentionOptions {
   std::optional<double> scale = std::nullopt;  ///< of products; none: 1 / sqrt(size)
-  /// Broadcast to `[batch, heads, queries, keys]`: u8, 1 for keys that are seen, or numbers of
-  /// another real type, which are added to the products.
+  /// Broadcast to `[batch, heads, queries, keys]`: u8, 1 for keys that are seen, or floats, which
+  /// are added to the products.
   std::optional<Tensor> mask = std::nullopt;
   /// The last query sees all keys, each one before it one key less. Not beside a mask.
   bool causal = false;
@@ -74,8 +74,8 @@ struct AttentionOptions {
 /// Result: `[batch, heads, queries, width]`. A query that a u8 mask, or causal, leaves no key gets
 /// the mean of all values; one whose mask adds -infinity everywhere gets NaN, as from MLX.
 /// Types: the float that all three meet in.
-/// Throws: ShapeError for operands that do not fit; TypeError for complex numbers;
-/// ArgumentError for a mask together with causal.
+/// Throws: ShapeError for operands that do not fit; TypeError for complex numbers and for masks of
+/// other types; ArgumentError for a mask together with causal.
 ///
 ///     scaled_dot_product_attention(q, k, v, {.scale = 0.125, .causal = true});
 Tensor scaled_dot_product_attention(const Tensor& queries, const Tensor& keys, const Tensor& values,

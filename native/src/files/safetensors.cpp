@@ -54,6 +54,9 @@ constexpr std::array<std::pair<StoredType, std::string_view>, 18> kNames = {{
     {StoredType::kF8E4M3, "F8_E4M3FN"},
 }};
 
+// Where texts stand, beside the tensors.
+constexpr std::string_view kMetadata = "__metadata__";
+
 [[noreturn]] void refuse_twice(std::string_view name) {
   refuse(fmt::format("{:?} stands twice in the header", name));
 }
@@ -80,7 +83,7 @@ class HeaderReader {
   bool string(std::string& text) {
     if (place_ == Place::kMetadata) {
       if (!header_.metadata.emplace(key_, std::move(text)).second)
-        refuse(fmt::format("__metadata__ has {:?} twice", key_));
+        refuse(fmt::format("{} has {:?} twice", kMetadata, key_));
     } else if (place_ == Place::kTensor && key_ == "dtype") {
       only_once(dtype_) = std::move(text);
     } else {
@@ -94,7 +97,7 @@ class HeaderReader {
         place_ = Place::kTop;
         return true;
       case Place::kTop:
-        place_ = key_ == "__metadata__" ? Place::kMetadata : Place::kTensor;
+        place_ = key_ == kMetadata ? Place::kMetadata : Place::kTensor;
         if (place_ == Place::kMetadata && std::exchange(has_metadata_, true)) refuse_twice(key_);
         name_ = key_;
         dtype_.reset();
@@ -145,7 +148,7 @@ class HeaderReader {
   std::string here() const {
     return place_ == Place::kTensor || place_ == Place::kList
                ? fmt::format("tensor {:?}: {}", name_, key_)
-           : place_ == Place::kMetadata ? fmt::format("__metadata__, {:?}", key_)
+           : place_ == Place::kMetadata ? fmt::format("{}, {:?}", kMetadata, key_)
            : place_ == Place::kTop      ? fmt::format("{:?}", key_)
                                         : "the header";
   }
@@ -157,7 +160,7 @@ class HeaderReader {
     const bool is_known = key_ == "dtype" || key_ == "shape" || key_ == "data_offsets";
     if (place_ == Place::kTensor && !is_known) return true;
     // MLX writes it so where it has nothing to say.
-    if (place_ == Place::kTop && key_ == "__metadata__" && what == "null") {
+    if (place_ == Place::kTop && key_ == kMetadata && what == "null") {
       if (std::exchange(has_metadata_, true)) refuse_twice(key_);
       return true;
     }
@@ -282,9 +285,13 @@ std::string safetensors_header(std::span<const StoredTensor> tensors, const Meta
   // One at a time, so that many tensors take little memory beside the text.
   std::string text = "{";
   try {
-    if (!metadata.empty()) text += "\"__metadata__\":" + json(metadata).dump();
+    if (!metadata.empty()) text += fmt::format("\"{}\":{}", kMetadata, json(metadata).dump());
     std::uint64_t at = 0;
     for (const StoredTensor& tensor : tensors) {
+      if (tensor.name == kMetadata) {
+        throw UnsupportedError(
+            fmt::format("tensor {:?}: the format keeps that name for texts", tensor.name));
+      }
       const auto* named = std::find_if(kNames.begin(), kNames.end(), [&](const auto& entry) {
         return entry.first == tensor.type;
       });

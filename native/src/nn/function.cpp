@@ -56,7 +56,10 @@ std::optional<Family> family_called(std::string_view name) {
 
 const Tensor& FunctionCall::operator[](std::size_t i) const {
   if (operands_[i]) return *operands_[i];
-  throw ArgumentError(called(name_) + "needs the operand " + std::string(operand_names_[i].name));
+  const std::string_view operand = operand_names_[i].name;
+  const bool may_rest = operand == "key" && options_.get_if<bool>("training") != nullptr;
+  throw ArgumentError(called(name_) + "needs the operand " + std::string(operand) +
+                      (may_rest ? ", or the option training to be false" : ""));
 }
 
 std::span<const FunctionDef* const> all_functions() { return functions().in_order; }

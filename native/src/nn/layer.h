@@ -102,7 +102,11 @@ class LayerOf final : public Layer {
 
   NamedTensors parameters() const override { return named_tensors(layer_); }
   std::shared_ptr<const Layer> with(const Parameters& parameters, bool strict) const override {
-    return std::make_shared<LayerOf>(row(), load_parameters(layer_, parameters, strict));
+    Struct layer = layer_;
+    naming::Loading loading(parameters, row().name);
+    visit_named(layer, loading);
+    loading.finish(strict);
+    return std::make_shared<LayerOf>(row(), std::move(layer));
   }
   std::shared_ptr<const Layer> with_matrices(const MatrixChange& change) const override {
     Struct layer = layer_;

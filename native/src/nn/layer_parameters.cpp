@@ -62,12 +62,13 @@ void Loading::finish(bool is_strict) const {
     tell("missing", missing_);
     tell("unknown to the model", extra);
   }
-  const bool is_help_wanted = !faults.empty();
+  const bool is_help_wanted = !faults.empty() && layer_.empty();
   tell("of another shape", misshapen_);
   tell("of another type", mistyped_);
   if (faults.empty()) return;
   if (is_help_wanted) faults += "; without `strict`, missing and unknown names are passed over";
-  throw ArgumentError("[load_parameters] " + faults);
+  throw ArgumentError(fmt::format("[{}] {}", layer_.empty() ? "load_parameters" : layer_,
+                                  (layer_.empty() ? "" : "the parameters don't fit: ") + faults));
 }
 
 std::string summary(const NamedTensors& tensors, const NamePredicate& trainable) {
@@ -76,7 +77,7 @@ std::string summary(const NamedTensors& tensors, const NamePredicate& trainable)
   std::int64_t count = 0, trained = 0;
   std::size_t bytes = 0;
   for (const auto& [name, tensor] : tensors) {
-    const bool is_trained = trainable(name);
+    const bool is_trained = is_float(tensor.dtype()) && trainable(name);
     count += tensor.size();
     trained += is_trained ? tensor.size() : 0;
     bytes += tensor.byte_size();

@@ -52,8 +52,10 @@ void check_heads(const Call& call) {
 
 void check_mask(const Call& call, std::size_t i) {
   if (call.attr<bool>("causal")) call.argument_error("takes a mask or causal, not both");
-  if (is_complex(call.dtype(i)))
-    call.type_error("a mask is u8 (1 where to look) or real numbers that are added, got c64");
+  if (const DType type = call.dtype(i); type != DType::u8 && !is_float(type)) {
+    call.type_error("a mask is u8 (1 where to look) or floats that are added, got " +
+                    std::string(name(type)));
+  }
   const Shape& mask = call.shape(i);
   const Shape scores = {call.shape(0)[0], call.shape(0)[1], call.shape(0)[2], call.shape(1)[2]};
   bool fits = mask.size() <= 4;

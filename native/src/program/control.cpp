@@ -10,6 +10,7 @@
 #include "mlxc/engine.h"
 #include "mlxc/evaluate.h"
 #include "mlxnx/error.h"
+#include "program/straight_run.h"
 #include "tensor/element.h"
 #include "tensor/node.h"
 
@@ -75,7 +76,9 @@ std::vector<Array> run_cond(const Instruction& instruction, std::span<const Regi
   const std::size_t count = instruction.predicates;
   std::size_t branch = 0;
   while (branch < count && !holds(operands[branch])) ++branch;
-  return branches[branch].run(state, operands.subspan(count));
+  const RegionPlan& taken = branches[branch];
+  if (!taken.may_pay_at_once()) require_engine();
+  return taken.run(state, operands.subspan(count));
 }
 
 std::vector<Array> run_callback(const Instruction& instruction, std::span<const Array> operands,

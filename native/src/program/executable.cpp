@@ -115,7 +115,7 @@ std::optional<std::vector<Tensor>> Executable::Parts::run_at_once(std::span<cons
   const bool is_ready = std::all_of(inputs.begin(), inputs.end(), [](const Tensor& input) {
     return tensors::is_ready(input.node());
   });
-  if (!is_ready || !plan.pays_at_once()) return std::nullopt;
+  if (!is_ready || !plan.may_pay_at_once()) return std::nullopt;
   try {
     return run(inputs, run_options);
   } catch (const NeedsEngine&) {

@@ -253,15 +253,30 @@ std::vector<Array> RegionPlan::run_control(const Step& step, std::span<const Arr
   return run_callback(*step.control, operands, types, state);
 }
 
-bool RegionPlan::pays_at_once() const {
-  return std::all_of(steps_.begin(), steps_.end(), [](const Step& step) {
+// What `branches_pay` says of all steps that are no straight runs or loops.
+template <typename Branches>
+bool RegionPlan::steps_pay_at_once(Branches branches_pay) const {
+  return std::all_of(steps_.begin(), steps_.end(), [&](const Step& step) {
     if (step.run != nullptr) return step.run->pays_at_once();
     if (step.loop != nullptr) return step.loop->pays_at_once();
     if (step.reverse != nullptr) return step.reverse->pays_at_once();
     return (step.control->kind == InstructionKind::kCond ||
             step.control->kind == InstructionKind::kCheckpoint) &&
-           std::all_of(step.branches.begin(), step.branches.end(),
+           branches_pay(step.branches);
+  });
+}
+
+bool RegionPlan::pays_at_once() const {
+  return steps_pay_at_once([](const std::vector<RegionPlan>& branches) {
+    return std::all_of(branches.begin(), branches.end(),
                        [](const RegionPlan& branch) { return branch.pays_at_once(); });
+  });
+}
+
+bool RegionPlan::may_pay_at_once() const {
+  return steps_pay_at_once([](const std::vector<RegionPlan>& branches) {
+    return std::any_of(branches.begin(), branches.end(),
+                       [](const RegionPlan& branch) { return branch.may_pay_at_once(); });
   });
 }
 

@@ -72,6 +72,9 @@ class RegionPlan {
   /// Whether all straight runs, those of loops and branches too, pay at once, and there are no
   /// callbacks.
   bool pays_at_once() const;
+  /// The same where of the branches outside of loops one is enough: another one, if it is taken,
+  /// throws NeedsEngine before it begins.
+  bool may_pay_at_once() const;
   bool has_loops() const;
 
   /// The only step when the region is a single straight run, else null.
@@ -94,6 +97,8 @@ class RegionPlan {
 
   std::vector<mlxc::Array> run_control(const Step& step, std::span<const mlxc::Array> operands,
                                        RunState& state, Recordings& recordings) const;
+  template <typename Branches>
+  bool steps_pay_at_once(Branches branches_pay) const;
   void find_twin(std::size_t reverse);
   void cut();
   void add_run(std::size_t begin, std::size_t end);

@@ -145,6 +145,8 @@ TEST(SafetensorsHeader, RefusesNamesAndKeysThatStandTwice) {
       "\"a\" stands twice in the header");
   EXPECT_EQ(refusal(file_of(R"({"__metadata__":{},"__metadata__":{}})")),
             "\"__metadata__\" stands twice in the header");
+  EXPECT_THROW(safetensors_header(std::vector<StoredTensor>{{.name = "__metadata__"}}, {}),
+               UnsupportedError);
   EXPECT_EQ(refusal(file_of(R"({"__metadata__":{"a":"1","a":"2"}})")),
             "__metadata__ has \"a\" twice");
   for (const char* key : {"dtype\":\"U8\"", "shape\":[]", "data_offsets\":[0,1]"}) {

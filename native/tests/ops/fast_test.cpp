@@ -274,12 +274,14 @@ TEST(Fast, SaysWhatDoesNotFit) {
               fast::scaled_dot_product_attention(q, q, q, {.mask = wide, .causal = true});
             }),
             "[fast:scaled_dot_product_attention] takes a mask or causal, not both");
-  EXPECT_EQ(
-      message_of<TypeError>([&] {
-        fast::scaled_dot_product_attention(q, q, q, {.mask = as_type(wide, DType::c64)});
-      }),
-      "[fast:scaled_dot_product_attention] a mask is u8 (1 where to look) or real numbers that "
-      "are added, got c64");
+  for (const DType type : {DType::c64, DType::s32, DType::u16}) {
+    EXPECT_EQ(message_of<TypeError>([&] {
+                fast::scaled_dot_product_attention(q, q, q, {.mask = as_type(wide, type)});
+              }),
+              "[fast:scaled_dot_product_attention] a mask is u8 (1 where to look) or floats that "
+              "are added, got " +
+                  std::string(name(type)));
+  }
   EXPECT_EQ(message_of<ShapeError>([&] { fast::rms_norm(q, tensor({1.0})); }),
             "[fast:rms_norm] the weight must have the shape {4}, got {1}");
   EXPECT_EQ(message_of<ShapeError>([] { fast::layer_norm(Tensor(1.0)); }),

@@ -10,7 +10,9 @@
 #include "mlxc/host_kernels.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
+#include "mlxnx/ops/creation.h"
 #include "mlxnx/ops/elementwise.h"
+#include "mlxnx/ops/reduction.h"
 #include "mlxnx/ops/shape.h"
 #include "ops/unknown.h"
 #include "program/build_helpers.h"
@@ -101,6 +103,29 @@ TEST(Executable, ComputesSmallTensorsWithoutAnEngine) {
   const std::vector<Tensor> pending{testing_support::unknown(inputs[0])};
   EXPECT_FALSE(program.try_run(pending)) << "the input is not computed";
   EXPECT_THAT(floats(program.run(pending).at(0)), ElementsAre(3.0f, 5.0f, 7.0f));
+}
+
+TEST(Executable, TakesACheapBranchWithoutAnEngine) {
+  if (default_device() != Device::kCpu || !mlxc::AtOnceScope::is_allowed())
+    GTEST_SKIP() << "the host's kernels serve the CPU only, and may be turned off";
+  const TensorType type = f32({256, 256});
+  RegionBuilder yes, no, builder;
+  const ValueId y = yes.input("x", type);
+  const ops::Attrs axes{{"contract_axes1", Axes{1}}, {"contract_axes2", Axes{0}}};
+  const auto product = yes.region(std::vector{yes.op("dot", {y, y}, axes)});
+  const auto same = no.region(std::vector{no.input("x", type)});
+  const ValueId x = builder.input("x", type);
+  const ValueId p = builder.input("p", f32({}));
+  const auto ids = builder.cond(std::vector{p}, std::vector{x}, {product, same});
+  const Executable program(builder.program(ids));
+  const Tensor twice = multiply(eye(256, {.type = DType::f32}), 2);
+  eval(twice);
+  const std::vector<Tensor> cheap{twice, Tensor(0.0f)}, dear{twice, Tensor(1.0f)};
+  const auto outputs = program.try_run(cheap);
+  ASSERT_TRUE(outputs);
+  EXPECT_EQ(sum(outputs->at(0)).item<float>(), 512);
+  EXPECT_FALSE(program.try_run(dear)) << "a product waits for the engine";
+  EXPECT_EQ(sum(program.run(dear).at(0)).item<float>(), 1024);
 }
 
 TEST(Executable, ChecksItsInputs) {

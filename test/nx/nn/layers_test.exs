@@ -68,7 +68,9 @@ defmodule Mlx.NN.LayersTest do
     x = Nx.tensor([1.0, 1.0, 1.0])
     bias = Nx.tensor([0.0, 0.0])
 
-    assert_raise ArgumentError, ~r/weight/, fn -> NN.call(@linear, %{"bias" => bias}, x) end
+    assert_raise ArgumentError,
+                 "[linear] the parameters don't fit: 1 missing: weight",
+                 fn -> NN.call(@linear, %{"bias" => bias}, x) end
 
     assert_raise ArgumentError, ~r/scale/, fn ->
       NN.call(@linear, Map.put(NN.init(@linear, 0), "scale", bias), x)
@@ -97,6 +99,43 @@ defmodule Mlx.NN.LayersTest do
     assert_raise ArgumentError, fn -> NN.call(@linear, params, {x, x}) end
     assert_raise ArgumentError, fn -> NN.call(@linear, params, Nx.tensor([1.0])) end
     assert_raise ArgumentError, fn -> NN.call(@linear, params, x, training: true) end
+
+    assert_raise ArgumentError, ~r/\[linear\] expected a map of parameters/, fn ->
+      NN.call(@linear, nil, x)
+    end
+
+    dropout = NN.layer(:dropout, p: 0.5)
+
+    assert_raise ArgumentError, ~r/needs the operand key, or the option training to be/, fn ->
+      NN.call(dropout, %{}, x)
+    end
+
+    assert_raise ArgumentError, ~r/each option once/, fn -> NN.layer(:dropout, p: 0.1, p: 0.2) end
+    assert_raise ArgumentError, ~r/no tensor for :p/, fn -> NN.layer(:dropout, p: x) end
+  end
+
+  test "a sequence takes the options of its layers, and their parameters alone" do
+    norm = NN.layer(:batch_norm, num_features: 3)
+    model = NN.sequential([NN.sequential([norm]), &NN.relu/1])
+    params = NN.init(model, 0)
+    x = Nx.tensor([[1.0, 2.0, 3.0], [2.0, 2.0, -3.0]])
+    {_, trained} = NN.call(model, params, x)
+    assert trained != params
+    {_, same} = NN.call(model, params, x, training: false)
+    assert inspect(same) == inspect(params)
+    # It means nothing to these.
+    plain = NN.sequential([@linear])
+    assert NN.call(plain, NN.init(plain, 0), x, training: false).shape == {2, 2}
+
+    assert_raise ArgumentError, ~r/no options but :key, :training, got: \[traning: false\]/, fn ->
+      NN.call(model, params, x, traning: false)
+    end
+
+    for extra <- [%{"zzz" => x}, %{"layers" => Map.put(params["layers"], "7", %{"weight" => x})}] do
+      assert_raise ArgumentError, ~r/parameters of 2 layers.*got: \["(zzz|7)"\]/, fn ->
+        NN.call(model, Map.merge(params, extra), x)
+      end
+    end
   end
 
   # Options, the shapes of operands, and the shape of the answer.

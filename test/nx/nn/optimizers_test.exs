@@ -35,6 +35,46 @@ defmodule Mlx.OptimizersTest do
     refute text =~ " = add "
   end
 
+  test "updates are of the parameters, by their names, and leave them their types" do
+    params = %{"a" => Nx.tensor(1.0, type: :bf16), "b" => Nx.tensor(3)}
+    updated = Optimizers.apply_updates(params, %{"a" => Nx.tensor(0.5), "b" => Nx.tensor(0.0)})
+    assert updated == %{"a" => Nx.tensor(1.5, type: :bf16), "b" => Nx.tensor(3)}
+
+    for updates <- [%{}, %{"b" => 1.0, "c" => 2.0}] do
+      assert_raise ArgumentError, ~r/\[apply_updates\] expected updates of the parameters/, fn ->
+        Optimizers.apply_updates(params, updates)
+      end
+    end
+  end
+
+  test "what can't be an option, a boundary or a container is told" do
+    named_twice = %{:b => Nx.tensor(1.0), "b" => Nx.tensor(2.0)}
+    {init, update} = Optimizers.multi([Optimizers.sgd(learning_rate: 0.5)], [])
+    warmup = Optimizers.linear_schedule(init: 0.0, end: 1.0, steps: 2)
+    {begin, _} = Optimizers.sgd(learning_rate: 0.1)
+    {orthogonal, _} = Optimizers.muon(learning_rate: 0.1, ns_steps: -1)
+    mixed = %{"v" => Nx.vectorize(Nx.tensor([1.0, 2.0]), :b), "z" => Nx.tensor(1.0)}
+
+    for {expected, fun} <- [
+          {"two tensors are called b", fn -> init.(named_twice) end},
+          {"two tensors are called b", fn -> update.(named_twice, %{}, named_twice) end},
+          {"each option once", fn -> Optimizers.sgd(learning_rate: 0.1, learning_rate: 0.2) end},
+          {"no tensor for :learning_rate",
+           fn -> Optimizers.sgd(learning_rate: Nx.tensor(0.1)) end},
+          {"[cosine_decay] expected options as a keyword list",
+           fn -> Optimizers.cosine_decay(:a) end},
+          {"boundaries that ascend", fn -> Optimizers.join_schedules([warmup, warmup], [-1]) end},
+          {"boundaries that ascend",
+           fn -> Optimizers.join_schedules([warmup, warmup, warmup], [5, 2]) end},
+          {"[muon] ns_steps has to be at least 0", fn -> orthogonal.(@params) end},
+          {"all vectorized by the same axes", fn -> begin.(mixed) end},
+          {"[parameters] expected tensors in maps", fn -> begin.(nil) end}
+        ] do
+      error = assert_raise ArgumentError, fun
+      assert error.message =~ expected
+    end
+  end
+
   test "pairs of numbers are lists or tuples" do
     for betas <- [[0.5, 0.9], {0.5, 0.9}] do
       {init, update} = Optimizers.adam(learning_rate: 0.1, betas: betas)

@@ -112,7 +112,8 @@ defmodule Mlx.NN.TrainingTest do
   test "donated parameters stay the caller's" do
     params = NN.init(@model, 0)
     options = [optimizer: Optimizers.sgd(learning_rate: 0.1), epochs: 2, progress: false]
-    NN.train(Nx.donatable(params), &loss/2, batches(), options)
+    key = Nx.donatable(Nx.Random.key(1))
+    NN.train(Nx.donatable(params), &loss/2, batches(), [key: key] ++ options)
     assert Nx.to_binary(params["weight"]) != ""
   end
 
@@ -135,6 +136,8 @@ defmodule Mlx.NN.TrainingTest do
     end
 
     refused.(%{"params.bias" => nil}, %{}, ~r/another model or optimizer: it has no params.bias/)
+    more = %{"state.bias.other" => Nx.tensor([1.0])}
+    refused.(more, %{}, ~r/it has state.bias.other, which is not wanted/)
     shape = %{"params.bias" => Nx.tensor([1.0, 2.0])}
     refused.(shape, %{}, ~r/its params.bias is f32\[2\], not f32\[1\]/)
     type = %{"best.bias" => Nx.tensor([1])}
@@ -262,6 +265,19 @@ defmodule Mlx.NN.TrainingTest do
       end
     end
 
+    for data <- [nil, {1, 2}, fn _epoch -> 3 end] do
+      assert_raise ArgumentError, ~r/\[train\] expected batches as an enumerable/, fn ->
+        NN.train(NN.init(@model, 0), &loss/2, data, optimizer: Optimizers.sgd(learning_rate: 0.1))
+      end
+    end
+
+    assert_raise ArgumentError, ~r/\[parameters\] expected tensors in maps/, fn ->
+      NN.train(nil, &loss/2, batches(), optimizer: Optimizers.sgd(learning_rate: 0.1))
+    end
+
+    assert_raise ArgumentError, ~r/:clip to be a norm, more than 0/, fn -> train(clip: -1) end
+    assert_raise ArgumentError, ~r/:clip to be a norm, more than 0/, fn -> train(clip: 0) end
+
     assert_raise ArgumentError, ~r/at least one batch/, fn ->
       NN.train(NN.init(@model, 0), &loss/2, [],
         optimizer: Optimizers.sgd(learning_rate: 0.1),
@@ -269,7 +285,7 @@ defmodule Mlx.NN.TrainingTest do
       )
     end
 
-    assert_raise ArgumentError, ~r/\[train\] expected a loss of one number/, fn ->
+    assert_raise ArgumentError, ~r/\[train\] expected a loss of one real number/, fn ->
       each = fn params, {x, y} -> Nx.subtract(NN.call(@model, params, x), y) end
 
       NN.train(NN.init(@model, 0), each, batches(),
@@ -343,6 +359,7 @@ defmodule Mlx.NN.TrainingTest do
 
     for {params, options} <- [
           {Map.delete(params, "w"), []},
+          {%{"w" => Nx.tensor(Complex.new(1, 2))}, []},
           {params, [trainable: fn _ -> false end]}
         ] do
       assert_raise ArgumentError, ~r/a parameter to train/, fn ->

@@ -48,5 +48,10 @@ defmodule Mlx.NN.WeightsTest do
 
     assert_raise ArgumentError, fn -> NN.load_weights(:model) end
     assert_raise ArgumentError, fn -> NN.save_weights([1], path) end
+    assert_raise ArgumentError, fn -> NN.save_weights(Nx.tensor(1), path) end
+
+    assert_raise Mlx.UnsupportedError, ~r/"__metadata__": the format keeps that name/, fn ->
+      NN.save_weights(%{"__metadata__" => Nx.tensor(1)}, path)
+    end
   end
 end

@@ -10,12 +10,7 @@ if Code.ensure_loaded?(Axon) do
 
     @spec quantize(Axon.t(), %Axon.ModelState{}, keyword()) :: {Axon.t(), %Axon.ModelState{}}
     def quantize(model, state, options) do
-      Argument.check!(
-        Keyword.keyword?(options) and Keyword.keys(options) -- [:only | @sizes] == [],
-        "quantize",
-        "no options but :bits, :group_size, :mode and :only",
-        options
-      )
+      Argument.check_options!(options, [:only | @sizes], "quantize")
 
       matrices = matrices(model)
       chosen? = chosen!(options[:only], matrices)

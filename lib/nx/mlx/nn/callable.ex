@@ -4,7 +4,7 @@ defmodule Mlx.NN.Callable do
   @moduledoc false
 
   alias Mlx.Compiler.{Cache, ToNx}
-  alias Mlx.{NIF, Program}
+  alias Mlx.{Argument, NIF, Program}
   alias Nx.Tensor, as: T
 
   @doc """
@@ -49,6 +49,19 @@ defmodule Mlx.NN.Callable do
       rows ->
         rows
     end
+  end
+
+  @doc "Raises unless `options` of `name` are a keyword list of what is no tensor, each there once."
+  @spec check_options!(term(), atom() | String.t()) :: :ok
+  def check_options!(options, name) do
+    is_keyword = Keyword.keyword?(options)
+    Argument.check!(is_keyword, "#{name}", "options as a keyword list", options)
+    Argument.check_options!(options, Enum.uniq(Keyword.keys(options)), "#{name}")
+
+    for {option, %T{} = value} <- options,
+        do: Argument.check!(false, "#{name}", "no tensor for #{inspect(option)}", value)
+
+    :ok
   end
 
   @doc """

@@ -52,13 +52,7 @@ defmodule Mlx.NN.Functions do
   @spec call(atom(), atom(), [Nx.Tensor.t() | number() | nil], keyword(), [atom()], keyword()) ::
           Nx.Tensor.t() | tuple()
   def call(family, name, operands, options, known, own \\ []) do
-    Mlx.Argument.check!(
-      Keyword.keyword?(options) and Keyword.keys(options) -- known == [],
-      "#{name}",
-      "no options but #{Enum.map_join(known, ", ", &inspect/1)}",
-      options
-    )
-
+    Mlx.Argument.check_options!(options, known, "#{name}")
     {further, options} = Enum.split_with(options, &operand?(family, name, &1))
     # Nx's short names of types are types as well.
     options =
@@ -79,8 +73,10 @@ defmodule Mlx.NN.Functions do
 
   # A word or a number may be an option of the same name.
   defp operand?(family, name, {option, value}) do
-    is_struct(value, Nx.Tensor) and
-      "#{option}" in Mlx.NN.Callable.row("#{family}", name).operands
+    row = Mlx.NN.Callable.row("#{family}", name)
+
+    "#{option}" in row.operands and
+      (is_struct(value, Nx.Tensor) or (is_number(value) and "#{option}" not in row.options))
   end
 
   defp further_operands(_family, _name, _count, []), do: []

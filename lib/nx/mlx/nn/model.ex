@@ -49,8 +49,41 @@ defmodule Mlx.NN.Model do
 
   @doc "See `Mlx.NN.call/4`."
   @spec call(Layer.t(), Mlx.NN.parameters(), Nx.Tensor.t() | tuple(), keyword()) :: term()
-  def call(%Layer{name: :sequential, options: [layers: layers]}, parameters, x, options) do
+  def call(layer, parameters, operands, options) do
+    Argument.check!(is_struct(layer, Layer), "call", "a layer", layer)
+    Argument.check!(Keyword.keyword?(options), "call", "options as a keyword list", options)
+    is_map = is_map(parameters) and not is_struct(parameters)
+    Argument.check!(is_map, "#{layer.name}", "a map of parameters", parameters)
+
+    # Any model is told whether it is in training, also one of layers to which that is the same.
+    if layer.name == :sequential,
+      do:
+        Argument.check_options!(
+          options,
+          Enum.uniq([:key, :training | on_call(layer)]),
+          "sequential"
+        )
+
+    answer(layer, parameters, operands, options)
+  end
+
+  # The options that some layer of a sequence takes.
+  defp on_call(%Layer{name: :sequential, options: [layers: layers]}),
+    do: Enum.flat_map(layers, &on_call/1)
+
+  defp on_call(%Layer{name: name}) do
+    row = Callable.row("layer", name) || %{on_call: []}
+    Enum.map(row.on_call, &String.to_atom/1)
+  end
+
+  defp on_call(_function), do: []
+
+  defp answer(%Layer{name: :sequential, options: [layers: layers]}, parameters, x, options) do
     below = Map.get(parameters, "layers", %{})
+    known = for i <- 0..(length(layers) - 1)//1, do: "#{i}"
+    extra = Map.keys(Map.delete(parameters, "layers")) ++ Map.keys(Map.drop(below, known))
+    expected = "the parameters of #{length(layers)} layers, under \"layers\" by their numbers"
+    Argument.check!(extra == [], "sequential", expected, extra)
 
     {answer, changed} =
       for {layer, i} <- Enum.with_index(layers), reduce: {x, %{}} do
@@ -66,7 +99,7 @@ defmodule Mlx.NN.Model do
       else: {answer, Map.put(parameters, "layers", Map.merge(below, changed))}
   end
 
-  def call(%Layer{name: name, options: layer_options} = layer, parameters, operands, options) do
+  defp answer(%Layer{name: name, options: layer_options} = layer, parameters, operands, options) do
     layer = Forms.with_those_of(layer, parameters)
     operands = if is_tuple(operands), do: Tuple.to_list(operands), else: [operands]
     {names, tensors} = parameters |> Parameters.flatten() |> Enum.unzip()
@@ -90,21 +123,21 @@ defmodule Mlx.NN.Model do
       else: {answer, Parameters.merge(parameters, Parameters.nest(changed))}
   end
 
-  def call(other, _parameters, _operands, _options),
-    do: Argument.check!(false, "call", "a layer", other)
-
   # Each layer that draws numbers gets a key of its own.
   defp of_layer(options, i) do
     case options[:key] do
-      nil -> options
-      key -> Keyword.put(options, :key, Nx.Random.fold_in(key, i))
+      nil ->
+        options
+
+      key ->
+        Keyword.put(options, :key, key |> Functions.key!("sequential") |> Nx.Random.fold_in(i))
     end
   end
 
   defp call_one(function, _parameters, x, _options) when is_function(function), do: function.(x)
 
   defp call_one(%Layer{name: :sequential} = layer, parameters, x, options),
-    do: call(layer, parameters, x, options)
+    do: answer(layer, parameters, x, options)
 
   # Options are for those layers that have them.
   defp call_one(%Layer{name: name} = layer, parameters, x, options) do
@@ -112,6 +145,6 @@ defmodule Mlx.NN.Model do
     {key, options} = Keyword.pop(options, :key)
     operands = if key && "key" in row.operands, do: {x, key}, else: x
     options = Enum.filter(options, fn {option, _} -> "#{option}" in row.on_call end)
-    call(layer, parameters, operands, options)
+    answer(layer, parameters, operands, options)
   end
 end

@@ -79,7 +79,7 @@ defmodule Mlx.NN.Parameters do
 
     for {{name, tensor}, role} <- Enum.zip(named, roles),
         role != "statistic",
-        not Nx.Type.integer?(tensor.type),
+        Nx.Type.float?(tensor.type) and not Nx.Type.complex?(tensor.type),
         if(is_function(which, 1), do: which.(name), else: which.(name, tensor)),
         do: name
   end
@@ -146,6 +146,9 @@ defmodule Mlx.NN.Parameters do
   end
 
   defp traverse(container, path, acc, fun) do
+    fits? = Nx.Container.impl_for(container) != nil
+    Argument.check!(fits?, "parameters", "tensors in maps, tuples and containers", container)
+
     {container, {acc, _count}} =
       Nx.Container.traverse(container, {acc, 0}, fn value, {acc, count} ->
         {value, acc} = traverse(value, join(path, count), acc, fun)

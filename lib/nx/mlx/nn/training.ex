@@ -75,9 +75,7 @@ defmodule Mlx.NN.Training do
   defp names(params), do: Enum.map(Parameters.flatten(params), &elem(&1, 0))
 
   defp options!(options) do
-    Argument.check!(Keyword.keyword?(options), "train", "options as a keyword list", options)
-    only = "no options but #{Enum.map_join(@options, ", ", fn {name, _} -> inspect(name) end)}"
-    Argument.check!(Keyword.keys(options) -- Keyword.keys(@options) == [], "train", only, options)
+    Argument.check_options!(options, Keyword.keys(@options), "train")
     options = @options |> Keyword.merge(options) |> Map.new()
 
     check = fn name, fits?, expected ->
@@ -91,7 +89,8 @@ defmodule Mlx.NN.Training do
     )
 
     check.(:epochs, is_integer(options.epochs) and options.epochs >= 0, "a number of epochs")
-    check.(:clip, options.clip == nil or is_number(options.clip), "a norm")
+    fits? = options.clip == nil or (is_number(options.clip) and options.clip > 0)
+    check.(:clip, fits?, "a norm, more than 0")
 
     check.(
       :validate,
@@ -124,7 +123,7 @@ defmodule Mlx.NN.Training do
 
     %{
       options
-      | key: Functions.key!(options.key || 0, "train"),
+      | key: %{Functions.key!(options.key || 0, "train") | donatable?: false},
         trainable: options.trainable || fn _name -> true end
     }
   end
@@ -181,6 +180,8 @@ defmodule Mlx.NN.Training do
 
   defp steps(training, number, step, data, options) do
     batches = if is_function(data, 1), do: data.(number), else: data
+    expected = "batches as an enumerable, or a function of the epoch that answers some"
+    Argument.check!(Enumerable.impl_for(batches) != nil, "train", expected, batches)
     began = System.monotonic_time()
     start = %{training: training, waiting: [], sum: 0.0, count: 0, warned?: false, began: began}
 
@@ -216,8 +217,9 @@ defmodule Mlx.NN.Training do
     |> Enum.reverse()
     |> Enum.with_index(first)
     |> Enum.reduce(%{acc | waiting: []}, fn {loss, step}, acc ->
-      expected = "a loss of one number, such as that of `reduction: :mean`"
-      Argument.check!(Nx.shape(loss) == {}, "train", expected, loss)
+      expected = "a loss of one real number, such as that of `reduction: :mean`"
+      fits? = Nx.shape(loss) == {} and not Nx.Type.complex?(loss.type)
+      Argument.check!(fits?, "train", expected, loss)
       loss = Nx.to_number(loss)
       if is_number(loss), do: %{acc | sum: add(acc.sum, loss)}, else: no_number(acc, loss, step)
     end)
@@ -301,16 +303,13 @@ defmodule Mlx.NN.Training do
 
   ## Checkpoints: parameters, the best ones, the optimizer's state, and what there was
 
-  defp save!(%__MODULE__{best: {value, best}} = training, path) do
-    named =
-      for {prefix, container} <- [
-            {"params", training.params},
-            {"best", best},
-            {"state", training.state}
-          ],
-          {name, tensor} <- Parameters.flatten(container),
-          do: {"#{prefix}.#{name}", tensor}
+  defp tensors(%__MODULE__{params: params, best: {_value, best}, state: state}) do
+    for {prefix, container} <- [{"params", params}, {"best", best}, {"state", state}],
+        {name, tensor} <- Parameters.flatten(container),
+        do: {"#{prefix}.#{name}", tensor}
+  end
 
+  defp save!(%__MODULE__{best: {value, _best}} = training, path) do
     history = Enum.map_join(training.history, ";", &"#{&1.loss},#{&1.validation},#{&1.rate}")
 
     texts = %{
@@ -321,7 +320,7 @@ defmodule Mlx.NN.Training do
       "history" => history
     }
 
-    Safetensors.write!(path, named, texts, "train")
+    Safetensors.write!(path, tensors(training), texts, "train")
   end
 
   defp resumed(training, %{checkpoint: path}) do
@@ -333,6 +332,8 @@ defmodule Mlx.NN.Training do
     texts = Safetensors.metadata(file)
     named = Safetensors.read(file)
     container = &container!(&1, &2, named, path)
+    extra = Map.keys(named) -- Enum.map(tensors(training), &elem(&1, 0))
+    if extra != [], do: other_model!(path, "it has #{hd(extra)}, which is not wanted")
 
     %{
       training

@@ -67,13 +67,16 @@ namespace naming {
 /// Puts given tensors in place of those that a model has, and notes what does not fit.
 class Loading {
  public:
-  explicit Loading(const Parameters& given) : given_(given) {}
+  /// `layer` is told in errors, where one by its name asks, which lets no names be passed over.
+  explicit Loading(const Parameters& given, std::string_view layer = {})
+      : given_(given), layer_(layer) {}
   void operator()(const std::string& name, Tensor& tensor);
   /// Throws: see `load_parameters`.
   void finish(bool is_strict) const;
 
  private:
   const Parameters& given_;
+  std::string_view layer_;
   std::vector<std::string> missing_, misshapen_, mistyped_;
   std::map<std::string, bool> known_;
 };

@@ -42,7 +42,7 @@ class Activation final : public Layer {
 
   NamedTensors parameters() const override { return {}; }
   std::shared_ptr<const Layer> with(const Parameters& parameters, bool strict) const override {
-    load_parameters(std::tuple<>(), parameters, strict);
+    naming::Loading(parameters, row().name).finish(strict);
     return std::make_shared<Activation>(row(), options_);
   }
   std::shared_ptr<const Layer> with_matrices(const MatrixChange& /*change*/) const override {

@@ -76,10 +76,6 @@ void require_fitting(const Tensor& queries, const Tensor& keys, const Tensor& va
 
 void require_fitting(const Tensor& mask, const Shape& scores) {
   const Shape& shape = mask.shape();
-  if (mask.dtype() != DType::u8 && !is_float(mask.dtype())) {
-    throw TypeError(fmt::format("[{}] a mask is u8, or floats that are added, got {}", kName,
-                                to_string(mask.type())));
-  }
   bool fits = shape.size() <= scores.size();
   for (std::size_t i = 0; fits && i < shape.size(); ++i)
     fits = shape[i] == 1 || shape[i] == scores[scores.size() - shape.size() + i];

@@ -285,6 +285,7 @@ Tensor orthogonalised(const Tensor& matrix, std::int64_t steps) {
 
 Optimizer make_muon(const Muon::Options& options) {
   require_rate("muon", options.learning_rate);
+  require_least("muon", "ns_steps", static_cast<double>(options.ns_steps), 0, true);
   const auto update = [=](const Single& one) {
     const Tensor g = options.weight_decay == 0
                          ? one.gradient

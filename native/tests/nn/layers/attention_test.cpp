@@ -173,7 +173,8 @@ TEST(MultiHeadAttention, SaysWhatDoesNotFit) {
   EXPECT_EQ(error_of<TypeError>([&] {
               layer(x, x, x, iota({3, 3}));
             }),
-            "[multi_head_attention] a mask is u8, or floats that are added, got s32[3][3]");
+            "[fast:scaled_dot_product_attention] a mask is u8 (1 where to look) or floats that are "
+            "added, got s32");
 }
 
 TEST(MultiHeadAttention, TakesACausalMaskByName) {

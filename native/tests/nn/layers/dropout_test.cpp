@@ -85,7 +85,7 @@ TEST(Dropout, SaysWhatItDoesNotTake) {
   EXPECT_EQ(error_of<ArgumentError>([&] {
               call(*layer, {&x, 1});
             }),
-            "[dropout] needs the operand key");
+            "[dropout] needs the operand key, or the option training to be false");
   EXPECT_NO_THROW(call(*layer, {&x, 1}, {{"training", false}}));
 }
 
