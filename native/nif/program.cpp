@@ -269,22 +269,28 @@ std::size_t bytes_of(std::span<const TensorType> types) {
   return bytes;
 }
 
-Term answer(ErlNifEnv* env, const std::vector<Tensor>& results) {
+using Handles = std::vector<TensorHandle*>;
+
+// Donated inputs are given back here, in whose memory results may lie: such make no garbage.
+Term answer(ErlNifEnv* env, const std::vector<Tensor>& results, const Handles& donated) {
   std::size_t bytes = 0;
   for (const Tensor& result : results) bytes += byte_count(result.type());
-  return with_pressure(env, note_built(bytes), encode(env, results));
+  const std::size_t given_back = deallocate(donated);
+  return with_pressure(env, note_built(bytes - std::min(bytes, given_back)), encode(env, results));
 }
 
-Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Where where) {
+Term program_run(ErlNifEnv* env, ExecutablePtr executable, TensorList inputs, Handles donated,
+                 Where where) {
   const WhereScope scope(where);
-  return answer(env, run_watched(env, *executable, inputs.copies()));
+  return answer(env, run_watched(env, *executable, inputs.copies()), donated);
 }
 
 std::optional<Term> try_program_run(ErlNifEnv* env, const ExecutablePtr& executable,
-                                    const TensorList& inputs, const Where& where) {
+                                    const TensorList& inputs, const Handles& donated,
+                                    const Where& where) {
   const WhereScope scope(where);
   const auto results = executable->try_run(inputs.copies());
-  return results ? std::optional(answer(env, *results)) : std::nullopt;
+  return results ? std::optional(answer(env, *results, donated)) : std::nullopt;
 }
 
 bool program_lasts(ErlNifEnv*, ExecutablePtr executable) { return executable->lasts(); }

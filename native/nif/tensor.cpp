@@ -47,6 +47,18 @@ void TensorHandle::free_if_unused() {
   tensor_.reset();
 }
 
+std::size_t deallocate(std::span<TensorHandle* const> handles) {
+  std::size_t bytes = 0;
+  for (TensorHandle* const handle : handles) {
+    const Tensor* const tensor = handle->borrow();
+    if (tensor == nullptr) continue;
+    bytes += tensor->byte_size();
+    handle->deallocate();
+    handle->release();
+  }
+  return bytes;
+}
+
 std::span<const std::byte> TensorHandle::pin() {
   const TensorView* pinned = pinned_.load(std::memory_order_acquire);
   if (pinned == nullptr) {
@@ -156,7 +168,7 @@ bool are_evaluated(ErlNifEnv* env, Term list) {
 
 void async_eval_tensors(ErlNifEnv*, TensorList list) { async_eval(list.copies()); }
 
-Term deallocate(ErlNifEnv*, TensorHandle* handle) {
+Term deallocate_one(ErlNifEnv*, TensorHandle* handle) {
   return handle->deallocate() ? atoms.ok : atoms.already_deallocated;
 }
 
@@ -235,7 +247,7 @@ std::span<const ErlNifFunc> tensor_functions() {
       nif_function<"eval", &eval_tensors, &is_quick_eval>(),
       nif_function<"evaluated?", &are_evaluated>(),
       nif_function<"async_eval", &async_eval_tensors>(),
-      nif_function<"deallocate", &deallocate>(),
+      nif_function<"deallocate", &deallocate_one>(),
       nif_function<"type_of", &type_of>(),
       nif_function<"copy", &copy>(),
       nif_function<"address", &address, NeverQuick{}>(),

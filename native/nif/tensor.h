@@ -65,6 +65,9 @@ class TensorArg {
   const Tensor* tensor_;
 };
 
+/// Deallocates the tensors of these handles. Returns: the bytes of those that were still there.
+std::size_t deallocate(std::span<TensorHandle* const> handles);
+
 /// A list of tensor arguments.
 class TensorList {
  public:

@@ -109,6 +109,29 @@ defmodule Mlx.Backend.TelemetryTest do
            ]
   end
 
+  test "results in the memory of donated arguments ask for no collections" do
+    step = Nx.Defn.jit(&Nx.multiply(&1, 0.5), compiler: Mlx.Compiler)
+    x = Nx.iota({1_000_000}, type: :f32, backend: Mlx.Backend)
+
+    [kept, donated] =
+      for mark <- [& &1, &Nx.donatable/1] do
+        Enum.reduce(1..40, x, fn _, x -> x |> mark.() |> step.() |> Mlx.eval() end)
+        collections(0)
+      end
+
+    # Schedulers count for all of their processes.
+    assert kept >= 10 and donated <= 5
+  end
+
+  defp collections(count) do
+    receive do
+      {[:mlx, :memory, :collect], _, _} -> collections(count + 1)
+      {[:mlx, _, _], _, _} -> collections(count)
+    after
+      0 -> count
+    end
+  end
+
   if reason = Mlx.TinyModel.missing() do
     @tag skip: reason
   end

@@ -114,7 +114,7 @@ defmodule Mlx.NIF do
   # Programs: native/nif/program.cpp tells how a region is written
   def program_build(_region, _output_names), do: stub()
   def program_lasts(_program), do: stub()
-  def program_run(_program, _tensors, _where), do: stub()
+  def program_run(_program, _tensors, _donated, _where), do: stub()
   def program_run_with_callbacks(_ref, _program, _tensors, _where), do: stub()
   def program_text(_program), do: stub()
   def program_dot(_program), do: stub()

@@ -49,11 +49,19 @@ defmodule Mlx.Session do
   end
 
   @doc """
-  Handles of what the program answers for handles. Where its loops may last it holds no scheduler meanwhile.
+  Handles of what the program answers for handles, of which those in `donated` are deallocated. Where its loops may last it holds no
+  scheduler meanwhile.
   """
-  def run_program(handle, inputs, where) do
+  def run_program(handle, inputs, donated \\ [], where) do
     if NIF.program_lasts(handle),
-      do: run(&NIF.program_run_with_callbacks(&1, handle, inputs, where), nil),
-      else: handle |> NIF.program_run(inputs, where) |> Mlx.Memory.collected()
+      do: run_program_with_callbacks(handle, inputs, donated, where, nil),
+      else: handle |> NIF.program_run(inputs, donated, where) |> Mlx.Memory.collected()
+  end
+
+  @doc "The same for a program whose callbacks `fun` answers, as in `run/2`."
+  def run_program_with_callbacks(handle, inputs, donated, where, fun) do
+    handles = run(&NIF.program_run_with_callbacks(&1, handle, inputs, where), fun)
+    Enum.each(donated, &NIF.deallocate/1)
+    handles
   end
 end

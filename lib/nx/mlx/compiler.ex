@@ -388,19 +388,16 @@ defmodule Mlx.Compiler do
     tensors = for position <- program.params, do: args |> elem(position) |> argument()
     refs = for tensor <- tensors, do: tensor |> Nx.devectorize() |> Mlx.Backend.to_ref(where)
 
+    # What is under way still holds them, and may write results into their memory.
+    donated = for %Nx.Tensor{donatable?: true, data: %Mlx.Backend{ref: ref}} <- tensors, do: ref
+
     refs =
       if program.callbacks == %{} do
-        Session.run_program(program.handle, refs, where)
+        Session.run_program(program.handle, refs, donated, where)
       else
-        Session.run(
-          &NIF.program_run_with_callbacks(&1, program.handle, refs, where),
-          fn {name, handles} -> answer.(name, handles) end
-        )
+        answer = fn {name, handles} -> answer.(name, handles) end
+        Session.run_program_with_callbacks(program.handle, refs, donated, where, answer)
       end
-
-    # What is under way still holds them, and may write results into their memory.
-    for %Nx.Tensor{donatable?: true, data: %Mlx.Backend{ref: ref}} <- tensors,
-        do: NIF.deallocate(ref)
 
     {result, []} =
       Composite.traverse(program.result, refs, fn template, [ref | refs] ->

@@ -220,7 +220,7 @@ defmodule Mlx.NIF.FunctionsTest do
       bits = NIF.op(:random_bits, [key], attributes, {type, shape}, nil)
       types = [{{:u, 32}, {2}}]
       program = NIF.op_composed(:random_bits, types, attributes, [{type, shape}])
-      assert [same] = NIF.program_run(program, [key], nil)
+      assert [same] = NIF.program_run(program, [key], [], nil)
       assert NIF.to_binary(same, 100) == NIF.to_binary(bits, 100)
     end
 
@@ -231,7 +231,7 @@ defmodule Mlx.NIF.FunctionsTest do
 
   test "nn_program makes programs of functions and layers" do
     elu = NIF.nn_program({:function, :activation, :elu, [true], [alpha: 2.0]}, [{{:f, 32}, {2}}])
-    [y] = NIF.program_run(elu, [tensor([-1.0e3, 3.0])], nil)
+    [y] = NIF.program_run(elu, [tensor([-1.0e3, 3.0])], [], nil)
     assert values(y) == [-2.0, 3.0]
 
     options = [input_dims: 2, output_dims: 1]
@@ -248,7 +248,7 @@ defmodule Mlx.NIF.FunctionsTest do
       NIF.from_binary({{:f, 32}, {1, 2}}, <<1.0::float-32-native, 10.0::float-32-native>>, nil)
     ]
 
-    [y] = NIF.program_run(layer, inputs ++ [tensor([2.0, 3.0])], nil)
+    [y] = NIF.program_run(layer, inputs ++ [tensor([2.0, 3.0])], [], nil)
     assert values(y) == [32.5]
   end
 

@@ -105,7 +105,7 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
     region = {[@input], [{1, {:custom_vjp, [0], [0], [], unknown}}], [1]}
     program = NIF.program_build(region, [])
     assert NIF.program_text(program) =~ "custom_vjp %0, %0 {values: 1, reason: \"[conv] "
-    assert [result] = NIF.program_run(program, [scalar(2.0)], nil)
+    assert [result] = NIF.program_run(program, [scalar(2.0)], [], nil)
     assert values(result) == [2.0]
   end
 
@@ -123,7 +123,7 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
   test "every function that takes a program refuses other terms" do
     for term <- [nil, make_ref(), scalar(1.0), small()] do
       for {function, arguments} <- [
-            program_run: [term, [], nil],
+            program_run: [term, [], [], nil],
             program_run_with_callbacks: [make_ref(), term, [], nil],
             program_text: [term],
             program_dot: [term],
@@ -158,12 +158,12 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
           {:none, "expected a list of tensors"},
           {[scalar(1.0) | 1], "expected a list of tensors"}
         ] do
-      error = assert_raise ArgumentError, fn -> NIF.program_run(program, inputs, nil) end
+      error = assert_raise ArgumentError, fn -> NIF.program_run(program, inputs, [], nil) end
       assert error.message =~ text
     end
 
     assert_raise ArgumentError, ~r/a stream, got there/, fn ->
-      NIF.program_run(program, [scalar(1.0)], :there)
+      NIF.program_run(program, [scalar(1.0)], [], :there)
     end
   end
 
@@ -190,7 +190,7 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
         assert is_binary(NIF.program_text(program))
 
         if match?({[{_, @f32}], _}, NIF.program_signature(program)),
-          do: NIF.program_run(program, [scalar(1.0)], nil)
+          do: NIF.program_run(program, [scalar(1.0)], [], nil)
       rescue
         error in [ArgumentError, Mlx.FormatError, Mlx.UnsupportedError, Mlx.Error] ->
           assert error.message != ""
@@ -217,7 +217,7 @@ defmodule Mlx.NIF.ProgramArgumentsTest do
     program = endless()
 
     for place <- [nil, Mlx.Stream.new().ref] do
-      {pid, monitor} = spawn_monitor(fn -> NIF.program_run(program, [scalar(1.0)], place) end)
+      {pid, monitor} = spawn_monitor(fn -> NIF.program_run(program, [scalar(1.0)], [], place) end)
       Process.sleep(50)
       assert Process.alive?(pid)
       Process.exit(pid, :kill)

@@ -34,7 +34,7 @@ defmodule Mlx.NIF.ProgramTest do
     program = NIF.program_build(sums(), [])
 
     for n <- 1..3 do
-      assert [a, b] = NIF.program_run(program, [floats([1.0, 2.0]), floats([n, 0.0])], nil)
+      assert [a, b] = NIF.program_run(program, [floats([1.0, 2.0]), floats([n, 0.0])], [], nil)
       assert read(a) == [1.0 + n, 2.0]
       assert read(b) == [2.0 * n, 0.0]
     end
@@ -53,7 +53,7 @@ defmodule Mlx.NIF.ProgramTest do
   test "a program travels as bytes" do
     bytes = NIF.program_serialize(NIF.program_build(sums(), []))
     program = NIF.program_deserialize(bytes)
-    assert [sum, _] = NIF.program_run(program, [floats([1.0, 2.0]), floats([3.0, 4.0])], nil)
+    assert [sum, _] = NIF.program_run(program, [floats([1.0, 2.0]), floats([3.0, 4.0])], [], nil)
     assert read(sum) == [4.0, 6.0]
 
     assert_raise Mlx.FormatError, fn -> NIF.program_deserialize("no program") end
@@ -132,7 +132,7 @@ defmodule Mlx.NIF.ProgramTest do
 
     run = fn pick ->
       inputs = [scalar(1, @s32), scalar(4, @s32), scalar(pick, {:u, 8})]
-      [result] = NIF.program_run(program, inputs, nil)
+      [result] = NIF.program_run(program, inputs, [], nil)
       <<value::32-signed-native>> = NIF.to_binary(result, 1)
       value
     end
@@ -158,7 +158,7 @@ defmodule Mlx.NIF.ProgramTest do
     for program <- [program, program |> NIF.program_serialize() |> NIF.program_deserialize()] do
       assert NIF.program_text(program) =~ "%1 = stop_gradient %0"
       assert NIF.program_text(program) =~ ~s({values: 1, reason: "no gradient"})
-      assert [result] = NIF.program_run(program, [floats(1.5)], nil)
+      assert [result] = NIF.program_run(program, [floats(1.5)], [], nil)
       assert read(result) == [1.5]
     end
   end
@@ -208,7 +208,7 @@ defmodule Mlx.NIF.ProgramTest do
 
     assert_receive :in_callback
     Process.exit(pid, :kill)
-    assert [one] = NIF.program_run(program, [floats(1.0)], nil)
+    assert [one] = NIF.program_run(program, [floats(1.0)], [], nil)
     assert read(one) == [1.0]
   end
 
@@ -231,15 +231,15 @@ defmodule Mlx.NIF.ProgramTest do
     program = NIF.program_build(sums(), [])
 
     assert_raise ArgumentError, ~r/takes 2 inputs, got 1/, fn ->
-      NIF.program_run(program, [floats([1.0, 2.0])], nil)
+      NIF.program_run(program, [floats([1.0, 2.0])], [], nil)
     end
 
     assert_raise ArgumentError, ~r/should be f32\[2\], got f32\[1\]/, fn ->
-      NIF.program_run(program, [floats([1.0, 2.0]), floats([1.0])], nil)
+      NIF.program_run(program, [floats([1.0, 2.0]), floats([1.0])], [], nil)
     end
 
     assert_raise ArgumentError, ~r/a program/, fn ->
-      NIF.program_run(floats(1.0), [], nil)
+      NIF.program_run(floats(1.0), [], [], nil)
     end
   end
 end
