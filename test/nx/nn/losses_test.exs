@@ -36,9 +36,11 @@ defmodule Mlx.NN.LossesTest do
     assert_in_delta(b, 3 * a, 1.0e-6)
 
     # A number is a tensor of no axes.
-    assert_raise ArgumentError, ~r/weights of shape \{\} do not match losses of shape \{2\}/, fn ->
-      Losses.cross_entropy(logits, targets, weights: 2.0)
-    end
+    assert_raise ArgumentError,
+                 ~r/weights of shape \{\} do not match losses of shape \{2\}/,
+                 fn ->
+                   Losses.cross_entropy(logits, targets, weights: 2.0)
+                 end
   end
 
   test "what does not fit is refused" do
