@@ -154,7 +154,7 @@ Action add_benchmark(CLI::App& app) {
       "One trial more, the first, is not counted.");
   options->model.add(app);
   const auto count = [&](const char* name, std::int64_t& value, const char* text) {
-    app.add_option(name, value, text)->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option(name, value, text)->check(at_least(1))->capture_default_str();
   };
   count("-p,--prompt-tokens", options->prompt_tokens, "Tokens of the prompt");
   count("-g,--generation-tokens", options->generation_tokens, "Tokens that are written");

@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <exception>
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "command.h"
+#include "files/atomic_file.h"
 #include "files/nearest.h"
 #include "generation.h"
 #include "interrupt.h"
@@ -90,22 +90,32 @@ class Conversation {
   }
 
   void say(const std::string& text) {
-    messages_.push_back({{"role", "user"}, {"content", text}});
-    answer();
+    require_utf8(text, "the question");
+    answer([&] { messages_.push_back({{"role", "user"}, {"content", text}}); });
   }
   void retry() {
     if (messages_.empty() || messages_.back()["role"] != "assistant")
       throw ArgumentError("there is no answer yet");
-    messages_.erase(messages_.size() - 1);
-    answer();
+    answer([&] { messages_.erase(messages_.size() - 1); });
   }
   void save(const std::string& path) const {
-    std::ofstream file(path);
-    file << messages_.dump(2, ' ', false, json::error_handler_t::replace) << "\n";
-    if (!file.flush()) throw ArgumentError(fmt::format("{} can't be written", path));
+    files::write_file(path, messages_.dump(2, ' ', false, json::error_handler_t::replace) + "\n",
+                      "save");
   }
 
  private:
+  /// Where it fails, the conversation is what it was before `change`.
+  template <typename Change>
+  void answer(const Change& change) {
+    json before = messages_;
+    try {
+      change();
+      answer();
+    } catch (...) {
+      messages_ = std::move(before);
+      throw;
+    }
+  }
   void answer() {
     const std::vector<std::uint32_t> prompt =
         model_.chat_prompt(messages_.dump(-1, ' ', false, json::error_handler_t::replace),
@@ -165,6 +175,7 @@ bool obey(Conversation& conversation, const std::string& line) {
 }
 
 int chat(const ChatArguments& options) {
+  require_utf8(options.system_prompt, "[chat] --system-prompt");
   llm::TextModel model = options.model.load();
   if (!model.has_chat_template()) {
     throw ArgumentError(
@@ -172,6 +183,7 @@ int chat(const ChatArguments& options) {
   }
   Conversation conversation(options, std::move(model));
   if (is_terminal()) fmt::print(stderr, "/help tells what can be typed, /exit ends.\n");
+  bool has_failed = false;
   while (const auto line = read_message()) {
     if (line->find_first_not_of(" \t\r\n") == std::string::npos) continue;
     try {
@@ -181,11 +193,13 @@ int chat(const ChatArguments& options) {
         break;
       }
     } catch (const std::exception& error) {
+      has_failed = true;
       print_error(error.what());
     }
   }
   if (is_terminal()) fmt::print(stderr, "\n");
-  return 0;
+  // Who reads from a pipe has to learn of it; who types has seen it.
+  return has_failed && !is_terminal() ? 1 : 0;
 }
 
 }  // namespace

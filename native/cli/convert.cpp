@@ -49,7 +49,9 @@ ConvertOptions as_asked(const ConvertArguments& options) {
   return asked;
 }
 
-bool is_gguf(const ConvertArguments& options) { return options.output.ends_with(".gguf"); }
+bool is_gguf(const ConvertArguments& options) {
+  return CLI::detail::to_lower(options.output).ends_with(".gguf");
+}
 
 // A GGUF file is asked for by other options than a folder.
 void require_fitting(const ConvertArguments& options, const ConvertOptions& asked) {
@@ -142,8 +144,8 @@ Action add_convert(CLI::App& app) {
   app.add_flag("--dequantize", options->dequantize, "Make quantized matrices dense");
   app.add_option(
          "--gguf-type", options->gguf_type,
-         "Where the output ends in .gguf: what matrices become; keep, unless given, leaves them as "
-         "they are")
+         "Where the output ends in .gguf: what matrices become; keep, unless given, leaves types "
+         "as they are, and makes matrices that MLX has quantized dense")
       ->check(CLI::IsMember({"keep", "f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"}));
   app.add_flag("--quiet", options->is_quiet, "Print errors only");
   return [options] { return convert(*options); };

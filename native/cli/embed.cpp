@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <iostream>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -29,7 +28,7 @@ using nlohmann::json;
 struct EmbedArguments {
   ModelArguments model;
   std::vector<std::string> texts;
-  std::optional<llm::Pooling> pooling;
+  std::string pooling;
   bool is_raw = false, is_similarity = false, is_json = false;
   std::int64_t batch_size = 32;
   std::optional<std::int64_t> max_length;
@@ -102,11 +101,17 @@ void print_vectors(const std::vector<std::string>& texts, const Tensor& vectors,
   if (is_json) print(line(all));
 }
 
+std::optional<llm::Pooling> pooling_of(const std::string& asked) {
+  for (const llm::Pooling pooling : llm::kPoolings)
+    if (asked == name(pooling)) return pooling;
+  return std::nullopt;
+}
+
 int embed(const EmbedArguments& options) {
   const std::vector<std::string> texts = texts_of(options);
   if (texts.empty()) throw ArgumentError("[embed] there is no text: give some, or a line each");
   const llm::EmbeddingModel model = options.model.load_embedding();
-  llm::EmbedOptions how{.pooling = options.pooling,
+  llm::EmbedOptions how{.pooling = pooling_of(options.pooling),
                         .batch_size = options.batch_size,
                         .max_length = options.max_length};
   // Products of vectors are cosines where they have the length 1.
@@ -151,21 +156,20 @@ Action add_embed(CLI::App& app) {
       ->type_name("TEXT");
   app.add_option("-o,--output", options->output,
                  "Writes a .npy or .safetensors file, and prints nothing");
-  std::map<std::string, llm::Pooling> poolings;
-  for (const llm::Pooling pooling : llm::kPoolings) poolings.emplace(name(pooling), pooling);
+  std::vector<std::string> poolings;
+  for (const llm::Pooling pooling : llm::kPoolings) poolings.emplace_back(name(pooling));
   app.add_option(
          "--pooling", options->pooling,
          "Which tokens make the vector: mean, cls (the first) or last; unless given, as the "
          "model says")
-      ->transform(CLI::CheckedTransformer(poolings).description(""))
-      ->type_name("KIND");
+      ->check(CLI::IsMember(poolings));
   app.add_flag("--no-normalize", options->is_raw, "Leaves vectors as long as they are");
   app.add_option("--batch-size", options->batch_size, "Texts at a time, at most")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_option("--max-length", options->max_length,
                  "Tokens at which texts are cut; unless given, as the model says")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   app.add_flag("--similarity", options->is_similarity,
                "Prints the cosine of each text with each, in place of vectors");
   app.add_flag("--json", options->is_json, "Prints one JSON list rather than lines");

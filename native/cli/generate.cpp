@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "command.h"
 #include "generation.h"
@@ -45,11 +47,30 @@ std::string cut(const GenerateArguments& options, const llm::TextModel& model,
   return text.substr(model.chat_text(messages_of(options, std::string(kMark)), chat).find(kMark));
 }
 
+// What only a template has a place for.
+void require_no_template_options(const GenerateArguments& options) {
+  const std::pair<const char*, const std::string*> all[] = {
+      {"--system-prompt", &options.system_prompt},
+      {"--prefill-response", &options.prefill_response},
+      {"--chat-template", &options.chat_template},
+      {"--chat-template-config", &options.chat_template_config}};
+  for (const auto& [name, value] : all) {
+    if (value->empty()) continue;
+    throw ArgumentError(fmt::format(
+        "[generate] {} is for chat templates, and {}: leave it out", name,
+        options.ignore_chat_template ? "--ignore-chat-template takes the prompt as it is"
+                                     : "the model has none"));
+  }
+}
+
 std::vector<std::uint32_t> prompt_of(const GenerateArguments& options,
                                      const llm::TextModel& model) {
   const std::string prompt = prompt_text(options.prompt);
+  require_utf8(options.system_prompt, "[generate] --system-prompt");
+  require_utf8(options.prefill_response, "[generate] --prefill-response");
   if (options.ignore_chat_template ||
       (!model.has_chat_template() && options.chat_template.empty())) {
+    require_no_template_options(options);
     if (options.cache_file.empty()) return model.prompt(prompt);
     return model.tokenizer().encode(prompt, {.add_special = false});
   }
@@ -60,9 +81,35 @@ std::vector<std::uint32_t> prompt_of(const GenerateArguments& options,
   return model.tokenizer().encode(cut(options, model, chat, prompt), {.add_special = false});
 }
 
+// One model may have several paths; where one of them is gone, names have to do.
+bool may_be_same_model(const std::filesystem::path& a, const std::filesystem::path& b) {
+  std::error_code error;
+  if (std::filesystem::exists(a, error) && std::filesystem::exists(b, error))
+    return std::filesystem::equivalent(a, b, error);
+  return a.filename() == b.filename();
+}
+
 std::optional<llm::Cache> cache_of(const GenerateArguments& options) {
   if (options.cache_file.empty()) return std::nullopt;
-  return llm::load_prompt_cache(options.cache_file).cache;
+  if (!options.system_prompt.empty()) {
+    throw ArgumentError(
+        "[generate] the conversation begins in the file of --prompt-cache-file: leave "
+        "--system-prompt out");
+  }
+  if (options.generation.cache.max_kv_size) {
+    throw ArgumentError(
+        "[generate] what is in the file of --prompt-cache-file keeps its size: give --max-kv-size "
+        "to cache-prompt");
+  }
+  llm::SavedCache saved = llm::load_prompt_cache(options.cache_file);
+  const auto made_by = saved.metadata.find("model");
+  if (made_by != saved.metadata.end() && !may_be_same_model(made_by->second, options.model.model)) {
+    throw ArgumentError(
+        fmt::format("[generate] {} holds what {} has made of a prompt, and the model is {}: make "
+                    "another one by cache-prompt",
+                    options.cache_file, made_by->second, options.model.model));
+  }
+  return std::move(saved.cache);
 }
 
 nlohmann::json summary(const std::string& text, llm::FinishReason reason,
@@ -134,7 +181,8 @@ Action add_generate(CLI::App& app) {
   app.add_flag("--ignore-chat-template", options->ignore_chat_template,
                "Takes the prompt as it is");
   app.add_option("--chat-template", options->chat_template,
-                 "A template in place of the model's own (@FILE: in a file)");
+                 "A template in place of the model's own (@FILE: in a file)")
+      ->check(not_empty());
   app.add_option("--chat-template-config", options->chat_template_config,
                  "What else the template reads, as a JSON object: {\"enable_thinking\": false}");
   app.add_option("--prompt-cache-file", options->cache_file,

@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <sstream>
+#include <system_error>
 
 #include "files.h"
+#include "files/utf8.h"
 #include "mlxnx/error.h"
 #include "mlxnx/hub.h"
 #include "output.h"
@@ -26,7 +30,43 @@ std::filesystem::path pulled(const std::string& repository) {
   return hub::pull(repository, options);
 }
 
+// A constraint that was asked for and says nothing would leave the answer free.
+std::string constraint(const std::string& text, const char* option) {
+  const std::string all = text_or_file(text);
+  if (!text.empty() && all.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw ArgumentError(fmt::format("[generate] {} is empty: {} holds nothing", option, text));
+  return all;
+}
+
 }  // namespace
+
+CLI::Validator at_least(double least) {
+  return {[least](const std::string& text) {
+            double value = 0;
+            const bool fits = CLI::detail::lexical_cast(text, value) && value >= least;
+            return fits ? "" : fmt::format("{} is no number of at least {}", text, least);
+          },
+          ""};
+}
+
+CLI::Validator between(double least, double most) {
+  return {[least, most](const std::string& text) {
+            double value = 0;
+            const bool fits =
+                CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
+            return fits ? "" : fmt::format("{} is no number from {} to {}", text, least, most);
+          },
+          ""};
+}
+
+CLI::Validator not_empty() {
+  return {[](const std::string& text) { return text.empty() ? std::string("it is empty") : ""; },
+          ""};
+}
+
+void require_utf8(std::string_view text, std::string_view what) {
+  if (!files::is_utf8(text)) throw ArgumentError(fmt::format("{} is no UTF-8 text", what));
+}
 
 void ModelArguments::add(CLI::App& app) {
   app.add_option("MODEL,--model", model,
@@ -84,16 +124,20 @@ void GenerationArguments::add(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--temp", sampler.temp, "Temperature; 0 takes the most probable token")
       ->capture_default_str();
-  app.add_option("--top-p", sampler.top_p, "Share of the most probable tokens that is kept")
+  app.add_option("--top-p", sampler.top_p,
+                 "Share of the most probable tokens that is kept; 0 or 1: all")
+      ->check(between(0, 1))
       ->capture_default_str();
   app.add_option("--min-p", sampler.min_p, "Least probability beside the most probable token")
       ->capture_default_str();
   app.add_option("--min-tokens-to-keep", sampler.min_tokens_to_keep, "Tokens that --min-p leaves")
       ->capture_default_str();
   app.add_option("--top-k", sampler.top_k, "Number of most probable tokens kept; 0: all")
+      ->check(at_least(0))
       ->capture_default_str();
   app.add_option("--xtc-probability", sampler.xtc_probability,
                  "How often the most probable tokens are left out")
+      ->check(between(0, 1))
       ->capture_default_str();
   app.add_option("--xtc-threshold", sampler.xtc_threshold,
                  "Probability above which tokens count as most probable")
@@ -110,10 +154,22 @@ void GenerationArguments::add(CLI::App& app) {
   app.add_option("--frequency-penalty", processors.frequency_penalty,
                  "Subtracted for each time that a token has occurred")
       ->capture_default_str();
-  app.add_option("--seed", seed, "Seed of draws; another one each time unless given");
-  app.add_option("--stop", stop, "Text before which the answer ends (may be repeated)")->take_all();
+  app.add_option("--seed", seed, "Seed of draws; another one each time unless given")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            std::uint64_t value = 0;
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), value);
+            const bool fits = error == std::errc() && end == text.data() + text.size();
+            return fits ? "" : fmt::format("{} is no whole number from 0 to 2^64 - 1", text);
+          },
+          ""));
+  app.add_option("--stop", stop, "Text before which the answer ends (may be repeated)")
+      ->allow_extra_args(false)
+      ->take_all();
   app.add_option("--extra-eos-token", extra_eos_tokens,
                  "Token that ends the answer beside the model's own (may be repeated)")
+      ->allow_extra_args(false)
       ->take_all();
   cache.add(app);
   app.add_option("--draft-model", draft_model,
@@ -126,10 +182,12 @@ void GenerationArguments::add(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str();
   app.add_option("--json-schema", json_schema,
-                 "The answer is JSON by this schema (@FILE: in a file)");
-  app.add_option("--grammar", grammar,
-                 "The answer follows this grammar in Lark's notation (@FILE)");
-  app.add_option("--regex", regex, "The answer matches this regular expression as a whole");
+                 "The answer is JSON by this schema (@FILE: in a file)")
+      ->check(not_empty());
+  app.add_option("--grammar", grammar, "The answer follows this grammar in Lark's notation (@FILE)")
+      ->check(not_empty());
+  app.add_option("--regex", regex, "The answer matches this regular expression as a whole")
+      ->check(not_empty());
   app.add_option("--thinking-budget", thinking_budget,
                  "Tokens between <think> and </think> at most");
 }
@@ -141,9 +199,13 @@ std::string text_or_file(const std::string& text, std::string_view who) {
   return contents.str();
 }
 
-std::string prompt_text(const std::string& text) {
-  if (text != "-") return text_or_file(text);
-  return {std::istreambuf_iterator<char>(std::cin), {}};
+std::string prompt_text(const std::string& text, std::string_view who) {
+  const bool is_input = text == "-";
+  std::string all = is_input ? std::string(std::istreambuf_iterator<char>(std::cin), {})
+                             : text_or_file(text, who);
+  const std::string from = is_input ? "standard input" : text.starts_with('@') ? text : "it";
+  require_utf8(all, fmt::format("[{}] the prompt can't be taken: {}", who, from));
+  return all;
 }
 
 llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const {
@@ -163,8 +225,9 @@ llm::TextOptions GenerationArguments::options(const llm::TextModel& model) const
     tokens.speculation =
         llm::Speculation{.num_draft_tokens = num_draft_tokens, .ngram_size = ngram_draft};
   }
-  tokens.grammar = model.grammar(
-      {.json_schema = text_or_file(json_schema), .grammar = text_or_file(grammar), .regex = regex});
+  tokens.grammar = model.grammar({.json_schema = constraint(json_schema, "--json-schema"),
+                                  .grammar = constraint(grammar, "--grammar"),
+                                  .regex = regex});
   if (thinking_budget) tokens.thinking = model.thinking_budget(*thinking_budget);
   return all;
 }

@@ -55,10 +55,20 @@ struct GenerationArguments {
   llm::TextOptions options(const llm::TextModel& model) const;
 };
 
+/// What a numeric option takes.
+CLI::Validator at_least(double least);
+CLI::Validator between(double least, double most);
+/// A text option that takes anything but nothing.
+CLI::Validator not_empty();
+
+/// Throws: ArgumentError where `text`, which is `what`, is no UTF-8.
+void require_utf8(std::string_view text, std::string_view what);
+
 /// `@file` stands for what the file holds. `who` opens the errors' text.
 std::string text_or_file(const std::string& text, std::string_view who = "generate");
 /// The same, and `-` for standard input.
-std::string prompt_text(const std::string& text);
+/// Throws: ArgumentError for what is no UTF-8.
+std::string prompt_text(const std::string& text, std::string_view who = "generate");
 
 /// What mlx-lm prints after a text: tokens, tokens per second, peak memory.
 std::string statistics(const llm::GenerationStats& stats);

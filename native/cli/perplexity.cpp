@@ -29,14 +29,15 @@ struct PerplexityArguments {
 
 int perplexity(const PerplexityArguments& options) {
   const llm::TextModel model = options.model.load();
-  auto texts = llm::in_pieces(model.prompt(prompt_text(options.text)), options.sequence_length);
+  auto texts = llm::in_pieces(model.prompt(prompt_text(options.text, "perplexity")),
+                              options.sequence_length);
   if (texts.empty()) {
     throw ArgumentError(
         fmt::format("[perplexity] the text has fewer than {} tokens: give a "
                     "longer one, or a smaller --sequence-length",
                     options.sequence_length));
   }
-  if (options.num_samples > 0 && std::cmp_greater(texts.size(), options.num_samples))
+  if (options.num_samples >= 0 && std::cmp_greater(texts.size(), options.num_samples))
     texts.resize(static_cast<std::size_t>(options.num_samples));
   const InterruptNote interrupt;
   ProgressLine line("texts", false, ProgressLine::Unit::kNumber);
@@ -76,12 +77,18 @@ Action add_perplexity(CLI::App& app) {
   app.add_option("-t,--text", options->text, "The text; @FILE a file, - standard input")
       ->required();
   app.add_option("--sequence-length", options->sequence_length, "Tokens that are read together")
-      ->check(CLI::Range(2, 1 << 20))
+      ->check(between(2, 1 << 20))
       ->capture_default_str();
   app.add_option("--num-samples", options->num_samples, "Pieces of the text at most; -1: all")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            const std::string why = at_least(1)(text);
+            return text == "-1" ? "" : why;
+          },
+          ""))
       ->capture_default_str();
   app.add_option("--batch-size", options->batch_size, "Pieces at a time")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   app.add_flag("--json", options->is_json, "Prints the result as JSON");
   return [options] { return perplexity(*options); };

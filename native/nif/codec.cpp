@@ -103,13 +103,17 @@ Number Codec<Number>::decode(ErlNifEnv* env, Term term) {
   throw_unexpected(term, "a number of at most 64 bits");
 }
 
-std::string Codec<std::string>::decode(ErlNifEnv* env, Term term) {
-  std::array<char, 256> buffer{};
+std::string_view decode_name(ErlNifEnv* env, Term term, NameBuffer& buffer) {
   const int length = enif_get_atom(env, term, buffer.data(), buffer.size(), ERL_NIF_UTF8);
   if (length > 0) return {buffer.data(), static_cast<std::size_t>(length - 1)};
   ErlNifBinary binary;
   if (!enif_inspect_binary(env, term, &binary)) throw_unexpected(term, "an atom or a binary");
   return {reinterpret_cast<const char*>(binary.data), binary.size};
+}
+
+std::string Codec<std::string>::decode(ErlNifEnv* env, Term term) {
+  NameBuffer buffer;
+  return std::string(decode_name(env, term, buffer));
 }
 
 Term Codec<std::string>::encode(ErlNifEnv* env, std::string_view value) {

@@ -2,6 +2,7 @@
 // shows it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -85,6 +86,10 @@ template <>
 struct Codec<Number> {
   static Number decode(ErlNifEnv* env, Term term);
 };
+
+/// An atom, which is written to `buffer`, or the bytes of a binary.
+using NameBuffer = std::array<char, 256>;
+std::string_view decode_name(ErlNifEnv* env, Term term, NameBuffer& buffer);
 
 /// An atom or a binary.
 template <>

@@ -176,22 +176,27 @@ const ops::OpDef* Codec<const ops::OpDef*>::decode(ErlNifEnv*, Term term) {
 
 ops::Attrs decode_attrs(ErlNifEnv* env, std::string_view owner,
                         std::span<const ops::AttrDef> schema, Term keywords, bool widen) {
-  const std::string called = "[" + std::string(owner) + "] ";
+  const auto called = [owner] { return "[" + std::string(owner) + "] "; };
   ops::Attrs attrs;
+  NameBuffer buffer;
   Term head, tail = keywords;
-  while (enif_get_list_cell(env, tail, &head, &tail)) {
+  for (std::size_t i = 0; enif_get_list_cell(env, tail, &head, &tail); ++i) {
     const auto pair = decode_tuple(env, head, 2, "a keyword list");
-    const std::string name = decode<std::string>(env, pair[0]);
-    const auto def = std::find_if(schema.begin(), schema.end(),
-                                  [&name](const ops::AttrDef& attr) { return attr.name == name; });
-    if (def == schema.end()) throw ArgumentError(called + "has no attribute " + name);
+    const std::string_view name = decode_name(env, pair[0], buffer);
+    // They mostly stand as in the schema.
+    auto def = schema.begin() + static_cast<std::ptrdiff_t>(std::min(i, schema.size()));
+    if (def == schema.end() || def->name != name)
+      def = std::find_if(schema.begin(), schema.end(),
+                         [name](const ops::AttrDef& attr) { return attr.name == name; });
+    if (def == schema.end())
+      throw ArgumentError(called() + "has no attribute " + std::string(name));
     try {
       const bool is_list = def->kind == ops::AttrKind::kInts || def->kind == ops::AttrKind::kFloats;
       const bool is_single = widen && is_list && enif_is_number(env, pair[1]) != 0;
       attrs.set(def->name,
                 decode_attr(env, is_single ? kind_of_one(def->kind) : def->kind, pair[1]));
     } catch (const ArgumentError& error) {
-      throw ArgumentError(called + name + ": " + error.what());
+      throw ArgumentError(called() + std::string(name) + ": " + error.what());
     }
   }
   if (!enif_is_empty_list(env, tail)) throw_unexpected(keywords, "a keyword list");

@@ -62,9 +62,11 @@ class InlineVector {
 
   void clear() { size_ = 0; }
   void pop_back() { --size_; }
-  void push_back(T value) {
+  void push_back(T value) { add() = std::move(value); }
+  /// One element more, whose value is yet to be set.
+  T& add() {
     if (size_ == capacity_) reserve(2 * capacity_);
-    data_[size_++] = std::move(value);
+    return data_[size_++];
   }
   void insert(const T* at, T value) {
     const std::size_t index = static_cast<std::size_t>(at - data_);

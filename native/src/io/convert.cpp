@@ -53,6 +53,12 @@ class Plan {
       if (has_tied_head_ && tensor.name.starts_with("lm_head.")) continue;
       files::naming_tensor(tensor.name, [&] { add(tensor); });
     }
+    if (options.quantize && !has_quantized_) {
+      throw ArgumentError(
+          fmt::format("[convert] there is nothing to quantize: no dense matrix of a layer has rows "
+                      "that groups of {} divide",
+                      *form_.group_size));
+    }
     finish_config();
   }
 
@@ -99,6 +105,7 @@ class Plan {
       return;
     } else if (const auto own = form_to_be(tensor, layer)) {
       io::require_own_matrices(model_type_, name);
+      has_quantized_ = true;
       add_quantized(tensor, *own);
       return;
     }
@@ -236,7 +243,7 @@ class Plan {
   const ConvertOptions& options_;
   Config config_;
   std::string model_type_;
-  bool has_tied_head_ = false;
+  bool has_tied_head_ = false, has_quantized_ = false;
   std::set<std::string> names_;
   std::optional<DType> type_;
   Quantization form_;

@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 
 fs::path free_place(const fs::path& to, std::string_view op) {
   if (to.empty()) throw ArgumentError(fmt::format("[{}] the output has no name", op));
-  const fs::path place = (to / "").lexically_normal().parent_path();
+  fs::path place = (to / "").lexically_normal().parent_path();
+  // "." is a folder by another name.
+  if (place.empty() || place == "." || place.filename() == "..") place = fs::absolute(place / ".");
   std::error_code error;
   const fs::file_type type = fs::symlink_status(place, error).type();
   if (type == fs::file_type::not_found) return place;

@@ -1,9 +1,12 @@
 #include "llm/drafts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <span>
 #include <utility>
 
+#include "llm/vocabulary.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/random.h"
 
@@ -22,6 +25,7 @@ class ModelDrafts final : public Drafts {
         cache_(model_.make_cache()) {}
 
   Ids propose(const Ids& tokens, std::int64_t most) override {
+    require_known(std::span(tokens).subspan(seen_));
     before_ = snapshot(cache_);
     start_ = seen_;
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(seen_), tokens.end());
@@ -70,6 +74,15 @@ class ModelDrafts final : public Drafts {
                      {.prefill_step_size = prefill_step_size_}, std::move(cache_));
     seen_ += count;
     given = {given.back()};
+  }
+
+  void require_known(std::span<const std::uint32_t> tokens) const {
+    const auto size = vocabulary_of(model_);
+    if (!size || tokens.empty() || *std::ranges::max_element(tokens) < *size) return;
+    throw ArgumentError(
+        fmt::format("[generate] the draft model has a vocabulary of {}, and the text has the token "
+                    "{}: both models need the same vocabulary",
+                    *size, *std::ranges::max_element(tokens)));
   }
 
   Model model_;

@@ -12,6 +12,7 @@
 
 #include "files/json_file.h"
 #include "llm/encoder.h"
+#include "llm/lost.h"
 #include "llm/sanitize.h"
 #include "mlxnx/mlxnx.h"
 
@@ -302,8 +303,10 @@ Tensor EmbeddingModel::embed(std::span<const std::string> texts, const EmbedOpti
   std::vector<Tensor> vectors;
   for (std::size_t at = 0; at < count;) {
     const std::size_t some = count_alike(ids, std::span(order).subspan(at), options.batch_size);
-    eval(vectors.emplace_back(
-        vectors_of(batch_of(ids, std::span(order).subspan(at, some), pooling))));
+    const Tensor own = vectors_of(batch_of(ids, std::span(order).subspan(at, some), pooling));
+    eval(own);
+    if (any(is_nan(own)).item<bool>()) refuse_nan("embed", "for a text", own.dtype());
+    vectors.push_back(own);
     at += some;
     go_on(at, count);
   }

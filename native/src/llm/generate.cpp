@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "llm/drafts.h"
+#include "llm/lost.h"
+#include "llm/module.h"
 #include "llm/sanitize.h"
 #include "llm/vocabulary.h"
 #include "mlxnx/device.h"
@@ -61,6 +63,15 @@ std::size_t feed_part(const Model& model, std::span<const std::uint32_t> ids,
   return some.size();
 }
 
+// Whether attentions see the same of so many tokens more at once as one by one: a window that keeps
+// its first rows loses other ones then.
+bool fits(const Cache& cache, std::int64_t count) {
+  return std::ranges::all_of(cache.layers, [count](const LayerCache& layer) {
+    const auto* rows = std::get_if<KeyValues>(&layer);
+    return rows == nullptr || rows->keep == 0 || rows->length + count <= rows->window;
+  });
+}
+
 bool go_on(const GenerateOptions& options, std::size_t done, std::size_t total) {
   return !options.on_prompt || options.on_prompt(done, total);
 }
@@ -79,8 +90,8 @@ void check(const GenerateOptions& options) {
 
 // How many positions the model knows: those of its training, stretched as its rope is. None where
 // its settings don't say.
-std::optional<std::int64_t> context_of(const Config& settings) {
-  const Config config = text_config(settings);
+std::optional<std::int64_t> context_of(const Model& model) {
+  const Config config = text_config(model.config());
   for (const char* key : {"max_position_embeddings", "n_positions", "max_seq_len"}) {
     if (!config.contains(key)) continue;
     const auto most = config.get<std::int64_t>(key);
@@ -92,13 +103,26 @@ std::optional<std::int64_t> context_of(const Config& settings) {
   return std::nullopt;
 }
 
+bool has_table_of_positions(const Model& model) {
+  return family_of(model.family()).has_table_of_positions;
+}
+
+void require_context(const Model& model, std::int64_t tokens, const GenerateOptions& options) {
+  const std::optional<std::int64_t> context = context_of(model);
+  if (!context || tokens <= *context) return;
+  const bool may_forget = !has_table_of_positions(model);
+  if (may_forget && options.max_kv_size) return;
+  throw ArgumentError(fmt::format(
+      "[generate] the prompt makes {} tokens, and the model knows {} positions: "
+      "shorten it{}",
+      tokens, *context, may_forget ? ", or keep only the last tokens by max_kv_size" : ""));
+}
+
 // Known before anything is computed, while a GPU would read any row for it.
-void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const Config& settings) {
-  const Config config = text_config(settings);
-  if (tokens.empty() || !config.contains("vocab_size")) return;
-  const auto size = config.get<std::int64_t>("vocab_size");
-  const std::uint32_t largest = *std::ranges::max_element(tokens);
-  require_token("generate", largest, size);
+void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const Model& model) {
+  const std::optional<std::int64_t> size = vocabulary_of(model);
+  if (tokens.empty() || !size) return;
+  require_token("generate", *std::ranges::max_element(tokens), *size);
 }
 
 }  // namespace
@@ -106,8 +130,9 @@ void require_tokens_of_vocabulary(std::span<const std::uint32_t> tokens, const C
 Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
               const GenerateOptions& options, std::optional<Cache> cache) {
   check(options);
-  require_tokens_of_vocabulary(tokens, model.config());
+  require_tokens_of_vocabulary(tokens, model);
   Cache memory = cache ? std::move(*cache) : model.make_cache({.max_kv_size = options.max_kv_size});
+  require_context(model, memory.offset + std::ssize(tokens), options);
   std::size_t done = 0;
   while (go_on(options, done, tokens.size()) && done < tokens.size())
     done += feed_part(model, tokens.subspan(done), options, memory);
@@ -127,10 +152,12 @@ struct TokenGenerator::State {
   Model model;
   GenerateOptions options;
   Cache cache;
-  Ids tokens;              ///< the prompt's and those answered
-  std::size_t fed = 0;     ///< how many of them the cache holds
-  std::size_t prompt = 0;  ///< how many are the prompt's
-  std::int64_t count = 0;  ///< answered
+  Ids tokens;                                  ///< the prompt's and those answered
+  std::size_t fed = 0;                         ///< how many of them the cache holds
+  std::size_t prompt = 0;                      ///< how many are the prompt's
+  std::int64_t count = 0;                      ///< answered
+  std::int64_t before_prompt = 0;              ///< tokens that the cache held at first
+  std::optional<std::int64_t> most_positions;  ///< none: any number
   bool is_over = false;
   bool is_ahead = false;  ///< whether the next step begins before a token is read
   Tensor key;
@@ -155,15 +182,10 @@ struct TokenGenerator::State {
     require(known < prompt && std::cmp_less_equal(known, cache.offset),
             "the cache holds all of the prompt, or not what is said to be known of it");
     require(cache.left_padding.empty(), "the cache is that of a batch");
-    require_tokens_of_vocabulary(tokens, model.config());
-    const std::optional<std::int64_t> context = context_of(model.config());
-    const std::int64_t given = cache.offset + std::ssize(tokens) - static_cast<std::int64_t>(known);
-    if (context && given > *context && !options.max_kv_size) {
-      throw ArgumentError(
-          fmt::format("[generate] the prompt makes {} tokens, and the model knows {} positions: "
-                      "shorten it, or keep only the last tokens by max_kv_size",
-                      given, *context));
-    }
+    require_tokens_of_vocabulary(tokens, model);
+    before_prompt = cache.offset - static_cast<std::int64_t>(known);
+    require_context(model, before_prompt + std::ssize(tokens), options);
+    if (has_table_of_positions(model)) most_positions = context_of(model);
     key = random::key(options.seed ? *options.seed : std::random_device()());
     if (options.grammar) matcher.emplace(*options.grammar);
     if (options.speculation) drafts = make_drafts(options, key);
@@ -172,7 +194,16 @@ struct TokenGenerator::State {
                default_device() == Device::kGpu;
   }
 
-  bool has_room() const { return options.max_tokens < 0 || count < options.max_tokens; }
+  /// How many tokens there may be yet.
+  std::int64_t room() const {
+    std::int64_t room = std::numeric_limits<std::int64_t>::max();
+    if (options.max_tokens >= 0) room = options.max_tokens - count;
+    // What comes after the last position is not given to the model any more.
+    if (most_positions)
+      room = std::min(room, *most_positions + 1 - before_prompt - std::ssize(tokens));
+    return room;
+  }
+  bool has_room() const { return room() > 0; }
 
   /// All of the prompt but its last token. Answers whether to go on.
   bool prefill() {
@@ -212,11 +243,7 @@ struct TokenGenerator::State {
   std::uint32_t read(const Choice& choice) const {
     const auto id = choice.id.item<std::uint32_t>();
     if (id != kLost) return id;
-    throw ArithmeticError("generate",
-                          fmt::format("the model answers NaN after {} tokens: its weights are "
-                                      "damaged, or its numbers grow beyond what {} "
-                                      "holds (bf16 and f32 hold more than f16)",
-                                      tokens.size(), name(choice.logprobs.dtype())));
+    refuse_nan("generate", fmt::format("after {} tokens", tokens.size()), choice.logprobs.dtype());
   }
 
   /// Gives a token to the model, `ids` u32[1, 1], and chooses the next one. The last token so far
@@ -238,7 +265,7 @@ struct TokenGenerator::State {
     }
     Choice current = std::move(*pending);
     pending.reset();
-    if (is_ahead && (options.max_tokens < 0 || count + 1 < options.max_tokens)) {
+    if (is_ahead && room() > 1) {
       pending = step(reshape(current.id, {1, 1}), &current.id);
       async_eval({pending->id, pending->logprobs});
       ++fed;
@@ -248,15 +275,26 @@ struct TokenGenerator::State {
     return GeneratedToken{read(current), current.logprobs};
   }
 
+  /// What may follow, for a pass that takes `own` tokens beside it.
+  Ids guess(std::int64_t own) {
+    std::int64_t most = std::min(options.speculation->num_draft_tokens, room());
+    if (most_positions) most = std::min(most, *most_positions - before_prompt - std::ssize(tokens));
+    if (most < 1 || !fits(cache, own + most)) return {};
+    Ids guesses = drafts->propose(tokens, most);
+    // A draft model's table may have rows more.
+    const auto size = vocabulary_of(model);
+    if (size) {
+      guesses.erase(std::ranges::find_if(guesses, [&](std::uint32_t id) { return id >= *size; }),
+                    guesses.end());
+    }
+    return guesses;
+  }
+
   /// Guesses, and what the model says of all of them at once.
   void speculate() {
-    const std::int64_t room =
-        options.max_tokens < 0
-            ? options.speculation->num_draft_tokens
-            : std::min(options.speculation->num_draft_tokens, options.max_tokens - count);
-    const Ids guesses = drafts->propose(tokens, room);
     Ids given(tokens.begin() + static_cast<std::ptrdiff_t>(fed), tokens.end());
     const std::size_t own = given.size();
+    const Ids guesses = guess(static_cast<std::int64_t>(own));
     given.insert(given.end(), guesses.begin(), guesses.end());
     const std::optional<Cache> before = snapshot(cache);
     const Tensor logits = model.forward(row_of(given), cache);
@@ -280,7 +318,7 @@ struct TokenGenerator::State {
     }
     take_back(before, given, guesses.size() - accepted);
     fed += own + accepted;
-    drafts->accepted(accepted);
+    if (!guesses.empty()) drafts->accepted(accepted);
   }
 
   /// The cache without the last ones of the tokens that were given to it.
@@ -354,6 +392,7 @@ std::optional<PromptProgress> TokenGenerator::prefill_part() { return state_->pr
 std::optional<GeneratedToken> TokenGenerator::next() { return state_->next(); }
 const Cache& TokenGenerator::cache() const { return state_->cache; }
 std::size_t TokenGenerator::cached_tokens() const { return state_->fed; }
+bool TokenGenerator::is_full() const { return !state_->has_room(); }
 const std::vector<std::uint32_t>& TokenGenerator::tokens() const { return state_->tokens; }
 
 }  // namespace mlxnx::llm

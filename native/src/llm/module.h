@@ -59,6 +59,8 @@ struct Family {
   /// The settings with what only the names in a checkpoint tell. Null: there is nothing of that
   /// kind.
   Config (*complete)(Config config, const nn::Parameters& weights) = nullptr;
+  /// Whether positions are rows of a table, so that a text can't be longer than that.
+  bool has_table_of_positions = false;
 };
 
 template <typename Model>

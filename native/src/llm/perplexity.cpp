@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "llm/lost.h"
 #include "mlxnx/mlxnx.h"
 #include "mlxnx/nn/losses.h"
 
@@ -39,8 +40,12 @@ std::vector<float> losses(const Model& model, std::span<const std::vector<std::u
     return Tensor::from_span(std::span<const std::uint32_t>(ids), shape);
   };
   Cache cache = model.make_cache();
-  const Tensor logits = as_type(model.forward(tensor(given), cache), DType::f32);
-  return flatten(nn::cross_entropy(logits, tensor(wanted))).to_vector<float>();
+  const Tensor logits = model.forward(tensor(given), cache);
+  std::vector<float> all =
+      flatten(nn::cross_entropy(as_type(logits, DType::f32), tensor(wanted))).to_vector<float>();
+  if (std::ranges::any_of(all, [](float loss) { return std::isnan(loss); }))
+    refuse_nan("perplexity", "for a text", logits.dtype());
+  return all;
 }
 
 }  // namespace

@@ -243,6 +243,12 @@ Tensor context(const Tensor& history, std::int64_t size, std::int64_t rows) {
 }
 
 void require_processors(const ProcessorOptions& options) {
+  for (const double penalty :
+       {options.repetition_penalty, options.presence_penalty, options.frequency_penalty}) {
+    if (std::isfinite(penalty)) continue;
+    throw ArgumentError(
+        fmt::format("[process_logits] a penalty has to be a finite number, got {}", penalty));
+  }
   if (!(options.repetition_penalty >= 0)) {
     throw ArgumentError(
         fmt::format("[process_logits] repetition_penalty has to be at least 0, got {}",

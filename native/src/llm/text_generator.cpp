@@ -43,7 +43,6 @@ struct TextGenerator::State {
   std::shared_ptr<PromptCache> memory;
   GenerateOptions form;  ///< what of the options the memory looks at
   std::vector<std::uint32_t> ends;
-  std::int64_t max_tokens;
   TokenGenerator tokens;
   Detokenizer detokenizer;
   StopTexts stop;
@@ -54,7 +53,6 @@ struct TextGenerator::State {
   State(const TextModel& model, std::vector<std::uint32_t> prompt, TextOptions options,
         std::optional<Cache> cache, std::size_t known)
       : ends(ends_of(model, options)),
-        max_tokens(options.tokens.max_tokens),
         tokens(model.model(), std::move(prompt), std::move(options.tokens), std::move(cache),
                known),
         detokenizer(model.tokenizer(), {.skip_special = options.skip_special_tokens}),
@@ -112,19 +110,15 @@ struct TextGenerator::State {
     if (is_over) return std::nullopt;
     TextPiece piece;
     piece.token = tokens.next();
-    if (!piece.token) {
-      const bool is_full =
-          max_tokens >= 0 && std::cmp_greater_equal(stats.generation_tokens, max_tokens);
-      return last(std::move(piece), is_full ? FinishReason::kLength : FinishReason::kStop);
-    }
+    if (!piece.token)
+      return last(std::move(piece), tokens.is_full() ? FinishReason::kLength : FinishReason::kStop);
     measure();
     if (piece.token->from_draft) ++stats.accepted_drafts;
     if (std::ranges::find(ends, piece.token->id) != ends.end())
       return last(std::move(piece), FinishReason::kStop);
     piece.text = stop.push(detokenizer.push(piece.token->id));
     if (stop.is_found()) return last(std::move(piece), FinishReason::kStop);
-    if (max_tokens >= 0 && std::cmp_greater_equal(stats.generation_tokens, max_tokens))
-      return last(std::move(piece), FinishReason::kLength);
+    if (tokens.is_full()) return last(std::move(piece), FinishReason::kLength);
     return piece;
   }
 };

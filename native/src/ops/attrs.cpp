@@ -77,9 +77,9 @@ std::string_view name(AttrKind kind) { return kKindNames[static_cast<std::size_t
 
 void Attrs::set(std::string_view name, AttrValue value) {
   if (entries_ == nullptr) {
-    entries_ = std::make_shared<InlineVector<Entry, 2>>();
+    entries_ = std::make_shared<Entries>();
   } else if (entries_.use_count() > 1) {
-    entries_ = std::make_shared<InlineVector<Entry, 2>>(*entries_);
+    entries_ = std::make_shared<Entries>(*entries_);
   }
   for (auto& [known, slot] : *entries_) {
     if (known == name) {
@@ -87,7 +87,9 @@ void Attrs::set(std::string_view name, AttrValue value) {
       return;
     }
   }
-  entries_->push_back({std::string(name), std::move(value)});
+  auto& [own_name, slot] = entries_->add();
+  own_name = name;
+  slot = std::move(value);
 }
 
 const AttrValue* Attrs::find(std::string_view name) const {

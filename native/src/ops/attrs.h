@@ -120,7 +120,8 @@ class Attrs {
 
  private:
   [[noreturn]] static void throw_missing(std::string_view name);
-  std::shared_ptr<InlineVector<Entry, 2>> entries_;
+  using Entries = InlineVector<Entry, 4>;
+  std::shared_ptr<Entries> entries_;
 };
 
 /// Whether `attrs` is already what `normalise` would make of it.

@@ -207,10 +207,12 @@ OutputTypes infer_pad(const Call& call) {
   Shape to;
   for (std::size_t i = 0; i < padding.size(); ++i) {
     const auto [low, high, interior] = padding[i];
-    const std::string where = " at axis " + std::to_string(i) + " of " + to_string(from);
+    const auto where = [&, i] {
+      return " at axis " + std::to_string(i) + " of " + to_string(from);
+    };
     if (interior < 0)
       call.argument_error("interior padding cannot be negative, got " + std::to_string(interior) +
-                          where);
+                          where());
     std::int64_t dim = 0;
     const bool overflows =
         __builtin_mul_overflow(std::max<std::int64_t>(from[i] - 1, 0), interior, &dim) ||
@@ -218,7 +220,7 @@ OutputTypes infer_pad(const Call& call) {
         __builtin_add_overflow(dim, high, &dim);
     if (overflows || dim < 0) {
       call.shape_error("a padding of " + std::to_string(low) + " and " + std::to_string(high) +
-                       " leaves no valid dimension" + where);
+                       " leaves no valid dimension" + where());
     }
     to.push_back(dim);
   }

@@ -29,12 +29,12 @@ void check_starts(const Call& call, std::size_t end) {
                           std::to_string(dynamic->operand) + ", which holds no start");
     }
     const auto i = static_cast<std::size_t>(dynamic->operand);
-    const std::string where = " for axis " + std::to_string(axis);
+    const auto where = [axis] { return " for axis " + std::to_string(axis); };
     if (call.rank(i) != 0)
-      call.shape_error("a start must be a scalar, got shape " + to_string(call.shape(i)) + where);
+      call.shape_error("a start must be a scalar, got shape " + to_string(call.shape(i)) + where());
     if (!is_integer(call.dtype(i)))
       call.type_error("a start must be an integer, got " + std::string(name(call.dtype(i))) +
-                      where);
+                      where());
   }
 }
 
@@ -134,16 +134,18 @@ OutputTypes infer_slice(const Call& call) {
   }
   Shape to;
   for (std::size_t axis = 0; axis < from.size(); ++axis) {
-    const std::string where = " at axis " + std::to_string(axis) + " of " + to_string(from);
+    const auto where = [&, axis] {
+      return " at axis " + std::to_string(axis) + " of " + to_string(from);
+    };
     const std::int64_t length = lengths[axis];
     // A tensor without elements may be sliced to what it is.
     if (length < std::min<std::int64_t>(from[axis], 1) || length > from[axis]) {
       call.shape_error("the length must be from 1 to the dimension, got " + std::to_string(length) +
-                       where);
+                       where());
     }
     if (strides[axis] < 1)
       call.shape_error("the stride must be at least 1, got " + std::to_string(strides[axis]) +
-                       where);
+                       where());
     to.push_back(length == 0 ? 0 : (length - 1) / strides[axis] + 1);
   }
   return {{call.dtype(0), to}};

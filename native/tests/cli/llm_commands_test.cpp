@@ -2,8 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "llm/tiny_text_model.h"
 #include "mlxnx/llm/perplexity.h"
@@ -77,7 +79,7 @@ TEST_F(LlmCommands, GenerateKeepsToItsOptions) {
 TEST_F(LlmCommands, ChatGoesOnWithWhatWasSaid) {
   folder_.write("input.txt", "hello\n/foo\n\nhow \\\nso\n/exit\nnot said\n");
   const Result result = run("chat", "-m 6", "2>" + path("errors.txt") + " < " + path("input.txt"));
-  EXPECT_EQ(result.status, 0);
+  EXPECT_EQ(result.status, 1) << "there is no /foo";
   json messages = {{{"role", "user"}, {"content", "hello"}}};
   std::string wanted;
   for (const char* next : {"how \nso", ""}) {
@@ -89,6 +91,81 @@ TEST_F(LlmCommands, ChatGoesOnWithWhatWasSaid) {
   EXPECT_EQ(shown(result.text), wanted);
   const Result errors = run_shell("cat " + path("errors.txt"));
   EXPECT_THAT(errors.text, HasSubstr("no command \"/foo\""));
+}
+
+// A question that is refused is forgotten: the next one is answered as if nobody had asked it.
+TEST_F(LlmCommands, ChatForgetsWhatItRefuses) {
+  folder_.write("input.txt", "hello\n\xff\nhow so\n");
+  folder_.write("plain.txt", "hello\nhow so\n");
+  const Result refused = run("chat", "-m 6", "2>&1 < " + path("input.txt"));
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.text, HasSubstr("the question is no UTF-8 text"));
+  const Result plain = run("chat", "-m 6", "2>/dev/null < " + path("plain.txt"));
+  EXPECT_EQ(plain.status, 0);
+  EXPECT_EQ(run("chat", "-m 6", "2>/dev/null < " + path("input.txt")).text, plain.text);
+}
+
+TEST_F(LlmCommands, OptionsThatWouldDoNothingAreRefused) {
+  folder_.write("empty", "");
+  const std::pair<const char*, const char*> all[] = {
+      {"--json-schema ''", "it is empty"},
+      {"--regex ''", "it is empty"},
+      {"--system-prompt x --ignore-chat-template", "--system-prompt is for chat templates"},
+      {"--prompt-cache-file x --system-prompt y", "leave --system-prompt out"},
+      {"--prompt-cache-file x --max-kv-size 20", "give --max-kv-size to cache-prompt"},
+      {"--top-p 1.5", "1.5 is no number from 0 to 1"},
+      {"--top-p nan", "nan is no number from 0 to 1"},
+      {"--top-k -5", "-5 is no number of at least 0"},
+      {"--xtc-probability -1", "-1 is no number from 0 to 1"},
+      {"--seed -1", "-1 is no whole number from 0 to 2^64 - 1"},
+      {"--seed 18446744073709551616", "no whole number from 0 to 2^64 - 1"},
+      {"--stop a b", "not expected: b"}};
+  for (const auto& [options, why] : all) {
+    const Result result = run("generate", std::string("-p hello -m 3 ") + options, "2>&1");
+    EXPECT_NE(result.status, 0) << options;
+    EXPECT_THAT(result.text, HasSubstr(why)) << options;
+  }
+  const Result empty = run("generate", "-p hello -m 3 --grammar @" + path("empty"), "2>&1");
+  EXPECT_THAT(empty.text, HasSubstr("--grammar is empty"));
+  EXPECT_EQ(run("generate", "-p hello -m 3 --seed 18446744073709551615").status, 0);
+}
+
+TEST_F(LlmCommands, TextsOfOtherBytesThanUtf8AreRefused) {
+  folder_.write("bytes", "\xff");
+  for (const char* command : {"generate", "cache-prompt", "perplexity"}) {
+    const std::string option = command == std::string("perplexity") ? "--text" : "-p";
+    const std::string out = command == std::string("cache-prompt") ? " -o " + path("c") : "";
+    const Result result = run(command, option + " @" + path("bytes") + out, "2>&1");
+    EXPECT_EQ(result.status, 1) << command;
+    EXPECT_THAT(result.text, HasSubstr("bytes is no UTF-8 text")) << command;
+  }
+}
+
+TEST_F(LlmCommands, CachePromptWritesOverNothingElse) {
+  const auto refused = [&](const std::string& place) {
+    const Result result = run("cache-prompt", "-p hello -o " + place, "2>&1");
+    EXPECT_EQ(result.status, 1) << place;
+    return result.text;
+  };
+  EXPECT_THAT(refused(path("model.safetensors")), HasSubstr("is no prompt cache"));
+  EXPECT_THAT(refused(path("config.json")), HasSubstr("is no prompt cache"));
+  EXPECT_THAT(refused(path("nowhere/cache")), HasSubstr("there is no folder"));
+  EXPECT_THAT(refused("'" + folder_.path().string() + "'"), HasSubstr("it is a folder"));
+  model();  // all of it is there
+  for (int i = 0; i < 2; ++i)
+    EXPECT_EQ(run("cache-prompt", "-p hello -o " + path("cache.safetensors")).status, 0);
+}
+
+TEST_F(LlmCommands, CachesOfOtherModelsAreRefused) {
+  EXPECT_EQ(run("cache-prompt", "-p hello -o " + path("cache.safetensors")).status, 0);
+  const TempFolder other;
+  testing_support::write_text_model(other);
+  const std::string options = "' -p hello -m 3 --prompt-cache-file " + path("cache.safetensors");
+  const Result refused = run_program("generate '" + other.path().string() + options, "2>&1");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.text, HasSubstr("make another one by cache-prompt"));
+  // By another way to the same folder.
+  EXPECT_EQ(run_program("generate '" + folder_.path().string() + "/." + options, "2>&1").status, 0);
 }
 
 TEST_F(LlmCommands, CachedPromptsAreGoneOnWith) {
@@ -128,6 +205,22 @@ TEST_F(LlmCommands, PerplexityIsThatOfPieces) {
   EXPECT_NEAR(told["perplexity"].get<double>(), std::exp(sum / 21), 1e-2);
   EXPECT_EQ(told["tokens"], 21);
   EXPECT_THAT(run("perplexity", "--text short", "2>&1").text, HasSubstr("fewer than 512 tokens"));
+}
+
+TEST_F(LlmCommands, NumbersThatAreNoneAreTold) {
+  nn::Parameters weights;
+  for (const auto& [name, tensor] : model().model().named_tensors())
+    weights.emplace(name, name == "model.norm.weight" ? tensor * std::nanf("") : tensor);
+  save_safetensors(folder_ / "model.safetensors", {weights.begin(), weights.end()});
+  folder_.write("text.txt", "The quick brown fox jumps over the lazy dog, and so on.");
+  for (const auto& [command, arguments] :
+       {std::pair<std::string, std::string>("generate", "-p hello"),
+        {"perplexity", "--sequence-length 8 --text @" + path("text.txt")},
+        {"embed", "hello"}}) {
+    const Result result = run(command, arguments, "2>&1");
+    EXPECT_EQ(result.status, 1) << command;
+    EXPECT_THAT(result.text, HasSubstr("[" + command + "] the model answers NaN")) << command;
+  }
 }
 
 TEST_F(LlmCommands, BenchmarkTellsBothSpeeds) {

@@ -106,6 +106,21 @@ TEST(Convert, QuantizesTheMatricesOfLayers) {
   EXPECT_EQ(other.count(), 1) << "something partial is left";
 }
 
+TEST(Convert, RefusesToQuantizeNothing) {
+  const TempFolder folder, other;
+  write_model(folder);
+  const auto refused = [&](const fs::path& place, const Quantization& form) {
+    return error_of<ArgumentError>(
+        [&] { convert(Checkpoint(folder.path()), place, {.quantize = form}); });
+  };
+  EXPECT_THAT(refused(other / "none", {.bits = 4, .group_size = 128}),
+              HasSubstr("no dense matrix of a layer has rows that groups of 128 divide"));
+  // Folders by other names.
+  for (const fs::path& place : {fs::path("."), fs::path("nowhere/.."), fs::path("..")})
+    EXPECT_THAT(refused(place, {.bits = 4, .group_size = 32}), HasSubstr("exists")) << place;
+  EXPECT_EQ(other.count(), 0);
+}
+
 TEST(Convert, MakesDenseAgainWhatWasQuantized) {
   const TempFolder folder, other;
   write_model(folder);

@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "error_of.h"
 #include "llm/tiny_models.h"
 #include "mlxnx/error.h"
+#include "mlxnx/random.h"
 
 namespace mlxnx {
 namespace {
@@ -159,6 +162,56 @@ TEST_P(Guesses, ChangeNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Caches, Guesses, testing::Bool());
 
+// A window that keeps its first rows: several tokens at once would see others than one by one.
+TEST(Generate, GuessesChangeNothingWhereMemoryIsFull) {
+  const llm::Model model = tiny_llama();
+  llm::GenerateOptions options{.max_tokens = 30, .seed = 3, .max_kv_size = 12};
+  const Ids wanted = generated(model, options);
+  EXPECT_NE(wanted, greedy(model, 30)) << "the window forgot nothing";
+  for (const llm::Speculation& how :
+       {llm::Speculation{.draft_model = model}, llm::Speculation{.ngram_size = 1}}) {
+    options.speculation = how;
+    EXPECT_EQ(generated(model, options), wanted);
+  }
+}
+
+TEST(Generate, SaysThatADraftModelKnowsOtherTokens) {
+  llm::GenerateOptions options{.max_tokens = 5};
+  options.speculation = llm::Speculation{
+      .draft_model = llm::Model::random(
+          Config::parse(R"({"model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
+            "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "vocab_size": 100, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})"),
+          random::key(1))};
+  EXPECT_THAT(error_of<ArgumentError>([&] { generated(tiny_llama(), options); }),
+              HasSubstr("the draft model has a vocabulary of 100, and the text has the token 230"));
+}
+
+// GPT-2 has a row for each position.
+TEST(Generate, EndsWithTheLastPosition) {
+  const llm::Model model = llm::Model::random(
+      Config::parse(R"({"model_type": "gpt2", "n_embd": 32, "n_head": 4, "n_layer": 1, "n_ctx": 9,
+        "n_positions": 9, "vocab_size": 300, "layer_norm_epsilon": 1e-5})"),
+      random::key(7));
+  const Ids all = generated(model, {.max_tokens = 30});
+  EXPECT_EQ(all.size(), 9 - kPrompt.size() + 1);
+  EXPECT_EQ(generated(model, {.max_tokens = 30, .max_kv_size = 20}), all);
+  llm::GenerateOptions guessing{.max_tokens = 30};
+  guessing.speculation = llm::Speculation{.draft_model = model, .num_draft_tokens = 6};
+  EXPECT_EQ(generated(model, guessing), all);
+  llm::TokenGenerator generator(model, kPrompt, {.max_tokens = 30});
+  EXPECT_FALSE(generator.is_full());
+  while (generator.next()) {
+  }
+  EXPECT_TRUE(generator.is_full());
+  const Ids longer(10, 1);
+  const auto refused = [&](const auto& call) { return error_of<ArgumentError>(call); };
+  EXPECT_THAT(refused([&] { llm::TokenGenerator(model, longer, {.max_kv_size = 8}); }),
+              HasSubstr("10 tokens, and the model knows 9 positions: shorten it"));
+  EXPECT_THAT(refused([&] { llm::prefill(model, longer); }), HasSubstr("knows 9 positions"));
+  EXPECT_THAT(refused([&] { logits_of(model, longer); }), HasSubstr("has learned 9 positions"));
+}
+
 TEST(Thinking, EndsWhenItsBudgetIsSpent) {
   const llm::Model model = tiny_llama();
   llm::GenerateOptions options{.max_tokens = 12};
@@ -194,6 +247,9 @@ TEST(Generate, RefusesWhatItCantDo) {
                 .size(),
             2U);
   EXPECT_THROW(generated(model, {.sampler = {.temp = -1}}), ArgumentError);
+  EXPECT_THAT(error_of<ArgumentError>(
+                  [&] { generated(model, {.processors = {.presence_penalty = std::nan("")}}); }),
+              HasSubstr("a penalty has to be a finite number"));
 }
 
 }  // namespace

@@ -98,6 +98,9 @@ class TokenGenerator {
   /// The memory as it is, and how many of the prompt's and the generated tokens it holds.
   const Cache& cache() const;
   std::size_t cached_tokens() const;
+  /// Whether there is no room for another token: there are `max_tokens`, or as many as the model
+  /// has learned positions.
+  bool is_full() const;
   /// The prompt's tokens and those that were answered.
   const std::vector<std::uint32_t>& tokens() const;
 

@@ -93,6 +93,9 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kFamily{"gpt2", &make_module<Model>, &sanitize};
+const Family kFamily{.name = "gpt2",
+                     .make = &make_module<Model>,
+                     .sanitize = &sanitize,
+                     .has_table_of_positions = true};
 
 }  // namespace mlxnx::llm::gpt2

@@ -78,6 +78,9 @@ void sanitize(nn::Parameters& weights, const Config&) {
 
 }  // namespace
 
-const Family kFamily{"gpt_bigcode", &make_module<Model>, &sanitize};
+const Family kFamily{.name = "gpt_bigcode",
+                     .make = &make_module<Model>,
+                     .sanitize = &sanitize,
+                     .has_table_of_positions = true};
 
 }  // namespace mlxnx::llm::gpt_bigcode

@@ -84,6 +84,12 @@ RopeSettings rope_settings(const Config& config, std::int64_t dims, double defau
 }
 
 Tensor learned_positions(const nn::Embedding& table, const Step& step) {
+  const std::int64_t most = table.weight.shape()[0];
+  if (step.offset() + step.length() > most) {
+    throw ArgumentError(fmt::format(
+        "[forward] the model has learned {} positions, and the text takes {}: shorten it", most,
+        step.offset() + step.length()));
+  }
   // Padding stands before the first one.
   return table(max(step.positions(), Tensor(0)));
 }
