@@ -59,20 +59,20 @@ int cache_prompt(const CachePromptArguments& options) {
       options.ignore_chat_template || !model.has_chat_template()
           ? model.prompt(text)
           : model.chat_prompt(messages.dump(), {.continue_final_message = true});
-  const InterruptNote interrupt;
   llm::GenerateOptions asked;
   options.cache.apply(asked);
   ProgressLine line("reading", false, ProgressLine::Unit::kNumber);
   asked.on_prompt = [&](std::uint64_t done, std::uint64_t total) {
     line.show(done, total);
-    return !interrupt.is_interrupted();
+    return true;
   };
   const llm::Cache cache = llm::prefill(model.model(), prompt, asked);
   line.clear();
-  interrupt.end_if_interrupted();
+  const InterruptNote interrupt;  // so that nothing partial is left
   llm::save_prompt_cache(options.file, cache, {{"model", options.model.model}}, prompt);
   print(fmt::format("{}: {} tokens, {}\n", options.file, prompt.size(),
                     bytes_text(std::filesystem::file_size(options.file))));
+  interrupt.end_if_interrupted();
   return 0;
 }
 

@@ -213,7 +213,8 @@ Action add_chat(CLI::App& app) {
   options->model.add(app);
   app.add_option("--system-prompt", options->system_prompt, "What the model is told first");
   app.add_option("--chat-template-config", options->chat_template_config,
-                 "What else the template reads, as a JSON object");
+                 "What else the template reads, as a JSON object")
+      ->check(json_object());
   options->generation.max_tokens = 256;
   options->generation.add(app);
   app.add_flag("--verbose", options->has_statistics, "Prints statistics after each answer");

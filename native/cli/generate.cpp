@@ -184,7 +184,8 @@ Action add_generate(CLI::App& app) {
                  "A template in place of the model's own (@FILE: in a file)")
       ->check(not_empty());
   app.add_option("--chat-template-config", options->chat_template_config,
-                 "What else the template reads, as a JSON object: {\"enable_thinking\": false}");
+                 "What else the template reads, as a JSON object: {\"enable_thinking\": false}")
+      ->check(json_object());
   app.add_option("--prompt-cache-file", options->cache_file,
                  "What cache-prompt has written; the prompt goes on with it")
       ->type_name("FILE");

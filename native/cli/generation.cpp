@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <system_error>
 
@@ -61,6 +62,14 @@ CLI::Validator between(double least, double most) {
 
 CLI::Validator not_empty() {
   return {[](const std::string& text) { return text.empty() ? std::string("it is empty") : ""; },
+          ""};
+}
+
+CLI::Validator json_object() {
+  return {[](const std::string& text) {
+            const bool fits = nlohmann::json::parse(text, nullptr, false).is_object();
+            return fits ? "" : fmt::format("{} is no JSON object", text);
+          },
           ""};
 }
 

@@ -60,6 +60,7 @@ CLI::Validator at_least(double least);
 CLI::Validator between(double least, double most);
 /// A text option that takes anything but nothing.
 CLI::Validator not_empty();
+CLI::Validator json_object();
 
 /// Throws: ArgumentError where `text`, which is `what`, is no UTF-8.
 void require_utf8(std::string_view text, std::string_view what);

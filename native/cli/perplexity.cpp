@@ -10,7 +10,6 @@
 
 #include "command.h"
 #include "generation.h"
-#include "interrupt.h"
 #include "mlxnx/device.h"
 #include "mlxnx/error.h"
 #include "output.h"
@@ -39,16 +38,14 @@ int perplexity(const PerplexityArguments& options) {
   }
   if (options.num_samples >= 0 && std::cmp_greater(texts.size(), options.num_samples))
     texts.resize(static_cast<std::size_t>(options.num_samples));
-  const InterruptNote interrupt;
   ProgressLine line("texts", false, ProgressLine::Unit::kNumber);
   const auto start = std::chrono::steady_clock::now();
   const llm::Perplexity result = llm::perplexity(model.model(), texts, options.batch_size,
                                                  [&](std::uint64_t done, std::uint64_t total) {
                                                    line.show(done, total);
-                                                   return !interrupt.is_interrupted();
+                                                   return true;
                                                  });
   line.clear();
-  interrupt.end_if_interrupted();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (options.is_json) {

@@ -95,10 +95,13 @@ std::optional<std::int64_t> context_of(const Model& model) {
   for (const char* key : {"max_position_embeddings", "n_positions", "max_seq_len"}) {
     if (!config.contains(key)) continue;
     const auto most = config.get<std::int64_t>(key);
+    if (most < 1) throw FormatError(fmt::format("[generate] {} is {}", key, most));
     const double factor = config.holds_object("rope_scaling")
                               ? config.get<Config>("rope_scaling").get<double>("factor", 1.0)
                               : 1.0;
-    return factor > 1 ? static_cast<std::int64_t>(static_cast<double>(most) * factor) : most;
+    if (!(factor > 1)) return most;
+    const double stretched = static_cast<double>(most) * factor;
+    return stretched < 0x1p62 ? std::optional(static_cast<std::int64_t>(stretched)) : std::nullopt;
   }
   return std::nullopt;
 }

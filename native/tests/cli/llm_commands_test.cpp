@@ -113,6 +113,7 @@ TEST_F(LlmCommands, OptionsThatWouldDoNothingAreRefused) {
       {"--system-prompt x --ignore-chat-template", "--system-prompt is for chat templates"},
       {"--prompt-cache-file x --system-prompt y", "leave --system-prompt out"},
       {"--prompt-cache-file x --max-kv-size 20", "give --max-kv-size to cache-prompt"},
+      {"--chat-template-config x", "x is no JSON object"},
       {"--top-p 1.5", "1.5 is no number from 0 to 1"},
       {"--top-p nan", "nan is no number from 0 to 1"},
       {"--top-k -5", "-5 is no number of at least 0"},

@@ -243,6 +243,10 @@ TEST(Generate, RefusesWhatItCantDo) {
   const llm::Model short_one = tiny_llama(R"("max_position_embeddings": 4)");
   EXPECT_THAT(error_of<ArgumentError>([&] { llm::TokenGenerator(short_one, kPrompt); }),
               HasSubstr("5 tokens, and the model knows 4 positions"));
+  EXPECT_THROW(generated(tiny_llama(R"("max_position_embeddings": -1)"), {}), FormatError);
+  const llm::Model endless = tiny_llama(
+      R"("max_position_embeddings": 4, "rope_scaling": {"rope_type": "linear", "factor": 1e300})");
+  EXPECT_EQ(generated(endless, {.max_tokens = 2}).size(), 2U);
   EXPECT_EQ(generated(llm::TokenGenerator(short_one, kPrompt, {.max_tokens = 2, .max_kv_size = 8}))
                 .size(),
             2U);
