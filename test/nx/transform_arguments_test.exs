@@ -58,6 +58,24 @@ defmodule Mlx.TransformArgumentsTest do
       end
     end
 
+    test "functions that answer no tensors" do
+      expected = "expected the function to answer tensors or containers of tensors, got: :none"
+      none = fn _ -> :none end
+
+      for {name, call} <- [
+            vmap: fn -> Mlx.vmap(none).(@x) end,
+            vjp: fn -> Mlx.vjp(none, [@x], @x) end,
+            jvp: fn -> Mlx.jvp(none, [@x], [@x]) end,
+            jacobian: fn -> Mlx.jacobian(none).(@x) end,
+            hessian: fn -> Mlx.hessian(@x, none) end,
+            checkpoint: fn -> Mlx.checkpoint(none).(@x) end,
+            custom_vjp: fn -> Mlx.custom_vjp(none, fn _, _, _ -> @x end).(@x) end
+          ] do
+        error = assert_raise ArgumentError, call
+        assert error.message == "[#{name}] #{expected}"
+      end
+    end
+
     test "a function called with other arguments" do
       assert_raise BadArityError, fn -> Mlx.grad(& &1).(1, 2) end
       assert_raise ArgumentError, ~r/\[grad\] expected tensors/, fn -> Mlx.grad(& &1).(:x) end

@@ -59,6 +59,7 @@ defmodule Mlx.Transforms do
   def vjp(fun, args, cotangents, options \\ []) do
     {args, wrt, options} = call!("vjp", fun, args, options, [:tape])
     tape = Mlx.Program.tape!(options, "vjp")
+    fun = answering("vjp", fun)
 
     run({args, cotangents}, options, fn {args, cotangents} ->
       Derivatives.pull(args, fun, wrt, cotangents, tape)
@@ -67,6 +68,7 @@ defmodule Mlx.Transforms do
 
   def jvp(fun, args, tangents, options \\ []) do
     {args, wrt, options} = call!("jvp", fun, args, options, [])
+    fun = answering("jvp", fun)
     positions = List.wrap(wrt)
     expected = "a list of #{length(positions)} tangents"
     fits? = is_list(tangents) and length(tangents) == length(positions)
@@ -83,6 +85,7 @@ defmodule Mlx.Transforms do
     def unquote(name)(fun, options) when is_function(fun) do
       with_wrt(unquote("#{name}"), fun, options, [:tape], fn args, wrt, options ->
         tape = Mlx.Program.tape!(options, unquote("#{name}"))
+        fun = answering(unquote("#{name}"), fun)
         Mapping.matrix(unquote(name), args, fun, wrt, tape)
       end)
     end
@@ -92,6 +95,7 @@ defmodule Mlx.Transforms do
     def unquote(name)(vars, fun, options) do
       of_vars(unquote("#{name}"), vars, fun, options, [:tape], fn args, options ->
         tape = Mlx.Program.tape!(options, unquote("#{name}"))
+        fun = answering(unquote("#{name}"), fun)
         Mapping.matrix(unquote(name), args, fun, 0, tape)
       end)
     end
@@ -102,6 +106,7 @@ defmodule Mlx.Transforms do
     options = options!("vmap", options, [:in_axes, :out_axes])
     in_axes = in_axes!(Keyword.get(options, :in_axes, 0), arity)
     out_axes = Keyword.get(options, :out_axes, 0)
+    fun = answering("vmap", fun)
     expected = ":out_axes to be an axis, or a tuple of axes, one for each element of the result"
     Argument.check!(out_axes?(out_axes), "vmap", expected, out_axes)
 
@@ -119,6 +124,7 @@ defmodule Mlx.Transforms do
 
   def checkpoint(fun) do
     arity = arity!("checkpoint", fun)
+    fun = answering("checkpoint", fun)
 
     of_arity(arity, fn args ->
       "checkpoint" |> containers!(args) |> run([], &Derivatives.checkpoint(&1, fun))
@@ -129,6 +135,7 @@ defmodule Mlx.Transforms do
     arity = arity!("custom_vjp", fun)
     expected = "a function of the cotangents, the arguments and the result for the gradient"
     Argument.check!(is_function(backward, 3), "custom_vjp", expected, backward)
+    fun = answering("custom_vjp", fun)
 
     of_arity(arity, fn args ->
       "custom_vjp" |> containers!(args) |> run([], &Derivatives.custom(&1, fun, backward))
@@ -232,6 +239,20 @@ defmodule Mlx.Transforms do
     true
   rescue
     Protocol.UndefinedError -> false
+  end
+
+  # The function, whose answer is known to be one of tensors.
+  defp answering(name, fun) do
+    expected = "the function to answer tensors or containers of tensors"
+
+    check = fn args ->
+      answer = apply(fun, args)
+      Argument.check!(container?(answer), name, expected, answer)
+      answer
+    end
+
+    {:arity, arity} = Function.info(fun, :arity)
+    if arity in 1..20, do: of_arity(arity, check), else: fun
   end
 
   # Inside of defn the function is a part of what is traced.
