@@ -163,6 +163,7 @@ defmodule Mlx.Optimizers do
     init = fn params ->
       {names, tensors} = params |> Parameters.named() |> Enum.unzip()
       check_mapped!(name, tensors)
+      check_names!(name, names)
 
       {:optimizer_init, name, options, schedule, names}
       |> Callable.call(tensors)
@@ -184,6 +185,14 @@ defmodule Mlx.Optimizers do
     end
 
     {init, update}
+  end
+
+  # A state is a nested map, with these beside what belongs to parameters.
+  defp check_names!(optimizer, names) do
+    for name <- names, [own | _] = String.split(name, "."), own in ["step", "learning_rate"] do
+      raise ArgumentError,
+            "[#{optimizer}] the state has a #{own} of its own: call the parameter #{name} otherwise"
+    end
   end
 
   # All are mapped over the same examples: the state counts steps for each of them.

@@ -179,6 +179,18 @@ defmodule Mlx.OptimizersTest do
     assert_raise ArgumentError, fn -> Optimizers.clip_grad_norm(@gradients, -1.0) end
   end
 
+  test "names that states have for themselves are told of" do
+    {init, _update} = Optimizers.adam(learning_rate: 0.1)
+
+    for {params, named} <- [
+          {%{"step" => Nx.tensor(1.0)}, "step"},
+          {%{"learning_rate" => %{"weight" => Nx.tensor(1.0)}}, "learning_rate.weight"}
+        ] do
+      error = assert_raise ArgumentError, fn -> init.(params) end
+      assert error.message =~ "of its own: call the parameter #{named} otherwise"
+    end
+  end
+
   test "every optimizer of the core is there" do
     rows = for {"optimizer", name, _, _, _} <- Mlx.NIF.nn_rows(), do: name
     names = Optimizers.__info__(:functions) |> Keyword.keys() |> MapSet.new(&Atom.to_string/1)
