@@ -203,6 +203,7 @@ void GenerationArguments::add(CLI::App& app) {
 
 std::string text_or_file(const std::string& text, std::string_view who) {
   if (!text.starts_with('@')) return text;
+  if (text == "@") throw ArgumentError(fmt::format("[{}] @ names no file: @FILE is wanted", who));
   std::ostringstream contents;
   contents << open_regular(text.substr(1), who).stream.rdbuf();
   return contents.str();

@@ -266,7 +266,9 @@ SafetensorsHeader parse_safetensors(std::span<const std::byte> file) {
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), kLengthBytes);
   if (length > std::min(file.size() - kLengthBytes, kMostHeaderBytes))
-    refuse(fmt::format("a header of {} bytes in a file of {}", length, file.size()));
+    refuse(
+        fmt::format("a header of {} bytes in a file of {}: it is cut off, or no safetensors file",
+                    length, file.size()));
   const std::uint64_t start = kLengthBytes + length;
   const auto* text = reinterpret_cast<const char*>(file.data()) + kLengthBytes;
   SafetensorsHeader header;

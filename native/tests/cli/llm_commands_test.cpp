@@ -126,6 +126,7 @@ TEST_F(LlmCommands, OptionsThatWouldDoNothingAreRefused) {
     EXPECT_NE(result.status, 0) << options;
     EXPECT_THAT(result.text, HasSubstr(why)) << options;
   }
+  EXPECT_THAT(run("generate", "-p @", "2>&1").text, HasSubstr("@ names no file"));
   const Result empty = run("generate", "-p hello -m 3 --grammar @" + path("empty"), "2>&1");
   EXPECT_THAT(empty.text, HasSubstr("--grammar is empty"));
   EXPECT_EQ(run("generate", "-p hello -m 3 --seed 18446744073709551615").status, 0);
