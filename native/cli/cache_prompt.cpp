@@ -1,16 +1,10 @@
 // mlxnx cache-prompt: keeps what a model makes of a prompt.
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <string_view>
-#include <system_error>
 
 #include "command.h"
 #include "generation.h"
@@ -30,28 +24,8 @@ struct CachePromptArguments {
   bool ignore_chat_template = false;
 };
 
-// Known before the prompt is read, which may take long. What is there may be the prompt's file, or
-// the model.
-void require_place(const std::filesystem::path& file) {
-  const auto refuse = [&](std::string_view why) {
-    return ArgumentError(fmt::format("[cache-prompt] {} can't be written: {}", file.string(), why));
-  };
-  std::error_code error;
-  if (std::filesystem::is_directory(file, error)) throw refuse("it is a folder");
-  const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder, error))
-    throw refuse(fmt::format("there is no folder {}", folder.string()));
-  if (::access(folder.c_str(), W_OK) != 0) throw refuse(std::strerror(errno));
-  if (!std::filesystem::exists(file, error)) return;
-  try {
-    llm::load_prompt_cache(file);
-  } catch (const std::exception&) {
-    throw refuse("it is there, and is no prompt cache; give another name, or remove it first");
-  }
-}
-
 int cache_prompt(const CachePromptArguments& options) {
-  require_place(options.file);
+  llm::require_prompt_cache_place(options.file);
   const llm::TextModel model = options.model.load();
   const std::string text = prompt_text(options.prompt, "cache-prompt");
   const nlohmann::json messages = {{{"role", "user"}, {"content", text}}};

@@ -213,6 +213,10 @@ Request request_of(ErlNifEnv* env, const llm::TextModel& model, Term prompt, Ter
   request.memory = asked.cache;
   request.top_logprobs = asked.top_logprobs;
   if (asked.prompt_cache.empty()) return request;
+  if (request.options.tokens.max_kv_size) {
+    throw ArgumentError(
+        ":prompt_cache: what is in the file keeps its size: give :max_kv_size to cache_prompt");
+  }
   llm::SavedCache saved = llm::load_prompt_cache(asked.prompt_cache);
   if (asks != Asks::kBoth) {
     request.cache = std::move(saved.cache);
@@ -279,6 +283,7 @@ std::int64_t llm_cache_prompt(ErlNifEnv* env, llm::TextModel model, Term prompt,
                               std::string path, Where where) {
   const WhereScope scope(where);
   Request request = request_of(env, model, prompt, options, Asks::kAnswer);
+  llm::require_prompt_cache_place(path);
   if (request.memory)
     throw ArgumentError("[cache_prompt] :cache is for answers: the file is the cache of a prompt");
   bool is_alive = true;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,10 @@ AtomicFile::AtomicFile(std::filesystem::path path, std::string_view op)
     });
   }
   if (file_ < 0) refuse(errno);
+  // Who may read what is replaced may read what replaces it, and nobody else.
+  struct stat before {};
+  if (partial_.exists() && ::stat(place_.c_str(), &before) == 0)
+    ::fchmod(file_, before.st_mode & 07777);
 }
 
 AtomicFile::~AtomicFile() {

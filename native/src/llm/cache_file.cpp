@@ -3,12 +3,17 @@
 // says which is which.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
+#include <exception>
 #include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "llm/cached_rows.h"
@@ -211,13 +216,38 @@ SavedCache read(const TensorFile& file) {
   return saved;
 }
 
+bool is_prompt_cache(const std::filesystem::path& path) {
+  try {
+    return TensorFile(path).metadata().contains("1.0");
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
+
+void require_prompt_cache_place(const std::filesystem::path& path) {
+  const auto refuse = [&](std::string_view why) {
+    return ArgumentError(
+        fmt::format("[save_prompt_cache] {} can't be written: {}", path.string(), why));
+  };
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) throw refuse("it is a folder");
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder, error))
+    throw refuse(fmt::format("there is no folder {}", folder.string()));
+  if (::access(folder.c_str(), W_OK) != 0) throw refuse(std::strerror(errno));
+  // It may be the prompt's file, or the model.
+  if (std::filesystem::exists(path, error) && !is_prompt_cache(path))
+    throw refuse("it is there, and is no prompt cache; give another name, or remove it first");
+}
 
 void save_prompt_cache(const std::filesystem::path& path, const Cache& cache,
                        const std::map<std::string, std::string>& metadata,
                        std::span<const std::uint32_t> tokens) {
   if (!cache.left_padding.empty())
     throw ArgumentError("[save_prompt_cache] the cache is that of a batch of padded texts");
+  require_prompt_cache_place(path);
   Writer writer;
   for (std::size_t layer = 0; layer < cache.layers.size(); ++layer)
     writer.layer(layer, cache.layers[layer], cache.offset);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -21,6 +22,7 @@ class ModelDrafts final : public Drafts {
       : model_(*options.speculation->draft_model),
         sampler_(options.sampler),
         prefill_step_size_(options.prefill_step_size),
+        max_kv_size_(options.max_kv_size),
         key_(std::move(key)),
         cache_(model_.make_cache()) {}
 
@@ -71,7 +73,8 @@ class ModelDrafts final : public Drafts {
     if (given.size() <= kFew) return;
     const std::size_t count = given.size() - 1;
     cache_ = prefill(model_, std::span(given).first(count),
-                     {.prefill_step_size = prefill_step_size_}, std::move(cache_));
+                     {.prefill_step_size = prefill_step_size_, .max_kv_size = max_kv_size_},
+                     std::move(cache_));
     seen_ += count;
     given = {given.back()};
   }
@@ -88,6 +91,7 @@ class ModelDrafts final : public Drafts {
   Model model_;
   SamplerOptions sampler_;
   std::int64_t prefill_step_size_;
+  std::optional<std::int64_t> max_kv_size_;  ///< that texts may be longer than it knows positions
   Tensor key_;
   Cache cache_;
   std::optional<Cache> before_;
@@ -128,7 +132,12 @@ std::optional<Cache> snapshot(const Cache& cache) {
 
 std::unique_ptr<Drafts> make_drafts(const GenerateOptions& options, const Tensor& key) {
   const Speculation& how = *options.speculation;
-  if (how.num_draft_tokens < 1) throw ArgumentError("[generate] num_draft_tokens is less than 1");
+  // Nobody is asked in between whether to go on.
+  constexpr std::int64_t kMostGuesses = 256;
+  if (how.num_draft_tokens < 1 || how.num_draft_tokens > kMostGuesses) {
+    throw ArgumentError(fmt::format("[generate] num_draft_tokens has to be from 1 to {}, got {}",
+                                    kMostGuesses, how.num_draft_tokens));
+  }
   if (how.draft_model) return std::make_unique<ModelDrafts>(options, key);
   if (how.ngram_size < 1) throw ArgumentError("[generate] ngram_size is less than 1");
   return std::make_unique<NgramDrafts>(how.ngram_size);

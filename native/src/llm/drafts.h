@@ -21,7 +21,7 @@ class Drafts {
   /// Up to `most` tokens that may follow `tokens`.
   virtual std::vector<std::uint32_t> propose(const std::vector<std::uint32_t>& tokens,
                                              std::int64_t most) = 0;
-  /// How many of the last proposal it was.
+  /// How many of the last proposal it was. Asked after each proposal.
   virtual void accepted(std::size_t count) = 0;
 };
 

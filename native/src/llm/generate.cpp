@@ -64,8 +64,11 @@ std::size_t feed_part(const Model& model, std::span<const std::uint32_t> ids,
 }
 
 // Whether attentions see the same of so many tokens more at once as one by one: a window that keeps
-// its first rows loses other ones then.
-bool fits(const Cache& cache, std::int64_t count) {
+// its first rows loses other ones then, and rows are quantized from one token to the next.
+bool fits(const Cache& cache, std::int64_t count, const GenerateOptions& options) {
+  const std::int64_t start = options.quantized_kv_start;
+  if (options.kv_quantization && cache.offset < start && cache.offset + count >= start)
+    return false;
   return std::ranges::all_of(cache.layers, [count](const LayerCache& layer) {
     const auto* rows = std::get_if<KeyValues>(&layer);
     return rows == nullptr || rows->keep == 0 || rows->length + count <= rows->window;
@@ -106,6 +109,15 @@ std::optional<std::int64_t> context_of(const Model& model) {
   return std::nullopt;
 }
 
+// Caches come from files, too.
+void require_own(const Cache& cache, const Model& model) {
+  const Cache own = model.make_cache();
+  const bool is_own = std::ranges::equal(
+      cache.layers, own.layers,
+      [](const LayerCache& a, const LayerCache& b) { return a.index() == b.index(); });
+  require(is_own, "the cache is that of another model: its layers are of other kinds");
+}
+
 bool has_table_of_positions(const Model& model) {
   return family_of(model.family()).has_table_of_positions;
 }
@@ -135,6 +147,7 @@ Cache prefill(const Model& model, std::span<const std::uint32_t> tokens,
   check(options);
   require_tokens_of_vocabulary(tokens, model);
   Cache memory = cache ? std::move(*cache) : model.make_cache({.max_kv_size = options.max_kv_size});
+  require_own(memory, model);
   require_context(model, memory.offset + std::ssize(tokens), options);
   std::size_t done = 0;
   while (go_on(options, done, tokens.size()) && done < tokens.size())
@@ -167,6 +180,7 @@ struct TokenGenerator::State {
   std::optional<GrammarMatcher> matcher;
   std::optional<Choice> pending;
   std::unique_ptr<Drafts> drafts;
+  bool has_guessed = false;          ///< and has not been told of it yet
   std::deque<GeneratedToken> ready;  ///< accepted guesses
   /// Of a thought: whether one is open, where it began, what is being put in to end it.
   bool is_thinking = false;
@@ -185,6 +199,7 @@ struct TokenGenerator::State {
     require(known < prompt && std::cmp_less_equal(known, cache.offset),
             "the cache holds all of the prompt, or not what is said to be known of it");
     require(cache.left_padding.empty(), "the cache is that of a batch");
+    require_own(cache, model);
     require_tokens_of_vocabulary(tokens, model);
     before_prompt = cache.offset - static_cast<std::int64_t>(known);
     require_context(model, before_prompt + std::ssize(tokens), options);
@@ -282,8 +297,9 @@ struct TokenGenerator::State {
   Ids guess(std::int64_t own) {
     std::int64_t most = std::min(options.speculation->num_draft_tokens, room());
     if (most_positions) most = std::min(most, *most_positions - before_prompt - std::ssize(tokens));
-    if (most < 1 || !fits(cache, own + most)) return {};
+    if (most < 1 || !fits(cache, own + most, options)) return {};
     Ids guesses = drafts->propose(tokens, most);
+    has_guessed = true;
     // A draft model's table may have rows more.
     const auto size = vocabulary_of(model);
     if (size) {
@@ -321,7 +337,7 @@ struct TokenGenerator::State {
     }
     take_back(before, given, guesses.size() - accepted);
     fed += own + accepted;
-    if (!guesses.empty()) drafts->accepted(accepted);
+    if (std::exchange(has_guessed, false)) drafts->accepted(accepted);
   }
 
   /// The cache without the last ones of the tokens that were given to it.

@@ -278,6 +278,10 @@ Tensor biased(const Tensor& logits, const std::map<std::uint32_t, double>& biase
   std::vector<double> values;
   for (const auto& [token, bias] : biases) {
     require_token("process_logits", token, columns_of(logits));
+    if (!(bias < std::numeric_limits<float>::max())) {
+      throw ArgumentError(fmt::format(
+          "[process_logits] the bias of the token {} has to be a number, got {}", token, bias));
+    }
     tokens.push_back(token);
     values.push_back(bias);
   }
@@ -330,7 +334,9 @@ Tensor sample(const Tensor& logprobs, const SamplerOptions& options, const Tenso
   if (!(options.temp >= 0) || std::isinf(options.temp))
     throw ArgumentError(
         fmt::format("[sample] temp has to be a number of at least 0, got {}", options.temp));
-  if (options.temp == 0) return argmax(logprobs, {.axis = -1, .type = DType::u32});
+  // Colder than this, differences of the last bit decide; the quotient would overflow at last.
+  constexpr double kColdest = 1e-6;
+  if (options.temp < kColdest) return argmax(logprobs, {.axis = -1, .type = DType::u32});
   Tensor of_xtc = key, of_draw = key;
   if (has_xtc(options)) std::tie(of_draw, of_xtc) = random::split(key);
   const Candidates choice = choice_of(rows, options, of_xtc);

@@ -46,6 +46,7 @@ CachedRows in_order(const KeyValues& cache, const CachedRows& all) {
 // The same without `count` of the rows behind those that are kept.
 CachedRows without(const CachedRows& all, std::int64_t keep, std::int64_t count) {
   const std::int64_t rest = rows::capacity(all) - keep - count;
+  if (rest == 0) return rows::part(all, 0, keep);
   const CachedRows last = rows::part(all, keep + count, rest);
   return keep == 0 ? last : rows::joined(rows::part(all, 0, keep), last);
 }

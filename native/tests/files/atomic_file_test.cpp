@@ -72,6 +72,17 @@ TEST_F(AtomicFileTest, WritesOverWhatIsWrittenAndBehindIt) {
   EXPECT_EQ(text_of(folder_ / "x"), "abcdefgh");
 }
 
+TEST_F(AtomicFileTest, KeepsWhoMayReadWhatItReplaces) {
+  const fs::path path = folder_ / "x";
+  write_file(path, "old", "test");
+  for (const fs::perms mode : {fs::perms(0600), fs::perms(0640), fs::perms(0444)}) {
+    fs::permissions(path, mode);
+    write_file(path, "new", "test");
+    EXPECT_EQ(fs::status(path).permissions(), mode);
+  }
+  EXPECT_EQ(text_of(path), "new");
+}
+
 TEST_F(AtomicFileTest, FollowsSymbolicLinks) {
   write_file(folder_ / "target", "old", "test");
   fs::create_symlink("target", folder_ / "link");

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <string>
 
 #include "error_of.h"
 #include "llm/tiny_models.h"
@@ -175,16 +177,76 @@ TEST(Generate, GuessesChangeNothingWhereMemoryIsFull) {
   }
 }
 
+// Rows are quantized from one token to the next, and stay so where guesses are taken back.
+TEST(Generate, GuessesChangeNothingWhereMemoryIsQuantized) {
+  const llm::Model model = tiny_llama(R"("head_dim": 32)");
+  for (std::int64_t start = 5; start < 14; ++start) {
+    llm::GenerateOptions options{.max_tokens = 20, .quantized_kv_start = start};
+    options.kv_quantization = llm::KvQuantization{.bits = 2, .group_size = 32};
+    const Ids wanted = generated(model, options);
+    for (const llm::Speculation& how :
+         {llm::Speculation{.draft_model = model}, llm::Speculation{.ngram_size = 1}}) {
+      options.speculation = how;
+      EXPECT_EQ(generated(model, options), wanted) << "from " << start;
+    }
+  }
+}
+
+llm::Model of_vocabulary(int size) {
+  return llm::Model::random(
+      Config::parse(R"({"model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "vocab_size": )" +
+                    std::to_string(size) + "}"),
+      random::key(1));
+}
+
+// Its table may have rows more, whose tokens are no guesses.
+TEST(Generate, GuessesOfALargerVocabularyChangeNothing) {
+  const llm::Model model = tiny_llama();
+  const Ids wanted = greedy(model, 20);
+  for (const double temp : {0.0, 5.0}) {
+    llm::GenerateOptions options{.max_tokens = 20, .sampler = {.temp = temp}, .seed = 2};
+    options.speculation = llm::Speculation{.draft_model = of_vocabulary(3000)};
+    const Ids ids = generated(model, options);
+    EXPECT_EQ(ids.size(), 20U);
+    if (temp == 0) {
+      EXPECT_EQ(ids, wanted);
+    }
+  }
+}
+
 TEST(Generate, SaysThatADraftModelKnowsOtherTokens) {
   llm::GenerateOptions options{.max_tokens = 5};
-  options.speculation = llm::Speculation{
-      .draft_model = llm::Model::random(
-          Config::parse(R"({"model_type": "llama", "hidden_size": 32, "intermediate_size": 48,
-            "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
-            "vocab_size": 100, "rms_norm_eps": 1e-5, "tie_word_embeddings": true})"),
-          random::key(1))};
+  options.speculation = llm::Speculation{.draft_model = of_vocabulary(100)};
   EXPECT_THAT(error_of<ArgumentError>([&] { generated(tiny_llama(), options); }),
               HasSubstr("the draft model has a vocabulary of 100, and the text has the token 230"));
+}
+
+TEST(Generate, DraftsTakeTextsThatMemoryForgets) {
+  const llm::Model model = tiny_llama(R"("max_position_embeddings": 60)");
+  llm::GenerateOptions options{.max_tokens = 5, .max_kv_size = 200};
+  const Ids longer(100, 7);
+  const Ids wanted = generated(llm::TokenGenerator(model, longer, options));
+  options.speculation = llm::Speculation{.draft_model = model};
+  EXPECT_EQ(generated(llm::TokenGenerator(model, longer, options)), wanted);
+}
+
+// Of the smallest window only what it keeps stays.
+TEST(Generate, TheSmallestMemoryTakesPromptsInParts) {
+  const llm::Model model = tiny_llama();
+  const Ids longer(20, 7);
+  for (const std::int64_t step : {1, 2, 3, 5, 7}) {
+    const Ids ids = generated(llm::TokenGenerator(
+        model, longer, {.max_tokens = 3, .prefill_step_size = step, .max_kv_size = 5}));
+    EXPECT_EQ(ids.size(), 3U) << step;
+  }
+}
+
+TEST(Generate, TheColdestTextIsTheMostProbable) {
+  const llm::Model model = tiny_llama();
+  for (const double temp : {1e-7, 1e-40, 1e-300})
+    EXPECT_EQ(generated(model, {.max_tokens = 9, .sampler = {.temp = temp}}), greedy(model, 9));
 }
 
 // GPT-2 has a row for each position.
@@ -251,6 +313,21 @@ TEST(Generate, RefusesWhatItCantDo) {
                 .size(),
             2U);
   EXPECT_THROW(generated(model, {.sampler = {.temp = -1}}), ArgumentError);
+  for (const std::int64_t count : {0, 257}) {
+    llm::GenerateOptions guessing;
+    guessing.speculation = llm::Speculation{.num_draft_tokens = count};
+    EXPECT_THAT(refused({1}, guessing), HasSubstr("num_draft_tokens has to be from 1 to 256"));
+  }
+  const double nan = std::nan(""), none = -std::numeric_limits<double>::infinity();
+  EXPECT_THAT(error_of<ArgumentError>([&] {
+                generated(model, {.processors = {.logit_bias = {{3, nan}}}});
+              }),
+              HasSubstr("the bias of the token 3 has to be a number"));
+  EXPECT_NO_THROW(generated(model, {.max_tokens = 1, .processors = {.logit_bias = {{3, none}}}}));
+  llm::Cache other = model.make_cache();
+  other.layers.pop_back();
+  EXPECT_THAT(error_of<ArgumentError>([&] { llm::TokenGenerator(model, kPrompt, {}, other); }),
+              HasSubstr("the cache is that of another model"));
   EXPECT_THAT(error_of<ArgumentError>(
                   [&] { generated(model, {.processors = {.presence_penalty = std::nan("")}}); }),
               HasSubstr("a penalty has to be a finite number"));

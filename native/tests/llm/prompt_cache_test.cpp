@@ -74,6 +74,13 @@ TEST(CacheFiles, RefuseWhatTheyAreNot) {
   EXPECT_THAT(error_of<UnsupportedError>([&] { llm::load_prompt_cache(path); }),
               HasSubstr("NewCache"));
   EXPECT_THROW(llm::save_prompt_cache(path, tiny_llama().make_cache()), ArgumentError);
+  folder.write("notes.txt", "mine");
+  const auto no_place = [&](const std::filesystem::path& place) {
+    return error_of<ArgumentError>([&] { llm::require_prompt_cache_place(place); });
+  };
+  EXPECT_THAT(no_place(folder / "notes.txt"), HasSubstr("is no prompt cache"));
+  EXPECT_THAT(no_place(folder.path()), HasSubstr("it is a folder"));
+  EXPECT_THAT(no_place(folder / "nowhere/cache"), HasSubstr("there is no folder"));
 }
 
 TEST(CacheFiles, TellTheirTokens) {

@@ -253,8 +253,17 @@ defmodule Mlx.LLMTest do
       end
 
       assert_raise ArgumentError, ~r/\[cache_prompt\].*is empty/, fn ->
-        LLM.cache_prompt!(model, "", path)
+        LLM.cache_prompt!(model, "", path <> ".none")
       end
+
+      notes = Path.join(Path.dirname(path), "notes.txt")
+      File.write!(notes, "mine")
+
+      assert_raise ArgumentError, ~r/notes.txt can't be written: it is there, and is no/, fn ->
+        LLM.cache_prompt!(model, "Once", notes)
+      end
+
+      assert File.read!(notes) == "mine"
     end
 
     test "goes on with what was kept of messages", %{folder: folder, model: model} do

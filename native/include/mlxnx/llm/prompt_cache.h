@@ -20,13 +20,21 @@ namespace mlxnx::llm {
 
 /// Writes a cache into a .safetensors file in mlx-lm's layout, with texts of one's own beside it,
 /// and with the tokens that it holds, where they are known.
-/// Throws: ArgumentError for the cache of a batch, and when the file can't be written.
+/// Throws: ArgumentError for the cache of a batch, and when the file can't be written, for one
+/// because something else is there.
 /// mlx-lm: save_prompt_cache
 ///
 ///     save_prompt_cache("context.safetensors", cache, {{"model", "SmolLM2"}});
 void save_prompt_cache(const std::filesystem::path& path, const Cache& cache,
                        const std::map<std::string, std::string>& metadata = {},
                        std::span<const std::uint32_t> tokens = {});
+
+/// For those who ask before they give the model a long prompt.
+/// Throws: ArgumentError, with the path, where `save_prompt_cache` can't write there: the folder is
+/// not there or read-only, or the place holds anything but a prompt cache.
+///
+///     require_prompt_cache_place("context.safetensors");
+void require_prompt_cache_place(const std::filesystem::path& path);
 
 struct SavedCache {
   Cache cache;
