@@ -16,8 +16,20 @@ defmodule Mlx.Argument do
     keys = if Keyword.keyword?(options), do: Keyword.keys(options)
     only = if known == [], do: "", else: " but #{Enum.map_join(known, ", ", &inspect/1)}"
     check!(keys != nil and Enum.all?(keys, &(&1 in known)), name, "no options" <> only, options)
+    check_once!(options, name)
+  end
+
+  @doc "Raises unless each key of the keyword list is there once."
+  @spec check_once!(keyword(), String.t()) :: :ok
+  def check_once!(options, name) do
+    keys = Keyword.keys(options)
     check!(keys == Enum.uniq(keys), name, "each option once", options)
   end
+
+  @doc "Whether `value` is a list, of which `fits?` holds for each element."
+  @spec list_of?(term(), (term() -> boolean())) :: boolean()
+  def list_of?(value, fits?),
+    do: is_list(value) and not List.improper?(value) and Enum.all?(value, fits?)
 
   @doc "Raises unless `path` is a text that may name a file."
   @spec check_path!(term(), String.t()) :: :ok

@@ -95,7 +95,7 @@ defmodule Mlx.Files do
   def chosen(_owner, names, fun) when is_function(fun, 1), do: Enum.filter(names, fun)
 
   def chosen(owner, _names, wanted) do
-    fits? = is_list(wanted) and Enum.all?(wanted, &is_binary/1)
+    fits? = Argument.list_of?(wanted, &is_binary/1)
     expected = ":only to be a list of names, a regular expression, or a function of a name"
     Argument.check!(fits?, owner, expected, wanted)
     Enum.uniq(wanted)
@@ -106,7 +106,7 @@ defmodule Mlx.Files do
   def named_refs!(tensors, owner) do
     fits? =
       (is_map(tensors) and not is_struct(tensors)) or
-        (is_list(tensors) and Enum.all?(tensors, &match?({_, _}, &1)))
+        Argument.list_of?(tensors, &match?({_, _}, &1))
 
     Argument.check!(fits?, owner, "a map of names to tensors", tensors)
 

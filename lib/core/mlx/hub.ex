@@ -189,7 +189,7 @@ defmodule Mlx.Hub do
     do: Argument.check!(is_binary(value), name, "#{inspect(key)} to be a text", value)
 
   defp check_option!(key, value, name) when key in [:include, :exclude] do
-    fits? = is_list(value) and Enum.all?(value, &is_binary/1)
+    fits? = Argument.list_of?(value, &is_binary/1)
     Argument.check!(fits?, name, "#{inspect(key)} to be a list of patterns", value)
   end
 

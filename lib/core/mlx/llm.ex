@@ -278,7 +278,8 @@ defmodule Mlx.LLM do
   The same as an enumerable of `t:event/0`s, the last of which is `{:done, result}`.
 
   Nothing is computed before it is enumerated, and no more than what is asked for: who halts, as `Enum.take/2` does, ends the work. Each
-  enumeration is a text of its own. Raises as `generate/3`: for options at once, for what happens later when it is enumerated. mlx-lm:
+  enumeration is a text of its own. Raises as `generate/3`: for options that are none at once, for what the model refuses of them, and for
+  what happens later, when it is enumerated. mlx-lm:
   `stream_generate`.
 
   ## Examples
@@ -391,7 +392,8 @@ defmodule Mlx.LLM do
     * `:max_length` - tokens at which texts are cut, those that the tokenizer puts around them included
     * `:batch_size` - texts at a time, at most; default 32. Who is killed meanwhile is heard of between two batches
 
-  Raises `ArgumentError` for no text, for what is no text in UTF-8, and for a `:max_length` beyond the model's positions.
+  Raises `ArgumentError` for no text, for what is no text in UTF-8, and for a `:max_length` beyond the positions that an
+  encoder has learned.
 
   ## Examples
 
@@ -474,6 +476,7 @@ defmodule Mlx.LLM do
 
   defp options!(options, owner) do
     Argument.check!(Keyword.keyword?(options), owner, "a list of options", options)
+    Argument.check_once!(options, owner)
 
     Enum.map(options, fn
       {:draft_model, model} when model != nil -> {:draft_model, ref!(model, owner)}

@@ -76,7 +76,7 @@ defmodule Mlx.NN do
   @doc type: :layer
   @spec sequential([Layer.t() | (Nx.Tensor.t() -> Nx.Tensor.t())]) :: Layer.t()
   def sequential(layers) do
-    fits? = is_list(layers) and Enum.all?(layers, &(is_struct(&1, Layer) or is_function(&1, 1)))
+    fits? = Argument.list_of?(layers, &(is_struct(&1, Layer) or is_function(&1, 1)))
     Argument.check!(fits?, "sequential", "a list of layers and functions of one tensor", layers)
     %Layer{name: :sequential, options: [layers: layers]}
   end

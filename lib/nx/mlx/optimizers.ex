@@ -88,9 +88,9 @@ defmodule Mlx.Optimizers do
   @spec multi([t], [(String.t(), Nx.Tensor.t() -> as_boolean(term()))]) :: t
   def multi(optimizers, filters) do
     pair? = &match?({init, update} when is_function(init, 1) and is_function(update, 3), &1)
-    fits? = is_list(optimizers) and Enum.all?(optimizers, pair?)
+    fits? = Argument.list_of?(optimizers, pair?)
     Argument.check!(fits?, "multi", "a list of optimizers {init, update}", optimizers)
-    fits? = is_list(filters) and Enum.all?(filters, &is_function(&1, 2))
+    fits? = Argument.list_of?(filters, &is_function(&1, 2))
     expected = "a list of filters, functions of a name and a tensor"
     Argument.check!(fits?, "multi", expected, filters)
     fits? = length(filters) == length(optimizers) - 1
@@ -315,7 +315,7 @@ defmodule Mlx.Optimizers do
   @spec join_schedules([schedule], [non_neg_integer()]) :: schedule
   def join_schedules(schedules, boundaries) do
     fits? =
-      is_list(boundaries) and Enum.all?(boundaries, &(is_integer(&1) and &1 >= 0)) and
+      Argument.list_of?(boundaries, &(is_integer(&1) and &1 >= 0)) and
         Enum.sort(boundaries) == boundaries
 
     Argument.check!(fits?, "join_schedules", "boundaries that ascend from 0 on", boundaries)

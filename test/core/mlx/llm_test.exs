@@ -266,6 +266,21 @@ defmodule Mlx.LLMTest do
       assert File.read!(notes) == "mine"
     end
 
+    test "refuses what would be passed over", %{folder: folder, model: model} do
+      path = Path.join(folder, "sized.safetensors")
+      assert LLM.cache_prompt!(model, "Once", path) == 4
+
+      for {options, text} <- [
+            {[seed: 1, seed: 2], "[generate] expected each option once"},
+            {[prompt_cache: path, max_kv_size: 20], "give :max_kv_size to cache_prompt"},
+            {[draft_model: model, num_draft_tokens: 1_000], "has to be from 1 to 256, got 1000"},
+            {[logit_bias: %{1 => :nan}], "the bias of the token 1 has to be a number"}
+          ] do
+        error = assert_raise ArgumentError, fn -> LLM.generate(model, "x", options) end
+        assert error.message =~ text
+      end
+    end
+
     test "goes on with what was kept of messages", %{folder: folder, model: model} do
       path = Path.join(folder, "messages.safetensors")
       begun = LLM.chat_prompt(model, @hello, tokenize: true, add_generation_prompt: false)

@@ -91,7 +91,7 @@ defmodule Mlx.SafetensorsTest do
 
     file = Safetensors.open!(path(folder))
 
-    for bad <- ["layers.1", :all, [1], fn -> true end] do
+    for bad <- ["layers.1", :all, [1], ["layers.1" | "x"], fn -> true end] do
       assert_raise ArgumentError, ~r/\[read\] expected :only to be a list of names/, fn ->
         Safetensors.read(file, only: bad)
       end

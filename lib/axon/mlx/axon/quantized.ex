@@ -87,7 +87,7 @@ if Code.ensure_loaded?(Axon) do
     defp chosen!(fun, _matrices) when is_function(fun, 1), do: fun
 
     defp chosen!(names, matrices) do
-      fits? = is_list(names) and Enum.all?(names, &is_map_key(matrices, &1))
+      fits? = Argument.list_of?(names, &is_map_key(matrices, &1))
       known = matrices |> Map.keys() |> Enum.sort()
 
       Argument.check!(
