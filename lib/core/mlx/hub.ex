@@ -8,6 +8,7 @@ defmodule Mlx.Hub do
 
   The environment is what that package reads: `HF_ENDPOINT` (the server), `HF_TOKEN` or the file `$HF_HOME/token`, `HF_HUB_CACHE`
   or `$HF_HOME/hub` (the cache), `HF_HUB_OFFLINE`; proxies are `https_proxy`, `no_proxy` and so on.
+  It is that which the VM was started with: `System.put_env/2` changes it for Elixir only, and options do what the variables do.
 
   ## Options
 

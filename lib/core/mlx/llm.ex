@@ -279,8 +279,7 @@ defmodule Mlx.LLM do
 
   Nothing is computed before it is enumerated, and no more than what is asked for: who halts, as `Enum.take/2` does, ends the work. Each
   enumeration is a text of its own. Raises as `generate/3`: for options that are none at once, for what the model refuses of them, and for
-  what happens later, when it is enumerated. mlx-lm:
-  `stream_generate`.
+  what happens later, when it is enumerated. mlx-lm: `stream_generate`.
 
   ## Examples
 
