@@ -122,7 +122,7 @@ TEST(TokenGenerator, RefusesOptionsThatAreNone) {
   EXPECT_THAT(refusal({.max_tokens = -2}), HasSubstr("max_tokens is negative"));
   EXPECT_THAT(refusal({.prefill_step_size = 0}), HasSubstr("prefill_step_size is less than 1"));
   EXPECT_THAT(refusal({.speculation = Speculation{.num_draft_tokens = 0}}),
-              HasSubstr("num_draft_tokens is less than 1"));
+              HasSubstr("num_draft_tokens has to be from 1"));
   EXPECT_THAT(refusal({.speculation = Speculation{.ngram_size = 0}}),
               HasSubstr("ngram_size is less than 1"));
   EXPECT_THAT(refusal({.thinking = ThinkingBudget{.max_tokens = -1}}),
