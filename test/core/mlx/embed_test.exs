@@ -191,8 +191,9 @@ defmodule Mlx.EmbedTest do
     pid = spawn(fn -> LLM.embed(llama, List.duplicate(text, 10_000), batch_size: 1) end)
     assert eventually(fn -> Mlx.Memory.active() != before end)
     Process.exit(pid, :kill)
-    assert eventually(fn -> Process.sleep(200) && settled_memory() == before end)
+    # Less is what others held, whose processes had ended before.
+    assert eventually(fn -> Process.sleep(200) && settled_memory() <= before end)
     # Nothing goes on.
-    for _ <- 1..20, do: assert(Process.sleep(10) && Mlx.Memory.active() == before)
+    for _ <- 1..20, do: assert(Process.sleep(10) && Mlx.Memory.active() <= before)
   end
 end
