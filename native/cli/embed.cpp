@@ -101,17 +101,11 @@ void print_vectors(const std::vector<std::string>& texts, const Tensor& vectors,
   if (is_json) print(line(all));
 }
 
-std::optional<llm::Pooling> pooling_of(const std::string& asked) {
-  for (const llm::Pooling pooling : llm::kPoolings)
-    if (asked == name(pooling)) return pooling;
-  return std::nullopt;
-}
-
 int embed(const EmbedArguments& options) {
   const std::vector<std::string> texts = texts_of(options);
   if (texts.empty()) throw ArgumentError("[embed] there is no text: give some, or a line each");
   const llm::EmbeddingModel model = options.model.load_embedding();
-  llm::EmbedOptions how{.pooling = pooling_of(options.pooling),
+  llm::EmbedOptions how{.pooling = llm::pooling_of(options.pooling),
                         .batch_size = options.batch_size,
                         .max_length = options.max_length};
   // Products of vectors are cosines where they have the length 1.

@@ -5,14 +5,16 @@
 
 #include <charconv>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
-#include <nlohmann/json.hpp>
+#include <limits>
 #include <sstream>
 #include <system_error>
 
 #include "files.h"
+#include "files/json_values.h"
 #include "files/utf8.h"
 #include "mlxnx/error.h"
 #include "mlxnx/hub.h"
@@ -39,25 +41,25 @@ std::string constraint(const std::string& text, const char* option) {
   return all;
 }
 
-}  // namespace
-
-CLI::Validator at_least(double least) {
-  return {[least](const std::string& text) {
+CLI::Validator number(double least, double most, const std::string& range) {
+  return {[=](const std::string& text) {
             double value = 0;
-            const bool fits = CLI::detail::lexical_cast(text, value) && value >= least;
-            return fits ? "" : fmt::format("{} is no number of at least {}", text, least);
+            const bool fits =
+                CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
+            return fits ? "" : fmt::format("{} is no number {}", text, range);
           },
           ""};
 }
 
+}  // namespace
+
+CLI::Validator at_least(double least) {
+  return number(least, std::numeric_limits<double>::infinity(),
+                fmt::format("of at least {}", least));
+}
+
 CLI::Validator between(double least, double most) {
-  return {[least, most](const std::string& text) {
-            double value = 0;
-            const bool fits =
-                CLI::detail::lexical_cast(text, value) && value >= least && value <= most;
-            return fits ? "" : fmt::format("{} is no number from {} to {}", text, least, most);
-          },
-          ""};
+  return number(least, most, fmt::format("from {} to {}", least, most));
 }
 
 CLI::Validator not_empty() {
@@ -67,8 +69,11 @@ CLI::Validator not_empty() {
 
 CLI::Validator json_object() {
   return {[](const std::string& text) {
-            const bool fits = nlohmann::json::parse(text, nullptr, false).is_object();
-            return fits ? "" : fmt::format("{} is no JSON object", text);
+            try {
+              if (files::parse_json(text).is_object()) return std::string();
+            } catch (const std::exception&) {
+            }
+            return fmt::format("{} is no JSON object", text);
           },
           ""};
 }

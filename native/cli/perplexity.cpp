@@ -36,7 +36,7 @@ int perplexity(const PerplexityArguments& options) {
                     "longer one, or a smaller --sequence-length",
                     options.sequence_length));
   }
-  if (options.num_samples >= 0 && std::cmp_greater(texts.size(), options.num_samples))
+  if (options.num_samples > 0 && std::cmp_greater(texts.size(), options.num_samples))
     texts.resize(static_cast<std::size_t>(options.num_samples));
   ProgressLine line("texts", false, ProgressLine::Unit::kNumber);
   const auto start = std::chrono::steady_clock::now();

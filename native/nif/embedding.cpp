@@ -24,9 +24,7 @@ namespace mlxnx::nif {
 template <>
 struct Codec<llm::Pooling> {
   static llm::Pooling decode(ErlNifEnv*, Term term) {
-    const std::string wanted = text_of(term);
-    for (const llm::Pooling pooling : llm::kPoolings)
-      if (wanted == name(pooling)) return pooling;
+    if (const auto pooling = llm::pooling_of(text_of(term))) return *pooling;
     throw_unexpected(term, "mean, cls or last");
   }
   static Term encode(ErlNifEnv* env, llm::Pooling pooling) {

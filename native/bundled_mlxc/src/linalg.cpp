@@ -14,7 +14,6 @@ extern "C" {
     return MLXC_CALL(res, core::fft::name, a, n, axis, norm, s);                            \
   }
 #include "mlxc/functions.def"
-#undef MLXC_FFT
 
 int mlx_linalg_cholesky(mlx_array* res, const mlx_array a, bool upper, const mlx_stream s) {
   return MLXC_CALL(res, core::linalg::cholesky, a, upper, s);

@@ -123,13 +123,6 @@ extern "C" {
     return MLXC_CALL(res, shaped::name, a, MLXC_LIST(values), s);                         \
   }
 #include "mlxc/functions.def"
-#undef MLXC_UNARY
-#undef MLXC_BINARY
-#undef MLXC_REDUCE
-#undef MLXC_ARG
-#undef MLXC_SCAN
-#undef MLXC_SORT
-#undef MLXC_SHAPED
 
 int mlx_arange(mlx_array* res, double start, double stop, double step, mlx_dtype dtype,
                const mlx_stream s) {

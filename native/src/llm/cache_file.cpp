@@ -232,13 +232,16 @@ void require_prompt_cache_place(const std::filesystem::path& path) {
         fmt::format("[save_prompt_cache] {} can't be written: {}", path.string(), why));
   };
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) throw refuse("it is a folder");
+  const std::filesystem::file_status there = std::filesystem::status(path, error);
+  if (std::filesystem::is_directory(there)) throw refuse("it is a folder");
+  // A device or a pipe, which is written into.
+  if (std::filesystem::is_other(there)) return;
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   if (!std::filesystem::is_directory(folder, error))
     throw refuse(fmt::format("there is no folder {}", folder.string()));
   if (::access(folder.c_str(), W_OK) != 0) throw refuse(std::strerror(errno));
   // It may be the prompt's file, or the model.
-  if (std::filesystem::exists(path, error) && !is_prompt_cache(path))
+  if (std::filesystem::exists(there) && !is_prompt_cache(path))
     throw refuse("it is there, and is no prompt cache; give another name, or remove it first");
 }
 

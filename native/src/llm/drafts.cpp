@@ -23,6 +23,7 @@ class ModelDrafts final : public Drafts {
         sampler_(options.sampler),
         prefill_step_size_(options.prefill_step_size),
         max_kv_size_(options.max_kv_size),
+        vocabulary_(vocabulary_of(model_)),
         key_(std::move(key)),
         cache_(model_.make_cache()) {}
 
@@ -80,18 +81,20 @@ class ModelDrafts final : public Drafts {
   }
 
   void require_known(std::span<const std::uint32_t> tokens) const {
-    const auto size = vocabulary_of(model_);
-    if (!size || tokens.empty() || *std::ranges::max_element(tokens) < *size) return;
+    if (!vocabulary_ || tokens.empty()) return;
+    const std::uint32_t largest = *std::ranges::max_element(tokens);
+    if (largest < *vocabulary_) return;
     throw ArgumentError(
         fmt::format("[generate] the draft model has a vocabulary of {}, and the text has the token "
                     "{}: both models need the same vocabulary",
-                    *size, *std::ranges::max_element(tokens)));
+                    *vocabulary_, largest));
   }
 
   Model model_;
   SamplerOptions sampler_;
   std::int64_t prefill_step_size_;
   std::optional<std::int64_t> max_kv_size_;  ///< that texts may be longer than it knows positions
+  std::optional<std::int64_t> vocabulary_;
   Tensor key_;
   Cache cache_;
   std::optional<Cache> before_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
@@ -202,6 +203,12 @@ Tensor pooled(const Tensor& rows, const Tensor& weights, bool is_normalized) {
 
 std::string_view name(Pooling pooling) {
   return pooling == Pooling::kMean ? "mean" : pooling == Pooling::kCls ? "cls" : "last";
+}
+
+std::optional<Pooling> pooling_of(std::string_view name) {
+  const auto* const found =
+      std::ranges::find(kPoolings, name, [](Pooling pooling) { return llm::name(pooling); });
+  return found == std::end(kPoolings) ? std::nullopt : std::optional(*found);
 }
 
 EmbeddingModel::EmbeddingModel(std::shared_ptr<const Parts> parts) : parts_(std::move(parts)) {}

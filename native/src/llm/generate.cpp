@@ -180,8 +180,9 @@ struct TokenGenerator::State {
   std::optional<GrammarMatcher> matcher;
   std::optional<Choice> pending;
   std::unique_ptr<Drafts> drafts;
-  bool has_guessed = false;          ///< and has not been told of it yet
-  std::deque<GeneratedToken> ready;  ///< accepted guesses
+  std::optional<std::int64_t> vocabulary;  ///< that guesses have to be of
+  bool has_guessed = false;                ///< and has not been told of it yet
+  std::deque<GeneratedToken> ready;        ///< accepted guesses
   /// Of a thought: whether one is open, where it began, what is being put in to end it.
   bool is_thinking = false;
   std::size_t thought_from = 0;
@@ -206,7 +207,10 @@ struct TokenGenerator::State {
     if (has_table_of_positions(model)) most_positions = context_of(model);
     key = random::key(options.seed ? *options.seed : std::random_device()());
     if (options.grammar) matcher.emplace(*options.grammar);
-    if (options.speculation) drafts = make_drafts(options, key);
+    if (options.speculation) {
+      drafts = make_drafts(options, key);
+      vocabulary = vocabulary_of(model);
+    }
     if (options.thinking) watch_thought(tokens.size());
     is_ahead = !options.grammar && !options.speculation && !options.thinking &&
                default_device() == Device::kGpu;
@@ -301,10 +305,10 @@ struct TokenGenerator::State {
     Ids guesses = drafts->propose(tokens, most);
     has_guessed = true;
     // A draft model's table may have rows more.
-    const auto size = vocabulary_of(model);
-    if (size) {
-      guesses.erase(std::ranges::find_if(guesses, [&](std::uint32_t id) { return id >= *size; }),
-                    guesses.end());
+    if (vocabulary) {
+      guesses.erase(
+          std::ranges::find_if(guesses, [&](std::uint32_t id) { return id >= *vocabulary; }),
+          guesses.end());
     }
     return guesses;
   }

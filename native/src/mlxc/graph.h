@@ -40,14 +40,6 @@ class Ints {
 #define MLXC_SHAPED(name) Array name(const Array& a, const Ints& shape);
 #define MLXC_FFT(name) Array name(const Array& a, int n, int axis);
 #include "mlxc/functions.def"
-#undef MLXC_UNARY
-#undef MLXC_BINARY
-#undef MLXC_REDUCE
-#undef MLXC_ARG
-#undef MLXC_SCAN
-#undef MLXC_SORT
-#undef MLXC_SHAPED
-#undef MLXC_FFT
 
 // Creation.
 Array arange(double start, double stop, double step, DType type);

@@ -20,25 +20,21 @@ namespace mlxnx::mlxc::host {
 enum class Arg : std::uint8_t {
 #define MLXC_ARG(name) k_##name,
 #include "mlxc/functions.def"
-#undef MLXC_ARG
 };
 
 enum class Scan : std::uint8_t {
 #define MLXC_SCAN(name) k_##name,
 #include "mlxc/functions.def"
-#undef MLXC_SCAN
 };
 
 enum class Sort : std::uint8_t {
 #define MLXC_SORT(name) k_##name,
 #include "mlxc/functions.def"
-#undef MLXC_SORT
 };
 
 enum class Shaped : std::uint8_t {
 #define MLXC_SHAPED(name) k_##name,
 #include "mlxc/functions.def"
-#undef MLXC_SHAPED
 };
 
 Array reduce(kernels::Fold op, const Array& a, const Ints& axes, bool keep_axes);

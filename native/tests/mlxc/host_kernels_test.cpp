@@ -147,7 +147,6 @@ struct UnaryRow {
 const UnaryRow kUnary[] = {
 #define MLXC_UNARY(name) {#name, &name},
 #include "mlxc/functions.def"
-#undef MLXC_UNARY
 };
 
 struct BinaryRow {
@@ -157,7 +156,6 @@ struct BinaryRow {
 const BinaryRow kBinary[] = {
 #define MLXC_BINARY(name) {#name, &name},
 #include "mlxc/functions.def"
-#undef MLXC_BINARY
 };
 
 // MLX computes these in f32 whatever the type, and its error function to some hundred units.
@@ -285,7 +283,6 @@ struct ReduceRow {
 const ReduceRow kReduce[] = {
 #define MLXC_REDUCE(name) {#name, kernels::Fold::k_##name, &name},
 #include "mlxc/functions.def"
-#undef MLXC_REDUCE
 };
 
 TEST(HostKernels, ReductionsFoldWhatMlxFolds) {
@@ -340,7 +337,6 @@ struct ScanRow {
 const ScanRow kScan[] = {
 #define MLXC_SCAN(name) {#name, host::Scan::k_##name, &name},
 #include "mlxc/functions.def"
-#undef MLXC_SCAN
 };
 
 TEST(HostKernels, RunningFoldsAreMlxs) {

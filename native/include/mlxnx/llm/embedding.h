@@ -31,6 +31,10 @@ enum class Pooling : std::uint8_t {
 inline constexpr Pooling kPoolings[] = {Pooling::kMean, Pooling::kCls, Pooling::kLast};
 /// "mean", "cls" or "last".
 std::string_view name(Pooling pooling);
+/// The one of that name, or none.
+///
+///     pooling_of("cls");  // Pooling::kCls
+std::optional<Pooling> pooling_of(std::string_view name);
 
 /// Options of `EmbeddingModel::embed`; what is not given is as `EmbeddingModel::defaults` says.
 struct EmbedOptions {

@@ -18,7 +18,6 @@ typedef enum mlx_fft_norm_ {
   int mlx_fft_##name(mlx_array* res, const mlx_array a, int n, int axis, mlx_fft_norm norm, \
                      const mlx_stream s);
 #include "mlxc/functions.def"
-#undef MLXC_FFT
 
 #ifdef __cplusplus
 }

@@ -33,13 +33,6 @@ extern "C" {
   int mlx_##name(mlx_array* res, const mlx_array a, const int* values, size_t values_num, \
                  const mlx_stream s);
 #include "mlxc/functions.def"
-#undef MLXC_UNARY
-#undef MLXC_BINARY
-#undef MLXC_REDUCE
-#undef MLXC_ARG
-#undef MLXC_SCAN
-#undef MLXC_SORT
-#undef MLXC_SHAPED
 
 // Creation.
 int mlx_arange(mlx_array* res, double start, double stop, double step, mlx_dtype dtype,
